@@ -1,1 +1,1 @@
-"""What follows from what was seen: pure functions."""
+"""Judgements of what was seen: pure functions."""

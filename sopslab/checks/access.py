@@ -19,7 +19,7 @@ LEARNERS = "sops-lab:learners"
 
 CURRENT = "current"
 MISSING = "missing"
-# How long before its end access is renewed, at most; of what is short-lived a third is left then.
+# Access is renewed this long before it expires; if it is short-lived, when a third of it is left.
 SOON = timedelta(days=3)
 _LAST = 3
 
@@ -28,8 +28,8 @@ _LAST = 3
 class Credential:
     """What proves who a learner is, and when that is valid.
 
-    `owner` is whom it names: of a certificate each part of the subject as RFC 4514 writes it, of a
-    token the user.
+    `owner` is whom it names: the parts of a certificate's subject as RFC 4514 writes them, or the
+    user of a token.
     """
 
     owner: frozenset[str]
@@ -38,7 +38,7 @@ class Credential:
 
     @property
     def margin(self) -> timedelta:
-        """How long before its end it is renewed."""
+        """How long before it expires it is renewed."""
         return min(SOON, (self.end - self.begin) / _LAST)
 
     @property
@@ -51,9 +51,8 @@ class Credential:
 class SeenAccess:
     """What was seen of a seat's access.
 
-    `is_open` is whether others could read what is secret, `generation` None where it cannot be
-    read, `credential` None where there is none; `flaw` is what makes that worthless, if anything
-    does.
+    `is_open` is whether others could read the secret files. `generation` is None if it cannot be
+    read, `credential` if there is none; `flaw` says why the credential does not work, if so.
     """
 
     is_open: bool
@@ -75,14 +74,14 @@ _USERS: Mapping[Issuer, Callable[[str, str], str]] = {
 
 
 def user_of(issuer: Issuer, seat: str, generation: str) -> str:
-    """Return the user whom the cluster takes the learner of a seat for.
+    """Return the learner's user in the cluster.
 
-    RBAC compares the names of users only, so a ServiceAccount's, too, is bound as a `User`.
+    RBAC compares names of users, so a ServiceAccount is bound as a `User`, too.
     """
     return _USERS[issuer](seat, generation)
 
 
-# What an issuer gives, in a sentence.
+# An issuer's credential, in sentences.
 WORDS: Mapping[Issuer, str] = {Issuer.CERTIFICATES: "certificate", Issuer.TOKENS: "token"}
 _OWNERS: Mapping[Issuer, Callable[[str], set[str]]] = {
     Issuer.CERTIFICATES: lambda user: {f"CN={user}", f"O={LEARNERS}"},
@@ -91,9 +90,9 @@ _OWNERS: Mapping[Issuer, Callable[[str], set[str]]] = {
 
 
 def access_state(seat: str, seen: SeenAccess | None, now: datetime) -> str:
-    """Return how a seat's access stands: `current`, `missing`, or `stale: …` with the reason.
+    """Return the state of a seat's access: `current`, `missing`, or `stale: …` with the reason.
 
-    + seen: None where there is no kubeconfig
+    + seen: None without a kubeconfig
     """
     if seen is None:
         return MISSING
@@ -106,16 +105,16 @@ _RENEW = "run `sopslab up`, and have learners fetch their kubeconfigs again"
 
 @dataclass(frozen=True)
 class Terms:
-    """How long kubeconfigs are good: the seats of those that have ended, and a sentence."""
+    """How long kubeconfigs are valid: the seats whose own has expired, and a sentence."""
 
     ended: tuple[str, ...]
     said: str
 
 
 def terms_of(held: Mapping[str, Credential], now: datetime) -> Terms | None:
-    """Return how long the kubeconfigs of seats are good, None without any.
+    """Return how long the kubeconfigs of seats are valid, None without any.
 
-    + held: what proves who each learner is
+    + held: each learner's credential
     """
     if not held:
         return None

@@ -1,7 +1,7 @@
 """Whether objects are as they were when they were applied.
 
-Pure. What the API server made of them then is what counts: it writes numbers its own way, and adds
-defaults.
+Pure. They are compared with what the API server returned then: it has its own form of numbers, and
+adds defaults.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 
 from sopslab.model.objects import Object, inventory_id, is_deleted
 
-# What others write to an object all the time.
+# Fields that controllers write all the time.
 _REPORTED = {"metadata", "status"}
 _NAMED = ("name", "namespace")
 _GIVEN = ("labels", "annotations")
 
 
 def lasting(made: Object, manager: str) -> Object:
-    """Return the part of an applied object that stays as it is while nobody changes it.
+    """Return the part of an applied object that stays the same until somebody changes it.
 
-    + manager: who applied it; labels and annotations of others are theirs
+    + manager: who applied it; labels and annotations of others are left out
     """
     metadata = made["metadata"]
     named = {part: metadata[part] for part in _NAMED if part in metadata}
@@ -47,8 +47,8 @@ def _content(one: Object) -> dict[str, Any]:
 
 
 def are_as_applied(live: Iterable[Object], applied: Iterable[Object]) -> bool:
-    """Return whether objects in the cluster are as they were applied. Labels and annotations may
-    have been added by others; nothing else may.
+    """Return whether objects in the cluster are as they were applied. Others may have added labels
+    and annotations, but nothing else.
 
     + applied: the lasting part of each
     """

@@ -1,6 +1,6 @@
-"""What a backup holds of a lab, who may open it, and what is refused of one that is restored.
+"""What is in a backup of a lab, who may open it, and which backups are not restored.
 
-Pure. What is not known here is carried: a file too many costs nothing, and one too few is lost.
+Pure. Unknown files are part of a backup: a file too many costs nothing, and one too few is lost.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from sopslab.policy.age import is_intact, kind_of
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-# What learners reach the cluster with, in the folder of a seat.
+# A learner's access to the cluster, in the folder of a seat.
 _ACCESS = ("kubeconfig", *chain.from_iterable(CREDENTIALS.values()))
-# Below the lab's folder: what the next `up` makes anew, and what is this machine's or this
-# cluster's. A pattern stands for what is below it, too.
+# Below the lab's folder: what the next `up` makes again, and what belongs to this machine or this
+# cluster. A pattern also matches what is below it.
 _MADE_ANEW = tuple(
     tuple(pattern.split("/"))
     for pattern in (
-        # Hidden files at the top are locks, and what killed runs left.
+        # Hidden files at the top are locks, and leftovers of killed runs.
         *(".*", "lock", "log", "lab.yaml", "lease.json"),
         *("kubeconfig", "kube-cache", "reach.json", "node", "node-id", "api", "schemas-*"),
         *("applied", "instructor", "manifests", "observed.git", "platform", "pre-commit"),
         *("class/board.*", "class/cards", "class/failed", "class/report"),
         "class/issuer.json",
-        # Of seats, and of those that are no more.
+        # Of seats, also of those that were archived.
         *(f"class/seats/*/{name}" for name in _ACCESS),
         *(f"class/pruned/*/access/{name}" for name in _ACCESS),
         *("git/access", "git/etc", "git/policy", "git/recipients", "git/rows", "git/tls"),
@@ -43,18 +43,18 @@ _MADE_ANEW = tuple(
     )
 )
 _REPOSITORIES = ["git", "repositories"]
-# What is written down beside the branches of a repository, which are carried as a bundle.
+# Files of a repository beside its branches, which are in a bundle.
 _BESIDE = ([MARK], [RECORD])
-# The learner's own: whatever a file there is called.
+# The learner's own folder, in which files may have any name.
 _WORK = "work"
 
-# Settings without which a lab is another one. All others are about the place where it is.
+# Settings that make a lab what it is. All others are about the place where it is.
 _BELONGING = {
     *("age_key_type", "expires", "git_url", "git_username", "grace"),
     *("instructor_recipient", "learner"),
 }
 
-# What age says, and what that means (age v1.3, cmd/age).
+# Messages of age, and their meaning (age v1.3, cmd/age).
 _AGE = (
     ("not found$", "age is not there: `sopslab fetch` brings it"),
     ("no identity matched", "it is encrypted to other recipients than these identities'"),
@@ -76,8 +76,8 @@ _LONGEST_PASSPHRASE = 1000
 
 
 def is_carried(path: str) -> bool:
-    """Return whether a backup has a file or a folder, which is given below the lab's folder; that
-    of a folder ends with `/`."""
+    """Return whether a file or a folder is part of a backup. The path is relative to the lab's
+    folder; that of a folder ends with `/`."""
     parts = path.rstrip("/").split("/")
     if parts[:2] == _REPOSITORIES:
         beside = [[]] if path.endswith("/") else _BESIDE
@@ -85,7 +85,7 @@ def is_carried(path: str) -> bool:
     # A learner's branch may have any name.
     if parts[0] != _WORK and any(map(is_unfinished, parts[: _inside(parts)])):
         return False
-    # What a git that is at work holds would lock the copy for ever.
+    # A lock of git's would lock the copy for ever.
     if ".git" in parts and parts[-1].endswith(".lock"):
         return False
     return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
@@ -96,7 +96,7 @@ def _leads_to_repository(parts: Sequence[str]) -> bool:
 
 
 def _inside(parts: Sequence[str]) -> int:
-    """Return how many parts lead to a repository, if the path leads into one; else all do."""
+    """Return how many parts of a path lead to a repository; all if the path is in none."""
     return next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
 
 
@@ -105,13 +105,13 @@ def _is_at(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def belonging_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that belong to a lab wherever it is, as a lab file has them; no secret is
-    among them."""
+    """Return the settings that belong to a lab wherever it is, as a lab file has them; none of them
+    is secret."""
     return settings.model_dump(mode="json", include=_BELONGING)
 
 
 def differing_settings(head: BackupHead, settings: Settings) -> dict[str, Any]:
-    """Return those of a backup that are others than the present ones."""
+    """Return the settings of a backup that differ from the present ones."""
     present = belonging_settings(settings)
     return {
         name: value
@@ -155,7 +155,7 @@ def recipient_problems(recipients: Sequence[str], own: Mapping[str, str]) -> lis
 
 
 def passphrase_problem(text: str) -> str | None:
-    """Return why a passphrase is not taken, None where it is."""
+    """Return why a passphrase is refused, None if it is not."""
     if not text.isprintable() or len(text) > _LONGEST_PASSPHRASE:
         return "the passphrase has to be one line of printable characters"
     if len(text) < SHORTEST_PASSPHRASE:
@@ -167,9 +167,9 @@ def passphrase_problem(text: str) -> str | None:
 
 
 def head_problem(head: BackupHead, lab: str) -> str | None:
-    """Return why a backup that begins like this is refused, None where it is not.
+    """Return why a backup with this head is refused, None if it is not.
 
-    + lab: the lab that is to be restored; its name is in certificates and addresses, and stays
+    + lab: the lab to restore; its name is in certificates and addresses, so it stays
     """
     if head.format != FORMAT:
         return f"it was made by sops-lab {head.product} in another format: use that version"
@@ -189,7 +189,7 @@ def _is_repository(name: str) -> bool:
 
 
 def name_problem(name: str, seen: Collection[str]) -> str | None:
-    """Return why a file of a backup is refused by its name, None where it is not.
+    """Return why a file of a backup is refused because of its name, None if it is not.
 
     + seen: the names of the files before it
     """
@@ -203,9 +203,9 @@ def name_problem(name: str, seen: Collection[str]) -> str | None:
 
 
 def amount_problem(files: int, letters: int) -> str | None:
-    """Return what a backup has too much of, None where it may have as much.
+    """Return what a backup has too much of, None if it is within the limits.
 
-    + letters: of the names of its files, together
+    + letters: the length of all names of its files
     """
     if files > _MOST_FILES:
         return f"more than {_MOST_FILES} files"
@@ -215,7 +215,7 @@ def amount_problem(files: int, letters: int) -> str | None:
 
 
 def age_meaning(lines: Sequence[str]) -> str:
-    """Return why age failed, from what it said, which is not repeated."""
+    """Return why age failed, from its messages, which are not repeated."""
     said = "\n".join(lines)
     known = (text for pattern, text in _AGE if re.search(pattern, said, re.MULTILINE))
     return next(known, "age failed, for a reason that is not known here")

@@ -1,6 +1,7 @@
-"""Whether a canary has arrived: what was encrypted and pushed is in the cluster, by its hash.
+"""Whether a canary has arrived: the value that was encrypted and pushed is in the cluster. Hashes
+are compared.
 
-Ready alone would not prove it: it may be from before, and about another value.
+The condition Ready alone is no proof: it may be older, and about another value.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ UNDECRYPTABLE = "undecryptable"
 
 @dataclass(frozen=True)
 class Canary:
-    """What a repository holds and what arrived: the commit of main, and hashes of a value.
+    """What a repository has and what arrived: the commit of main, and hashes of a value.
 
-    `expected` is None where nothing can be expected: a canary that the learner changed or took out
-    proves nothing; Flux has applied the commit then.
+    `expected` is None if the learner has changed or removed the canary, which proves nothing then:
+    the commit has to be applied, and no more.
     """
 
     head: str | None
@@ -40,9 +41,9 @@ def judge_canary(
 ) -> CanaryState:
     """Return how far a canary is on its way.
 
-    + own: the Kustomization that decrypts, None where it is not there
+    + own: the Kustomization that decrypts, None if it is not there
     + tenant: the one that makes the environment
-    + seen: what was seen of the canary; None where nothing was applied that could have brought it
+    + seen: what was seen of the canary; None if nothing was applied yet that could bring it
     """
     is_current = seen is not None and has_applied(own, seen.head)
     if seen is not None and is_current and seen.expected in (None, seen.live):
@@ -76,21 +77,21 @@ def _on_its_way(
     return CanaryState(Progress.WAITING, said, link)
 
 
-# After so long, what was deleted, or gave up for a while, is begun again and not at its interval.
+# After so long, objects that were deleted, or wait for a retry, are not left to their interval.
 STUCK_S = 5
-# Flux is at work on those that wait: asked for them again, it would do all of it twice.
+# Flux is at work on these: if it was asked again, it would do everything twice.
 WAITED_S = 15
-# A canary that has been failing for so long is not waited for; one that is on its way is.
+# A canary that has failed for so long is given up; one that is on its way is not.
 HOPELESS_S = 16
-# The first canary of a lab may come before Flux's controllers have all begun.
+# The first canary of a lab may be there before all of Flux's controllers have started.
 FIRST_S = 60
 
 
 def stuck(found: Mapping[str, CanaryState], unchanged: float) -> list[str]:
-    """Return the environments for which Flux is to be asked again.
+    """Return the environments for which to ask Flux again.
 
-    + found: of those whose canary has not arrived, how far it is
-    + unchanged: for how many seconds that has been so
+    + found: how far each canary is that has not arrived
+    + unchanged: for how many seconds nothing has changed
     """
     if unchanged < STUCK_S:
         return []
@@ -100,9 +101,9 @@ def stuck(found: Mapping[str, CanaryState], unchanged: float) -> list[str]:
 
 
 def is_hopeless(found: Mapping[str, CanaryState], unchanged: float, *, is_first: bool) -> bool:
-    """Return whether no canary is on its way any more, and has not been for a while.
+    """Return whether all canaries have failed, and nothing has changed for a while.
 
-    + is_first: whether no other has shown that Flux is at work
+    + is_first: whether no other canary has shown that Flux works
     """
     on_its_way = any(state.progress is Progress.WAITING for state in found.values())
     return not on_its_way and unchanged >= (FIRST_S if is_first else HOPELESS_S)
@@ -117,7 +118,7 @@ def lost(seen: Snapshot, link: Link) -> str:
     """Return in words where the canary of a lab without a class gets lost: the first broken link of
     its way.
 
-    + link: what was not there when it was last looked at
+    + link: what was missing at the last look
     """
     try:
         return _broken(seen, link)
@@ -154,7 +155,7 @@ def _broken(seen: Snapshot, link: Link) -> str:
 
 
 def _told(found: Object | None, environment: Environment) -> str | None:
-    """Return in words what an object of Flux says of itself, None where it is not there."""
+    """Return in words what an object of Flux reports, None if it is not there."""
     if found is None:
         return None
     name = found["metadata"]["name"]

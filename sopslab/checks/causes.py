@@ -1,8 +1,8 @@
-"""What Flux and the API server say when something goes wrong, what that means, and what helps.
+"""Error messages of Flux and the API server, their meaning, and what helps.
 
 The texts are those of Flux 2.9 (kustomize-controller 1.9, source-controller 1.9). A message is
-recognised, never repeated: an API server that refuses an object quotes what it refuses. This table
-speaks for every verb: `meaning` where Python has the message, `TELLING` where a script has it.
+recognised, never repeated: an API server that refuses an object quotes it. All verbs use this
+table: `meaning` for messages that Python has, `TELLING` for those of scripts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def _up(_chapter: Chapter) -> str:
 class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
 
-    In `text`, `{namespace}` stands for the learner's, and `{kustomization}` for the object that has
-    the message.
+    In `text`, `{namespace}` stands for the learner's, and `{kustomization}` for the object with the
+    message.
     """
 
     id: str
@@ -43,7 +43,7 @@ def _validate(chapter: Chapter) -> str:
     return chapter.at_work("sopslab validate")
 
 
-# The first that matches counts, so the particular comes before the general.
+# The first match counts, so the special comes before the general.
 APPLYING = (
     Cause(
         "key-missing",
@@ -215,7 +215,7 @@ READING = (
 )
 
 
-# What notification-controller says of a Receiver.
+# notification-controller about a Receiver.
 ANSWERING = (
     Cause(
         "token-missing",
@@ -224,8 +224,7 @@ ANSWERING = (
     ),
 )
 
-# What the API server answers to whoever applies something, and what kubectl says if nothing
-# answers.
+# The API server about an object that is applied, and kubectl if nothing answers.
 SERVING = (
     Cause(
         "api-silent",
@@ -280,8 +279,7 @@ SERVING = (
     ),
 )
 
-# What the programs say that run on the lab's machine: git, docker, kind, sops, age, and the
-# shell with its tools.
+# Programs on the lab's machine: git, docker, kind, sops, age, and the shell with its tools.
 RUNNING = (
     Cause(
         "disk-full",
@@ -449,29 +447,29 @@ _TABLES = {
     "API": SERVING,
     "Program": RUNNING,
 }
-# The beginning of a line of a script's errors that is a sentence of ours; a colon and the sentence
+# The beginning of a line in a script's errors that is a sentence of ours; a colon and the sentence
 # follow.
 OURS = "sops-lab says"
 _UNKNOWN = "the reason is not one that is known here"
 _SILENT = "nothing was reported yet"
 _WORDLESS = "it ended without a word"
 LOGGED = "the log says more"
-# Reasons are words of Flux's own source.
+# The reasons of conditions are constants in Flux's source.
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
 
 def cause_of(message: str, causes: tuple[Cause, ...]) -> Cause | None:
-    """Return what a message of Flux means, None for one that is not known."""
+    """Return the meaning of a message of Flux, None if it is not known."""
     return next((cause for cause in causes if re.search(cause.pattern, message)), None)
 
 
 def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
-    """Return in words of ours what the condition Ready of an object says.
+    """Return in our own words what the condition Ready of an object says.
 
     + kind: `GitRepository`, `Kustomization` or `Receiver`
-    + ready: the condition, empty where nothing was reported
+    + ready: the condition, empty if nothing was reported
     + name: the object's name
-    + namespace: where what it applies arrives
+    + namespace: that of the objects that it applies
     """
     match ready.get("status"):
         case "True":
@@ -491,7 +489,7 @@ def _of_failure(kind: str, ready: Mapping[str, Any], name: str, namespace: str) 
     return f"{_UNKNOWN} ({reason})" if _REASON.fullmatch(reason) else _UNKNOWN
 
 
-# How kubectl, flux and the API server begin what they say; git and kind begin otherwise.
+# How messages of kubectl, flux and the API server begin; those of git and kind begin otherwise.
 _FOREIGN = re.compile(
     r"(?P<reason>^|: )\s*(Error from server|Error when |error (validating|parsing|when) "
     r"|error: (error |unable to (recognize|decode)|You must be logged in|the server |no matches)"
@@ -504,8 +502,8 @@ _FOREIGN = re.compile(
 def said(line: str) -> str:
     """Return a line of a script's errors as it may be shown.
 
-    What kubectl or flux has said is told by what it means; a sentence of ours stays as it is, as
-    does a reason of ours in front of theirs.
+    A message of kubectl or flux is replaced by its meaning; a sentence of ours stays as it is, also
+    in front of such a message.
     """
     found = _FOREIGN.search(line)
     if found is None:
@@ -516,9 +514,9 @@ def said(line: str) -> str:
 
 
 def told(lines: Sequence[str]) -> list[str]:
-    """Return what of a script's errors may be shown: its own sentences, and no other words.
+    """Return what may be shown of a script's errors: its own sentences.
 
-    Where it has none, a sentence says what the words mean; without words, there is nothing.
+    If it has none, a sentence with the meaning of the other messages; empty without messages.
     """
     own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
     if own or not any(map(str.strip, lines)):
@@ -527,7 +525,7 @@ def told(lines: Sequence[str]) -> list[str]:
 
 
 def reason(lines: Sequence[str]) -> str:
-    """Return in one sentence why something failed, from what was said on its standard error."""
+    """Return in one sentence why something failed, from its standard error."""
     own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
     if own:
         return own[0]
@@ -535,7 +533,7 @@ def reason(lines: Sequence[str]) -> str:
 
 
 def of_programs(lines: Sequence[str]) -> str:
-    """Return what it means that programs on the lab's machine said these lines."""
+    """Return the meaning of these lines of programs on the lab's machine."""
     if any(map(_FOREIGN.search, lines)):
         return refused(lines)
     cause = cause_of("\n".join(lines), RUNNING)
@@ -543,15 +541,16 @@ def of_programs(lines: Sequence[str]) -> str:
 
 
 def refused(lines: Sequence[str]) -> str:
-    """Return what it means that the API server, or kubectl about it, said these lines."""
+    """Return the meaning of these lines of the API server, or of kubectl about it."""
     cause = cause_of("\n".join(lines), SERVING)
     return cause.text if cause else _UNKNOWN
 
 
 def for_shell() -> dict[str, list[tuple[str, str]]]:
-    """Return the tables that a learner's scripts have: pairs of a pattern and what it means.
+    """Return the tables for learners' scripts: pairs of a pattern and its meaning.
 
-    Both are quoted for a shell; the patterns are extended ones, matched in either case.
+    Both are quoted for a shell; the patterns are extended regular expressions, and case does not
+    matter.
     """
     return {
         kind: [(shlex.quote(_extended(one.pattern)), shlex.quote(one.text)) for one in causes]

@@ -1,19 +1,19 @@
-"""Whether the certificate of the lab's Git server still serves."""
+"""Whether the certificate of the lab's Git server is still good."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# A certificate that ends within this time is renewed.
+# A certificate that expires within this time is renewed.
 SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class ServerCertificate:
-    """What the file with the Git server's key and certificate holds.
+    """The Git server's key and certificate.
 
-    `names` are written as OpenSSL writes them, `signed` is whether the lab's CA has signed it.
+    `names` are written as OpenSSL writes them; `signed` is whether the lab's CA has signed it.
     """
 
     names: tuple[str, ...]
@@ -28,9 +28,9 @@ def fault_of(
 ) -> str | None:
     """Return why a new certificate is needed, None if none is.
 
-    + found: None where the file holds no certificate
+    + found: None if the file has no certificate
     + is_open: whether others than the server could read its key
-    + names: those that it has to be for, written as OpenSSL writes them
+    + names: those that it has to be for, as OpenSSL writes them
     """
     if is_open:
         return "others could read its key"
@@ -42,7 +42,7 @@ def fault_of(
         return f"it is for {', '.join(found.names)}"
     if found.end <= now + SOON:
         return f"it ends in less than {SOON.days} days"
-    # A machine whose clock was set back has a certificate that no client believes yet.
+    # If the machine's clock was set back, no client accepts the certificate yet.
     if not found.signed or found.begin > now:
         return "it is not of this CA"
     return None

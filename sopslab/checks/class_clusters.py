@@ -1,5 +1,5 @@
-"""Whether a cluster that the lab did not make is fit for a class: what holds its seats apart has to
-work there, and each has to have room."""
+"""Whether an existing cluster is fit for a class: isolation of seats has to work there, and there
+has to be room for all of them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ANOTHER = "or choose another cluster"
 
 
 def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -> list[Problem]:
-    """Return what a cluster lacks for a class in addition, of what can be seen without a pod in it;
-    nothing while it was not asked."""
+    """Return what else a cluster lacks for a class, as far as that is seen without a pod in it;
+    empty if it was not asked."""
     if not traits.asked or traits.unseen:
         return []
     return [
@@ -91,11 +91,11 @@ def _dns(traits: ClusterTraits) -> Iterator[Problem]:
 
 def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
     left = room_left(traits)
-    # Where there is no room for Flux, or nothing is seen, that is said already.
+    # If there is no room for Flux, or nothing is seen, that is said elsewhere.
     if not left:
         return
     fitting = sum(
-        # What runs may take more than a node has by now.
+        # Pods may request more than a node still has.
         max(0, min(node.pods, node.cpu_m // pod.cpu_m, node.memory_mib // pod.memory_mib))
         for node in left
     )
@@ -110,8 +110,8 @@ def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
 
 
 def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
-    """Return how many learners could use their whole quota at once; None where that is not seen, or
-    the lab's own pods are among what takes room."""
+    """Return how many learners could use their whole quota at once; None if that is not seen, or if
+    pods of the lab take part of the room already."""
     left = None if traits.flux is Flux.OURS else room_left(traits)
     if left is None:
         return None
@@ -125,8 +125,8 @@ def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
 def find_enforcement_problems(
     nodes: Mapping[str, NodeReach], admission: Admission | None
 ) -> list[Problem]:
-    """Return what is not known to be enforced, of what was asked by pods and dry runs, each reason
-    with all nodes that it is true of."""
+    """Return what is not known to be enforced, according to pods and dry runs: each reason with all
+    nodes for which it holds."""
     return [*_network(nodes), *(_admission(admission) if admission is not None else ())]
 
 
@@ -164,13 +164,13 @@ def questions(
     accept: Collection[str],
     seats: Collection[str],
 ) -> Questions:
-    """Return what is still to be asked before a lab is made.
+    """Return what still has to be asked before a lab is made.
 
-    + nodes: those that pods may be put on
-    + wanted: what it has to be known of: the cluster, the images and the address
-    + known: what is on record
-    + accept: what the lab does without, by name
-    + seats: those of a class, which asks for more
+    + nodes: those on which pods may run
+    + wanted: what the answers have to be about: the cluster, the images and the address
+    + known: the answers on record
+    + accept: the names of what the lab does without
+    + seats: those of a class, which needs more
     """
     before, accepted = of_the_same(known, wanted) or wanted, frozenset(accept)
     unknown = unreached(nodes, before, accepted)

@@ -1,5 +1,5 @@
-"""Whether a cluster that the lab did not make is fit for it: one sentence for each thing that is
-not as a lab needs it."""
+"""Whether an existing cluster is fit for a lab: one sentence for each thing that is not as the lab
+needs it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from sopslab.model.clusters import (
 )
 from sopslab.model.rights import Right
 
-# What `flux check --pre` asks of a cluster, in Flux 2.9.
+# What `flux check --pre` demands of a cluster, in Flux 2.9.
 OLDEST_KUBERNETES = (1, 33)
 # The controllers are published for these (https://fluxcd.io/flux/installation/).
 _ARCHITECTURES = frozenset({"amd64", "arm64", "arm"})
-# What each of them requests: thousandths of a processor, and MiB.
+# Requests of each controller: thousandths of a processor, and MiB.
 REQUESTS = ((50, 64), (100, 64), (100, 64))
 KEEP_OFF = "or keep pods off there by a taint"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
 def find_problems(traits: ClusterTraits) -> list[Problem]:
-    """Return what a cluster lacks, of what can be seen without a pod in it; nothing while it was
-    not asked."""
+    """Return what a cluster lacks, as far as that is seen without a pod in it; empty if it was not
+    asked."""
     if not traits.asked:
         return []
     if traits.unseen:
@@ -47,10 +47,11 @@ def find_problems(traits: ClusterTraits) -> list[Problem]:
 
 
 def unsaid(traits: ClusterTraits, what: str, probe: Acceptable | None = None) -> Iterator[Problem]:
-    """Yield that a cluster does not say something; whoever may not see it is told so as a right.
+    """Yield that something is not known of a cluster. If the user may not see it, that is reported
+    as a missing right instead.
 
     + what: in a clause
-    + probe: the name by which a lab goes on anyway, if it can
+    + probe: the name with which `accept` lets a lab go on, if it can
     """
     if not traits.denied:
         yield Problem(f"the cluster does not say {what}", "run again", probe)
@@ -98,7 +99,7 @@ def _rights(denied: Sequence[Right] | None) -> Iterator[Problem]:
 
 
 def _in_words(denied: Sequence[Right]) -> Iterator[str]:
-    """Yield what may not be done, with the verbs of each resource together."""
+    """Yield the missing rights, with all verbs of a resource together."""
     verbs: dict[tuple[str, str], list[str]] = {}
     for right in denied:
         verbs.setdefault((right.resource, right.group), []).append(right.verb)
@@ -121,7 +122,7 @@ def _version(version: str) -> Iterator[Problem]:
 
 def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
     if traits.nodes is None:
-        # Whoever may not list them is told so already.
+        # If the user may not list them, that is reported as a missing right.
         if not traits.denied:
             yield Problem("the cluster does not list its nodes and pods", "run again", "room")
         return
@@ -151,15 +152,15 @@ def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
 
 
 def room_left(traits: ClusterTraits) -> list[ClusterNode] | None:
-    """Return what is left of the nodes that pods may be put on, once Flux is there; None where Flux
-    finds no room."""
+    """Return the room that is left on nodes on which pods may run, once Flux is there; None if
+    there is no room for Flux."""
     usable = [node for node in traits.nodes or () if node.usable]
     return usable if traits.flux is Flux.OURS else _with_flux(usable)
 
 
 def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
-    """Return what Flux's pods leave, put one after the other where most is left; None where one of
-    them finds no node."""
+    """Return the room that Flux's pods leave if each is put on the node with most room; None if
+    there is no node for one of them."""
     left = {node.name: node for node in nodes}
     for cpu, memory in sorted(REQUESTS, reverse=True):
         fitting = [
@@ -180,7 +181,7 @@ def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
 
 
 def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Problem]:
-    """Return what pods on the nodes did not get, each reason with all nodes that it is true of.
+    """Return what pods on the nodes did not reach: each reason with all nodes for which it holds.
 
     + git: the address of the Git server in the cluster
     """
@@ -203,7 +204,8 @@ def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Proble
 
 
 def by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each reason, and the names for which it is given; what has none is left out."""
+    """Yield each reason with the names for which it is given; names without a reason are left
+    out."""
     for reason in dict.fromkeys(filter(None, reasons.values())):
         yield reason, named([name for name, why in reasons.items() if why == reason])
 
@@ -211,9 +213,9 @@ def by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def unreached(nodes: Iterable[str], known: Reach, accept: Set[str]) -> tuple[str, ...]:
     """Return the nodes of which it is not known that their pods have what they need.
 
-    + nodes: those that pods may be put on
-    + known: what is on record
-    + accept: what the lab does without, by name
+    + nodes: those on which pods may run
+    + known: the answers on record
+    + accept: the names of what the lab does without
     """
     fit = {
         name
@@ -224,8 +226,8 @@ def unreached(nodes: Iterable[str], known: Reach, accept: Set[str]) -> tuple[str
 
 
 def of_the_same(known: Reach | None, wanted: Reach) -> Reach | None:
-    """Return what is on record if it is about what is wanted: this cluster, the same images, the
-    same address."""
+    """Return the answers on record if they are about this cluster, the same images and the same
+    address."""
     if known is None:
         return None
     return known if replace(known, nodes={}, admission=None) == wanted else None
@@ -239,16 +241,16 @@ def recorded(
     policies: Mapping[str, str],
     admission: Admission | None,
 ) -> Reach:
-    """Return what is on record after questions were answered: what was not asked stays as it was,
-    and what is of nodes that are gone goes.
+    """Return the record with new answers: those of questions that were not asked stay, and those
+    about nodes that are gone are left out.
 
-    + nodes: those that pods may be put on
-    + reach, policies, admission: the answers; of nodes that were not asked there are none
+    + nodes: those on which pods may run
+    + reach, policies, admission: the new answers, for the nodes that were asked
     """
     before = of_the_same(known, wanted) or wanted
     found = {}
     for name in nodes:
-        # Who is not asked is known.
+        # A node that was not asked is known.
         one = reach.get(name) or before.nodes[name]
         old = before.nodes[name].policies if name in before.nodes else None
         found[name] = replace(one, policies=policies.get(name, old))
@@ -256,9 +258,10 @@ def recorded(
 
 
 def refused(problems: Iterable[Problem], accept: Set[str]) -> list[str]:
-    """Return in sentences what a lab cannot do without, or does not.
+    """Return in sentences what a lab cannot do without, and what it could but the lab file does not
+    accept.
 
-    + accept: what it does without, by name
+    + accept: the names of what it does without
     """
     return [_sentence(problem) for problem in problems if problem.probe not in accept]
 
@@ -271,6 +274,6 @@ def _sentence(problem: Problem) -> str:
 def accepted(problems: Iterable[Problem], accept: Set[str]) -> list[str]:
     """Return in sentences what a lab does without.
 
-    + accept: the same, by name
+    + accept: the names of that
     """
     return [problem.found for problem in problems if problem.probe in accept]

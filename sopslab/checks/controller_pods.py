@@ -1,8 +1,8 @@
-"""Pods that find something out by asking a server, made of what every cluster needs anyway: the
-images of Flux's controllers, in which nothing but the controllers can be expected.
+"""Pods that find something out by a request to a server. They use images that every cluster needs
+anyway: those of Flux's controllers, which may have no other program.
 
-A controller is given the server as if that were its API server: it asks one question, without
-credentials, and ends with what became of that in its last line.
+A controller gets the server's address as if that were its API server. It makes one request, without
+credentials, and its last line has the result.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _RESOURCES = {
     "requests": {"cpu": "5m", "memory": "16Mi"},
     "limits": {"cpu": "500m", "memory": "128Mi"},
 }
-# What a controller has from the server, or what it says if it has nothing. From client-go's
-# `ServerGroups` and Go's net/url: an error of the way there names the request.
+# The answer of the server to a controller, or the error without one. From client-go's
+# `ServerGroups` and Go's net/url: an error on the way there names the request.
 _ASKED = "failed to get server groups: "
 _NO_ANSWER = re.compile(r'failed to get server groups: Get \\?"')
 _WAYS = (
@@ -41,18 +41,18 @@ _WAYS = (
     (r"x509:|tls: ", "its certificate is not trusted"),
     (r"timeout|deadline exceeded", "it does not answer in time"),
 )
-# Of a connection that was never there, Go says that it was dialled.
+# If there was no connection, Go's error is one of dialling.
 _DIALLED = re.compile(r'failed to get server groups: Get \\?"[^"]*\\?": dial tcp ')
 UNKNOWN_END = "what became of the question is not known"
-# A first attempt that failed is made again, and then the kubelet says that it waits.
+# A failed attempt is repeated, and in between the kubelet says that it waits.
 _NOT_PULLED = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-# The exit code of a container that the runtime could not start.
+# The exit code if the runtime could not start a container.
 _NOT_STARTED = 128
 _NOT_BEGUN = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
 def account(namespace: str) -> Object:
-    """Return the account that the pods have, and that may do nothing."""
+    """Return the pods' ServiceAccount, which has no rights."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -62,7 +62,7 @@ def account(namespace: str) -> Object:
 
 
 def controller_of(image: str) -> str:
-    """Return the name of the controller that an image has: the last part of its path."""
+    """Return the name of an image's controller: the last part of its path."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
@@ -70,7 +70,7 @@ def container(name: str, image: str, *args: str, asking: str | None = None) -> O
     """Return a container that runs an image's controller.
 
     + args: those of the controller
-    + asking: which kubeconfig of its pod names the server that it asks
+    + asking: the kubeconfig of its pod that names the server
     """
     made: dict[str, Any] = {
         "name": name,
@@ -105,9 +105,9 @@ def pod(
 ) -> Object:
     """Return a pod on a node.
 
-    + kubeconfigs: what its containers ask by, by name
-    + seconds: how long the kubelet lets it be, if whoever made it is gone
-    + restarts: whether a container that got no answer asks again
+    + kubeconfigs: those of its containers, by name
+    + seconds: after which the kubelet ends it, in case the run that made it is gone
+    + restarts: whether a container without an answer asks again
     """
     files = [
         {"path": key, "fieldRef": {"fieldPath": f"metadata.annotations['{_ANNOTATION}{key}']"}}
@@ -122,7 +122,7 @@ def pod(
             "annotations": {f"{_ANNOTATION}{key}": text for key, text in kubeconfigs.items()},
         },
         "spec": {
-            # Not by the scheduler: what keeps a pod off the node is said at once then.
+            # Without the scheduler: then the kubelet says at once why the node does not take it.
             "nodeName": node,
             "serviceAccountName": ACCOUNT,
             "automountServiceAccountToken": False,
@@ -143,7 +143,7 @@ def pod(
 def kubeconfig(server: str, ca: bytes | None = None) -> str:
     """Return a kubeconfig that names a server and no credentials.
 
-    + ca: the certificate that it is trusted by, None where that is one of the image's own
+    + ca: the certificate by which it is trusted, None if that is one of the image's own
     """
     cluster = {"server": server}
     if ca is not None:
@@ -161,7 +161,7 @@ def kubeconfig(server: str, ca: bytes | None = None) -> str:
 
 
 def not_started(pod: Object) -> str | None:
-    """Return why a pod was not started at all, None as long as nothing says so."""
+    """Return why a pod was not started at all, None as long as that is not known."""
     status = pod.get("status") or {}
     if status.get("containerStatuses") or status.get("phase") != "Failed":
         return None
@@ -169,7 +169,7 @@ def not_started(pod: Object) -> str | None:
 
 
 def stopped(status: Object) -> str:
-    """Return why a container cannot run, "" if nothing is known against it."""
+    """Return why a container cannot run, "" if no reason is known."""
     state = status["state"]
     reason = (state.get("waiting") or {}).get("reason", "")
     ended = state.get("terminated") or {}
@@ -181,8 +181,7 @@ def stopped(status: Object) -> str:
 
 
 def unanswered(message: str) -> str:
-    """Return why a server gave no answer, by a controller's last line; "" if it answered, whatever
-    it said."""
+    """Return why a server gave no answer, by a controller's last line; "" if it gave any answer."""
     if _NO_ANSWER.search(message):
         return next(
             (why for pattern, why in _WAYS if re.search(pattern, message)), "the connection breaks"
@@ -191,8 +190,8 @@ def unanswered(message: str) -> str:
 
 
 def was_connected(message: str) -> bool | None:
-    """Return whether there was a connection to the server at all, whatever came of it; None where a
-    controller's last line does not say so."""
+    """Return whether there was a connection to the server at all; None if a controller's last line
+    does not say."""
     if _ASKED not in message:
         return None
     return _DIALLED.search(message) is None

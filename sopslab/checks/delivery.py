@@ -1,7 +1,8 @@
-"""Whether Flux has done what a repository says, and all it was asked for: only this place knows.
+"""Whether Flux has done what a repository says, and all it was asked for: no other module decides
+that.
 
-Ready alone is no proof: it may be from before. What counts is the commit that was read and applied,
-by objects whose present form Flux has seen.
+The condition Ready alone is no proof, because it may be older. What counts is the commit that was
+read and applied, by objects whose present form Flux has seen.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ _REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
 
 class Ask(StrEnum):
-    """What of an environment Flux can be asked to look at again."""
+    """The object of an environment that Flux is to be asked to look at again."""
 
     TENANT = "tenant"
     SOURCE = "source"
     OWN = "own"
     RECEIVER = "receiver"
-    # What was read is applied without being asked for; being asked, Flux would begin again.
+    # A new commit is applied without being asked for; if Flux was asked, it would begin again.
     LATE = "late"
 
 
 class Why(StrEnum):
-    """What keeps Flux from having done something.
+    """Why Flux has not done something.
 
-    An object is missing, or not as it is wanted. Flux has not looked at the present form of one
-    that is `unseen`, and is at work on one that is `busy`; one that is `behind` is ready, but with
-    another commit.
+    An object is missing, or not as it should be. Flux has not looked at the present form of an
+    object that is `unseen`, and is at work on one that is `busy`; one that is `behind` is ready,
+    but with another commit.
     """
 
     MISSING = "missing"
@@ -49,7 +50,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Pending:
-    """Something that Flux has not done yet, and what to ask it for; None if it is doing it
+    """Something that Flux has not done yet, and what to ask it for; None if it is doing that
     already."""
 
     why: Why
@@ -59,21 +60,21 @@ class Pending:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an environment is to hold: the commit of main, and Secrets that have to be there."""
+    """What an environment is to have: the commit of main, and Secrets that have to be there."""
 
     head: str | None
     secrets: frozenset[str] = frozenset()
 
 
 def pending(seen: Snapshot, wanted: Wanted) -> list[Pending]:
-    """Return what of an environment Flux has not done yet, what it was asked for included; nothing
-    where all has arrived. Raises Undecided for what was not seen."""
+    """Return what Flux has not done yet in an environment, including what it was asked for; empty
+    if everything has arrived. Raises Undecided for what was not seen."""
     read = _read(seen, wanted.head, heed=True)
     receiver = named(known(seen.receivers), RECEIVER)
     found = [
         *_made(seen),
         read,
-        # What is read anew is applied without being asked for.
+        # A new commit is applied without being asked for.
         _applied(seen, wanted, Ask.OWN if read is None else None),
         _standing(receiver, f"the Receiver {RECEIVER}", Ask.RECEIVER, heed=True),
     ]
@@ -81,33 +82,34 @@ def pending(seen: Snapshot, wanted: Wanted) -> list[Pending]:
 
 
 def reading(seen: Snapshot, head: str | None) -> Pending | None:
-    """Return what keeps Flux from having read a commit of main, None if it has."""
+    """Return why Flux has not read a commit of main, None if it has."""
     return _read(seen, head, heed=False)
 
 
 def applying(seen: Snapshot, head: str | None) -> Pending | None:
-    """Return what keeps Flux from having applied a commit of main, None if it has."""
+    """Return why Flux has not applied a commit of main, None if it has."""
     return _own(seen, head, None, heed=False)
 
 
 def has_read(found: Object | None, head: str | None) -> bool:
-    """Return whether what a source has read last is this commit of main."""
+    """Return whether a source has last read this commit of main."""
     return read_revision(found) == _revision(head)
 
 
 def has_applied(found: Object | None, head: str | None) -> bool:
-    """Return whether what a Kustomization has applied last is this commit of main."""
+    """Return whether a Kustomization has last applied this commit of main."""
     return applied_revision(found) == _revision(head)
 
 
 def read_revision(found: Object | None) -> str:
-    """Return what a source has read last, as Flux writes a revision; empty without anything."""
+    """Return the revision that a source has read last, as Flux writes it; empty if there is
+    none."""
     artifact = ((found or {}).get("status") or {}).get("artifact") or {}
     return str(artifact.get("revision") or "")
 
 
 def applied_revision(found: Object | None) -> str:
-    """Return what a Kustomization has applied last; empty without anything."""
+    """Return the revision that a Kustomization has applied last; empty if there is none."""
     return str(((found or {}).get("status") or {}).get("lastAppliedRevision") or "")
 
 
@@ -118,7 +120,7 @@ def in_words(revision: str) -> str:
 
 
 def is_at_work(found: Object) -> bool:
-    """Whether Flux is about to look at one of its objects: as it is now, or because it was asked
+    """Whether Flux is about to look at an object: in its present form, or because it was asked
     to."""
     return _is_unseen(found, heed=True) or _ready(found) == "Unknown"
 
@@ -126,8 +128,8 @@ def is_at_work(found: Object) -> bool:
 def standing(found: Object | None, name: str, arrives: str = "") -> Pending | None:
     """Return why an object of Flux is not ready in its present form, None if it is.
 
-    + name: what it is called in a sentence
-    + arrives: the namespace where its objects arrive, for sentences about them
+    + name: its name in a sentence
+    + arrives: the namespace of the objects that it applies, for sentences about them
     """
     return _standing(found, name, None, arrives, heed=False)
 
@@ -176,7 +178,7 @@ def _standing(
 ) -> Pending | None:
     """Return why an object of Flux is not ready yet, None if it is.
 
-    + heed: whether what Flux was asked for counts, too
+    + heed: whether requests to Flux that are not done yet count, too
     """
     if found is None:
         return Pending(Why.MISSING, f"{name} is not there", ask)

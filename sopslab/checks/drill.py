@@ -1,4 +1,4 @@
-"""How far somebody has come in the drill: each step judged. Pure; the ids never change."""
+"""How far a learner is in the drill, step by step. Pure; the ids never change."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sopslab.model.results import Result, Undecided, Verdict, failed, passed, un
 class Seen:
     """What was looked at.
 
-    `incident` is the one that has the leak on record; `main` and `live` are the keys that the
-    Secret has now, None without it; `uses` and `live_uses` say where the leaked value is still in
-    use; `trouble` says why one of them is not known.
+    `incident` is the one with the leak on record; `main` and `live` are the present keys of the
+    Secret, None without it; `uses` and `live_uses` say where the leaked value is still in use;
+    `trouble` says why one of these is not known.
     """
 
     environment: Environment
@@ -33,7 +33,7 @@ class Seen:
 
 
 def score(seen: Seen) -> list[Result]:
-    """Return how far each step is, in the order in which they are best taken."""
+    """Return how far each step is, in the best order to take them."""
     results = []
     for name, judge in _JUDGES.items():
         trouble = (seen.trouble or {}).get(name)
@@ -45,7 +45,7 @@ def score(seen: Seen) -> list[Result]:
 
 
 def exposed_for_ever(seen: Seen) -> Iterator[str]:
-    """Yield the places where the old value stays readable, whatever is done now."""
+    """Yield the places where the old value stays readable for ever."""
     repository = seen.environment.repository
     leak, fixed = seen.staged.leak[:12], seen.staged.fixed[:12]
     yield f"the old {KEY}, in plain text in commit {leak} of {repository}, revert or not"
@@ -120,8 +120,7 @@ def _revoked(seen: Seen) -> Verdict:
         what = '"the key at the payment provider"'
         option = f"--upstream {what}"
         if seen.incident is not None and seen.incident.closed is not None:
-            # A closed incident has nothing left to do: only what is done already can be added to
-            # it.
+            # Only steps that are done already can be added to a closed incident.
             option += f" --revoked {what}"
         return failed(
             "the record does not say where the leaked key has to be revoked. A new value here does"

@@ -1,5 +1,5 @@
-"""Dry runs that the API server has to refuse where it enforces what holds the seats of a class
-apart: a privileged pod, and what a policy of our own forbids."""
+"""Dry runs that the API server has to refuse if it enforces the isolation of a class's seats: of a
+privileged pod, and of an object that a policy of ours forbids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sopslab.layout import ID_LABEL, LAB_LABEL
 from sopslab.model.objects import Object, label
 
 POLICY_KINDS = ("validatingadmissionpolicybindings", "validatingadmissionpolicies")
-# How the API server names who refuses.
+# How the API server names the plugin that refuses.
 POD_SECURITY = "violates PodSecurity"
 _FORBIDDEN = "forbidden"
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -33,15 +33,15 @@ def privileged_pod() -> Object:
 
 
 def forbidden_object() -> Object:
-    """Return what the policy forbids."""
+    """Return the object that the policy forbids."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _FORBIDDEN}}
 
 
 def policy(name: str, namespace: Object) -> list[Object]:
-    """Return a policy that lets nobody make one ConfigMap in a namespace, and what binds it there.
+    """Return a policy that forbids one ConfigMap in a namespace, and its binding.
 
     + name: that of both
-    + namespace: as the cluster has it: where it goes, these go, too
+    + namespace: as the cluster has it; it owns both, so they are deleted with it
     """
     owner = {
         "apiVersion": "v1",
@@ -87,13 +87,13 @@ def policy(name: str, namespace: Object) -> list[Object]:
 
 
 def policy_words(name: str) -> str:
-    """Return how the API server says that a policy refuses."""
+    """Return the words of the API server if a policy refuses."""
     return f"ValidatingAdmissionPolicy '{name}'"
 
 
 def refusal(lines: Sequence[str] | None, who: str) -> str:
-    """Return "" where it was this one who refused a dry run, by the API server's words, and else
-    why that is not known; None are the words of one that went through."""
+    """Return "" if the API server's words say that this one refused a dry run, or else why that is
+    not known; the words are None if the dry run was not refused."""
     if lines is None:
         return "is not refused"
     if any(who in line for line in lines):
@@ -102,5 +102,5 @@ def refusal(lines: Sequence[str] | None, who: str) -> str:
 
 
 def no_policy(lines: Sequence[str]) -> str:
-    """Return why nothing is known where the policy itself was refused."""
+    """Return why nothing is known if the policy itself was refused."""
     return f"cannot be tried, since the policy is refused ({causes.refused(lines)})"

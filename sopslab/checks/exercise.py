@@ -1,6 +1,6 @@
-"""What the exercise still lacks: what is not a fault, but comes next or only takes a moment. Pure.
+"""What the exercise still lacks: no faults, but steps that come next or only take a moment. Pure.
 
-An exercise is not done as long as a check lacks something. Content is compared by its SHA-256, and
+The exercise is not done as long as a check lacks something. Content is compared by its SHA-256, and
 messages of other programs are never repeated, since they may quote what they refuse.
 """
 
@@ -29,8 +29,8 @@ USE_THE_LAB = 'eval "$(sopslab env)"'
 
 
 def _shadowed(seen: Snapshot) -> Verdict | None:
-    """Return that the shell finds another tool than the lab's; everything else can be judged all
-    the same."""
+    """Return that the shell finds another tool than the lab's; everything else can still be
+    judged."""
     for tool in known(seen.tools):
         if tool.first is not None and tool.first_version != tool.wanted:
             return failed(
@@ -43,7 +43,7 @@ def _shadowed(seen: Snapshot) -> Verdict | None:
 
 
 def encrypted(seen: Snapshot) -> Verdict | None:
-    """Return what the file of the exercise still lacks."""
+    """Return what the exercise's file still lacks."""
     tree, chapter = known(seen.tree), seen.chapter
     again = chapter.encrypt_again
     if f"{chapter.secret}.yaml" not in tree.files:
@@ -120,7 +120,7 @@ def read(seen: Snapshot) -> Verdict | None:
     """Return that Flux has not read the tree's commit yet."""
     found, head, chapter = source(seen), _head(seen), seen.chapter
     late = delivery.reading(seen, head)
-    # That there is no source at all is a fault, and told as one.
+    # A source that is missing is a fault, and reported as one.
     if found is None or late is None:
         return None
     revision = delivery.read_revision(found)
@@ -193,7 +193,7 @@ def secret(seen: Snapshot) -> Verdict | None:
 
 
 def _history(seen: Snapshot) -> Verdict | None:
-    """Return what of the history is exposed: it is dealt with once an incident names it and is
+    """Return what is exposed in the history. It is dealt with once an incident names it and is
     closed."""
     history = known(seen.history)
     if history.report.undecided:

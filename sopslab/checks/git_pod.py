@@ -1,5 +1,4 @@
-"""The Git server in the cluster: the objects that it is made of, and what keeps its pod from
-serving. Pure."""
+"""The Git server in the cluster: its objects, and why its pod does not serve. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +19,12 @@ _SELECTED = {"app": NAME}
 _CONTENT = "sops-lab/content"
 _HTTPD, _CERTIFICATE, _TOKEN = "htpasswd", "server.pem", "token"
 SECRET_FILES = {_HTTPD: "htpasswd", _CERTIFICATE: "tls/server.pem", _TOKEN: "receiver/token"}
-"""What is kept in its Secret, each by the path below the Git server's data on this machine."""
+"""The entries of its Secret, each with the path below the Git server's data on this machine."""
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # Where Flux's notification-controller listens for calls.
 _RECEIVER = 9292
 _TMP = "192Mi"
-# As much as the embedded server may have.
+# The limits of the embedded server.
 _RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -43,13 +42,13 @@ def objects(
     recipients: Mapping[str, str],
     secrets: Mapping[str, bytes],
 ) -> list[Object]:
-    """Return what the Git server of a lab is made of.
+    """Return the objects of a lab's Git server.
 
-    + ours: the labels by which it is the lab's
-    + configuration: the gate, the hooks, and how git is configured, by path
-    + executable: the paths of those of them that are run
-    + recipients: for whom the secrets of each owner's repository are encrypted
-    + secrets: what `SECRET_FILES` names
+    + ours: the labels that mark it as the lab's
+    + configuration: the gate, the hooks, and git's configuration, by path
+    + executable: the paths of those that are programs
+    + recipients: to whom the secrets of each owner's repository are encrypted
+    + secrets: the files of `SECRET_FILES`
     """
     texts = {_key(path): text for path, text in configuration.items()}
     kept = {key: base64.b64encode(secrets[key]).decode() for key in SECRET_FILES}
@@ -84,7 +83,7 @@ def _object(version: str, kind: str, name: str, **parts: Any) -> Object:
 
 
 def _key(path: str) -> str:
-    """Return the key that a file has in a ConfigMap, where none has a slash."""
+    """Return the key of a file in a ConfigMap, where keys have no slash."""
     return path.replace("/", ".")
 
 
@@ -99,11 +98,12 @@ def _service(shape: PodShape) -> Object:
 
 
 def _policies() -> list[Object]:
-    """Return what may reach the server: Flux and learners, who come from outside the cluster and
-    by any of its nodes; and what the server may reach, where what was pushed is looked at: Flux's
-    Receiver, and who tells its address.
+    """Return the network policies. Flux and learners may reach the server; learners come from
+    outside the cluster, through any of its nodes. The server, which processes what was pushed, may
+    reach Flux's Receiver, and DNS for its address.
 
-    Not one policy of both kinds: kube-router would take what may come in for what may go out.
+    There is one policy for each direction: kube-router would apply ingress rules to egress, too, in
+    a policy for both.
     """
     selected = {"podSelector": {"matchLabels": _SELECTED}}
     receiver = {
@@ -136,12 +136,12 @@ def _stateful_set(shape: PodShape, etc: Sequence[Object], content: str) -> Objec
     return {
         "replicas": 1,
         "serviceName": NAME,
-        # What was wrong with a pod must not keep its successor from coming.
+        # A pod that never became ready must not hold up its successor.
         "podManagementPolicy": "Parallel",
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": _SELECTED},
         "template": {
-            # The server reads what it is given when it starts.
+            # The server reads its configuration when it starts.
             "metadata": {"labels": _SELECTED, "annotations": {_CONTENT: content}},
             "spec": _pod(shape.image, etc),
         },
@@ -182,7 +182,8 @@ def _pod(image: str, etc: Sequence[Object]) -> Object:
                 "securityContext": _RESTRICTED,
                 "volumeMounts": [
                     {"name": "repositories", "mountPath": f"{root}/repositories"},
-                    # No repository begins with a dot. A pod that is started elsewhere has them too.
+                    # No repository's name begins with a dot. A pod on another node has these as
+                    # well.
                     {"name": "repositories", "mountPath": f"{root}/access", "subPath": ".access"},
                     {"name": "repositories", "mountPath": f"{root}/rows", "subPath": ".rows"},
                     {"name": "etc", "mountPath": f"{root}/etc", "readOnly": True},
@@ -207,7 +208,7 @@ def _pod(image: str, etc: Sequence[Object]) -> Object:
 
 
 def is_rolled_out(stateful_set: Object) -> bool:
-    """Return whether the pod is ready, and the one that is wanted last."""
+    """Return whether the pod is ready and of the newest revision."""
     status = stateful_set.get("status") or {}
     return bool(
         status.get("observedGeneration") == stateful_set["metadata"]["generation"]
@@ -218,7 +219,8 @@ def is_rolled_out(stateful_set: Object) -> bool:
 
 
 def is_outdated(pod: Object, stateful_set: Object) -> bool:
-    """Return whether a pod that is not ready is of an older revision: nothing replaces it then."""
+    """Return whether a pod that is not ready is of an older revision: it is not replaced by
+    itself."""
     revision = label(pod, "controller-revision-hash")
     wanted = (stateful_set.get("status") or {}).get("updateRevision")
     ready = condition(pod, "Ready").get("status") == "True"

@@ -1,7 +1,7 @@
-"""What a seat's kubeconfig says, from the lab's own cluster and what proves who the learner is.
+"""The content of a seat's kubeconfig, from the lab's own and the learner's credential.
 
-JSON is YAML, and a seat may be called `no` or `007`. What is written here is compared byte by byte
-with what labs have: the same in another form would replace every kubeconfig of a class.
+JSON is YAML, and a seat may be called `no` or `007`. Files are compared with it byte by byte:
+another form of the same content would replace every kubeconfig of a class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sopslab.config.naming import network_name, seat_namespace
 
 
 class Standing(Enum):
-    """How a kubeconfig that was found compares with the one that would be written."""
+    """How a kubeconfig differs from the one that would be written."""
 
     SAME = "same"
     NOWHERE = "nowhere"
@@ -25,7 +25,7 @@ class Standing(Enum):
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with it, None if nothing is."""
+        """What is wrong with it, None if it is right."""
         return _FAULTS.get(self)
 
 
@@ -37,11 +37,11 @@ _FAULTS = {
 
 
 Proof = Mapping[str, str]
-"""What a kubeconfig says of its user: the fields, with their values as YAML."""
+"""The fields of a kubeconfig's user, with their values as YAML."""
 
 
 def by_certificate(certificate: bytes, key: bytes) -> Proof:
-    """Return how a certificate proves who its user is; it is in PEM, as is its key."""
+    """Return the fields for a certificate; it and its key are in PEM."""
     return {
         "client-certificate-data": base64.b64encode(certificate).decode(),
         "client-key-data": base64.b64encode(key).decode(),
@@ -49,15 +49,15 @@ def by_certificate(certificate: bytes, key: bytes) -> Proof:
 
 
 def by_token(token: str) -> Proof:
-    """Return how a token proves who its user is."""
+    """Return the fields for a token."""
     return {"token": _literal(token)}
 
 
 def kubeconfig(lab: str, cluster: Mapping[str, Any] | None, seat: str, proof: Proof) -> str:
     """Return the kubeconfig of a seat.
 
-    + cluster: what the lab's own kubeconfig says of the cluster
-    + proof: what proves who the user is
+    + cluster: the cluster in the lab's own kubeconfig
+    + proof: the fields of the user
     """
     name, called = _literal(network_name(lab)), _literal(seat)
     lines = [
@@ -71,7 +71,7 @@ def kubeconfig(lab: str, cluster: Mapping[str, Any] | None, seat: str, proof: Pr
 
 
 def standing(found: bytes, wanted: str, lab: str, cluster: Mapping[str, Any] | None) -> Standing:
-    """Return how a kubeconfig compares with the one that would be written."""
+    """Return how a kubeconfig differs from the one that would be written."""
     if cluster is None:
         return Standing.NOWHERE
     try:

@@ -1,7 +1,7 @@
-"""What lies in the namespaces of an environment and does not belong there.
+"""Objects in the namespaces of an environment that do not belong there.
 
-An object's labels do not prove whose it is: a learner can set those. Flux's own record proves it,
-in a namespace where the learner has no right.
+Labels do not prove where an object comes from, because a learner can set them. Flux's inventory
+does: it is in a namespace where the learner has no rights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sopslab.model.objects import (
     is_suspended,
 )
 
-# The kinds whose controllers make objects of a kind, among the kinds that are applied.
+# For kinds of objects that controllers make, the kinds of their makers, of those that are applied.
 _MAKERS = {
     "ReplicaSet": ("Deployment",),
     "Pod": ("ReplicaSet", "StatefulSet", "Job"),
@@ -42,14 +42,14 @@ _ALWAYS = {
     ("ServiceAccount", "deployer"),
 }
 _DISOWNED = "kustomize.toolkit.fluxcd.io/"
-# What tells one object from another, and whether it is waiting to be deleted.
+# The fields that identify an object, and say whether it is being deleted.
 _KEPT = ("name", "namespace", "finalizers", "deletionTimestamp", "ownerReferences")
 
 
 @dataclass(frozen=True)
 class Stray:
-    """An object that Flux has not applied; `made` if a controller has made it for another object,
-    and `doomed` if its namespace is being deleted."""
+    """An object that Flux has not applied. `made` is whether a controller has made it for another
+    object, `doomed` whether its namespace is being deleted."""
 
     what: dict[str, Any]
     made: bool
@@ -60,10 +60,10 @@ class Stray:
 class InTheWay:
     """What is in the way in one environment.
 
-    `going` and `absent` are namespaces that are being deleted, or are not there; `missing` is what
-    Flux has applied and is not there any more, by its name in Flux's inventory; `suspended` what
-    Flux was told to leave alone; `waiting` what a namespace that is being deleted waits for; and
-    `strays` what is in the namespace and not applied by Flux. `untended` is whether the
+    `going` and `absent` are namespaces that are being deleted, or are not there. `missing` are
+    objects that Flux has applied and that are gone, by their names in Flux's inventory; `suspended`
+    those that Flux was told to leave alone; `waiting` those for which the deletion of a namespace
+    waits; `strays` those in the namespace that Flux has not applied. `untended` is whether the
     Kustomization that makes the environment is gone.
     """
 
@@ -77,7 +77,7 @@ class InTheWay:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether something has to go, or to be resumed, before Flux can do its part."""
+        """Whether something has to be removed or resumed before Flux can do its part."""
         return bool(self.strays or self.going or self.suspended)
 
 
@@ -98,7 +98,7 @@ def in_the_way(seen: Snapshot) -> InTheWay:
             sorted(key for key in applied if key.startswith(here) and key not in contents)
         ),
         suspended=tuple(identity(one) for one in tended if is_suspended(one)),
-        # The namespace waits for Flux's finalizers, and longer if Flux comes to them later.
+        # The namespace waits until Flux removes its finalizers.
         waiting=tuple(
             identity(one)
             for one in contents.within(environment.system)
@@ -122,8 +122,9 @@ def _strays(
     by_uid = {one["metadata"].get("uid") or "": one for one in here}
 
     def makers(found: Object) -> Iterator[Object]:
-        """Yield the objects for which a controller has made this one. That it says so is not
-        enough, because a learner may write it: a maker of that kind has to be there."""
+        """Yield the objects for which a controller has made this one. Its owner reference alone is
+        not enough, because a learner may write that: the owner has to be there, and of a fitting
+        kind."""
         metadata = found["metadata"]
         if found["kind"] == "Endpoints":
             owners = [live.get("Service", metadata["namespace"], metadata["name"])]

@@ -1,4 +1,4 @@
-"""Whose an object is in a cluster that has others' objects, too: told by its labels. Pure."""
+"""Whether an object in an existing cluster is the lab's, by its labels. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from sopslab.layout import ID_LABEL, LAB_LABEL
 from sopslab.model.objects import Object, label
 
 IDENTITY = re.compile(r"[0-9a-f]{16}")
-"""What the id of a lab looks like."""
+"""The form of a lab's id."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A lab by its name, which others may have, too, and by its id, None where it has none yet.
+    """A lab by its name, which another lab may have, too, and by its id, None if it has none yet.
 
-    `unmarked` is whether it has been in the cluster before labs had ids: what carries its name and
-    no id is its own then.
+    `unmarked` is whether it has been in the cluster since before labs had ids: then objects with
+    its name and without an id are its own, too.
     """
 
     lab: str
@@ -27,7 +27,7 @@ class Owner:
     def has(self, found: Object, key: str = LAB_LABEL) -> bool:
         """Return whether an object is this lab's.
 
-        + key: the label that has the lab's name
+        + key: the label with the lab's name
         """
         if label(found, key) != self.lab:
             return False

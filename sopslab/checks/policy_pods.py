@@ -1,11 +1,11 @@
 """Pods that find out whether network policies are enforced on a node, and not only stored.
 
-On each node lies an open pod, and one that a policy shuts: nothing may go in there. Pods on that
-node and on another one ask both; a pod that is shut itself, and from which nothing may come out,
-asks the open ones. All of them are notification controllers: their port takes connections while
-they wait for an API server. Those that are asked wait for themselves, so they never answer: who
-gets through to one says in the end that a TLS handshake took too long, who does not that there was
-no connection.
+On each node there is an open pod, and one that a policy isolates from all incoming traffic. Pods on
+that node and on another one ask both; a pod that is isolated itself, from which no traffic may
+leave, asks the open ones. All of them are notification controllers: their port takes connections
+while they wait for an API server. Those that are asked wait for themselves, so they never answer:
+an asking pod that gets through reports in the end that a TLS handshake took too long, one that does
+not get through that there was no connection.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _SECONDS = 420
 _LABELS = {"sops-lab/probe": "shut"}
 _QUIET = ("--metrics-addr=0", "--events-addr=:0", "--receiverAddr=:0")
 _ITSELF = "itself"
-# Some networks filter a new pod a moment after it runs, and some let nothing of it through until
-# then: so each question that does not end as it should is asked once more.
+# Some networks filter a new pod only a moment after it runs, and some let none of its traffic
+# through until then: so a question with an unexpected result is asked once more.
 _ATTEMPTS = 2
 _SHUT_IN = "a pod that one shuts is reached"
 _SHUT_OUT = "a pod that one shuts reaches others"
 _APART = "pods do not reach each other where nothing shuts them"
-# What is said of a node of which nothing is decided when the time is over.
+# The result for a node that is undecided when the time is over.
 LATE = "the pods that try it are not done in time"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried of one node: `number` is in the names of its pods. `other` is another node, and
-    the number of that one; None where there is no other."""
+    """A trial of one node: `number` is in the names of its pods. `other` is another node with its
+    number, None if there is none."""
 
     number: int
     node: str
@@ -53,7 +53,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Asker:
-    """A pod that asks others, by their names; whether it is shut itself."""
+    """A pod that asks others, by their names, and whether it is isolated itself."""
 
     name: str
     node: str
@@ -62,8 +62,7 @@ class _Asker:
 
 
 def trials(asked: Sequence[str], usable: Sequence[str]) -> list[Trial]:
-    """Return what is tried of each node that is asked about, with the next usable one as the
-    other."""
+    """Return the trial of each node in question, with the next usable node as the other."""
     numbered = list(enumerate(usable))
     following = dict(zip(usable, numbered[1:] + numbered[:1], strict=True))
     return [
@@ -74,7 +73,7 @@ def trials(asked: Sequence[str], usable: Sequence[str]) -> list[Trial]:
 
 
 def deny_all() -> Object:
-    """Return the policy that shuts pods."""
+    """Return the policy that isolates pods."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -118,8 +117,7 @@ def _image(images: Sequence[str]) -> str:
 
 
 def standing(target: Object | None) -> str | None:
-    """Return "" of a pod that can be asked, None of one that cannot be yet, and why it never
-    will."""
+    """Return "" if a pod can be asked, None if it cannot be asked yet, or why it never can be."""
     if target is None:
         return None
     if condition(target, "Ready").get("status") == "True":
@@ -137,7 +135,7 @@ def asked_of(trial: Trial) -> list[str]:
 def unasked(tried: Sequence[Trial], standings: Mapping[str, str | None]) -> dict[str, str]:
     """Return the nodes that cannot be tried, each with the reason.
 
-    + standings: those of all pods that are asked, by name
+    + standings: the result of `standing` for all pods that are asked, by name
     """
     return {
         trial.node: why
@@ -159,7 +157,7 @@ def askers(
 
 
 def _asking(trial: Trial) -> Iterator[_Asker]:
-    """Yield those who ask in a trial."""
+    """Yield the pods that ask in a trial."""
     both = (_open(trial.number), _shut(trial.number))
     opened: tuple[str, ...] = (_open(trial.number),)
     yield _Asker(f"near-{trial.number}", trial.node, shut=False, asks=both)
@@ -189,8 +187,8 @@ def _host(address: str) -> str:
 
 
 def verdict(trial: Trial, pods: Mapping[str, Object]) -> str | None:
-    """Return "" where policies were seen to be enforced on a node, None as long as that is not
-    decided, and what is wrong.
+    """Return "" if policies were seen to be enforced on a node, None as long as that is undecided,
+    or else what is wrong.
 
     + pods: all that ask and are asked, by name, as the cluster has them
     """
@@ -201,8 +199,8 @@ def verdict(trial: Trial, pods: Mapping[str, Object]) -> str | None:
 
 
 def _heard(one: _Asker, trial: Trial, pods: Mapping[str, Object]) -> Iterator[str | None]:
-    """Yield what each question of a pod came to, as `verdict` does. Who is asked has to be there
-    still: where nothing listens, nobody gets through either."""
+    """Yield the result of each question of a pod, in the form of `verdict`. The pod that is asked
+    has to be there still: otherwise there would be no connection in any case."""
     asker = pods.get(one.name, {})
     found = {
         each["name"]: each for each in (asker.get("status") or {}).get("containerStatuses", [])
@@ -223,7 +221,7 @@ def _heard(one: _Asker, trial: Trial, pods: Mapping[str, Object]) -> Iterator[st
 
 
 def _last(status: Object) -> tuple[str, int]:
-    """Return what a container said in the end of its last attempt, and how many have ended."""
+    """Return the last line of a container's last attempt, and how many attempts have ended."""
     ends = [status.get(when, {}).get("terminated") for when in ("state", "lastState")]
     last = next(filter(None, ends), None)
     if last is None:

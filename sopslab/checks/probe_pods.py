@@ -1,5 +1,5 @@
-"""Pods that find out what nodes give to Flux: each runs its controllers on one node, for a moment.
-The source controller asks the Git server."""
+"""Pods that find out whether Flux can work on a node: each runs Flux's controllers there for a
+moment, and the source controller asks the Git server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pods(
 
     + images: those of Flux's controllers
     + server: the address of the Git server in the cluster
-    + ca: the certificate that it is trusted by, None where that is one of the image's own
+    + ca: the certificate by which it is trusted, None if that is one of the image's own
     """
     asked = {_GIT: kubeconfig(server, ca)}
     containers = list(map(_container, images))
@@ -49,7 +49,7 @@ def _container(image: str) -> Object:
 
 
 def reading(pod: Object) -> NodeReach | None:
-    """Return what a pod has found out of its node, None as long as it may still say more."""
+    """Return what a pod has found out about its node, None as long as it is not done."""
     why = not_started(pod)
     if why is not None:
         return NodeReach(images=why)
@@ -65,7 +65,7 @@ def reading(pod: Object) -> NodeReach | None:
 
 
 def late(pod: Object) -> NodeReach:
-    """Return what is to be said of a node whose pod is not done when its time is over."""
+    """Return the result for a node whose pod is not done when the time is over."""
     found = (pod.get("status") or {}).get("containerStatuses") or []
     pulled = [one for one in found if "waiting" not in one["state"]]
     if found and len(pulled) == len(found):

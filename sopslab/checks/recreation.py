@@ -1,18 +1,18 @@
-"""What becomes of a lab's cluster that is there: it stays, or is replaced if that is asked for."""
+"""Whether a lab's cluster stays, or is replaced because that was asked for."""
 
 from __future__ import annotations
 
 from sopslab.model.kind import ClusterState
 
 RECREATE = "`sopslab up --recreate` makes the cluster anew and keeps all keys and repositories"
-"""What to do about a cluster that is not what this product would make."""
+"""The next step if a cluster is not what this version would make."""
 
 
 def cluster_plan(state: ClusterState, node_image: str, *, recreate: bool) -> list[str]:
-    """Return what becomes of a lab's cluster that is complete; nothing for one that stays as it is
-    and is what this product would make.
+    """Return in sentences what becomes of a lab's complete cluster; empty if it stays and is what
+    this version would make.
 
-    + node_image: what this product makes a node of
+    + node_image: the image of which this version makes a node
     + recreate: whether the cluster is to be replaced
     """
     if not state.complete:

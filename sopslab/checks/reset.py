@@ -1,4 +1,4 @@
-"""What a reset does to an environment, in sentences: the notes of the run, and its dry run."""
+"""What a reset does to an environment, in sentences, for the run and for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from sopslab.model.words import counted
 class Standing:
     """How an environment compares with a checkpoint.
 
-    `in_the_way` and `pending` are None where the cluster does not answer, `clone` where there is
-    none; `drill` is where commits are kept that were made on top of a drill, None without one.
+    `in_the_way` and `pending` are None if the cluster does not answer, `clone` if there is none;
+    `drill` is where commits on top of a drill are kept, None without a drill.
     """
 
     environment: Environment
@@ -32,17 +32,17 @@ class Standing:
 
 
 def saved_branch(now: datetime) -> str:
-    """Return the branch on which a reset of that moment keeps what it overwrites."""
+    """Return the branch on which a reset at that time keeps what it overwrites."""
     return f"saved/{now:%Y%m%dT%H%M%SZ}"
 
 
 def awaited_secrets(checkpoint: str) -> list[str]:
-    """Return the names of the Secrets that have to be live at a checkpoint."""
+    """Return the names of the Secrets that have to be in the cluster at a checkpoint."""
     return [SECRET] if checkpoint == "done" else []
 
 
 def reset_plan(standing: Standing, checkpoint: str, work_dir: str) -> list[str]:
-    """Return what a reset would do to an environment, nothing where it is at the checkpoint.
+    """Return what a reset would do to an environment, empty if it is at the checkpoint.
 
     + work_dir: the learner's clone
     """
@@ -67,7 +67,7 @@ def _namespace_plan(environment: Environment, found: InTheWay | None) -> list[st
 
 
 def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
-    """Return what putting a repository back does to it."""
+    """Return what a reset does to a repository."""
     if state.problem is not None:
         return [state.problem]
     if state.there:
@@ -80,7 +80,7 @@ def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
 
 
 def clone_plan(work_dir: str, state: CloneState) -> list[str]:
-    """Return what putting the clone back does to it."""
+    """Return what a reset does to the clone."""
     if state.there:
         return []
     kept = []
@@ -98,19 +98,19 @@ def hopeless(environment: Environment, found: InTheWay | None) -> str | None:
     """Return why a namespace cannot be cleared, None if it can."""
     if found is None:
         return "the cluster does not answer: `sopslab status` tells more"
-    # Without a class, a reset itself applies what makes the environment.
+    # Without a class, the reset itself applies the objects that make the environment.
     if found.untended and environment.is_seat:
         return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
     return None
 
 
 def environment_plan(found: InTheWay) -> list[str]:
-    """Return what clearing a namespace does to it."""
+    """Return what a reset does to the namespaces."""
     sentences = [
         f"the namespace {name}, which is being deleted, is made anew" for name in found.going
     ]
     sentences += [f"the namespace {name}, which is gone, is made anew" for name in found.absent]
-    # What a controller has made goes with what it was made of.
+    # An object that a controller has made goes with its owner.
     strays = [_named(stray.what) for stray in found.strays if not stray.made]
     if strays:
         sentences.append(f"deleted: {_listed(strays)}")

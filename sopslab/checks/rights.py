@@ -1,4 +1,4 @@
-"""Which rights follow from what a cluster says of a user: rules, as RBAC has them. Pure."""
+"""Which rights a user has, from the cluster's rules in the form of RBAC. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from sopslab.model.rights import Right
 def lacking(rights: Iterable[Right], rules: Sequence[Object]) -> list[Right]:
     """Return the rights that no rule gives.
 
-    + rules: those of the user in the whole cluster, as a ClusterRole or a SelfSubjectRulesReview
-      has them
+    + rules: the user's in the whole cluster, as in a ClusterRole or a SelfSubjectRulesReview
     """
     return [one for one in rights if not any(_gives(rule, one) for rule in rules)]
 

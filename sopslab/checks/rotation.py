@@ -1,4 +1,4 @@
-"""How far a rotation is in the cluster, by the objects that are there."""
+"""How far a rotation is in the cluster."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sopslab.checks.delivery import is_at_work
 from sopslab.model.objects import Object, condition
 from sopslab.model.rotation import LiveValue
 
-# The annotation of the pods of a workload that was restarted for an incident.
+# The pods of a workload that was restarted for an incident have this annotation.
 RESTARTED_FOR = "sops-lab/incident"
 
 
 def is_settled(kustomization: Object, key_version: int) -> bool:
-    """Return whether Flux is done with what it was told: with a key, once it has reported since.
+    """Return whether Flux is done, and has reported after the key was changed.
 
-    All objects of a cluster share one count of versions.
+    All objects of a cluster share one sequence of versions.
 
-    + key_version: the version of the key that the cluster has now, 0 without one
+    + key_version: the resource version of the cluster's present key, 0 without one
     """
     return (
         condition(kustomization, "Ready").get("status") == "True"
@@ -30,7 +30,7 @@ def is_settled(kustomization: Object, key_version: int) -> bool:
 
 
 def compare(file: Mapping[str, Any], live: Mapping[str, str] | None) -> LiveValue:
-    """Return how a Secret of the cluster compares with what a file says.
+    """Return how a Secret of the cluster differs from a file.
 
     + file: a manifest, decrypted
     + live: the Secret's data, None if it is not there
@@ -54,8 +54,8 @@ def _text(value: Any) -> str:
 
 
 def consumers(workloads: Collection[Object], incident: str, secrets: Collection[str]) -> list[str]:
-    """Return which workloads have read one of the Secrets into their environment at their start,
-    and were not restarted for an incident, as `deployment/web`. Flux restarts none of them."""
+    """Return the workloads that have read one of the Secrets into environment variables and were
+    not restarted for an incident, such as `deployment/web`. Flux does not restart them."""
     return [
         f"{one['kind'].lower()}/{one['metadata']['name']}"
         for one in workloads

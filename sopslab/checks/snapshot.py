@@ -1,7 +1,7 @@
 """One look at one environment and at what it depends on, as every verb judges it.
 
-Each facet is what was seen, or the reason why it was not: `Undecided`. What nobody asked for was
-not seen either. It lies above `model`, since what the policy and the records say is part of it.
+Each facet is what was seen, or the reason why it was not: `Undecided`, also if nobody asked for it.
+It is not in `model`, which is below policy and records, because it contains their results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
 
 if TYPE_CHECKING:
-    # It imports pydantic, and whoever looks has no use for that.
+    # It imports pydantic, which a look does not need.
     from sopslab.incidents.records import Incident
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ T = TypeVar("T")
 def known(facet: T | Undecided) -> T:
     """Return what was seen. Raises Undecided for what was not."""
     if isinstance(facet, Undecided):
-        # The same reason may be raised many times, and would keep the traceback of each.
+        # A reason may be raised many times, and would collect the tracebacks.
         raise facet.with_traceback(None)
     return facet
 
@@ -37,10 +37,10 @@ def known(facet: T | Undecided) -> T:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool of the lab, and what the learner's shell finds under its name.
+    """A tool of the lab, and what the learner's shell finds by its name.
 
-    `version` is None where it cannot be run; `first` is the path of another program that PATH has
-    before it, and `in_path` tells whether PATH has any.
+    `version` is None if it cannot be run; `first` is the path of another program that comes earlier
+    in PATH, and `in_path` is whether PATH has one at all.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Tool:
 
 
 class Part(Enum):
-    """How a file that the Git server depends on compares with ours."""
+    """How a file on which the Git server depends differs from ours."""
 
     SAME = "same"
     MISSING = "missing"
@@ -72,8 +72,8 @@ class Guard:
 class GitServer:
     """The Git server, as this machine reaches it.
 
-    `answer` is the HTTP status for somebody unknown, None without an answer; `guard` is None where
-    the server is not the lab's own.
+    `answer` is the HTTP status without a login, None without an answer; `guard` is None if the
+    server is not the lab's own.
     """
 
     url: str
@@ -83,7 +83,7 @@ class GitServer:
 
 @dataclass(frozen=True)
 class Identity:
-    """A key file of the store: its public key, or what keeps it from being used and the fix."""
+    """A key file of the store: its public key, or why it cannot be used, with the fix."""
 
     recipient: str | None = None
     problem: str = ""
@@ -92,10 +92,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Hooks:
-    """The commit hooks: whether Git runs pre-commit, and the ids that are not configured as given.
+    """The commit hooks: whether Git runs pre-commit, and the ids of hooks that are not configured
+    as given.
 
-    `configured` is False where .pre-commit-config.yaml is missing or cannot be read; `install` is
-    the command that has Git run them.
+    `configured` is False if .pre-commit-config.yaml is missing or cannot be read; `install` is the
+    command that installs them.
     """
 
     path: str
@@ -109,7 +110,7 @@ class Hooks:
 
 
 class Trouble(Enum):
-    """Why a cluster cannot be asked, in the words of the sentence about it."""
+    """Why a cluster cannot be asked, in words for a sentence."""
 
     NO_KUBECTL = "kubectl cannot be run"
     NO_KUBECONFIG = "there is no cluster of this lab on this machine yet"
@@ -130,7 +131,7 @@ class Cluster:
 
 
 class Entry(Enum):
-    """Why an entry of sops-age gives no key."""
+    """Why an entry of sops-age has no key."""
 
     EMPTY = "is empty"
     INVALID = "holds no valid age identity"
@@ -138,7 +139,7 @@ class Entry(Enum):
 
 @dataclass(frozen=True)
 class ClusterKey:
-    """The Secret sops-age: for each entry the public keys in it, or why there are none."""
+    """The Secret sops-age: for each entry its public keys, or why it has none."""
 
     present: bool
     entries: Mapping[str, frozenset[str] | Entry] = field(default_factory=dict)
@@ -146,10 +147,10 @@ class ClusterKey:
 
 @dataclass(frozen=True)
 class Login:
-    """The credential with which Flux reads Git, and what the Git server answers to it.
+    """The credential with which Flux reads Git, and the Git server's answer to it.
 
-    `answer` is an HTTP status, None where it does not answer; `ours` tells whether it is the one
-    that the lab has stored in the folder `account`.
+    `answer` is an HTTP status, None without an answer; `ours` is whether it is the credential that
+    the lab has stored in the folder `account`.
     """
 
     answer: int | None
@@ -161,9 +162,9 @@ class Login:
 class LiveSecret:
     """A Secret in the learner's namespace, without its values.
 
-    `digests` has the SHA-256 of each of them; `owner` names the Kustomization that applied it as
-    `namespace/name`, empty without one; `left_alone` tells whether an annotation has Flux leave it
-    as it is.
+    `digests` has the SHA-256 of each value; `owner` is the Kustomization that applied it, as
+    `namespace/name`, empty without one; `left_alone` is whether an annotation tells Flux to leave
+    it as it is.
     """
 
     keys: Set[str]
@@ -177,15 +178,15 @@ class LiveSecret:
 
 @dataclass(frozen=True)
 class Branches:
-    """The branches of the learner's repository: the commit of main, None without that branch, and
-    whether there is any."""
+    """The branches of the learner's repository: the commit of main, None without it, and whether
+    there is any branch."""
 
     main: str | None = None
     empty: bool = False
 
 
 class Opened(Enum):
-    """What became of decrypting a file with the environment's key."""
+    """The result of decrypting a file with the environment's key."""
 
     YES = "yes"
     MAC = "mac"
@@ -200,9 +201,9 @@ NOT_OPENED = Undecided("no file was decrypted, so it is not known whether one wa
 class Manifest:
     """A Secret in the environment's folder.
 
-    `recipients` are None without a sops block; `plain` are the keys of values in plain text, `keys`
-    those of all. `opened` says what sops made of it; once it was opened, `digests` has the SHA-256
-    of each value, and `misfits` the values that Kubernetes would refuse.
+    `recipients` is None without a sops block; `plain` has the keys of values in plain text, `keys`
+    all keys. `opened` is the result of sops; if it was opened, `digests` has the SHA-256 of each
+    value, and `misfits` the values that Kubernetes would refuse.
     """
 
     name: str
@@ -218,7 +219,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Rule:
-    """What .sops.yaml says of the chapter's file: for whom, None without a rule that matches."""
+    """The recipients of the chapter's file according to .sops.yaml, None if no rule matches."""
 
     there: bool
     recipients: frozenset[str] | None = None
@@ -226,13 +227,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a clone, or a commit, holds of the chapter.
+    """The chapter's files in a clone, or in a commit.
 
-    `commit` is what it is a tree of, None before the first commit. `files` are the names in the
+    `commit` is that of the tree, None before the first commit. `files` are the names in the
     environment's folder, empty without it; `manifests` the Secrets among them by name;
-    `once_listed` the names that kustomization.yaml listed at any time. `rule` and `regex` are what
-    .sops.yaml says of a new file there, or `unruled` why that is not known. `report` is the
-    policy's, of all files among the secrets.
+    `once_listed` the names that kustomization.yaml listed at any time. `rule` and `regex` are those
+    of .sops.yaml for a new file there, and `unruled` says why they are not known. `report` is the
+    policy's on all files in the folder of secrets.
     """
 
     commit: str | None
@@ -250,8 +251,8 @@ class Tree:
 class Commit:
     """What is committed: the paths with changes that are not, and whether HEAD has the file.
 
-    `same` tells whether HEAD has it as it lies in the clone; `head` is None before the
-    first commit.
+    `same` is whether the file in HEAD is the one in the clone; `head` is None before the first
+    commit.
     """
 
     head: str | None
@@ -279,7 +280,7 @@ class Push:
 
 @dataclass(frozen=True)
 class History:
-    """What the policy finds in the history of `repository`, and the incidents on record."""
+    """The policy's findings in the history of `repository`, and the incidents on record."""
 
     report: Report
     repository: str = ""
@@ -299,11 +300,11 @@ NO_MAIN = "the repository has no branch main"
 class InCluster:
     """What the cluster has of an environment.
 
-    A kind of Flux's objects is None where the cluster does not know it;
-    `platform` are the Kustomizations and sources that make the environment, `namespaces` phases by
-    name. `login` is None without that Secret, `stored` without an artifact that the source names;
-    else it tells whether the source controller has it. `contents` is whatever lies in the
-    environment's own namespaces.
+    Objects of one of Flux's kinds are None if the cluster does not know the kind; `platform` has
+    the Kustomizations and sources that make the environment, `namespaces` phases by name. `login`
+    is None without that Secret. `stored` is whether the source controller has the artifact that the
+    source names, None if it names none. `contents` are the objects in the environment's own
+    namespaces.
     """
 
     cluster: Cluster | Undecided = NOT_ASKED
@@ -324,10 +325,10 @@ class InCluster:
 class Snapshot(InCluster):
     """One look at an environment.
 
-    `url` is where Flux is to read the repository. `tree` is what is judged: main for whoever looks
-    from outside, the clone for the learner who works in it. `there` tells whether the Git server
-    has the repository, `hooks` are None where the clone is not on this machine, as that of a seat.
-    `expired` is until when the kubeconfig of a seat's learner was good, None while it is.
+    `url` is where Flux is to read the repository. `tree` is what is judged: main in general, the
+    clone for the learner who works in it. `there` is whether the Git server has the repository;
+    `hooks` is None if the clone is not on this machine, like a seat's. `expired` is until when the
+    kubeconfig of a seat's learner was valid, None while it is.
     """
 
     environment: Environment
@@ -348,6 +349,6 @@ class Snapshot(InCluster):
 
 
 def unseen(seen: Snapshot, reason: Undecided) -> Snapshot:
-    """Return a look with the reason why nothing of the cluster was seen."""
+    """Return a look at a cluster of which nothing was seen, with the reason."""
     hidden: dict[str, Any] = {facet.name: reason for facet in fields(InCluster)}
     return replace(seen, **hidden)

@@ -1,4 +1,4 @@
-"""Whether a cluster that the lab did not make has what the claim of its Git server asks for."""
+"""Whether an existing cluster has the storage for the lab's Git server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sopslab.model.quantities import quantity
 def find_storage_problems(
     traits: ClusterTraits, storage_class: str | None, size: str
 ) -> list[Problem]:
-    """Return what a cluster lacks for the claim; nothing while it was not asked.
+    """Return what a cluster lacks for the claim; empty if it was not asked.
 
     + storage_class: the one that the lab file names, None for the cluster's default
     + size: of the volume, as Kubernetes writes it

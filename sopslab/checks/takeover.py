@@ -1,4 +1,4 @@
-"""What becomes of a lab that an older product made, and which labs this product leaves alone."""
+"""How a lab of an older version is taken over, and which labs this version leaves alone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from sopslab import __version__
 from sopslab.model.formats import Format
 
-# Below the lab's folder: what was there before a migration to this format.
+# Below the lab's folder: files as they were before a migration to this format.
 KEPT = "before-format-{}"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of a file: it gets other content or, without any, it goes."""
+    """A change of a file: its new content, or None to remove it."""
 
     path: str
     content: bytes | None = None
@@ -24,9 +24,9 @@ class Change:
 class Migration:
     """The way from one format to the next.
 
-    `says` tells a person what it changes. `files` are patterns of the files that it is about, below
-    the lab's folder: never of what a learner writes. `plan` gets what these hold, by path, and
-    returns the changes that are left to be made, also where some have been made already.
+    `says` tells a person what it changes. `files` are patterns of its files below the lab's folder,
+    never of a learner's files. `plan` gets their content by path, and returns the changes that are
+    left, also if some were made already.
     """
 
     says: str
@@ -38,7 +38,7 @@ def _without_counts(found: Mapping[str, bytes]) -> list[Change]:
     return [Change(path) for path in sorted(found)]
 
 
-# The first leads from format 0 to format 1. Each stays as it is for ever.
+# The first leads from format 0 to format 1. None is ever changed.
 MIGRATIONS = (
     Migration(
         "the lab's folder names its format; counts of accesses, which nothing reads, are removed",
@@ -47,12 +47,12 @@ MIGRATIONS = (
     ),
 )
 FORMAT = len(MIGRATIONS)
-"""The format of this product: what it leaves, and the only one that it works on."""
+"""The format of this version: it writes this format, and works on no other."""
 
 
 def takeover_plan(found: Format | None) -> list[str]:
-    """Return what taking a lab over changes in its folder, a sentence for each format on the way;
-    nothing for a lab of this format, or for none."""
+    """Return what taking over a lab changes in its folder, a sentence for each format on the way;
+    empty for a lab of this format, or without a lab."""
     if found is None:
         return []
     return [
@@ -62,10 +62,10 @@ def takeover_plan(found: Format | None) -> list[str]:
 
 
 def unfit(found: Format | None, oldest: int = FORMAT) -> str | None:
-    """Return why a lab is left alone: a newer product has been there, or it has to be taken over
-    first. None where this product works on it.
+    """Return why a lab is left alone, because a newer version has worked on it, or it has to be
+    taken over first; None if this version works on it.
 
-    + oldest: the first format that is worked on
+    + oldest: the oldest format that is accepted
     """
     if found is None or oldest <= found.number <= FORMAT:
         return None

@@ -1,7 +1,7 @@
-"""Whether the secret went the chapter's whole way, check by check, as `sopslab verify` says. Pure.
+"""Whether the secret went the chapter's whole way, check by check, for `sopslab verify`. Pure.
 
-A check fails by the first cause that the rules name for it; only without one by what the exercise
-still lacks.
+A check fails with the first cause that the rules find for it or, without one, with what the
+exercise still lacks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sopslab.model.results import Undecided, Verdict, failed, passed, undecided
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
 
-# What must not have failed for a check to be looked at.
+# The checks that must not have failed for a check to be judged.
 NEEDS: Mapping[Step, tuple[Step, ...]] = {
     Step.TOOLS: (),
     Step.CLUSTER: (),
@@ -38,9 +38,9 @@ NEEDS: Mapping[Step, tuple[Step, ...]] = {
 
 
 def judge(step: Step, seen: Snapshot, examined: Examined[Step]) -> Verdict:
-    """Return what is said of one check.
+    """Return the result of one check.
 
-    + examined: what the rules say of the same look
+    + examined: the results of the rules for the same look
     """
     cause = examined.first(step)
     if cause is not None:

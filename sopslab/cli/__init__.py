@@ -1,1 +1,1 @@
-"""What a person types and sees: the command `sopslab`, a module for each verb."""
+"""The command `sopslab`: what a person types and sees, a module for each verb."""

@@ -1,4 +1,4 @@
-"""How the class is shown: a table for people, one JSON object or one line of CSV per learner."""
+"""How the class is shown: as a table for people, as JSON, or as a line of CSV for each learner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNK
 _STUCK = "red"
 _ASKS = "bold yellow"
 _NAME = 22  # columns at most for a name, or for a time
-_ROOMY = 110  # columns from which on there is room for more than one name
+_ROOMY = 110  # columns, from which on there is room for more than one name
 
 
 def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -46,7 +46,7 @@ def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
 def as_csv(rows: Sequence[Row]) -> str:
     """Return a line with the names of the columns, and one for each learner.
 
-    When a learner asked for help is told in UTC, in ISO 8601.
+    The time of a request for help is in UTC, in ISO 8601.
     """
     about = ("seat", "name", "group", "done", "needs_help", "asked", "hints")
     return spreadsheet.as_csv(
@@ -75,10 +75,10 @@ def _yes(value: bool) -> str:
 
 
 def table(rows: Sequence[Row], width: int, now: float) -> Table:
-    """Return one line for each learner, and a mark for each step; where somebody asks for help, for
-    how long, too.
+    """Return a line for each learner with a mark for each step, and for how long a learner has
+    asked for help.
 
-    + width: the columns of the screen; without many, a seat is known by its id alone
+    + width: the columns of the screen; if they are few, lines have only ids
     + now: in seconds since 1970
     """
     named: dict[str, Callable[[Seat], str | None]] = {"seat": lambda seat: seat.id}
@@ -114,8 +114,8 @@ def _mark(step: Step) -> Text:
 
 
 def details(rows: Sequence[Row], now: float) -> Iterator[Text]:
-    """Yield for everybody who needs help, or asks for it, what is wrong or comes next, in full, and
-    the command that helps.
+    """Yield for each learner who needs help or asks for it what is wrong or comes next, in full,
+    and the command that helps.
 
     + now: in seconds since 1970
     """
@@ -134,12 +134,12 @@ def details(rows: Sequence[Row], now: float) -> Iterator[Text]:
 
 
 def ago(since: float, now: float) -> str:
-    """Return how long something has been so: `3 min`, or `2 h 5 min`."""
+    """Return a duration in words: `3 min`, or `2 h 5 min`."""
     return hours_and_minutes(now - since)
 
 
 def summary(rows: Sequence[Row]) -> Text:
-    """Return the last line: how many are done, how many need help, and how many ask for it."""
+    """Return the last line: how many learners are done, need help, and ask for it."""
     done, stuck = sum(row.done for row in rows), sum(row.stuck for row in rows)
     asking = sum(row.asked is not None for row in rows)
     text = Text(f"{done} of {len(rows)} {'is' if done == 1 else 'are'} done")
@@ -151,14 +151,14 @@ def summary(rows: Sequence[Row]) -> Text:
 
 
 def fitting(rows: Sequence[Row], width: int, lines: int, now: float) -> Table:
-    """Return the table for a screen on which not all may fit.
+    """Return the table for a screen that may be too small for all learners.
 
-    + lines: how many there are, the one with the names of the columns included
+    + lines: those of the screen, including the one with the names of the columns
     + now: in seconds since 1970
     """
     if len(rows) < lines:
         return table(rows, width, now)
-    # Who asks for help or needs it stays, who is done goes first.
+    # Learners who need help or ask for it stay; those who are done are left out first.
     ranked = sorted(rows, key=lambda row: (row.asked is None, not row.stuck, row.done))
     kept = {row.seat.id for row in ranked[: max(lines - 2, 1)]}
     cut = table([row for row in rows if row.seat.id in kept], width, now)

@@ -1,8 +1,8 @@
-"""What a shell completes, beside verbs, options and files: what is known on this machine.
+"""What a shell completes besides verbs, options and files: names that are known on this machine.
 
-Where that cannot be read, nothing is completed, and nothing is said. What reading it takes is
-imported only when a word is completed: the verbs run without it. It is read without the settings of
-the lab, since validating these takes longer than all the rest.
+If they cannot be read, nothing is completed, without a message. Modules that read them are imported
+only when a word is completed, because the verbs do not need them. They are read without the
+settings of the lab, because validating those takes longer than everything else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def _of_lab(known: Callable[[], Iterable[str]]) -> Completer:
-    """Return what completes a word to one of the names that are known of the lab."""
+    """Return a function that completes a word to one of the names that the lab has."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         try:
@@ -62,8 +62,7 @@ def _incidents() -> Iterable[str]:
     return incident_ids(platform_clone(meant.root, meant.lab))
 
 
-# The ids of those who have an environment; of those who have a seat of a class; of seats that
-# nobody has; of incidents.
+# Ids: of learners with an environment; of seats of a class; of spare seats; of incidents.
 learners = _of_lab(_learners)
 seats = _of_lab(_enrolled)
 spares = _of_lab(_spares)

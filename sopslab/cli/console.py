@@ -1,6 +1,6 @@
-"""The way to the terminal for what has styles, or changes while it is shown.
+"""The way to the terminal for output with styles, or that changes while it is shown.
 
-Importing rich takes longer than most verbs do: those that only print sentences do without it.
+Importing rich takes longer than most verbs: those that only print sentences do not use it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _WIDTH = 160  # columns, where no terminal says how many
 
 
 class Console(rich.console.Console):
-    """A console of rich that sends nothing to the terminal but text that can be seen, and the
-    styles that our own code gives it. Texts hold no markup: brackets are brackets."""
+    """A console of rich that sends only printable text to the terminal, and the styles of our own
+    code. Texts have no markup: brackets are brackets."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
@@ -35,7 +35,7 @@ class Console(rich.console.Console):
         renderable: rich.console.RenderableType,
         options: rich.console.ConsoleOptions | None = None,
     ) -> Iterable[Segment]:
-        """Yield the segments of whatever is shown, each of them printable."""
+        """Yield the segments of what is shown, all of them printable."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment

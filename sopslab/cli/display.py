@@ -58,8 +58,8 @@ class Display:
                     self._tell("; ".join([event.operation.label, *event.notes]), event.seconds)
 
     def _tell(self, change: str, seconds: float) -> None:
-        """Keep a change for the end of its step; a log shows it at once, because a build takes
-        long."""
+        """Keep a change until its step ends; without a terminal, show it at once, because a build
+        takes long."""
         self._changed = True
         if self._console.is_terminal:
             self._changes.append(change)

@@ -37,7 +37,7 @@ def as_json(diagnosis: Diagnosis, learner: str) -> str:
 
 
 def as_text(diagnosis: Diagnosis) -> Iterator[Text]:
-    """Yield each cause with its evidence and the next step, then what could not be looked at."""
+    """Yield each cause with its evidence and the next step, then what was not seen."""
     for one in diagnosis.causes:
         yield _cause(one)
     for reason in diagnosis.undecided:

@@ -15,7 +15,7 @@ from sopslab.policy.printing import printable
 
 
 def _writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
-    # A run takes minutes, and its results would be lost at its end.
+    # Checked first: a run takes minutes, and its results would be lost at the end.
     if file is not None and not file.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {file.parent}")
     return file
@@ -41,7 +41,7 @@ def write_junit(file: Path, suite: str, results: Sequence[Result], began: dateti
 def as_junit(suite: str, results: Sequence[Result], began: datetime) -> str:
     """Return results as JUnit XML: failed is a failure, unknown an error, not-run skipped.
 
-    + suite: what they are results of
+    + suite: the name of what was tested
     + began: when the run began
     """
     count = {status: sum(result.status is status for result in results) for status in Status}

@@ -1,4 +1,4 @@
-"""A class looked back on, for other programs: CSV for spreadsheets, JUnit XML for grade books."""
+"""The report on a class for other programs: CSV for spreadsheets, JUnit XML for grade books."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_A_STEP = ("", "_first_done", "_minutes", "_stuck_minutes")
 
 
 def as_csv(lesson: Lesson) -> str:
-    """Return a line for each learner: times are in UTC, and empty where they are not on record."""
+    """Return a line for each learner: times are in UTC, and empty if they are not on record."""
     header = (
         *("seat", "name", "group", "done", "asked_for_help", "hints", "commits"),
         *("first_commit", "last_commit", "quiz_answered", "quiz_right"),
@@ -60,7 +60,7 @@ def _cells(step: Step, taken: Taken) -> Iterator[str]:
 
 
 def as_junit(learner: Learner, began: datetime) -> str:
-    """Return a learner's steps as JUnit XML, a case each with the seconds that it took.
+    """Return a learner's steps as JUnit XML: a case for each, with its seconds.
 
     + began: when the class began
     """

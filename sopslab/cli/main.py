@@ -60,20 +60,20 @@ GROUPS = {
         "schema": "print the JSON Schema of a roster or a lab file",
     },
 }
-"""The verbs, by what they are for: what each does, in a line."""
+"""The verbs by purpose, each with a line of help."""
 
-# Each is in the module of its name; a keyword of Python cannot name a function, so it gets a `_`.
+# Each is in the module of its name; keywords of Python get a `_`.
 VERBS = {
     verb: f"{verb}_" if iskeyword(verb) else verb for group in GROUPS.values() for verb in group
 }
 
-# What looks at, or changes, a lab and is not of use at many at once: a room has it at a seat only.
+# Verbs that are of no use at many labs at once: in a room, they run only at a seat itself.
 _OF_ONE_LAB = frozenset(
     {*GROUPS["Class"], "backup", "credentials", "hint", "incident", "quiz", "restore"}
     - {"roster", "reset"}
 )
 
-# No plugin of pydantic is used, and to look for one it reads the metadata of every package.
+# pydantic would read the metadata of every package to look for plugins, of which none is used.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _WIDTH = max(map(len, VERBS))
@@ -82,14 +82,13 @@ CONTEXT = {"help_option_names": _HELP, "max_content_width": 100}
 
 
 class _UnfitHost(click.ClickException):
-    """A sentence on why this machine is not fit."""
+    """Why this machine is not fit, in a sentence."""
 
     exit_code = Exit.HOST
 
 
 class _Verbs(click.Group):
-    """Import a verb when it is asked for: importing all of them takes twice as long as any single
-    one."""
+    """Imports a verb when it is asked for: importing all of them takes twice as long as one."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -101,7 +100,7 @@ class _Verbs(click.Group):
         if name is None:
             return None
         if platform.system() == "Windows":
-            # The modules of the verbs import what only POSIX has.
+            # The modules of the verbs import modules that only POSIX has.
             raise _UnfitHost(elsewhere("Windows"))
         verb: click.Command = getattr(import_module(f"{verbs.__name__}.{name}"), name)
         return verb
@@ -125,6 +124,8 @@ class _Verbs(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit codes"):
             formatter.write_dl([(f"{code:<{_WIDTH}}", text) for code, text in MEANINGS.items()])
+        formatter.write_paragraph()
+        formatter.write_text("Verbs that only look have codes of their own: see their --help.")
 
 
 @click.group(cls=_Verbs, context_settings=CONTEXT)

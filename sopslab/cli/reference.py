@@ -1,4 +1,4 @@
-"""The pages in docs/reference: what the code says of itself, as Markdown.
+"""The pages in docs/reference: Markdown, made from the code.
 
 python -m sopslab.cli.reference
 """
@@ -32,10 +32,10 @@ from sopslab.validation import findings as validation
 FOLDER = PROJECT / "docs" / "reference"
 
 _WIDTH = 120
-# Characters that Markdown would read as markup; an underscore within a word is none.
+# Characters that are markup in Markdown; an underscore within a word is not.
 _MARKS = re.compile(r"[\\*<$]|(?<!\w)_|_(?!\w)")
 _NOTICE = "<!-- Made by `make reference` from {source}: change that, not this. -->"
-# Whoever asks, the defaults shown are those of somebody who lives here and has set no variable.
+# The defaults shown do not depend on the user: this is the home folder, and no variable is set.
 _HOME = "/home/ada"
 _READ_DEFAULTS = """
 import json, runpy, sys
@@ -45,7 +45,7 @@ print(json.dumps({name: defaults[name] for name in sys.argv[2:]}))
 
 
 def verbs() -> str:
-    """Return the page about every command, by what it is for."""
+    """Return the page about every command, by purpose."""
     context = main.make_context("sopslab", [], resilient_parsing=True)
     lines = [
         _prose(main.help or ""),
@@ -64,7 +64,7 @@ def verbs() -> str:
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
-    """Yield what a command's own help says, and then that of the commands below it."""
+    """Yield the help of a command, and then of the commands below it."""
     path = context.command_path
     depth = len(path.split())
     pieces = [*command.collect_usage_pieces(context)]
@@ -95,7 +95,7 @@ def _parameter(parameter: click.Parameter, context: click.Context) -> tuple[str,
 
 
 def settings() -> str:
-    """Return the page about everything that a lab can be told."""
+    """Return the page about every setting of a lab."""
     schema = Settings.model_json_schema()
     defaults, comments, variables = _defaults(), *explained()
     rows = []
@@ -134,7 +134,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _shown(default: object) -> str:
-    """Return a default as a lab file would have it."""
+    """Return a default as it would be in a lab file."""
     if default in (None, [], {}):
         return "none"
     if isinstance(default, str):
@@ -170,7 +170,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 
 def exit_codes() -> str:
-    """Return the page about exit codes, and the steps that end with them."""
+    """Return the page about exit codes, with the steps that end with them."""
     ends: dict[Exit, list[str]] = {}
     for step in sorted(Step, key=lambda step: step.title):
         if step is not Step.OTHER:
@@ -191,7 +191,7 @@ def exit_codes() -> str:
 
 
 def rules() -> str:
-    """Return the page about what the policy and `validate` find."""
+    """Return the page about the findings of the policy and of `validate`."""
     blocking = validation.BLOCKING
     return "\n".join(
         [
@@ -227,7 +227,7 @@ def rules() -> str:
 
 
 def fault_list() -> str:
-    """Return the page about what there is to break."""
+    """Return the page about the faults of `sopslab break`."""
     rows = [
         (
             _code(fault.id),
@@ -251,7 +251,7 @@ def _in_class(fault: faults.Fault) -> str:
     return "at a seat" if fault in faults.injectable(seat=True, in_class=True) else "no"
 
 
-# Each page with its title and what it is made from.
+# Each page with its title and its source.
 PAGES: dict[str, tuple[str, str, Callable[[], str]]] = {
     "verbs.md": ("Verbs", "the commands in sopslab/cli", verbs),
     "settings.md": ("Settings", "sopslab/config/settings.py and group_data/all.py", settings),
@@ -281,7 +281,7 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return text that shows as it is, except code between backticks."""
+    """Return text with markup escaped, except code between backticks."""
     return "".join(
         part if part.startswith("`") else _MARKS.sub(r"\\\g<0>", part)
         for part in re.split(r"(`[^`]*`)", re.sub(r"``([^`]+)``", r"`\1`", text))
@@ -301,7 +301,7 @@ def _paragraphs(text: str) -> str:
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Write every page that is not in the folder as it should be."""
+    """Write every page that differs from the one in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in rendered().items():
         page = folder / name

@@ -1,4 +1,4 @@
-"""A verb at all seats of a room: it runs on each of their machines, and here it is shown."""
+"""A verb at all seats of a room: it runs on each of their machines, and is shown here."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 MAKE = "deploys/seats.py"
 RUN = "deploys/verb.py"
-# What goes on with the next run is a change, and these make none.
+# The sentence about the next run is for verbs that change something; these do not.
 _LOOKS = {"doctor", "status", "support", "verify"}
 
 
 @dataclass(frozen=True)
 class Seats:
-    """The seats of a room that are meant, and what this machine keeps of the room."""
+    """The chosen seats of a room, and what this machine keeps of the room."""
 
     room: Room
     settings: Mapping[str, Settings]
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The learners whose they are, as on the roster."""
+        """The ids of their learners, in the order of the roster."""
         return tuple(self.settings)
 
 
 def seats_or_exit(wanted: Sequence[str], *, as_json: bool) -> Seats:
-    """Return the seats that are meant, or end with every problem of the room.
+    """Return the chosen seats, or end with every problem of the room.
 
     + wanted: ids, groups and globs; without any, all seats
     """
@@ -62,7 +62,7 @@ def seats_or_exit(wanted: Sequence[str], *, as_json: bool) -> Seats:
             raise InputError(["the roster has no learner: a room needs one"])
         room = seats[ids[0]].room
         if os.environ.get(MACHINES, "").startswith("@"):
-            # What they are asked in, is the folder of the user, and not that of the run.
+            # They are asked in the user's folder, and not in that of the run.
             kept = Path(room.lab_dir, "machines.json")
             kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_private(kept, as_file(machines))
@@ -78,7 +78,7 @@ def at_seats(deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool) 
     """Run a deploy of a room at its seats, show what they do, and return how it went.
 
     + deploy: `MAKE` or `RUN`
-    + words: the verb, and what it is told
+    + words: the verb, and its arguments
     """
     console = Console()
     display = nullcontext() if as_json else RoomDisplay(console, seats.ids)
@@ -97,18 +97,18 @@ def at_seats(deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool) 
 
 
 def ask(seats: Seats, words: Sequence[str]) -> None:
-    """Ask once for all seats whether a verb is to run at them; end where it is not."""
+    """Ask once for all seats whether to run a verb at them, and end if not."""
     verb = " ".join(word for word in words if word != "--yes")
     click.confirm(
         f"This runs `sopslab {verb}` at {len(seats.ids)} seats: {', '.join(seats.ids)}. Go on?",
         abort=True,
-        # JSON is alone on standard output.
+        # Only the JSON goes to standard output.
         err=True,
     )
 
 
 def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
-    """Say how it went at each seat, and end where it did not go well at all of them."""
+    """Say how it went at each seat, and end the command unless it succeeded at all of them."""
     missing = [name for name in seats.ids if name not in result.seats]
     code = result.code
     if as_json:
@@ -118,7 +118,7 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
         return
     console = Console(stderr=True)
     if console.is_terminal or not result.seats or code in STOPPED:
-        # In the table, a sentence ends where its line does; and it has none on who stopped the run.
+        # The table cuts sentences at the end of a line, and has none about an interruption.
         for problem in result.problems:
             console.print(Text(problem, "red"), soft_wrap=True)
     failed = [name for name in seats.ids if name in missing or result.seats[name].code]

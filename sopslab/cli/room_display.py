@@ -1,4 +1,4 @@
-"""What a person sees while something is done at the seats of a room: a line for each seat."""
+"""What a person sees while a verb runs at the seats of a room: a line for each seat."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RoomDisplay:
 
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
-            # All of it stays, also where the screen had room for fewer lines.
+            # At the end all lines are shown, also if the screen has fewer.
             self._live.vertical_overflow = "visible"
             self._live.stop()
 

@@ -23,14 +23,14 @@ _UNSEEN = "how far they are was not seen: `sopslab verify` says why"
 def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
     """Show a line for each seat, and end: with 0 if all are up, with 4 if some are not.
 
-    A learner's progress makes no difference.
+    Learners' progress does not matter for that.
     """
     seats = room.seats_or_exit(wanted, as_json=as_json)
     looked = room.at_seats(room.RUN, seats, ["status"], as_json=True)
     up = [name for name in seats.ids if name in looked.seats and not looked.seats[name].code]
     found: dict[str, Exercise] = {}
     last, code = looked, looked.code
-    # Whoever has stopped it wants no second look.
+    # After an interruption there is no second look.
     if up and code not in STOPPED:
         some = room.Seats(seats.room, {name: seats.settings[name] for name in up})
         last = room.at_seats(room.RUN, some, ["verify"], as_json=True)

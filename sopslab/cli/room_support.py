@@ -21,15 +21,15 @@ _THERE = f"{SEAT_ROOT[2:]}/support.tar.gz"
 
 
 def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
-    """Have each seat make its report, and bring them here as `support-ID.tar.gz`; end where one
-    could not be had."""
+    """Have each seat make its report, and bring the reports here as `support-ID.tar.gz`; end the
+    command if one is missing."""
     seats = room.seats_or_exit(wanted, as_json=as_json)
     words = ["support", f"--output={_THERE}"]
     result = room.at_seats(room.RUN, seats, words, as_json=as_json)
     files, problems = {}, {}
     made = [name for name in seats.ids if name in result.seats and not result.seats[name].code]
     try:
-        # Whoever has stopped it wants no reports any more.
+        # After an interruption no reports are brought.
         for name in () if result.code in STOPPED else made:
             try:
                 files[name] = _brought(seats, name)
@@ -63,7 +63,7 @@ def _brought(seats: room.Seats, name: str) -> str:
 
 
 def _with(result: Result, problems: dict[str, str]) -> Result:
-    """Return how it went, with what kept a report from being brought."""
+    """Return how it went, including why reports could not be brought."""
     if not problems:
         return result
     code = result.code if result.code in STOPPED else Exit.PARTIAL

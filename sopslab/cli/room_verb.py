@@ -1,6 +1,6 @@
-"""Verbs that a room has, too: where its inventory is chosen, they run at the seats.
+"""Verbs that also work in a room: if its inventory is chosen, they run at the seats.
 
-Every verb imports this: what the room takes is imported where it is one.
+Every verb imports this module, so the modules of a room are imported only if there is one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ limit_option = click.option(
     shell_complete=completing.learners,
 )
 
-# What is said here, and not at the seats; `--all` and `--yes` count once for all of them.
+# Options for this machine that seats do not get; `--all` and `--yes` count once for all of them.
 _NOT_SENT = ("limit", "as_json", "everybody", "yes")
 
 
@@ -34,17 +34,17 @@ def in_room() -> bool:
 
 
 class RoomVerb(click.Command):
-    """A verb of a lab that runs at every seat of a room that is meant, where a room is chosen."""
+    """A verb of a lab that runs at all chosen seats if the inventory is that of a room."""
 
     naming: tuple[str, ...] = ("ids", "learner")
-    """The arguments that name learners, in whatever number."""
+    """The arguments that name one or more learners."""
     of_this_machine: tuple[str, ...] = ("junit", "output", "watch", "as_csv", "given")
-    """What a room does not have: a file or a terminal of this machine, and answers at a prompt."""
+    """Options that a room refuses: they need a file or a terminal of this machine, or a prompt."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
         """Take what a command of click takes.
 
-        + named: whether it asks for the learners who are meant, where there is more than one
+        + named: whether learners have to be named if there is more than one
         """
         self._named: bool = options.pop("named", False)
         super().__init__(*given, **options)
@@ -69,18 +69,18 @@ class RoomVerb(click.Command):
         return None
 
     def about_no_lab(self, params: Mapping[str, Any]) -> bool:
-        """Return whether it is asked for something that no lab has to be looked at for."""
+        """Return whether the options ask for something that needs no lab."""
         return False
 
     def learners(self, params: Mapping[str, Any]) -> Sequence[str]:
-        """Return the learners who are named."""
+        """Return the learners that were named."""
         named = [params[name] for name in self.naming if params.get(name)]
         return [
             learner for one in named for learner in ([one] if isinstance(one, str) else list(one))
         ]
 
     def words(self, ctx: click.Context) -> list[str]:
-        """Return what the verb is told at each seat, where one learner works alone."""
+        """Return the arguments of the verb at each seat, where there is only one learner."""
         return [
             word
             for parameter in self._given(ctx)
@@ -91,12 +91,12 @@ class RoomVerb(click.Command):
     def at_seats(
         self, params: Mapping[str, Any], words: Sequence[str], wanted: Sequence[str]
     ) -> None:
-        """Run the verb at the seats that are meant, and end as they do."""
+        """Run the verb at the chosen seats, and end with their exit code."""
         from sopslab.cli import room
 
         as_json = bool(params.get("as_json"))
         seats = room.seats_or_exit(wanted, as_json=as_json)
-        # It would ask at the seats, where nobody is to answer.
+        # Otherwise it would ask at the seats, where nobody answers.
         if "yes" in params:
             words = [*words, "--yes"]
             if not params["yes"]:
@@ -104,7 +104,7 @@ class RoomVerb(click.Command):
         room.tell_or_exit(seats, room.at_seats(room.RUN, seats, words, as_json=as_json), as_json)
 
     def _given(self, ctx: click.Context) -> Iterator[click.Parameter]:
-        """Yield what was said of what this verb may be told."""
+        """Yield the arguments and options that were given."""
         for parameter in self.params:
             source = ctx.get_parameter_source(str(parameter.name))
             if source is ParameterSource.COMMANDLINE and parameter.name in ctx.params:
@@ -112,7 +112,7 @@ class RoomVerb(click.Command):
 
 
 def _path(ctx: click.Context) -> list[str]:
-    """Return the verb, with the group that it is in, if there is one."""
+    """Return the verb, after its group if it is in one."""
     names = []
     step: click.Context | None = ctx
     while step is not None and step.parent is not None:

@@ -1,4 +1,4 @@
-"""How an import is shown before it is written: what was read, who is in it, and who is not."""
+"""How an import is shown before it is written: what was read, and who is and is not in it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _cells(learner: Learner) -> tuple[str, ...]:
 
 
 def remarks(proposal: Proposal) -> Iterator[str]:
-    """Yield a sentence for each row that is left out, and for what somebody should know."""
+    """Yield a sentence for each row that is left out, and for anything else worth knowing."""
     for row in proposal.left_out:
         yield f"line {row.line} is left out: {row.reason}"
     yield from proposal.notes

@@ -1,4 +1,4 @@
-"""How a run went, as results that CI shows: one for each step."""
+"""How a run went, as results for CI: one for each step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sopslab.run.runner import Result, StepResult
 
 
 def as_results(run: Result) -> list[results.Result]:
-    """Return a result for each step of a run; one for the run itself where it ended in no step."""
+    """Return a result for each step of a run, and one for the run if it ended outside of a step."""
     problems = " ".join(run.problems)
     found = [
         results.Result(step.name or "run", step.status, _found(step, problems), "", step.seconds)

@@ -11,9 +11,9 @@ from sopslab.config.tables import is_formula
 
 
 def as_csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a line with the names of the columns, and the others.
+    """Return a line with the names of the columns, and then the others.
 
-    Every cell is quoted, and none begins like a formula: names come from a roster.
+    Every cell is quoted, and none begins like a formula, since names come from a roster.
     """
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -23,7 +23,7 @@ def as_csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time, in seconds since 1970, as spreadsheets read it: in UTC, in ISO 8601."""
+    """Return a time in seconds since 1970 in the form of spreadsheets: in UTC, in ISO 8601."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 

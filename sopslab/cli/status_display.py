@@ -1,4 +1,4 @@
-"""What a person sees of `sopslab status`: once, or on a terminal that is kept up to date."""
+"""The output of `sopslab status`: once, or on a terminal that is kept up to date."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVERY = 3.0  # seconds between two looks
 
 
 def follow(look: Callable[[], Found], console: Console) -> NoReturn:
-    """Fill a terminal with what is up, looked at again every few seconds."""
+    """Fill a terminal with what is up, and look again every few seconds."""
     with Live(Text("looking …", "dim"), console=console, screen=True, auto_refresh=False) as live:
         while True:
             found = look()

@@ -1,5 +1,5 @@
-"""The one way to the terminal, with `console`. Much of what is shown was written by others, so all
-of it passes `printable`: no caller has to know which part of a sentence came from where.
+"""The only way to the terminal, besides `console`. Much of the output contains texts of others, so
+all of it passes `printable`: no caller has to know where a part of a sentence comes from.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from sopslab.policy.printing import printable
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text, on standard error if `err`; without an end of the line if not `nl`."""
+    """Print a text, on standard error if `err`; without a line feed at its end if not `nl`."""
     click.echo(printable(str(text)), err=err, nl=nl)
 
 
 def echo_json(text: str) -> None:
-    """Print what `json.dumps` made: it has escaped all that has to be escaped, except DEL."""
+    """Print the output of `json.dumps`, which has escaped all control characters except DEL."""
     click.echo(text.replace("\x7f", "\\u007f"))

@@ -57,8 +57,8 @@ def as_text(result: Result) -> Text:
 
 
 def waiting(check: str, found: str, seconds: float) -> Text:
-    """Return the line that stands until a check turns: what is not so yet, and how long that is
-    waited for."""
+    """Return the line that is shown until a check passes: what is not done yet, and how long
+    `verify` waits for it."""
     most = f"waiting for up to {max(round(seconds), 1)} s"
     return Text(f"… {check:<{_WIDTH}}{printable(found).rstrip('.')}; {most}", "dim")
 

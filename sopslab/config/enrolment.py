@@ -209,10 +209,8 @@ def assign(recorded: Sequence[Enrolled], spare: str, learner: Seat) -> tuple[Enr
     if held is None or not (held.free or held is theirs):
         free = ", ".join(seat.id for seat in recorded if seat.free)
         whose = "no seat of the class" if held is None else f"the seat of {held.name}"
-        problems.append(
-            f"{spare} is {whose}: "
-            + (f"free is {free}" if free else "no spare is free; `sopslab up --spare 1` makes one")
-        )
+        none = "no spare is free; the class's `sopslab up` with `--spare 1` makes one"
+        problems.append(f"{spare} is {whose}: {f'free is {free}' if free else none}")
     if held is None or problems:
         raise InputError(problems)
     given = held.model_copy(

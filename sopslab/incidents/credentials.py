@@ -88,13 +88,13 @@ class _Recorded(Credential):
 
 
 @dataclass(frozen=True)
-class _Registry:
+class _Listed:
     __pydantic_config__ = _STRICT
 
     credentials: tuple[_Recorded, ...]
 
 
-_FORM = TypeAdapter(_Registry)
+_FORM = TypeAdapter(_Listed)
 
 
 class Urgency(StrEnum):
@@ -147,7 +147,7 @@ def parse_credentials(path: str, text: str) -> tuple[Credential, ...]:
 def render_credentials(credentials: Sequence[Credential]) -> str:
     """Return those credentials as YAML."""
     listed = tuple(_Recorded(**vars(one)) for one in credentials)
-    return render_document(_Registry(listed), _FORM)
+    return render_document(_Listed(listed), _FORM)
 
 
 def entries(

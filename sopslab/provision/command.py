@@ -1,9 +1,9 @@
 """The one place where commands for a host are put together.
 
-What has to be thought about is a function of `sopslab.lab`, which runs there as a program; a script
-is for a line or two. A script is a literal of ours; whatever comes from outside reaches it as a
-positional argument or on its standard input, so nothing of it is ever read as shell code. Secrets
-travel on standard input only: arguments are visible in `ps`.
+Logic belongs in a function of `sopslab.lab`, which runs there as a program; a script is for a line
+or two. A script is a literal of ours; data reaches it as positional arguments or on its standard
+input, so it is never read as shell code. Secrets are passed on standard input only: arguments are
+visible in `ps`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sopslab.model.wire import encode
 
 Order = ParamSpec("Order")
 
-# What an operation is: a generator of the commands that bring about what is missing.
+# An operation: a generator of the commands that bring about what is missing.
 Commands = Generator[StringCommand, None, None]
 
-# Of what a script writes to standard error, people see only its own sentences, said with this.
+# Of a script's standard error, people see only its own sentences, which it writes with this.
 _SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
 """
 
@@ -40,8 +40,7 @@ def script(
 ) -> StringCommand:
     """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
 
-    What a person is to see of a failure, the script tells with `say`; other words go to the log
-    only.
+    The script writes sentences about a failure with `say`; all other messages go only to the log.
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
@@ -90,8 +89,8 @@ def acting(
 def changing_machine(
     sudo: bool, function: Callable[Order, Any], /, *_: Order.args, **order: Order.kwargs
 ) -> StringCommand:
-    """Return the command that has a function of `sopslab.lab` change the host, as `acting` does,
-    for a function that is about no lab.
+    """Return the command that has a function of `sopslab.lab` change the host, for a function that
+    takes no lab.
 
     + sudo: run it as root
     """
@@ -118,7 +117,7 @@ def _json(order: Mapping[str, Any]) -> str:
 def refusal(sentence: str) -> StringCommand:
     """Return the command that ends a step with `sentence` on standard error.
 
-    An operation yields it where the state of the host forbids going on: raising in an operation
-    would end the run of every host, with a traceback.
+    An operation yields it if the state of the host does not allow to go on: an exception in an
+    operation would end the run at every host, with a traceback.
     """
     return script('say "$1"; exit 1', sentence)

@@ -1,4 +1,4 @@
-"""What operations know of a host, from a look and from what its files mean."""
+"""What operations know of a host, from a look and from its files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from sopslab.provision.look import give_up, look, look_at_machine
 
 
 def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
-    """Return who has a seat, as the last run has recorded it. A record that cannot be read fails
-    the host."""
+    """Return who has a seat, as the last run has recorded. The host fails if the record cannot be
+    read."""
     text = look(settings, recorded_roster)
     try:
         return enrolled_in(Path(settings.class_dir, "roster.json"), text or "[]")
@@ -31,15 +31,15 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 
 def is_root() -> bool:
-    """Return whether the commands of this run are root's."""
+    """Return whether the commands of this run are run as root."""
     return look_at_machine(machine_state, root="/", commands=[]).uid == 0
 
 
 def injections(
     settings: Settings, environments: Sequence[Environment]
 ) -> dict[str, Mapping[str, Injection] | None]:
-    """Return the faults in each environment that was broken, by the learner's id; None if the
-    record of them is damaged."""
+    """Return the faults in each environment that was broken, by the learner's id; None if their
+    record is damaged."""
     texts = look(settings, fault_records, environments=list(environments))
     return {learner: _parsed(text) for learner, text in texts.items()}
 
@@ -52,7 +52,7 @@ def _parsed(text: str) -> Mapping[str, Injection] | None:
 
 
 def incidents(settings: Settings) -> dict[str, Incident]:
-    """Return the incidents on record, by their ids. One that cannot be read fails the host."""
+    """Return the incidents on record, by their ids. The host fails if one cannot be read."""
     texts = look(settings, recorded_documents, folder=INCIDENTS_DIR)
     try:
         found = [parse_incident(path, text) for path, text in texts.items()]

@@ -1,7 +1,7 @@
-"""What `sopslab.lab` sees of a host, for operations to decide by.
+"""What `sopslab.lab` sees of a host, by which operations decide.
 
-On this machine a look is a call. Elsewhere it is a fact: the same function, started there, whose
-answer comes back as JSON. Its order is an argument then, so nothing in it is secret.
+On this machine a look is a call. Elsewhere it is a fact: the same function, started there, returns
+JSON. Its arguments are those of a command then, so none of them is secret.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from sopslab.provision.command import name_of, program
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
 
-# `host` itself is a proxy for whichever host's turn it is.
+# `host` itself is a proxy for the host whose turn it is.
 _kept: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
 class Look(FactBase[str | None]):
     """
-    Returns in JSON what a function of `sopslab.lab` sees.
+    Returns what a function of `sopslab.lab` sees, in JSON.
 
-    + what: its name, as the program takes it
-    + order: what it is given, in JSON
+    + what: its name for the program
+    + order: its arguments, in JSON
     """
 
     @override
@@ -60,7 +60,7 @@ def look(
 ) -> Seen:
     """Return what a function of `sopslab.lab` sees of the present host, and keep it.
 
-    If it fails, the host has failed, as with a fact; what it said is in the log.
+    If the function fails, the host fails, as with a fact; its messages are in the log.
     """
     return _seen(function, {"lab": settings.for_machine, **order})
 
@@ -68,7 +68,7 @@ def look(
 def look_at_machine(
     function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
 ) -> Seen:
-    """Return the same for a function that is about no lab, and keep it."""
+    """Do the same for a function that takes no lab."""
     return _seen(function, order)
 
 
@@ -79,19 +79,19 @@ def recall(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what was seen last; look, if that was not seen yet, or is forgotten."""
+    """Return what was seen last; look, if there was no look yet, or it was forgotten."""
     return _recalled(function, {"lab": settings.for_machine, **order})
 
 
 def recall_of_machine(
     function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
 ) -> Seen:
-    """Return the same for a function that is about no lab."""
+    """Do the same for a function that takes no lab."""
     return _recalled(function, order)
 
 
 def forget(function: Callable[..., Any]) -> None:
-    """Forget what a function saw, because it is going to change: the next `recall` looks anew."""
+    """Forget what a function saw, because it is going to change: the next `recall` looks again."""
     _kept.get(ctx_host.get(), {}).pop(name_of(function), None)
 
 
@@ -130,13 +130,13 @@ def _there(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
     told = json.dumps(encode(order), ensure_ascii=False)
     said = host.get_fact(Look, what=name_of(function), order=told)
     kind = get_type_hints(function)["return"]
-    # A host of a test, or one that has failed, says nothing.
+    # A host in a test, or one that has failed, has no answer.
     found: Seen = nothing(kind) if said is None else decode(kind, json.loads(said))
     return found
 
 
 def nothing(kind: Any) -> Any:
-    """Return what is seen where there is nothing: an empty collection, None, or the defaults."""
+    """Return what a look finds if there is nothing: an empty collection, None, or the defaults."""
     origin = get_origin(kind) or kind
     if origin in (Union, types.UnionType) and types.NoneType in get_args(kind):
         return None

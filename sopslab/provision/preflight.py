@@ -1,4 +1,4 @@
-"""What a machine must offer before a lab is worth starting. Pure: numbers in, sentences out."""
+"""What a machine must have before a lab is worth starting. Pure: numbers in, sentences out."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DISK_TO_BUILD_KIB = 20 * _GIB
 
 
 def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[str]:
-    """Return a sentence for each thing that the machine lacks, with the number found and needed.
+    """Return a sentence for each thing that the machine lacks, with the numbers found and needed.
 
-    + running: whether the lab's cluster is up, and its memory taken already
-    + force: let a machine pass that is merely too small
+    + running: whether the lab's cluster is up, so that its memory is in use already
+    + force: accept a machine that is only too small
     """
     problems = []
     if not machine.writable:
@@ -42,14 +42,14 @@ def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[
     return problems
 
 
-# What a snap may read: what is not hidden in a home, and media.
+# What a snap may read: files in a home that are not hidden, and media.
 _SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
-# With these, a node of kind chooses another snapshotter than the one its images were unpacked for.
+# With these, a kind node chooses another snapshotter than the one that its images are unpacked for.
 _OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
 
 
 def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
-    """Return a sentence for each thing that keeps a lab from working with this Docker.
+    """Return a sentence for each reason why a lab does not work with this Docker.
 
     + engine: what it is like
     + settings: the lab's settings
@@ -100,7 +100,8 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
 def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
     """Return a sentence for each thing of the user's that would have to be changed or added to.
 
-    + machine: what the machine offers + engine: the state of its Docker engine
+    + machine: what the machine has
+    + engine: the state of its Docker engine
     """
     sentences = []
     if engine.reason == "client":
@@ -117,9 +118,9 @@ def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
 
 
 def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> list[str]:
-    """Return a sentence for each port that something else holds.
+    """Return a sentence for each port that is taken.
 
-    + listeners: who listens on which port now
+    + listeners: what listens on which port now
     + ports: the ports that are needed, and the container of the lab that may hold each
     """
     return [

@@ -1,1 +1,1 @@
-"""A room of machines: what one machine asks of others over SSH, and delivers to them."""
+"""A room of machines: what the controller asks of the others over SSH, and delivers to them."""

@@ -1,7 +1,7 @@
 """What a seat answers, line by line: events of its run, and the JSON of its verb. Pure.
 
-A learner may have every right on the seat's machine, so the lines are whatever somebody has it
-print: they are bounded, and what is not ours is passed over.
+A learner may have every right on the seat's machine, so the lines may be anything: they are
+bounded, and those that are not ours are ignored.
 """
 
 from __future__ import annotations
@@ -23,24 +23,23 @@ _LONGEST = 600  # characters of a sentence
 # No verb has an object in that many others.
 _DEEPEST = 32
 _EVENT = '{"event": '
-# A shell says so of a program that is not there, and one of ours never.
+# A shell ends with it if a program is not there; ours never do.
 _NO_PROGRAM = 127
 
 
 class Unreadable(Exception):
-    """A seat answers what no lab of ours does."""
+    """The answer of a seat is not one of our labs'."""
 
 
 @dataclass
 class Progress:
-    """How far the run at a seat is, as its events tell it."""
+    """How far the run at a seat is, according to its events."""
 
     order: tuple[Operation, ...] = ()
     ended: int = 0
 
     def told(self, event: Event) -> str | None:
-        """Return in a few words what the seat does now, None where an event does not change
-        that."""
+        """Return in a few words what the seat does now, None if an event does not change that."""
         match event:
             case Planned():
                 self.order = event.operations
@@ -50,7 +49,7 @@ class Progress:
                 step, label = event.operation.step.lower(), event.operation.label
                 place = f"{min(self.ended + 1, len(self.order))}/{len(self.order)}"
                 return _cut(f"{step} {place}: {label}")
-        # A seat that is a controller itself does not speak for others.
+        # Events of a room that the seat may have itself are ignored.
         return None
 
 
@@ -64,9 +63,9 @@ class Answer:
     events: int = 0
 
     def take(self, line: str) -> str | None:
-        """Take a line; return in a few words what the seat does now, where the line says so.
+        """Take a line; return in a few words what the seat does now, None if the line does not say.
 
-        Raises Unreadable where it is more than any verb prints.
+        Raises Unreadable if there is more than any verb prints.
         """
         if line.startswith(_EVENT):
             self.events += 1
@@ -76,7 +75,7 @@ class Answer:
                 return self.progress.told(event_in(line))
             except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
                 return None
-        # An empty one takes its place, too.
+        # An empty line counts, too.
         self.length += len(line) + 1
         if self.length > _MOST_ANSWER:
             raise Unreadable
@@ -84,7 +83,7 @@ class Answer:
         return None
 
     def parsed(self) -> dict[str, Any]:
-        """Return the object that the verb printed. Raises Unreadable where it is none."""
+        """Return the object that the verb printed. Raises Unreadable if that is not one."""
         try:
             answer = json.loads("\n".join(self.lines))
             # Python reads numbers that JSON does not have.
@@ -97,13 +96,13 @@ class Answer:
 
 
 def changes_in(answer: Mapping[str, Any]) -> int:
-    """Return how many changes an answer tells of."""
+    """Return the number of changes in an answer."""
     changed = answer.get("changed", 0)
     return changed if type(changed) is int and 0 <= changed < 10_000 else 0
 
 
 def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
-    """Return why a verb did not end well, in sentences; none where it did.
+    """Return why a verb failed, in sentences; empty if it did not.
 
     + answer: what it printed
     + code: with what it ended
@@ -122,14 +121,14 @@ def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
 
 
 def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
-    """Return sentences as they are shown of a seat: some of them, each in a line."""
+    """Return the first sentences of a seat as they are shown, each in one line."""
     return tuple(_cut(sentence) for sentence in sentences if sentence)[:_MOST_SENTENCES]
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """How far a learner is: how many checks of the exercise pass, of how many, and what comes next,
-    "" when all is done."""
+    """How far a learner is: how many checks of the exercise pass, how many there are, and what
+    comes next, "" when all is done."""
 
     done: int
     of: int
@@ -152,7 +151,7 @@ def ended_with(code: int) -> str:
 
 
 def _is_deep(answer: object) -> bool:
-    """Return whether an answer has more in one another than can be written again."""
+    """Return whether an answer is nested too deeply to be written as JSON again."""
     level = [answer]
     for _ in range(_DEEPEST):
         level = [
@@ -173,7 +172,7 @@ def _objects(found: object) -> list[dict[str, Any]]:
 
 
 def _first_not_done(found: object) -> list[str]:
-    """Return a sentence for the first check that is not passed: what follows waits for it."""
+    """Return a sentence for the first check that did not pass: the others wait for it."""
     for one in _objects(found):
         if one.get("status") in ("failed", "unknown"):
             return [f"{one.get('id')}: {_sentence(one, 'found', 'next')}"]
@@ -193,6 +192,6 @@ def _sentence(found: Mapping[str, Any], what: str, then: str) -> str:
 
 
 def _cut(text: str) -> str:
-    # In a line of its own, a seat could speak for others.
+    # A seat with lines of its own could pose as another seat.
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

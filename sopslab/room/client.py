@@ -1,5 +1,5 @@
-"""OpenSSH's client with a configuration and known hosts of the lab's own. Nothing of the user's is
-written; what they have set counts where ours says nothing, such as names, jump hosts and keys."""
+"""OpenSSH's client with a configuration and known hosts of the lab's own. None of the user's files
+is written; their settings apply where ours say nothing, such as names, jump hosts and keys."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from sopslab.lab.tools import files
 from sopslab.model.machines import Machine
 
 USERS = ("~/.ssh/config", "/etc/ssh/ssh_config")
-# How long a connection stays open that nothing is asked over.
+# How long an idle connection stays open.
 PERSIST_S = 30
 
 _CONFIGURATION, _KNOWN, _PINNED = "config", "known_hosts", "hostkeys"
-# OpenSSH takes the first value that it finds for an option. What is here counts for jump hosts,
-# too.
+# OpenSSH takes the first value that it finds for an option. These apply to jump hosts, too.
 _OPTIONS = {
     "BatchMode": "yes",
     "ConnectTimeout": "8",
@@ -53,9 +52,9 @@ _OPTIONS = {
 class Client:
     """How one lab uses OpenSSH.
 
-    `folder` holds its configuration and known hosts, `sockets` those of the connections that are
-    open; with `identity`, machines are shown that key and those of the user's configuration, and
-    none of an agent.
+    `folder` has its configuration and known hosts, `sockets` the sockets of open connections. With
+    `identity`, machines are offered that key and those of the user's configuration, but none of an
+    agent.
     """
 
     folder: Path
@@ -70,25 +69,25 @@ class Client:
     def command(self, machine: Machine, *words: str, log: Path | None = None) -> list[str]:
         """Return the command that starts a program on a machine.
 
-        + log: where OpenSSH writes its own words, apart from those of the machine; without it, both
-            are on standard error
+        + log: where OpenSSH writes its own messages; without it, they are on standard error, among
+            those of the machine
         """
         apart = () if log is None else ("-E", str(log))
         return [*self._reaching(machine), *apart, "--", machine.host, shlex.join(words)]
 
     @contextmanager
     def log(self) -> Iterator[Path]:
-        """Yield a new file for OpenSSH's own words, which is gone after the block."""
+        """Yield a new file for OpenSSH's own messages, which is removed after the block."""
         with tempfile.NamedTemporaryFile(dir=self.sockets, prefix="said-") as file:
             yield Path(file.name)
 
     def order(self, machine: Machine, order: str) -> list[str]:
-        """Return the command that gives an order to the process that keeps a connection open, such
-        as `exit`."""
+        """Return the command that gives an order, such as `exit`, to the process that keeps a
+        connection open."""
         return [*self._reaching(machine), "-O", order, "--", machine.host]
 
     def pin(self, machine: Machine) -> None:
-        """Have on record which key a machine has to show, if that was said."""
+        """Record which key a machine has to show, if the roster says so."""
         if machine.hostkey is not None:
             text = f"{machine.known_as} {' '.join(machine.hostkey.split()[:2])}\n"
             if files.read(self._pinned(machine)) != text.encode():
@@ -121,8 +120,8 @@ class Client:
         return self.folder / _PINNED / self._id(machine)
 
     def _id(self, machine: Machine) -> str:
-        """Return what a connection is called: another one wherever it could end elsewhere, or was
-        to be trusted for another reason."""
+        """Return the name of a connection: another one if it might lead elsewhere, or would be
+        trusted for another reason."""
         told = repr((str(self.folder), str(self.identity), machine))
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
@@ -130,10 +129,10 @@ class Client:
 def client(folder: Path, identity: Path | None = None, users: Sequence[str] = USERS) -> Client:
     """Return the client of a lab, whose files are written below a folder.
 
-    Raises LabError where no folder for sockets can be had that is this account's alone.
+    Raises LabError if there is no folder for sockets that only this account can use.
 
     + folder: private, such as `<lab_dir>/ssh`
-    + users: configurations of OpenSSH that count where ours says nothing
+    + users: configurations of OpenSSH that apply where ours says nothing
     """
     made = Client(folder.absolute(), _sockets(), identity and identity.absolute())
     options = {**_OPTIONS, "UserKnownHostsFile": _path(made.known_hosts)}
@@ -141,13 +140,13 @@ def client(folder: Path, identity: Path | None = None, users: Sequence[str] = US
     text = "".join([*lines, *(f"Include {_quoted(path)}\n" for path in users)])
     files.private_folder(made.folder)
     files.write(made.folder / _CONFIGURATION, text)
-    # OpenSSH itself would have everybody read it.
+    # OpenSSH itself would make it readable for everybody.
     made.known_hosts.touch(mode=0o600)
     return made
 
 
 def _sockets() -> Path:
-    """Return a folder whose name is short: that of a socket has at most 104 bytes."""
+    """Return a folder with a short name: the path of a socket has at most 104 bytes."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     base = runtime if 0 < len(runtime) < 40 and os.access(runtime, os.W_OK) else "/tmp"
     folder = Path(base, f"sops-lab-{os.getuid()}")
@@ -166,7 +165,7 @@ def _sockets() -> Path:
 
 
 def _path(path: Path) -> str:
-    """Return a path as an option of OpenSSH has it, where `%` begins what it replaces."""
+    """Return a path for an option of OpenSSH, in which `%` is escaped."""
     return _quoted(str(path).replace("%", "%%"))
 
 

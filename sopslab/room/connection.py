@@ -1,4 +1,4 @@
-"""Programs that are started on another machine over SSH, and are always awaited with a clock.
+"""Programs on another machine, started over SSH; every wait for them is bounded.
 
 One handshake serves all of them. It works in greenlets of gevent as well: while one waits, others
 go on.
@@ -24,19 +24,19 @@ from sopslab.model.machines import Machine
 from sopslab.room.client import Client
 from sopslab.room.refusals import HUNG, LOST, Refusal, refusal, sentence
 
-# A machine that is dead is known within this time.
+# A dead machine is noticed within this time.
 FIRST_S = 10
-# OpenSSH ends with it where it is not the program that failed.
+# OpenSSH's own exit code, if it was not the program that failed.
 _FAILED = 255
 _PIECE = 1 << 16
-# What a machine may send that nobody has read yet, and what is kept of its errors.
+# How much a machine may send that is not read yet, and how much is kept of its errors.
 _MOST = 1 << 24
 _MOST_WORDS = 1 << 16
 _PAUSES_S = (0.2, 1.0)
 
 
 class Unreachable(LabError):
-    """A machine cannot be reached, or the connection ended: one sentence with the next step."""
+    """A machine cannot be reached, or the connection broke: one sentence with the next step."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Exit.HOST)
@@ -44,8 +44,8 @@ class Unreachable(LabError):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended: its exit code, what it printed, and the words of its standard error,
-    for a log and never to be shown. `said` is what OpenSSH itself said meanwhile."""
+    """How a program ended: its exit code, what it printed, and its standard error, which is for a
+    log and never shown. `said` is what OpenSSH itself wrote meanwhile."""
 
     code: int
     out: bytes
@@ -58,12 +58,12 @@ class Late(Exception):
 
 
 class Process:
-    """OpenSSH's client at work: what goes in and what comes out, each with a clock.
+    """OpenSSH's client as a process: its input and output, with bounded waits.
 
-    Pipes, and no threads: pyinfra runs us in greenlets. Standard error has one as well, since what
-    a machine sends there has no end that we set.
+    It works with pipes and without threads, because pyinfra runs it in greenlets. Standard error is
+    a pipe, too, since a machine may send any amount there.
 
-    + log: the file in which OpenSSH writes its own words
+    + log: the file in which OpenSSH writes its own messages
     """
 
     def __init__(self, command: Sequence[str], log: Path | None = None) -> None:
@@ -91,8 +91,8 @@ class Process:
         self._log = log
 
     def write(self, data: bytes, patience: float) -> None:
-        """Send bytes. Raises BrokenPipeError once nobody reads them, and Late where nobody takes
-        any for as long as `patience`, in seconds."""
+        """Send bytes. Raises BrokenPipeError if the reader is gone, and Late if none were read for
+        `patience` seconds."""
         view = memoryview(data)
         deadline = Deadline(patience)
         while view:
@@ -103,7 +103,7 @@ class Process:
             deadline = Deadline(patience)
 
     def line(self, patience: float) -> bytes | None:
-        """Return the next line that is printed, None behind the last one. Raises Late."""
+        """Return the next line that is printed, None after the last. Raises Late."""
         deadline = Deadline(patience)
         while (end := self.out.find(b"\n")) < 0 and self._said in self._open:
             self._turn(deadline)
@@ -114,7 +114,7 @@ class Process:
         return line
 
     def end(self, patience: float) -> Ended:
-        """Return how it ended, with what was printed and not read. Raises Late."""
+        """Return how it ended, with the output that was not read yet. Raises Late."""
         deadline = Deadline(patience)
         self._close(self._given)
         while self._said in self._open:
@@ -128,7 +128,7 @@ class Process:
         return Ended(code, bytes(self.out), bytes(self._words), self._logged())
 
     def _logged(self) -> bytes:
-        """Return the beginning of what OpenSSH has written: behind it, a server may have a say."""
+        """Return the beginning of what OpenSSH has written: what follows may come from a server."""
         if self._log is None:
             return b""
         with self._log.open("rb") as file:
@@ -144,7 +144,7 @@ class Process:
             self._close(descriptor)
 
     def _turn(self, deadline: Deadline, *, writing: bool = False) -> bool:
-        """Take in what has come; return whether something can be sent. Raises Late."""
+        """Read what has arrived; return whether something can be sent. Raises Late."""
         poll = select.poll()
         for descriptor in self._open - {self._given}:
             poll.register(descriptor, select.POLLIN)
@@ -183,24 +183,24 @@ class Session:
         self._connection = connection
 
     def write(self, data: bytes, patience: float) -> None:
-        """Send bytes to the program. Raises BrokenPipeError once it has ended, and Unreachable
-        where it takes nothing for as long as `patience`, in seconds."""
+        """Send bytes to the program. Raises BrokenPipeError if it has ended, and Unreachable if it
+        reads nothing for `patience` seconds."""
         with self._connection.clock():
             self._process.write(data, patience)
 
     def line(self, patience: float) -> str | None:
-        """Return the next line that it prints, None behind the last.
+        """Return the next line that it prints, None after the last.
 
-        Raises Unreachable where none comes within `patience`, in seconds.
+        Raises Unreachable if none comes within `patience` seconds.
         """
         with self._connection.clock():
             line = self._process.line(patience)
         return None if line is None else line.decode("utf-8", "replace")
 
     def end(self, patience: float) -> Ended:
-        """Close its standard input and await its end, within `patience` seconds.
+        """Close its standard input and wait for its end, at most `patience` seconds.
 
-        Raises Unreachable where the connection failed, or it does not end.
+        Raises Unreachable if the connection failed, or it does not end.
         """
         with self._connection.clock():
             ended = self._process.end(patience)
@@ -210,7 +210,7 @@ class Session:
 
 
 class Connection:
-    """A machine that programs are started on; the first call connects."""
+    """A machine on which programs are started; the first call connects."""
 
     def __init__(self, client: Client, machine: Machine) -> None:
         self.machine = machine
@@ -218,9 +218,9 @@ class Connection:
         self._is_open = False
 
     def open(self) -> None:
-        """Connect, unless that was done. Raises Unreachable within 10 s.
+        """Connect, unless it is connected. Raises Unreachable within 10 s.
 
-        A jump host may have too many connections at a time: this tries again within that time.
+        If a jump host has too many connections at the moment, it tries again within that time.
         """
         if self._is_open:
             return
@@ -244,8 +244,8 @@ class Connection:
 
     @contextmanager
     def start(self, command: Sequence[str]) -> Iterator[Session]:
-        """Start a program. When the block is left, it is ended here, and there it meets the end of
-        its input."""
+        """Start a program. At the end of the block the local process is ended, and the program's
+        input is closed."""
         self.open()
         with self._process(*command) as process:
             yield Session(process, self)
@@ -266,8 +266,7 @@ class Connection:
 
     @contextmanager
     def clock(self, found: Refusal = HUNG) -> Iterator[None]:
-        """Raise Unreachable for a clock that runs out in the block, and trust the connection no
-        more.
+        """Raise Unreachable if a wait in the block takes too long, and give up the connection.
 
         + found: what that means
         """
@@ -278,7 +277,7 @@ class Connection:
             raise self._unreachable(found) from None
 
     def lost(self, ended: Ended) -> Unreachable:
-        """Return what is raised where the connection failed under a program."""
+        """Return what to raise if the connection failed while a program ran."""
         self._is_open = False
         # Where another process keeps the connection, OpenSSH says nothing.
         return self._unreachable(refusal(ended.said, LOST))

@@ -1,4 +1,4 @@
-"""The connector `@seat`: the machine of a learner, by the same `ssh` as all that is delivered."""
+"""The connector `@seat`: the machine of a learner, by the same `ssh` as deliveries."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class SeatConnector(BaseConnector):
     The machine of a learner's seat in a room. ``inventories/seats.py`` names them.
 
     ``connect`` does not connect: pyinfra connects to all hosts before the first operation, and one
-    dead machine would hold up every other for as long as its connection takes to fail. The
-    connection is made by the first thing that is to be done there.
+    dead machine would hold up all others until its connection fails. The first command connects.
 
     .. code:: shell
 
@@ -50,9 +49,9 @@ class SeatConnector(BaseConnector):
 
     @property
     def connection(self) -> Connection:
-        """The connection to the machine, which the first call of it opens.
+        """The connection to the machine, which its first use opens.
 
-        Raises LabError where the host's data does not say where the machine is.
+        Raises LabError if the host's data does not say where the machine is.
         """
         if self._open is None:
             self._open = connection_to(load_settings(self.host.data.dict()))
@@ -105,7 +104,7 @@ class SeatConnector(BaseConnector):
 
 
 def _as_bytes(stdin: object) -> bytes:
-    """Return what a command reads, as pyinfra gives it: a text, lines, or nothing."""
+    """Return what a command reads. pyinfra gives a text, lines, or nothing."""
     if stdin is None:
         return b""
     lines = stdin if isinstance(stdin, list | tuple) else [stdin]

@@ -1,4 +1,4 @@
-"""Delivery: a machine is given what it lacks of the product and of the store, and no more."""
+"""Delivery: a machine gets what it lacks of the product and of the store, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from sopslab.model.wire import decoded, encode
 from sopslab.model.words import counted
 from sopslab.room.connection import Connection, Ended, Session
 
-# How many bytes of a delivery are done, and of how many.
+# How many bytes of a delivery are done, and how many there are.
 Tell = Callable[[int, int], None]
 
-# The beginning comes on the stream that its input follows on.
+# The program itself comes first on the stream, and its input follows.
 _BEGIN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
 _PIECE = 1 << 16
-# Longer than what it asks of the store there.
+# Longer than its own wait for the store there.
 _LOOK_S = 330
-# How long a machine may take nothing while bytes are sent.
+# How long a machine may read nothing while bytes are sent.
 _STALL_S = 60
-# What takes less has a turn that others wait for; the next delivery goes on behind what arrived.
+# A slower machine holds up those that wait for their turn; the next delivery goes on from there.
 _SLOWEST = 50_000  # bytes in a second
 # It makes a Python environment, or checks the last entry.
 _END_S = 900
 _LONGEST = 300
-# What a machine says of itself is shown, and counted with.
+# What a machine says of itself is shown, and used in calculations.
 _LONGEST_ROOT = 1024
 _LONGEST_WORD = 64
 _MOST_SPACE = 1 << 64
 _LATEST = 1 << 40
-# Nobody who checks a certificate or a token minds less.
+# A smaller difference does no harm to certificates and tokens.
 _MOST_OFF_S = 300
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 _NO_PROGRAM = 127
 
 
 class Unfit(LabError):
-    """A machine that cannot have a lab, with all that it lacks: a sentence each."""
+    """A machine cannot have a lab: a sentence for each thing that it lacks."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -63,7 +63,7 @@ class Unfit(LabError):
 
 @dataclass(frozen=True)
 class Cargo:
-    """What machines are given: the product and the entries of a store, packed in `lab`."""
+    """What machines get: the product and the entries of a store, packed in `lab`."""
 
     lab: Lab
     contents: Contents
@@ -72,13 +72,13 @@ class Cargo:
 
     @property
     def record(self) -> LoadedBundle:
-        """What a store has on record that was given all of it."""
+        """The record of a store that has all of it."""
         entries = {member.name: member.content for member in self.entries}
         sum_of = hashlib.sha256(json.dumps(sorted(entries.items())).encode()).hexdigest()
         return LoadedBundle(sum_of, self.contents.product, self.contents.source, entries)
 
     def missing(self, store: HeldStore) -> tuple[Member, ...]:
-        """Return the entries that a store does not hold."""
+        """Return the entries that a store does not have."""
         return tuple(
             member for member in self.entries if store.entries.get(member.name) != member.content
         )
@@ -86,8 +86,8 @@ class Cargo:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What a machine was given: whether the product, how many entries, and how many bytes.
-    `root` is where, without `~`."""
+    """What a machine got: whether the product, how many entries, and how many bytes. `root` is the
+    folder, without `~`."""
 
     root: str
     product: bool
@@ -96,15 +96,15 @@ class Delivered:
 
     @property
     def nothing(self) -> bool:
-        """Whether it had all of it."""
+        """Whether it had everything already."""
         return not self.product and not self.entries
 
 
 @contextmanager
 def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]:
-    """Yield what is delivered, packed unless it was before; it stays in the block.
+    """Yield what is delivered, packed if it was not yet; it stays until the end of the block.
 
-    Raises LabError where an entry is not in the store, or a Python package cannot be had.
+    Raises LabError if an entry is not in the store, or a Python package is not available.
     """
     made = product_for(contents.arch, contents.pythons)
     with using(lab, made.content):
@@ -119,14 +119,14 @@ def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]
 
 
 def look(connection: Connection, root: str, product: str = "") -> SeatState:
-    """Return what a machine is. Raises Unreachable, and Unfit where it has no Python.
+    """Return what a machine is like. Raises Unreachable, and Unfit if it has no Python.
 
-    + root: where it has or gets what is ours; absolute, or from `~/` on
-    + product: the sum of the product with which its store is looked at, if it has that one
+    + root: the folder for product and store there; absolute, or beginning with `~/`
+    + product: the checksum of the product that looks at its store, if the machine has that one
     """
     command, text = _beginning("state", root, product)
     ended = connection.run(command, text, _LOOK_S)
-    # Above it is whatever the user's shell prints at its start.
+    # The lines before it are what the user's shell prints when it starts.
     found = decoded(SeatState, ended.out.strip().rpartition(b"\n")[2])
     if found is None or not _is_possible(found):
         raise Unfit([_without_answer(connection, ended)])
@@ -134,7 +134,7 @@ def look(connection: Connection, root: str, product: str = "") -> SeatState:
 
 
 def _is_possible(found: SeatState) -> bool:
-    """Return whether a machine may be what it says; a learner may have it say anything."""
+    """Return whether a machine may be what it says: a learner can make it say anything."""
     words = (found.arch, found.product)
     return (
         found.root.startswith("/")
@@ -149,9 +149,9 @@ def _is_possible(found: SeatState) -> bool:
 
 
 def problems(machine: Machine, found: SeatState, cargo: Cargo, now: float) -> list[str]:
-    """Return why a machine cannot be given something, a sentence each.
+    """Return why nothing can be delivered to a machine, a sentence for each reason.
 
-    + now: what the clock here shows, in seconds since 1970, as it answers
+    + now: the time here when it answered, in seconds since 1970
     """
     wanted, has = cargo.contents, ".".join(map(str, found.python[:2]))
     said = []
@@ -198,7 +198,7 @@ def problems(machine: Machine, found: SeatState, cargo: Cargo, now: float) -> li
 
 
 def _duration(seconds: float) -> str:
-    """Return a time in words, in the largest unit that it has one of."""
+    """Return a duration in words, in the largest unit of which it has at least one."""
     unit, length = next((one for one in _UNITS if seconds >= one[1]), _UNITS[-1])
     return counted(int(seconds / length), unit)
 
@@ -208,11 +208,11 @@ def _too_old(python: tuple[int, ...]) -> str:
 
 
 def _space(found: SeatState, cargo: Cargo) -> int:
-    """Return how many bytes a machine needs at least: what it has is known only with our product
-    there, and of one with another product nothing is."""
+    """Return how many bytes a machine needs at least. What its store has is known only if it has
+    this product."""
     if found.store is not None:
         return sum(member.unpacked for member in cargo.missing(found.store))
-    # It is there packed, as wheels, and installed.
+    # The product is there three times: packed, as wheels, and installed.
     product = 3 * cargo.product.unpacked
     if found.product:
         return product
@@ -226,13 +226,13 @@ def deliver(
     tell: Tell,
     turn: AbstractContextManager[object],
 ) -> Delivered:
-    """Have a machine hold all of the cargo; what it has already does not travel.
+    """Send a machine what it lacks of the cargo.
 
-    Raises Unreachable, Unfit, or LabError where the machine refuses it: another run is at work
-    there, its disk is full. What arrived by then stays, and the next delivery goes on behind it.
+    Raises Unreachable, Unfit, or LabError if the machine refuses it, because another run is at work
+    there or its disk is full. What has arrived stays, and the next delivery goes on from there.
 
     + root: as for `look`
-    + turn: held while something travels, such as a semaphore that bounds how many at a time
+    + turn: held while bytes are sent, such as a semaphore that limits how many are served at once
     """
     found = look(connection, root, cargo.product.sha256)
     if said := problems(connection.machine, found, cargo, time.time()):
@@ -298,9 +298,9 @@ def _stream(
     paths: Sequence[Path],
     tell: Callable[[int], None],
 ) -> None:
-    """Send a program what it reads, and await its end. Raises LabError where it fails."""
+    """Send a program what it reads, and wait for its end. Raises LabError if it fails."""
     with connection.start(command) as session:
-        # What refuses it, and what has it already, reads no further.
+        # A program that refuses it, or has it already, stops reading.
         with suppress(BrokenPipeError):
             session.write(head, _STALL_S)
             _send_files(session, paths, tell)
@@ -320,7 +320,7 @@ def _send_files(session: Session, paths: Sequence[Path], tell: Callable[[int], N
 
 
 def _beginning(*arguments: str) -> tuple[list[str], bytes]:
-    """Return the command that runs the beginning on a machine, and what it reads first."""
+    """Return the command that starts our program on a machine, and what it reads first."""
     text = Path(beginning.__file__).read_bytes()
     return ["python3", "-I", "-c", _BEGIN, str(len(text)), *arguments], text
 
@@ -329,7 +329,7 @@ def _without_answer(connection: Connection, ended: Ended) -> str:
     """Return why a machine did not say what it is."""
     if ended.code == _NO_PROGRAM:
         return f"{connection.machine}: python3 is missing: install 3.11 or later"
-    # One that is too old does not even understand the question.
+    # A Python that is too old cannot even parse the question.
     version = connection.run(["python3", "--version"]).out
     number = re.search(rb"Python (\d{1,3})\.(\d{1,3})", version)
     if number and (older := (int(number[1]), int(number[2]))) < beginning.OLDEST:
@@ -338,8 +338,8 @@ def _without_answer(connection: Connection, ended: Ended) -> str:
 
 
 def _reason(ended: Ended) -> str:
-    """Return in one sentence why a program of ours failed there; its machine is not ours alone, so
-    what is no sentence of ours is told by what it means."""
+    """Return in one sentence why a program of ours failed there. Others may control that machine,
+    so messages that are not ours are replaced by their meaning."""
     lines = ended.words.decode("utf-8", "replace").splitlines()
     for line in lines:
         begin, _, told = line.partition(": ")

@@ -1,4 +1,4 @@
-"""The instructor's identity of a room: the private half stays where the room is made."""
+"""The instructor's identity of a room: the private key stays on the controller."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sopslab.lab.observe.identities import identity_states
 
 
 def recipient(room: Room, kind: str) -> str:
-    """Return the public half: the one that the settings name, or one that is made once and never
-    anew.
+    """Return the public key: the one in the settings, or that of an identity that is made once and
+    never again.
 
-    Raises LabError where the private half cannot be used, or is gone.
+    Raises LabError if the private key cannot be used, or is gone.
 
     + kind: `x25519` or `pq`
     """

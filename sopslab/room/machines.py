@@ -1,4 +1,4 @@
-"""The machines of a room, where pyinfra's own inventories have them: Vagrant and Terraform."""
+"""The machines of a room from pyinfra's own inventories: Vagrant and Terraform."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sopslab.errors import InputError
 _SOURCE = re.compile(r"@(vagrant|terraform)(/[A-Za-z0-9._-]+)?")
 # Vagrant takes long for each machine.
 _ASKING_S = 300
-# What pyinfra's inventories call what a machine has, and what we do.
+# pyinfra's names for what is known of a machine, and ours.
 _KEYS = {"ssh_hostname": "host", "ssh_user": "user", "ssh_port": "port", "ssh_key": "key"}
 
 
 def known_machines() -> dict[str, dict[str, Any]]:
-    """Return the machines by name that SOPSLAB_MACHINES leads to, nothing where it is not set.
+    """Return the machines of SOPSLAB_MACHINES by name, empty if it is not set.
 
     It is `@vagrant`, `@terraform/OUTPUT`, or a file as `as_file` gives it. Raises InputError.
     """
@@ -42,7 +42,7 @@ def known_machines() -> dict[str, dict[str, Any]]:
 
 
 def as_file(machines: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return machines as a file that `known_machines` reads."""
+    """Return machines as the content of a file that `known_machines` reads."""
     return json.dumps(machines, indent=2).encode() + b"\n"
 
 
@@ -50,7 +50,7 @@ def _asked(source: str) -> dict[str, dict[str, Any]]:
     """Return the machines of one of pyinfra's inventories."""
     if not _SOURCE.fullmatch(source):
         raise InputError([f"{MACHINES}: {source} is not @vagrant or @terraform/OUTPUT"])
-    # These need the process as pyinfra's own command prepares it.
+    # They need a process that pyinfra's own command has prepared.
     command = [sys.executable, "-P", "-m", "pyinfra", source, "debug-inventory", "--json"]
     try:
         told = subprocess.run(command, capture_output=True, timeout=_ASKING_S, check=True).stdout
@@ -63,7 +63,7 @@ def _asked(source: str) -> dict[str, dict[str, Any]]:
 
 
 def _machine(source: str, called: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of a machine, and what is said of it."""
+    """Return the name of a machine, and what is known of it."""
     machine = {ours: data[theirs] for theirs, ours in _KEYS.items() if data.get(theirs)}
     name = called.partition("/")[2]
     try:

@@ -1,7 +1,7 @@
-"""Operations on a room: each is done at the seats themselves, at all of them at once.
+"""Operations on a room: each works at all seats at once.
 
-pyinfra runs an operation at all hosts in greenlets, and waits for the last one before it begins the
-next operation. So all that is done at a seat is one operation, and no seat waits for another.
+pyinfra runs an operation at all hosts in greenlets, and begins the next operation only once the
+last host is done. So everything at a seat is one operation, and no seat waits for another.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sopslab.room.connector import SeatConnector
 from sopslab.room.seat import Outcome, Tell
 from sopslab.room.stock import Stock, lab_file, stock
 
-# What is ready for all seats of this run, or why nothing is, once that is known; it stays ready
-# until the process ends.
+# What is ready for all seats of this run, or the reason why it is not; it stays until the process
+# ends.
 _ready: list[Stock | LabError] = []
 _stays = ExitStack()
 _packing = Lock()
@@ -37,11 +37,11 @@ AtSeat = Callable[[SeatConnector, Settings, Sequence[str], Tell], Outcome | None
 @operation(is_idempotent=False)
 def lab(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
     """
-    Give the seat the whole lab, and have its own machine make it. What is there already does not
-    travel, and the seat's own run changes only what differs: it tells how much that was.
+    Send the seat what it lacks of the lab, and have its own machine make it. The seat's own run
+    changes only what differs, and says how much that was.
 
     + settings: the seat's settings
-    + words: the verb that makes the lab there, and what the verb is told
+    + words: the verb that makes the lab there, and its arguments
     """
     yield FunctionCommand(_at_seat, (settings, words, _give), {})
 
@@ -52,7 +52,7 @@ def verb(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, 
     Run a verb of `sopslab` on the seat's own machine.
 
     + settings: the seat's settings
-    + words: the verb, and what it is told
+    + words: the verb, and its arguments
     """
     yield FunctionCommand(_at_seat, (settings, words, _run), {})
 
@@ -60,9 +60,9 @@ def verb(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, 
 def _at_seat(
     state: State, host: Host, settings: Settings, words: Sequence[str], work: AtSeat
 ) -> bool:
-    """Do something at a seat and tell how it went; return whether it went well.
+    """Do something at a seat, report how it went, and return whether it succeeded.
 
-    pyinfra gives the first two to what asks for them, and takes False for a failure.
+    pyinfra passes the first two by their names, and takes False for a failure.
     """
     name = settings.learner.id
     said = ""
@@ -92,7 +92,7 @@ def _at_seat(
 
 
 def _lacking(error: OSError) -> LabError:
-    """Return why this machine could not do its part of what is done at a seat."""
+    """Return why this machine could not do its part."""
     what = error.strerror or type(error).__name__
     where = f" ({error.filename})" if error.filename else ""
     return LabError(
@@ -105,7 +105,7 @@ def _lacking(error: OSError) -> LabError:
 def _give(
     connector: SeatConnector, settings: Settings, words: Sequence[str], tell: Tell
 ) -> Outcome | None:
-    """Return how a seat was given its lab; None where nothing is ready that it could be given."""
+    """Return how a seat got its lab; None if nothing is ready to be sent."""
     with _packing:
         if not _ready:
             tell("packing")
@@ -121,7 +121,7 @@ def _stock(settings: Settings, tell: Tell) -> Stock | LabError:
     try:
         return _stays.enter_context(stock(settings, tell))
     except LabError as error:
-        # It is so for all of them.
+        # The reason is the same for all seats.
         refuse(error)
         return error
 

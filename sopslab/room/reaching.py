@@ -1,4 +1,4 @@
-"""How the machine of a seat is reached: what the settings of the seat say of it."""
+"""How the machine of a seat is reached, according to the seat's settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sopslab.room.connection import Connection
 def connection_to(settings: Settings) -> Connection:
     """Return a connection to the machine of a seat, which its first use opens.
 
-    Raises LabError where the settings name no machine, or `ssh` cannot have its folders here.
+    Raises LabError if the settings name no machine, or the folders of `ssh` cannot be made here.
     """
     machine = settings.machine
     if machine is None:

@@ -1,7 +1,7 @@
 """What OpenSSH's client says when it cannot reach a machine, what that means, and what helps.
 
-The texts are those of OpenSSH 8.4 to 10. A message is recognised, never repeated: machines and jump
-hosts have a say in it.
+The texts are those of OpenSSH 8.4 to 10. A message is recognised, never repeated: parts of it may
+come from machines and jump hosts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sopslab.model.machines import Machine
 class Refusal:
     """Why a machine cannot be reached.
 
-    `pattern` is how that is recognised; `again` says whether it may be otherwise in a moment. In
-    `fix`, `{known_hosts}` stands for the lab's own file and `{name}` for the machine in it.
+    `pattern` is how that is recognised; `again` says whether another try may succeed. In `fix`,
+    `{known_hosts}` stands for the lab's own file and `{name}` for the machine in it.
     """
 
     id: str
@@ -35,7 +35,7 @@ LOST = Refusal(
     "the connection ended",
     "run the same again, which goes on behind what arrived",
 )
-# Of those that match at one place the first counts, so the particular comes before the general.
+# Of those that match at the same place the first counts, so the special comes before the general.
 REFUSALS = (
     Refusal(
         "configuration",
@@ -131,12 +131,11 @@ HUNG = Refusal(
 
 
 def refusal(words: bytes, otherwise: Refusal = OTHER) -> Refusal:
-    """Return what it means that OpenSSH said this.
+    """Return the meaning of OpenSSH's messages.
 
-    What a server has a say in stands behind words of OpenSSH's own, so the first that is recognised
-    counts.
+    What comes from a server follows OpenSSH's own words, so the first match counts.
 
-    + otherwise: what it means where it is not known
+    + otherwise: the meaning if none is recognised
     """
     text = words.decode("utf-8", "replace")
     found = [(match.start(), each) for each in REFUSALS if (match := re.search(each.pattern, text))]

@@ -1,4 +1,4 @@
-"""A seat of a room: it is given the whole lab, and has its verbs run on its own machine."""
+"""A seat of a room: it gets the whole lab, and verbs run on its own machine."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from sopslab.room.delivery import Cargo, deliver
 # What a seat does now, in a few words.
 Tell = Callable[[str], None]
 
-# A run tells every half minute that it goes on, and a verb that only looks is done by then.
+# A run prints something every half minute, and a verb that only looks is done by then.
 _SILENCE_S = 300
 _WAIT = re.compile(r"--wait=(\d{1,4})(\.\d*)?")
-# What a verb takes altogether, whatever it prints meanwhile.
+# For a verb altogether, whatever it prints meanwhile.
 _RUN_S = 4 * 3600
 _END_S = 60
-# A run whose controller was killed ends by itself, as soon as it has something to tell.
+# A run whose controller was killed ends by itself, as soon as it has something to print.
 _OTHER_RUN_S = 60
 _PAUSE_S = 2
 _FILE_S = 30
-# What `$HOME` is, only the seat knows.
+# Only the seat knows its `$HOME`.
 _PROGRAM = (
     'export SOPSLAB_EVENTS_FD=1 PATH="$PATH:/usr/sbin:/sbin"; '
     'command -v "$HOME/$0" >/dev/null || exit 127; exec "$HOME/$0" "$@"'
 )
-# The mode comes with the file, and the name only when it is whole.
+# The file has its mode from the beginning, and its name once it is complete.
 _WRITE = (
     'set -eu; umask 077; cat >"$1.new"; '
     'if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; echo new; fi'
 )
-# As text, of which a line is bounded and all of it is counted.
+# As text, because lines and the whole answer are bounded.
 _BRING = 'base64 "$HOME/$1" && rm "$HOME/$1"'
 _MOST_BROUGHT = 64 << 20
 _BRING_S = 900
@@ -56,8 +56,8 @@ _BRING_S = 900
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a verb ended at a seat: its exit code, the number of changes, what went wrong in
-    sentences, and the JSON that it printed, "" without any."""
+    """How a verb ended at a seat: its exit code, the number of changes, the problems in sentences,
+    and the JSON that it printed, "" without any."""
 
     code: int
     changed: int
@@ -73,15 +73,15 @@ def give_lab(
     tell: Tell,
     turn: AbstractContextManager[object],
 ) -> Outcome:
-    """Have a machine hold all that a lab needs, say what lab that is, and make it there.
+    """Send a machine what a lab needs and its lab file, and make the lab there.
 
-    + cargo: what it is given
+    + cargo: what it gets
     + lab_file: the settings of that lab
-    + words: the verb that makes it, and what the verb is told
+    + words: the verb that makes it, and its arguments
     + tell: called with what the seat does
-    + turn: held while something travels
+    + turn: held while bytes are sent
 
-    What keeps the seat from it is in what this returns.
+    Failures of the seat are in what this returns.
     """
 
     def progress(done: int, total: int) -> None:
@@ -101,7 +101,7 @@ def give_lab(
 def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcome:
     """Run a verb of `sopslab` on a machine that has it.
 
-    + words: the verb, and what it is told
+    + words: the verb, and its arguments
     + tell: called with what the seat does
     """
     answer, deadline = Answer(), Deadline(_RUN_S)
@@ -121,7 +121,7 @@ def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcom
     try:
         found = answer.parsed()
     except Unreadable:
-        # Some verbs end without JSON where they do not begin.
+        # Some verbs print no JSON if they cannot begin.
         return Outcome(code, 0, (ended_with(code),)) if code else _strange()
     return Outcome(code, changes_in(found), problems_in(found, code), json.dumps(found))
 
@@ -129,9 +129,9 @@ def run_verb(connection: Connection, words: Sequence[str], tell: Tell) -> Outcom
 def bring(connection: Connection, path: str) -> bytes:
     """Return a file of a seat, and remove it there.
 
-    + path: from the home folder on
+    + path: relative to the home folder
 
-    Raises LabError where it is not there, or larger than what is brought.
+    Raises LabError if it is not there, or too large.
     """
     text: list[str] = []
     length, deadline = 0, Deadline(_BRING_S)
@@ -152,12 +152,12 @@ def bring(connection: Connection, path: str) -> bytes:
 
 
 def refused(error: LabError) -> Outcome:
-    """Return the outcome at a seat where nothing could be done, for this reason."""
+    """Return the outcome at a seat where nothing could be done, with the reason."""
     return Outcome(int(error.code), 0, bounded(str(error).splitlines()))
 
 
 def _wait_in(words: Sequence[str]) -> int:
-    """Return how many seconds a verb was told to wait, and is silent meanwhile."""
+    """Return how many seconds a verb was told to wait: it is silent meanwhile."""
     return max((int(found[1]) for word in words if (found := _WAIT.fullmatch(word))), default=0)
 
 
@@ -169,7 +169,7 @@ def _strange() -> Outcome:
 
 
 def _run_in_turn(connection: Connection, words: Sequence[str], tell: Tell) -> Outcome:
-    """Run a verb once no other run is at work there, and wait for that within bounds."""
+    """Run a verb once no other run is at work there; the wait for that is bounded."""
     deadline = time.monotonic() + _OTHER_RUN_S
     while True:
         outcome = run_verb(connection, words, tell)
@@ -180,7 +180,7 @@ def _run_in_turn(connection: Connection, words: Sequence[str], tell: Tell) -> Ou
 
 
 def _write(connection: Connection, path: str, content: bytes) -> bool:
-    """Have a file of the seat hold something; return whether it did not before."""
+    """Write a file of the seat; return whether its content was different."""
     done = connection.run(["sh", "-c", _WRITE, "sh", path], content, _FILE_S)
     if done.code:
         raise LabError(f"{path} could not be written there: look at the disk's space", Exit.HOST)

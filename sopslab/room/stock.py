@@ -1,4 +1,4 @@
-"""What the machine that makes a room has ready for all its seats."""
+"""What the controller has ready for all seats of a room."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _HEADING = """\
 
 @dataclass(frozen=True)
 class Stock:
-    """What all seats are given: the cargo, and the instructor's public key. `turn` bounds to how
-    many at a time something travels."""
+    """What all seats get: the cargo, and the instructor's public key. `turn` limits to how many
+    seats bytes are sent at once."""
 
     cargo: Cargo
     recipient: str
@@ -37,9 +37,9 @@ class Stock:
 
 @contextmanager
 def stock(settings: Settings, tell: Tell) -> Iterator[Stock]:
-    """Yield what is ready, and get it ready where it is not; it stays so in the block.
+    """Prepare what is not ready yet, and yield it; it stays until the end of the block.
 
-    Raises LabError where the store is not full, a Python package cannot be had, or the instructor's
+    Raises LabError if the store is not full, a Python package is not available, or the instructor's
     identity cannot be used.
 
     + settings: those of any seat of the room
@@ -61,7 +61,7 @@ def stock(settings: Settings, tell: Tell) -> Iterator[Stock]:
 
 
 def lab_file(settings: Settings, recipient: str) -> bytes:
-    """Return the lab file of a seat: what its own machine has to know, and no more."""
+    """Return the lab file of a seat: what its own machine has to know, and nothing else."""
     told = {**sent(settings), "instructor_recipient": recipient}
     text: str = yaml.safe_dump(told, allow_unicode=True, sort_keys=False)
     return f"{_HEADING}{text}".encode()

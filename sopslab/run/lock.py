@@ -10,8 +10,8 @@ from typing import IO
 
 from sopslab.errors import Exit, LabError
 
-# Kept open for as long as the process lives: the kernel lets go of the lock when it ends, however
-# it ends, so that a lock is never stale.
+# Open until the process ends: then the kernel releases the lock, whatever ended the process, so no
+# lock is ever stale.
 _held: dict[str, IO[str]] = {}
 
 
@@ -22,7 +22,7 @@ def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
     """Hold the lock file `path` until this process ends; holding it twice is no error.
 
     + patience: seconds to wait for another run to finish
-    + busy: what is said then, with the process that is `{holder}`
+    + busy: the message if it does not, in which `{holder}` is the process that holds the lock
 
     Raises LabError: with the code LOCKED, naming the process that holds it; with HOST, if the file
     cannot be written.

@@ -33,8 +33,8 @@ _OF_A_LEASE: Mapping[str, object] = {
 
 @dataclass
 class Reaped:
-    """What became of the labs of a root: those that are gone, and for each other one, why it stays
-    or why it could not be taken down. Of the class of one lab: whose access has ended, and whose
+    """What became of the labs of a root: those that are gone, and for each other one why it stays
+    or could not be taken down. For the class of one lab also whose access has ended, and whose
     environments are archived."""
 
     gone: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ def reap(
 ) -> Reaped:
     """Take down each lab of a root whose lease has ended, unless it is being worked on.
 
-    + take_down: takes down the lab of a folder; returns what kept it from doing so
+    + take_down: takes down the lab of a folder; returns the problems
     + docker_host: the Docker that is used here, as `DOCKER_HOST` names it
     """
     reaped = Reaped()
@@ -83,10 +83,10 @@ def reason_to_stay(folder: Path, now: datetime) -> str:
 
 
 def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence[str]]) -> None:
-    """End the access of learners of a lab whose time is over, and archive what has had its days of
-    grace, unless the lab is down or being worked on: then `sopslab up` does it.
+    """End the access of a lab's learners whose time is over, and archive environments whose days of
+    grace are over. If the lab is down or being worked on, that is left to `sopslab up`.
 
-    + expire: does so; returns what kept it from it
+    + expire: does both; returns the problems
     """
     folder = Path(settings.lab_dir)
     if settings.lab in reaped.gone or not Path(settings.lab_kubeconfig).exists():
@@ -111,8 +111,8 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
 
 
 def _made_elsewhere(settings: Settings) -> str:
-    """Return why these are not the settings that a lab was made with, "" where they may be: its
-    platform repository would be written anew by them, and no seat could reach the Git server."""
+    """Return why a lab was not made with these settings, "" if it may have been. Other settings
+    would rewrite its platform repository, and no seat could reach the Git server."""
     if settings.cluster_provider == "existing":
         return ""
     found = _SERVER.search(Path(settings.lab_kubeconfig).read_text(encoding="utf-8"))
@@ -125,7 +125,7 @@ def _made_elsewhere(settings: Settings) -> str:
 
 
 def expire(settings: Settings) -> list[str]:
-    """Do that as `sopslab up` does; return the problems."""
+    """End access and archive environments as `sopslab up` does; return the problems."""
     data = {"lab": json.dumps(settings.lab)}
     log = Path(settings.lab_dir) / "log"
     return run("deploys/expire.py", data, log, lambda _event: None, LOCAL).problems
@@ -134,8 +134,8 @@ def expire(settings: Settings) -> list[str]:
 def take_down(folder: Path) -> list[str]:
     """Take down the lab of a folder, as `sopslab down --purge` does; return the problems.
 
-    The settings that this was begun with may be another lab's: what a lab with a lease cannot have,
-    or has in its own way, is said here.
+    The present settings may be another lab's, so those that a lab with a lease cannot have, or has
+    always, are overridden.
     """
     data = {**_OF_A_LEASE, "lab": folder.name, "purge": True}
     # pyinfra would make a number of a name that looks like one.
@@ -144,7 +144,7 @@ def take_down(folder: Path) -> list[str]:
 
 
 def elsewhere(folder: Path, docker_host: str | None) -> list[str]:
-    """Return why the lab of a folder cannot be taken down from here; nothing where it can.
+    """Return why the lab of a folder cannot be taken down from here; empty if it can.
 
     + docker_host: the Docker that is used here, as `DOCKER_HOST` names it
     """

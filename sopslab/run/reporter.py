@@ -78,7 +78,7 @@ def _operation(state: State, op_hash: str) -> Operation:
 
 
 def _told(operation: Operation, lines: list[str]) -> tuple[str, ...]:
-    # What a compiler or apt says is worth reading, and no secret is near it.
+    # The output of a compiler or apt is worth reading, and has no secrets.
     if operation.belongs_to is Step.ARTIFACTS:
         return tuple([said(line.removeprefix(f"{OURS}: ")) for line in lines][-20:])
     return tuple(told(lines)[-20:])

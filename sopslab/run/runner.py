@@ -1,4 +1,4 @@
-"""Run a deploy with pyinfra as a subprocess, follow its events, and tell how it went."""
+"""Run a deploy with pyinfra as a subprocess, follow its events, and return how it went."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ _ERROR = re.compile(r"\s*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit))(?::|
 
 @dataclass
 class StepResult:
-    """What one step of a run did: its name, how long it took in seconds, and what it changed; and
-    how many of its operations were planned, how many have ended, and whether it broke off there.
+    """What one step of a run did: its name, its seconds, and the number of changes; also how many
+    of its operations were planned and have ended, and whether the run broke off in it.
     """
 
     name: str
@@ -62,7 +62,7 @@ class StepResult:
 
     @property
     def status(self) -> Status:
-        """How it ended. One that was begun is not done before its last operation."""
+        """How it ended. It is only done once its last operation has ended."""
         if self.failed:
             return Status.FAILED
         return Status.OK if self.ended >= self.planned else Status.NOT_RUN
@@ -88,7 +88,7 @@ class Result:
     @property
     def changed(self) -> int:
         """The number of operations that changed something, here or at seats of a room."""
-        # To pyinfra each seat is changed that it has run something at.
+        # pyinfra counts each seat as changed where it has run something.
         if self.seats:
             return sum(seat.changed for seat in self.seats.values())
         return sum(step.changed for step in self.steps)
@@ -147,7 +147,7 @@ def run(
         **os.environ,
         events.DESCRIPTOR: str(writer),
         "PYINFRA_PROGRESS": "off",
-        # The steps lie where the deploys do.
+        # The steps are where the deploys are.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
     }
     for name in (LAB_FILE, ROSTER):
@@ -162,7 +162,7 @@ def run(
             cwd=log_dir,
             env=environment,
             stdin=subprocess.PIPE,
-            # Events tell what `--json` would, and sooner; with it, the log is on stderr.
+            # Events have what `--json` would print, but sooner; with it, the log is on stderr.
             stdout=subprocess.DEVNULL,
             stderr=output,
             pass_fds=(writer,),
@@ -198,27 +198,27 @@ def run(
         remarks=story.remarks,
         seats=story.seats,
     )
-    # How it went matters more than that it was noted.
+    # The result matters more than its record.
     with contextlib.suppress(OSError):
         _note(result)
     return result
 
 
 def _hand_over(process: subprocess.Popen[bytes], stdin: str) -> None:
-    """Give a run what it reads on standard input, and end that."""
+    """Write what a run reads to its standard input, and close that."""
     if process.stdin is not None:
-        # A run that ended already reads nothing; it says itself why.
+        # The run has ended already, and says itself why.
         with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(stdin.encode())
 
 
 class _Story:
-    """What events have told so far."""
+    """What the events so far have told."""
 
     def __init__(self) -> None:
         self.steps: dict[str, StepResult] = {}
         self.refused: Exit | None = None
-        # What failed, or what runs: where a run breaks off, that is where it failed.
+        # The step that failed, or that runs: if the run breaks off, it is the one that failed.
         self.broken: Operation | None = None
         self.failed = False
         self.problems: list[str] = []
@@ -243,7 +243,7 @@ class _Story:
                 self.problems += [f"{event.seat}: {problem}" for problem in event.problems]
 
     def break_off(self) -> None:
-        """Hear that nothing more will be told: what runs now, or has failed, is where it ended."""
+        """Take the end of the events of a run that broke off: the present step has failed."""
         if self.broken is not None:
             self._step(self.broken).failed = True
 
@@ -267,7 +267,7 @@ class _Story:
 
 
 def _events(reader: int) -> Iterator[Event]:
-    """Yield each event as it comes, and `GoesOn` where none does for a while."""
+    """Yield each event as it comes, and `GoesOn` if none comes for a while."""
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     begun = b""
@@ -307,7 +307,7 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
 
 
 def _last(words: list[str]) -> list[str]:
-    """Return what the end of a log means: our own sentences in it, or the cause."""
+    """Return what the end of a log means: our own sentences in it, or else the cause."""
     # pyinfra puts the host's name, and colours, in front of what a host has said.
     ends = [_SHOWN.sub("", line) for line in words if line.strip()][-20:]
     own = [found[1] for line in ends if (found := _OWN.search(line))]
@@ -320,7 +320,7 @@ def _last(words: list[str]) -> list[str]:
 
 
 def _note(result: Result) -> None:
-    """Keep how a run went beside its log: `sopslab support` shows where the time goes."""
+    """Write how a run went beside its log, so that `sopslab support` shows where the time went."""
     path = result.log.with_suffix(".json")
     path.touch(mode=0o600)
     path.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
@@ -329,7 +329,7 @@ def _note(result: Result) -> None:
 def _open_log(directory: Path, name: str) -> Path:
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"
     try:
-        # The mode counts for the last folder only, and the lab's own is no less private.
+        # `mode` counts for the last folder only; the lab's own has to be as private.
         directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.mkdir(exist_ok=True, mode=0o700)
         for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:

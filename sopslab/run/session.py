@@ -23,13 +23,13 @@ from sopslab.model.machine import elsewhere
 from sopslab.run import lock
 from sopslab.run.reporter import Reporter
 
-# The folders of the labs that no other run may work on meanwhile; a run has several hosts, and the
-# callbacks one.
+# The folders of the labs that no other run may work on meanwhile. A run may have several hosts, but
+# has only one set of callbacks.
 _locked: set[str] = set()
 
 
 class _Guard(BaseStateCallback):
-    """Hold the locks from the first operation on: a dry run touches nothing."""
+    """Takes the locks before the first operation, so that a dry run touches nothing."""
 
     @staticmethod
     @override
@@ -43,9 +43,9 @@ class _Guard(BaseStateCallback):
 
 
 def given_values(settings: Settings) -> dict[str, str]:
-    """Return the values that a human gave to this run, on its standard input.
+    """Return the values that this run was given on its standard input.
 
-    Raises pyinfra's DeployError where one is missing.
+    Raises pyinfra's DeployError if one is missing.
     """
     try:
         return read_values(settings.given)
@@ -55,15 +55,14 @@ def given_values(settings: Settings) -> dict[str, str]:
 
 
 def _refuse_other_systems() -> None:
-    """Raise LabError where the lab would be on this machine, and this machine runs no Linux."""
+    """Raise LabError if the lab would be on this machine, and this machine does not run Linux."""
     refused = elsewhere(platform.system())
     if refused and isinstance(host.connector, LocalConnector):
         raise LabError(refused, Exit.HOST)
 
 
 def begin() -> Settings:
-    """Return the settings of the current host, once they are valid; of a class, its seats stay as
-    they are.
+    """Return the settings of the current host, validated. A class keeps the seats that it has.
 
     Raises pyinfra's DeployError, before anything is touched, with the sentences of a LabError.
     """
@@ -71,7 +70,7 @@ def begin() -> Settings:
 
 
 def begin_lab() -> Settings:
-    """Return the settings of the current host, for the story that makes and archives seats.
+    """Return the settings of the current host, for the deploy that makes and archives seats.
 
     Raises what `begin` does.
     """
@@ -81,7 +80,7 @@ def begin_lab() -> Settings:
 
 
 def begin_room() -> Settings:
-    """Return the settings of the current seat of a room, which is this run's alone.
+    """Return the settings of the current seat of a room, and lock it for this run.
 
     Raises what `begin` does.
     """
@@ -91,8 +90,7 @@ def begin_room() -> Settings:
 
 
 def enter_room() -> Settings:
-    """Return the settings of the current seat of a room; what is done there, its own machine guards
-    from other runs.
+    """Return the settings of the current seat of a room, without a lock: its own machine has one.
 
     Raises what `begin` does.
     """
@@ -100,8 +98,8 @@ def enter_room() -> Settings:
 
 
 def _valid(check: Callable[[], None]) -> Settings:
-    """Return the settings of the current host, once a check has passed and they are valid; the
-    events of this run are told from the first one on."""
+    """Return the settings of the current host, checked and validated. From here on, the events of
+    this run are written."""
     try:
         check()
         settings = load_settings(host.data.dict())
@@ -115,7 +113,7 @@ def _valid(check: Callable[[], None]) -> Settings:
 
 
 def _allow_many_seats() -> None:
-    """Have this process open as many files as it may: each seat takes some."""
+    """Raise this process' limit of open files as far as it may: each seat takes some."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

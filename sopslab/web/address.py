@@ -55,12 +55,12 @@ class Claim:
 def claim(
     places: Places, port: int | None = None, *, at_git_bind: bool = False, new: bool = False
 ) -> Claim:
-    """Return where the board of a lab is from now on: as before, as far as that can be. Raises
+    """Return where the board of a lab is from now on: where it was before, if possible. Raises
     LabError.
 
-    + port: without it, the one from before, or a free one: labs on one machine share no number
-    + at_git_bind: whether it is where learners reach the Git server, and not on loopback
-    + new: whether the token is another one than before; at another port it is in any case
+    + port: without it, that of the last board, or a free one
+    + at_git_bind: whether it listens where learners reach the Git server, and not on loopback
+    + new: whether to make a new token; another port has a new one in any case
     """
     host, tls = (places.git_bind, lab_tls(places)) if at_git_bind else (_LOOPBACK, None)
     before = kept_link(places)
@@ -72,7 +72,7 @@ def claim(
     else:
         listening = _listen_or_say(host, port or 0)
     address = Address(host, listening.getsockname()[1], tls)
-    # Whoever has the old port by now is told the old token by each tab that is still open.
+    # Tabs that are still open tell the old token to whatever listens at the old port by now.
     kept = None if new or before is None or before.port != address.port else before.token
     token = kept or new_token()
     try:
@@ -86,7 +86,7 @@ def claim(
 
 
 def lab_tls(places: Places) -> ssl.SSLContext:
-    """Return what the lab's Git server speaks TLS with. Raises LabError where it speaks none."""
+    """Return the certificate of the lab's Git server. Raises LabError if it has no TLS."""
     here = places.git_embedded and places.engine_host is None
     if not places.networked or not here:
         raise LabError(

@@ -1,7 +1,8 @@
-"""What the board answers: two pages, what of them changes, at once or as a stream, and two files.
+"""What the board answers: two pages, the part of them that changes (at once or as a stream), and
+two files.
 
-Whoever asks has to know the token in the path, and to ask for an address at which the board is: a
-name that somebody else's page has resolved to this machine is none. Nothing can be changed.
+A request needs the token in its path, and one of the board's own addresses in `Host`: a name that
+somebody else's page resolves to this machine is refused. No request changes anything.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ HEADERS = {
 }
 """With every answer."""
 
-# Who is not let in holds no connection.
+# A refused request keeps no connection.
 _OVER = {"Connection": "close"}
 _PING = ": still there\n\n"
 
 
 @dataclass(frozen=True)
 class Door:
-    """Who is let in: the token, and the values of `Host` that are the board's own."""
+    """What a request needs to be let in: the token, and one of these values of `Host`."""
 
     token: str
     hosts: Collection[str]
@@ -102,18 +103,18 @@ def _file(name: str, kind: str) -> Route:
 
 
 async def _told(hub: Hub, pages: Pages, variant: Variant, seen: str) -> AsyncIterator[str]:
-    """Yield the events of a stream: what of the page changes, whenever it does."""
+    """Yield the events of a stream: the part of the page that changes, whenever it does."""
     async for state in hub.states(seen):
         if state is None:
             yield _PING
         else:
-            # A line of the page may end in more ways than a line of an event.
+            # HTML knows more ends of a line than a stream of events does.
             lines = "\n".join(f"data: {line}" for line in pages.main(state, variant).splitlines())
             yield f"id: {state.version}\n{lines}\n\n"
 
 
 class _Guard:
-    """Answers everything that is not for the board by itself, the same to everybody."""
+    """Answers every request that is not let in, always in the same way."""
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app, self._door = app, door

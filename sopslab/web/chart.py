@@ -1,4 +1,4 @@
-"""How counts moved over time, as SVG. Pure; it is made of numbers, so nothing is to be escaped."""
+"""How counts changed over time, as SVG. Pure; it has only numbers, so nothing has to be escaped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEARNER = Frame(48, 16, 24)
 
 
 def drawn(curve: Curve, frame: Frame, seconds: float, most: int) -> Markup:
-    """Return a curve as SVG, for who sees: what it says has to be there in words, too.
+    """Return a curve as SVG. The page has to say the same in words for those who do not see it.
 
     + seconds: the time from left to right
     + most: the count at the top

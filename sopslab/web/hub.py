@@ -1,4 +1,4 @@
-"""Between the watcher's thread and those who watch: the newest state, and the wish for a newer."""
+"""Passes the newest state from the watcher's thread to the viewers, and tells it of viewers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Hub:
         self._news.set()
 
     def tell(self, state: State) -> None:
-        """Have a newer state, told by another thread; nothing once the loop has ended."""
+        """Take a newer state from another thread; ignored once the loop has ended."""
         if self._loop is not None and not self._closed:
             self._loop.call_soon_threadsafe(self._become, state)
 
@@ -47,12 +47,12 @@ class Hub:
         news.set()
 
     def ask(self) -> State:
-        """Return the newest state, for somebody who asks but once."""
+        """Return the newest state, for a request that asks once."""
         self._watcher.asked()
         return self.state
 
     async def states(self, seen: str) -> AsyncIterator[State | None]:
-        """Yield each new state until the hub is closed, and None where for a while there is none.
+        """Yield each new state until the hub is closed, and None when there was none for a while.
 
         + seen: the version that the viewer has already
         """

@@ -1,5 +1,5 @@
-"""The board's link, kept for the lab: a tab that is open, or a phone that was shown it, finds the
-board again when it was ended and comes back."""
+"""The board's link, kept for the lab: open tabs and phones find the board again when it is started
+once more."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def kept_link(places: Places) -> Link | None:
 
 
 def keep_link(places: Places, link: Link) -> None:
-    """Have a link kept, where only this account reads it. Raises OSError."""
+    """Keep a link, readable for this account only. Raises OSError."""
     private_folder(places.class_dir)
     write_private(_file(places), f"{json.dumps(encode(link))}\n".encode())
 

@@ -1,4 +1,4 @@
-"""What learners are called where others look on. Pure."""
+"""What learners are called where others see the screen. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def initials(name: str) -> str:
 
 
 def labels(seats: Sequence[Seat]) -> dict[str, str]:
-    """Return for each learner, by id, what they are called on a wall: by their initials, or by the
-    id where others of the class have the same ones, or there are none."""
+    """Return what each learner is called on a wall, by id: the initials, or the id if others of the
+    class have the same initials, or there are none."""
     found = {seat.id: initials(seat.name) for seat in seats}
     often = Counter(found.values())
     return {id: short if short and often[short] == 1 else id for id, short in found.items()}

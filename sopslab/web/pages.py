@@ -1,5 +1,5 @@
-"""The pages: what is known of a class as HTML. Names and sentences were written by others, so each
-is shown as text, in its line, and as if nothing in it could turn the direction of writing."""
+"""The pages: what is known of a class, as HTML. Names and sentences may be a learner's, so each is
+shown as text, in its own line, and isolated, so that it cannot turn the direction of writing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Variant:
     projector: bool = False
 
     def address(self, path: str = "") -> str:
-        """Return the relative URL of what is at a path, for this variant."""
+        """Return the relative URL of a path, for this variant."""
         asked = {} if self.group is None else {"group": self.group}
         query = urlencode(asked | ({"projector": ""} if self.projector else {}))
         return f"{path or './'}?{query}" if query else path or "./"
@@ -50,7 +50,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Cell:
-    """A step of a learner: how it looks, and what it is called where it cannot be seen."""
+    """A step of a learner: how it looks, and its name for screen readers."""
 
     look: str
     word: str
@@ -58,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A learner as they are shown."""
+    """A learner as the page shows them."""
 
     id: str
     name: str
@@ -92,7 +92,7 @@ class Drawn:
 
 
 class Pages:
-    """Makes pages of states. A page is made once for all who look at the same."""
+    """Makes pages of states. A page is made once for all viewers of the same state."""
 
     def __init__(self, lab: str) -> None:
         self._lab = lab
@@ -106,12 +106,12 @@ class Pages:
         return template.render(lab=self._lab, variant=variant, main=main, version=state.version)
 
     def main(self, state: State, variant: Variant) -> str:
-        """Return what of a page changes."""
+        """Return the part of a page that changes."""
         known = variant.group is None or variant.group in _groups(state)
         version, made = self._made.get(variant, ("", ""))
         if version != state.version:
             made = self._render(state, variant)
-            # A group that is nobody's is whatever somebody has typed.
+            # A group without learners is anything that was typed into the address.
             if known:
                 self._made[variant] = state.version, made
         return made
@@ -197,15 +197,15 @@ def _clipped(sentence: str) -> str:
 
 
 def _command(row: Row) -> str:
-    """Return the command that helps. Part of one would do something else, so one that is too long
-    to be shown is left to the doctor."""
+    """Return the command that helps. Part of a command would do something else, so instead of one
+    that is too long to show, the page names the doctor."""
     shown = in_one_line(row.fix)
     return shown if len(shown) <= _LONGEST_COMMAND else f"sopslab doctor {row.seat.id}"
 
 
 def _on_a_wall(state: State, rows: Sequence[Row]) -> list[list[Labelled]]:
     """Return the learners as others may see them, in the order of the roster: in as many tables as
-    are side by side on a wall, or one for a few."""
+    fit side by side on a wall, or in one if they are few."""
     called = labels([row.seat for row in _rows_of(state, None)])
     shown = [Labelled(called[row.seat.id], list(map(_plain, row.steps))) for row in rows]
     each = max(-(-len(shown) // _SIDE_BY_SIDE), _FEW)
@@ -227,7 +227,7 @@ def _moment(seconds: float) -> str:
 
 
 def _ago(seconds: float) -> str:
-    """Return in words how long something takes already."""
+    """Return in words for how long something has been so."""
     if seconds < _DAY_S:
         return hours_and_minutes(seconds)
     return f"{int(seconds // _DAY_S)} d"

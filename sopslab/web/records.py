@@ -1,4 +1,4 @@
-"""What the board leaves on this machine while it looks: the history, and each learner's own row."""
+"""What the board writes on this machine: the history, and each learner's own row."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Records(Protocol):
-    """Where it is kept. What writes raises OSError."""
+    """Where that is kept. Methods that write raise OSError."""
 
     def recorded(self) -> list[Change]:
         """Return the history so far."""
 
     def append(self, changes: Sequence[Change]) -> None:
-        """Have changes in the history."""
+        """Add changes to the history."""
 
     def publish(self, rows: Sequence[Row]) -> None:
-        """Have each learner's own row where the learner's page finds it."""
+        """Write each learner's own row where the learner's page reads it."""
 
     def withdraw(self) -> None:
-        """Have no rows there any more."""
+        """Remove the rows."""
 
 
 class LabRecords(Records):

@@ -1,4 +1,4 @@
-"""A class looked back on, as one page of HTML that needs nothing else."""
+"""The report on a class, as one page of HTML that loads no other file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOLDER = TEMPLATES / "report"
 
 _WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
 _HOUR_S, _DAY_S = 3600, 24 * 3600
-# Of the ids of commits, as many letters as git itself shows.
+# How many letters of a commit's id git itself shows.
 _SHORT = 10
 
 

@@ -77,8 +77,8 @@ class BoardServer(uvicorn.Server):
 
 
 def _prompt(strangers: Strangers) -> type[H11Protocol]:
-    """Return connections of which each has to ask for something, again and again: who only holds
-    one open is hung up on, and who holds many, of the oldest one at once."""
+    """Return connections that have to send a request in time, again and again: an idle one is
+    closed, and of many from one address that have sent none, the oldest is closed at once."""
 
     class Prompt(H11Protocol):
         @override
@@ -93,7 +93,7 @@ def _prompt(strangers: Strangers) -> type[H11Protocol]:
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if self.cycle is not None:
-                # Without the token it is over with the answer.
+                # It is a stranger's no longer: without the token, the answer ends the connection.
                 self._unknown.close()
 
         @override

@@ -1,7 +1,7 @@
-"""When the class is looked at anew: what learners do begins with a push, which shows in files, and
-what Flux makes of it the cluster tells.
+"""When to look at the class again: a learner's work begins with a push, which shows in files, and
+the cluster reports what Flux makes of it.
 
-In most of the seconds of a lesson there is nothing new to see.
+In most seconds of a lesson nothing has changed, and a look would find nothing new.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
 OLD_S = 10.0
-"""What was seen longer ago is looked at again in any case: keys and roles are files, too."""
+"""After so long there is a look in any case: keys and roles change without a push."""
 PARTS_S = 30.0
-"""So long the parts of a lab that is up are taken to be up."""
+"""For so long the parts of a lab that is up count as up."""
 
 
 class Sparing:
-    """A look that answers with what it has seen last, while that is likely to be true."""
+    """A look that returns what the last one has found, as long as that is likely to be true."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Sparing:
     ) -> None:
         """
         + look: looks; may raise
-        + moved: returns what is another one when there is something new, None where it cannot tell
+        + moved: returns a value that changes when there is something new, None if it cannot tell
         + clock: in seconds
         """
         self._look, self._moved, self._clock = look, moved, clock
@@ -49,11 +49,11 @@ class Sparing:
         self._looked_at = clock()
 
     def __call__(self) -> Found:
-        """Return the class as it is, or as it was seen a moment ago. Raises what a look raises."""
+        """Return the class as it is, or as the last look found it. Raises what a look raises."""
         now, mark = self._clock(), self._moved()
         moved = mark is None or mark != self._mark
         if self._found is None or moved or now - self._looked_at >= OLD_S:
-            # A look that fails leaves nothing that could be taken for what is there now.
+            # After a look that fails, nothing older is returned.
             self._found, self._mark = None, mark
             self._found = self._look()
             self._looked_at = now
@@ -61,7 +61,7 @@ class Sparing:
 
 
 class SparingParts:
-    """A look at the parts of a lab that answers with what it has seen last, for a while."""
+    """A look at the parts of a lab that returns what the last one has found, for a while."""
 
     def __init__(
         self,
@@ -94,15 +94,15 @@ class SparingParts:
 
 
 def news(settings: Settings, cluster: Following) -> Hashable | None:
-    """Return what is another one as soon as there is something new to see; None where that cannot
-    be told. Raises LabError where the roster cannot be read."""
+    """Return a value that changes when there is something new to see; None if that cannot be told.
+    Raises LabError if the roster cannot be read."""
     pushed = pushes(settings)
     return None if pushed is None else (pushed, cluster.mark)
 
 
 def pushes(settings: Settings) -> Hashable | None:
-    """Return what is another one as soon as somebody has pushed, asked for help, or come to the
-    class; None where that cannot be told. Raises LabError where the roster cannot be read."""
+    """Return a value that changes when a learner pushes, asks for help, or joins the class; None if
+    that cannot be told. Raises LabError if the roster cannot be read."""
     marks: list[Hashable] = []
     environments = [at_seat(seat) for seat in read_enrolled(settings)]
     if bring(settings, environments):
@@ -117,7 +117,7 @@ def pushes(settings: Settings) -> Hashable | None:
 
 
 def _changed(file: Path) -> int | None:
-    """Return when a file was written, in nanoseconds; None where it is not there."""
+    """Return when a file was written, in nanoseconds; None without the file."""
     try:
         return file.stat().st_mtime_ns
     except OSError:

@@ -14,9 +14,10 @@ from sopslab.model.progress import Change
 class State:
     """What was seen last, and what is on record.
 
-    `found` is None before anything was seen. `trouble` says in a sentence why the last look failed,
-    and then `found` is of `seen`, before that; times are in seconds since 1970. `begun` is when the
-    lesson began. Two states with the same `version` are the same for whoever looks.
+    `found` is what the last look that succeeded has found, at the time `seen`; None before the
+    first. `trouble` says in a sentence why the last look failed, "" if it did not. `begun` is when
+    the lesson began; times are in seconds since 1970. Two states with the same `version` look the
+    same.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""The one observer of all who watch: a thread that looks, keeps what changed, and tells it."""
+"""The observer behind all viewers: a thread that looks, records what changed, and tells the hub."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MINUTE_S = 60.0
 
 
 class Watcher:
-    """Looks at a class from `start` to `stop`. Nothing that a look meets ends it."""
+    """Looks at a class from `start` to `stop`. A look that fails does not end it."""
 
     def __init__(
         self, look: Callable[[], Found], records: Records, tell: Callable[[State], None]
@@ -39,7 +39,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._stopped, self._wake = threading.Event(), threading.Event()
         self._followed, self._asked = False, -_ASKED_S
-        # Who was connected to another board must not take its versions for this one's.
+        # A tab that was connected to another board must not take its versions for this one's.
         self._board, self._number = secrets.token_hex(4), 0
         self._opened = time.time()
         self.state = State(f"{self._board}-0", self._opened)
@@ -49,13 +49,13 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it, once the look that is under way is over. The learners' rows are withdrawn."""
+        """Wait for the look that is under way, and end. The learners' rows are removed."""
         self._stopped.set()
         self._wake.set()
         self._thread.join()
 
     def watched(self, by_somebody: bool) -> None:
-        """Say whether somebody watches: who comes sees the class as it is now."""
+        """Say whether somebody watches: the first viewer causes a look at once."""
         if by_somebody and not self._is_watched:
             self._wake.set()
         self._followed = by_somebody
@@ -94,7 +94,7 @@ class Watcher:
         except (LabError, Undecided) as error:
             self._failed(str(error))
         except Exception as error:
-            # What is wrong is ours, and must not end the page that others look at.
+            # This is a bug of ours, and must not end the page that others look at.
             self._failed(f"The look ended with {type(error).__name__}; `sopslab doctor` says more.")
         else:
             if not self._stopped.is_set():
@@ -105,7 +105,7 @@ class Watcher:
 
     def _seen(self, found: Found) -> None:
         if self.state.found is not None and _seats(self.state.found) != _seats(found):
-            # Who is new may have the id of somebody who has left.
+            # A new learner may have the id of one who has left.
             self._read()
         before, now = self.state, round(time.time(), 1)
         changes, latest, trouble = before.changes, before.latest, ""
@@ -146,6 +146,6 @@ def _seats(found: Found) -> set[str]:
 
 
 def _shown(state: State) -> tuple[object, ...]:
-    """Return what a page depends on; of the time, the minute, since pages say how long ago."""
+    """Return what a page depends on; of the time only the minute, since pages say how long ago."""
     minute = int(state.now // _MINUTE_S)
     return state.found, state.trouble, minute, len(state.changes)

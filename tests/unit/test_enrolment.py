@@ -251,5 +251,5 @@ def test_what_cannot_be_assigned_is_refused_with_all_reasons(
 
 
 def test_where_no_spare_is_free_it_says_how_to_make_one() -> None:
-    with pytest.raises(InputError, match="no spare is free; `sopslab up --spare 1` makes one"):
+    with pytest.raises(InputError, match="no spare is free; the class's `sopslab up` with"):
         assign([ADA], "spare-1", ZOE)

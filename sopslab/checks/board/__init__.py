@@ -1,1 +1,1 @@
-"""How far each learner of a class is, by the rules that `verify` and `doctor` go by. Pure."""
+"""How far each learner of a class is, by the rules of `verify` and `doctor`. Pure."""

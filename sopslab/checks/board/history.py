@@ -1,7 +1,7 @@
-"""The history of a class: what has changed since the last look, and what follows from all of it.
+"""The history of a class: what has changed since the last look, and what follows from all changes.
 
-Pure. A step that could not be seen is what it was when it was seen last: a cluster that does not
-answer for a minute is no step back of anybody.
+Pure. A step that could not be seen counts as it was seen last: nobody goes a step back because the
+cluster does not answer for a minute.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from sopslab.checks.board.steps import STEPS, Progress, Row
 from sopslab.model.progress import HELP, Change
 
 PAUSE_S = 6 * 3600.0
-"""After so long without a change another lesson has begun."""
+"""After a pause this long, the next change begins another lesson."""
 
 MOST = 40_000
-"""Changes that a history has at most, before what is old of it is left out."""
+"""The number of changes beyond which old ones are left out."""
 
 Latest = Mapping[tuple[str, str], Change]
-"""The last change of each step of each learner, by the ids of both."""
+"""The last change of each step of each learner, by both ids."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How a count moved: pairs of a time, in seconds from the beginning, and the count from then
+    """How a count changed: pairs of a time, in seconds from the beginning, and the count from then
     on."""
 
     name: str
@@ -37,7 +37,7 @@ def latest(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
 
 
 def changed(before: Latest, rows: Iterable[Row], now: float) -> list[Change]:
-    """Return what is another way than before.
+    """Return what has changed.
 
     + now: when the rows were seen, in seconds since 1970
     """
@@ -60,8 +60,8 @@ def _differs(before: Change | None, now: Change) -> bool:
 def since(history: Latest, row: Row) -> float | None:
     """Return since when a row is as it is, in seconds since 1970; None if that is not on record.
 
-    Of a learner who is stuck, that is since when; of one who is not, since the last step that was
-    taken, forward or back.
+    For a learner who is stuck that is the time when this began, for others that of the last step,
+    forward or back.
     """
     step = row.open
     if step is not None and step.stuck:
@@ -72,9 +72,9 @@ def since(history: Latest, row: Row) -> float | None:
 
 
 def beginning(changes: Iterable[Change], opened: float) -> float:
-    """Return when the lesson began, with the first change after a pause: in seconds since 1970.
+    """Return when the lesson began, in seconds since 1970: with the first change after a pause.
 
-    + opened: when somebody began to look
+    + opened: when the board began to look
     """
     times = sorted(one.at for one in changes if one.at < opened)
     begun = before = opened
@@ -86,10 +86,10 @@ def beginning(changes: Iterable[Change], opened: float) -> float:
 
 
 def by_step(changes: Iterable[Change], seats: Iterable[str], begun: float) -> list[Curve]:
-    """Return for each step how many of the learners had it done.
+    """Return for each step how many learners had it done.
 
-    + seats: the ids of those who count
-    + begun: where the curves begin, in seconds since 1970; what was before is their first point
+    + seats: the ids of these learners
+    + begun: where the curves begin, in seconds since 1970; their first point has what was before
     """
     own = set(seats)
     done: dict[str, set[str]] = {step: set() for step in STEPS}
@@ -120,7 +120,7 @@ def _mark(done: set[str], what: str, change: Change) -> None:
 
 
 def _add(points: list[tuple[float, int]], at: float, count: int) -> None:
-    """Add a point; of those at one time, and before the beginning, the last one counts."""
+    """Add a point; of points at the same time, or before the beginning, the last counts."""
     if points[-1][0] >= at:
         points[-1] = (points[-1][0], count)
     else:
@@ -128,11 +128,10 @@ def _add(points: list[tuple[float, int]], at: float, count: int) -> None:
 
 
 def bounded(changes: Sequence[Change]) -> Sequence[Change]:
-    """Return a history, or half of one that has become too long: of each learner the newest, and
-    before them the last change of each step, so that how far somebody is stays known.
+    """Return a history, or half of one that is too long: each learner's newest changes, and the
+    last earlier change of each step, so that it stays known how far everybody is.
 
-    Each learner has the same part of that: who changes something all the time takes nothing from
-    the others' history.
+    Each learner has the same share: many changes of one learner take nothing from the others'.
     """
     if len(changes) <= MOST:
         return changes

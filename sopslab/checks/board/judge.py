@@ -1,9 +1,9 @@
-"""What was seen of a seat, judged step by step. Pure.
+"""Judges what was seen of a seat, step by step. Pure.
 
-All values of a class cannot be decrypted in the time that a look may take. So a Secret counts as
-the one on main when Flux made it, it has the keys of the file, and Flux says that what it last
-applied is main. `sopslab verify` compares the values, one learner at a time. Whether the history
-holds plain text is not looked at either: the Git server's hook has seen every push.
+A look has no time to decrypt all values of a class. So a Secret counts as the one on main if Flux
+made it, it has the keys of the file, and Flux says that it last applied main. `sopslab verify`
+compares the values, one learner at a time. The history is not searched for plain text either: the
+Git server's hook has seen every push.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sopslab.policy.printing import in_one_line
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat
 
-# Those of the rules that can be asked of a whole class at once.
+# The rules that are cheap enough for a whole class.
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "access": (
         machine.examine_kubeconfig,
@@ -62,8 +62,8 @@ def judge(seat: Seat, seen: Seen) -> Row:
 
 
 def over(row: Row, found: str) -> Row:
-    """Return the row of a learner whose time is over: what was done by then. The rest is not known,
-    because Flux delivers nothing once the access has ended, and nobody is stuck.
+    """Return the row of a learner whose access has ended: the steps that were done by then. The
+    others are unknown, because Flux delivers nothing any more; the learner does not count as stuck.
 
     + found: the sentence that says so
     """
@@ -90,7 +90,7 @@ def _step(name: str, seen: Seen, examined: Examined[str]) -> Step:
 
 
 def _open(name: str, progress: Progress, found: str, fix: str, *, stuck: bool) -> Step:
-    # Either may name a learner's file.
+    # Both may have the name of a learner's file.
     return Step(name, progress, in_one_line(found), in_one_line(fix), stuck)
 
 
@@ -121,7 +121,7 @@ def _applied(seen: Seen) -> Verdict | None:
         )
     if holder and found is not None and build_of(condition(found, "Reconciling")) is not None:
         return failed(
-            # Whose it is the command says, which no learner is shown.
+            # Only the command says whose build it is, and no learner is shown that.
             "Flux is held up by another build, which takes too long.",
             f"sopslab reset {holder}",
         )
@@ -149,7 +149,7 @@ def _cannot_read(seen: Seen) -> bool:
 
 
 def _cannot_apply(seen: Seen) -> bool:
-    """Return whether Flux does not get to the end; else only the file is not in what it did."""
+    """Return whether Flux fails to apply; otherwise only the file is not among what it applied."""
     mine = seen.holder == seen.snapshot.environment.id
     return mine or _has_failed(objects.kustomization(seen.snapshot))
 
@@ -158,7 +158,7 @@ def _has_failed(found: Object | None) -> bool:
     return found is not None and failure(found) is not None
 
 
-# When what a step lacks is more than the next thing to do.
+# When what a step lacks is not only the next thing to do.
 _STUCK: Mapping[str, Callable[[Seen], bool]] = {
     "access": lambda _: True,
     "pushed": _never,

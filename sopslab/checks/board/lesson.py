@@ -1,8 +1,8 @@
-"""A class looked back on: who did what and when, how long each step took, and where people got
-stuck. Pure.
+"""What a class did: who did what and when, how long each step took, and where people got stuck.
+Pure.
 
-Times of steps are those at which a board saw them: to what happened while none looked belongs the
-time of the next look. Times of commits are those of the learners' machines.
+The time of a step is that of the first look of a board that saw it done. Times of commits are those
+of the learners' machines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sopslab.model.work import Work
 
 @dataclass(frozen=True)
 class Score:
-    """Answers to the quiz that a learner recorded: how many, and how many of them are right."""
+    """A learner's recorded answers to the quiz: how many there are, and how many are right."""
 
     answered: int
     right: int
@@ -28,9 +28,9 @@ class Score:
 class Taken:
     """A step of a learner.
 
-    `done` is when it was done first, in seconds since 1970, None if it was not seen done. `took`
-    are the seconds since the step before it, or since the beginning; `stuck` those in which the
-    learner was stuck at it.
+    `done` is when it was first seen done, in seconds since 1970, None if it was not. `took` is the
+    number of seconds since the step before it, or since the beginning; `stuck` for how many of
+    them the learner was stuck.
     """
 
     step: str
@@ -41,8 +41,8 @@ class Taken:
 
 @dataclass(frozen=True)
 class Learner:
-    """What a learner did. `asked` is how often the learner asked for help; `score` is None where no
-    answers to the quiz were recorded."""
+    """What a learner did. `asked` is how often the learner asked for help; `score` is None without
+    recorded answers to the quiz."""
 
     row: Row
     taken: Sequence[Taken]
@@ -53,8 +53,8 @@ class Learner:
 
 @dataclass(frozen=True)
 class StepSummary:
-    """A step over the whole class: who has it done now, the median of the seconds that it took, and
-    who was ever stuck at it."""
+    """A step in the whole class: who has it done now, the median of its seconds, and who was ever
+    stuck at it."""
 
     step: str
     done: int
@@ -64,7 +64,7 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A class looked back on, from `begun` to `ended` in seconds since 1970: the first and the last
+    """What a class did from `begun` to `ended`, in seconds since 1970: the first and the last
     change on record, None without a record."""
 
     learners: Sequence[Learner]
@@ -97,11 +97,11 @@ def looked_back(
     scores: Mapping[str, Score],
     now: float,
 ) -> Lesson:
-    """Return a class looked back on.
+    """Return what a class did.
 
     + rows: how far everybody is now
     + changes: the history, in the order of time
-    + work, scores: by learners' ids; of who is not in `scores` no answers were recorded
+    + work, scores: by learners' ids; `scores` has those who recorded answers
     + now: in seconds since 1970
     """
     seats = {row.seat.id for row in rows}
@@ -129,7 +129,7 @@ def _taken(changes: Sequence[Change], begun: float | None, now: float) -> list[T
     for step in STEPS:
         of_step = [one for one in changes if one.step == step]
         done = next((one.at for one in of_step if one.progress == Progress.YES.value), None)
-        # Whoever does a later step first has not taken any time for it.
+        # A later step that was done before this one took no time.
         took = None if done is None or before is None else max(done - before, 0.0)
         taken.append(Taken(step, done, took, _stuck(of_step, now)))
         before = max(filter(None, (before, done)), default=None)

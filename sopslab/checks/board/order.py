@@ -1,4 +1,4 @@
-"""Who of a class comes first on a page, and how many are how far. Pure."""
+"""The order of learners on a page, and how many are done, at work and stuck. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Counts:
-    """How many learners of a class are done, at work and stuck, and how many of all of them ask for
-    help."""
+    """How many learners of a class are done, at work and stuck, and how many ask for help."""
 
     done: int
     working: int
@@ -37,7 +36,7 @@ def standing(row: Row) -> Standing:
 
 
 def counts(rows: Sequence[Row]) -> Counts:
-    """Return how many are how far."""
+    """Return how many learners have which standing."""
     found = [standing(row) for row in rows]
     return Counts(
         done=found.count(Standing.DONE),
@@ -51,14 +50,14 @@ _ORDER = (Standing.STUCK, Standing.WORKING, Standing.DONE)
 
 
 def by_need(rows: Iterable[Row], history: Latest) -> list[Row]:
-    """Return the rows with those first who need somebody most: who asks for help, who is stuck, who
-    is at work, who is done; and of each, who has been so for longest."""
+    """Return the rows in the order of need: learners who ask for help, who are stuck, who are at
+    work, who are done; of each kind those first who have been so for longest."""
 
     def need(row: Row) -> tuple[int, float]:
         if row.asked is not None:
             return -1, row.asked
         begun = since(history, row)
-        # What is not on record has only just begun.
+        # Without a record, it has only just begun.
         return _ORDER.index(standing(row)), float("inf") if begun is None else begun
 
     return sorted(rows, key=need)

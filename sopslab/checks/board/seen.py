@@ -1,4 +1,4 @@
-"""What is seen of one seat: the environment, and what only a class has."""
+"""What is seen of a seat: its environment, and what only a class has."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sopslab.checks.snapshot import Snapshot
 class Seen:
     """One look at a seat.
 
-    `kubeconfig` and `password` tell whether the lab has made them; `start` is the commit that the
-    repository began with, None where that is not known; `holder` is the seat whose build all others
-    wait for, empty if no build takes too long. `asked` is since when the learner asks for help, in
-    seconds since 1970, None if not; `hints` is how many were given.
+    `kubeconfig` and `password` say whether the lab has made them; `start` is the first commit of
+    the repository, None if it is not known; `holder` is the seat whose build holds up all others,
+    empty if none does. `asked` is since when the learner asks for help, in seconds since 1970, None
+    if not; `hints` is how many were given.
     """
 
     snapshot: Snapshot

@@ -1,4 +1,4 @@
-"""The steps of the chapter as they are seen at a seat, and what a row of the board says."""
+"""The steps of the chapter at a seat, and the rows of the board."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Seat
 
 STEPS = ("access", "key", "pushed", "encrypted", "wired", "source", "applied", "secret")
-"""In the order in which they depend on one another, all judged by the Git server's main.
+"""In the order in which they depend on each other, all judged by the Git server's main.
 
-Those that `sopslab verify` has, too, mean the same there; what only the learner's machine can tell
-is left out. `access` is what the lab gives a learner to begin with.
+Steps that `sopslab verify` has, too, mean the same there; checks of the learner's machine are left
+out. `access` is what the lab gives a learner at the beginning.
 """
 
 INFRASTRUCTURE = ("access", "key", "source")
-"""The steps that the lab owes the learner."""
+"""The steps that are the lab's part."""
 
 
 @dataclass(frozen=True)
 class SeatChapter(Chapter):
-    """The chapter at a seat, where the key and Flux's objects are the instructor's to mend."""
+    """The chapter at a seat, where only the instructor can repair the key and Flux's objects."""
 
     @property
     @override
@@ -46,7 +46,7 @@ class SeatChapter(Chapter):
 
 
 def chapter_at(environment: Environment) -> SeatChapter:
-    """Return the chapter as the learner of an environment works on it."""
+    """Return the chapter for the learner of an environment."""
     return SeatChapter(
         SECRET,
         environment.source,
@@ -67,7 +67,7 @@ class Progress(StrEnum):
 class Step:
     """One step of one learner.
 
-    `stuck` marks one that the learner will not get over by going on with the chapter.
+    `stuck` marks a step that the learner does not get done by going on with the chapter.
     """
 
     id: str
@@ -81,8 +81,8 @@ class Step:
 class Row:
     """One learner: every step, in the order of `STEPS`.
 
-    `asked` is the time, in seconds since 1970, at which the learner asked for help; None if the
-    learner does not ask. `hints` is how many hints there were so far.
+    `asked` is when the learner asked for help, in seconds since 1970; None if the learner does not
+    ask now. `hints` is the number of hints so far.
     """
 
     seat: Seat
@@ -102,18 +102,18 @@ class Row:
 
     @property
     def broken(self) -> bool:
-        """Whether something is wrong that the lab owes the learner."""
+        """Whether a step that is the lab's part is wrong."""
         return any(step.stuck and step.id in INFRASTRUCTURE for step in self.steps)
 
     @property
     def open(self) -> Step | None:
-        """The step to look at: the first that is stuck, else the first that is not done."""
+        """The step to look at: the first that is stuck, or else the first that is not done."""
         left = [step for step in self.steps if step.progress is not Progress.YES]
         return next((step for step in left if step.stuck), left[0] if left else None)
 
     @property
     def next(self) -> str:
-        """What is in the way or comes next, in a sentence; empty when all is done."""
+        """What is in the way or comes next, in a sentence; empty if all is done."""
         return "" if self.open is None else self.open.found
 
     @property

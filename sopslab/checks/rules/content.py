@@ -1,6 +1,6 @@
-"""What a tree holds: the rules, the encrypted files, the list of what is applied.
+"""The content of a tree: the rules, the encrypted files, the list of what is applied.
 
-The tree is main, or the clone that a learner works in: the same is wrong with it there.
+The tree is main, or the clone in which a learner works: the rules are the same for both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sopslab.policy.sops import AGREED_REGEX, short
 
 
 def examine_rules(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what in .sops.yaml would encrypt the next file for others than those who are meant."""
+    """Yield what in .sops.yaml would encrypt the next file to wrong recipients."""
     tree, chapter = known(seen.tree), seen.chapter
     restore = chapter.restore(CONFIG)
     if tree.unruled:
@@ -66,7 +66,7 @@ def examine_rules(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_encryption(seen: Snapshot) -> Iterator[Cause]:
-    """Yield where values are in plain text, and that the rules leave them so."""
+    """Yield where values are in plain text, also because the rules do not encrypt them."""
     tree = known(seen.tree)
     typo = tree.regex is not None and tree.regex != AGREED_REGEX
     evidence = []
@@ -107,7 +107,7 @@ def examine_encryption(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_recipients(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret is for somebody else, or for another place."""
+    """Yield which Secret has wrong recipients, or another namespace."""
     tree, own = known(seen.tree), known(seen.identity).recipient
     for name, manifest in _encrypted(tree):
         what = _path(seen, name)
@@ -139,7 +139,7 @@ _EDITED = {
 
 
 def examine_opened(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret is no longer what sops has written."""
+    """Yield which Secret was changed after sops has written it."""
     tree, own = known(seen.tree), known(seen.identity).recipient
     for name, manifest in _encrypted(tree):
         if _is_foreign(manifest, own) or _is_elsewhere(manifest, seen):
@@ -170,14 +170,14 @@ def _is_elsewhere(manifest: Manifest, seen: Snapshot) -> bool:
     return manifest.namespace not in ("", seen.environment.namespace)
 
 
-# What the policy compares with .sops.yaml.
+# Rules of the policy that compare with .sops.yaml.
 _BY_THE_RULES = frozenset(
     {"sops-no-rule", "sops-wrong-recipient", "sops-missing-recipient", "sops-wrong-regex"}
 )
 
 
 def examine_policy(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what among the secrets breaks the policy."""
+    """Yield the findings of the policy in the folder of secrets."""
     report, chapter = known(seen.tree).report, seen.chapter
     for finding in report.findings:
         mend = chapter.encrypt_again
@@ -195,7 +195,7 @@ def examine_policy(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_list(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why Flux could not build what is listed."""
+    """Yield why Flux could not build the listed files."""
     tree, chapter = known(seen.tree), seen.chapter
     what = chapter.kustomization
     if not tree.files:
@@ -228,7 +228,7 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
         return
     absent = [name for name in resources if "/" not in name and name not in tree.files]
     for name in absent:
-        # A name is a learner's, and whoever helps pastes the command into a shell.
+        # A file's name is a learner's, and the command will be pasted into a shell.
         path = shlex.quote(f"{chapter.folder}/{name}")
         yield cause(
             "listed-file-missing",
@@ -240,7 +240,8 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_unlisted(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what is not listed any more; what was never listed is an exercise that goes on."""
+    """Yield files that are not listed any more; one that was never listed is an unfinished
+    exercise."""
     tree, chapter = known(seen.tree), seen.chapter
     resources = read_list(tree.kustomization or "")
     if tree.kustomization is None or resources is None:
@@ -257,7 +258,7 @@ def examine_unlisted(seen: Snapshot) -> Iterator[Cause]:
 
 
 def edit_list(chapter: Chapter) -> str:
-    """Return the command with which the list is edited."""
+    """Return the command that edits the list."""
     return chapter.at_work(f"${{EDITOR:-vi}} {chapter.kustomization}")
 
 
@@ -275,5 +276,5 @@ def _encrypt_again(seen: Snapshot, name: str) -> str:
     secret = name.rpartition(".")[0]
     if secret == seen.chapter.secret:
         return seen.chapter.encrypt_again
-    # A value that only the lab knows is restored to what the lab began with.
+    # A value that only the lab knows is restored from the lab's first commit.
     return seen.chapter.restore(_path(seen, name))

@@ -1,4 +1,4 @@
-"""From the source controller into the namespace: the Kustomization, and what it has applied."""
+"""From the source controller to the namespace: the Kustomization, and what it has applied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sopslab.policy.findings import key_path
 
 
 def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what of the Kustomization is not as the platform has it."""
+    """Yield where the Kustomization differs from the platform's."""
     found, chapter, environment = kustomization(seen), seen.chapter, seen.environment
     what = f"Kustomization {chapter.system}/{environment.kustomization}"
     if found is None:
@@ -44,7 +44,8 @@ def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _drifted(found: Object, seen: Snapshot) -> Iterator[tuple[str, str, str]]:
-    """Yield an id, a sentence and what is seen of each field that is not the platform's."""
+    """Yield an id, a sentence and the present value of each field that differs from the
+    platform's."""
     spec, chapter = found["spec"], seen.chapter
     path = str(spec.get("path", ""))
     if not _looks_at(path, seen):
@@ -89,10 +90,10 @@ def _reads_the_source(spec: Object, seen: Snapshot) -> bool:
 
 
 def examine_live(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret that Flux has applied is gone, or not what it has applied.
+    """Yield which Secret that Flux has applied is gone, or has been changed.
 
-    It is told only if Flux has applied exactly the tree, and from the right place; otherwise the
-    difference is what Flux has not done yet.
+    This can be judged only if Flux has applied exactly the tree, and from the right place;
+    otherwise Flux may not have done it yet.
     """
     namespace, live = seen.environment.namespace, known(seen.live)
     for wanted in _applied(seen):
@@ -125,7 +126,7 @@ def examine_values(seen: Snapshot) -> Iterator[Cause]:
     live = known(seen.live)
     for wanted in _applied(seen):
         found = live.get(wanted.name)
-        # In plain text there is nothing to open, and that is what is wrong with it.
+        # A file in plain text needs no decryption, and another rule reports it.
         if found is None or wanted.recipients is None or wanted.keys != found.keys:
             continue
         if known(wanted.opened) is not Opened.YES:
@@ -136,7 +137,7 @@ def examine_values(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _applied(seen: Snapshot) -> Iterator[Manifest]:
-    """Yield the Secrets of the tree that Flux says that it has applied."""
+    """Yield the Secrets of the tree that Flux reports as applied."""
     found, tree = kustomization(seen), known(seen.tree)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""The key: the one in the store, and the one with which the cluster decrypts."""
+"""The key: in the store, and in the cluster, which decrypts with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def listed(recipients: Set[str]) -> str:
 
 
 def examine_store(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the key files of the lab cannot be used."""
+    """Yield why key files of the lab cannot be used."""
     own, instructor = known(seen.identity), known(seen.instructor)
     if own.recipient is None:
         yield cause(
@@ -53,7 +53,7 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
             chapter.setup,
         )
         return
-    # Flux takes every entry with this ending, and gives up if one of them is not an identity.
+    # Flux reads every entry with this ending, and fails if one of them is not an identity.
     read = {name: held for name, held in key.entries.items() if name.endswith(_ENDING)}
     if not read:
         names = ", ".join(sorted(key.entries)) or "none"
@@ -99,12 +99,12 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _give_back(seen: Snapshot) -> str:
-    """Return the command that replaces what the cluster has by the key of the store."""
+    """Return the command that replaces the cluster's key with the one in the store."""
     return f"{UP} --key-from store" if seen.environment.is_seat else seen.chapter.setup
 
 
 def _is_the_files_key(seen: Snapshot, held: frozenset[str], own: str) -> bool:
-    """Return whether the files are encrypted to the cluster's key, and not to the one of the
+    """Return whether the files are encrypted to the cluster's key, and not to the one in the
     store."""
     manifests = known(seen.tree).manifests.values()
     recipients = [one.recipients for one in manifests if one.recipients]

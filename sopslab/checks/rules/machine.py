@@ -1,4 +1,4 @@
-"""The lab's machine: its tools, what guards its Git server, and the commit hooks."""
+"""The lab's machine: its tools, its Git server with the push hook, and the commit hooks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def examine_tools(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that the kubeconfig of a seat's learner is good no more."""
+    """Yield that the kubeconfig of a seat's learner has expired."""
     end = known(seen.expired)
     if end is not None:
         yield cause(
@@ -43,7 +43,7 @@ def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_server(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the lab's own Git server cannot be used, or would take anything from anybody."""
+    """Yield why the lab's own Git server cannot be used, or would accept any push."""
     server = known(seen.server)
     guard = server.guard
     if guard is None:
@@ -68,7 +68,7 @@ def examine_server(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_foreign_server(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that a Git server elsewhere does not answer."""
+    """Yield that a Git server that is not the lab's does not answer."""
     server = known(seen.server)
     if server.guard is None and server.answer is None:
         yield _down(server)

@@ -1,4 +1,4 @@
-"""What an object of the cluster says of itself to Flux."""
+"""What an object in the cluster tells Flux, and what Flux says of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sopslab.checks.snapshot import Snapshot, known
 from sopslab.model.objects import Object, condition
 
 LEFT_ALONE = "kustomize.toolkit.fluxcd.io/reconcile"
-"""The annotation with which Flux does not touch an object while its value is `disabled`."""
+"""An object on which this annotation is `disabled` is not touched by Flux."""
 
 
 def is_left_alone(found: Object) -> bool:
-    """Return whether Flux is told not to touch an object."""
+    """Return whether an object tells Flux not to touch it."""
     return (found["metadata"].get("annotations") or {}).get(LEFT_ALONE) == "disabled"
 
 
@@ -41,22 +41,22 @@ def tenant(seen: Snapshot) -> Object | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why Flux's last attempt failed: its own word for it, and what its message means, None for one
-    that is not known."""
+    """Why Flux's last attempt failed: Flux's reason, and the meaning of its message, None if that
+    is not known."""
 
     reason: str
     meaning: Cause | None
 
 
 def resume(found: Object) -> str:
-    """Return the command that has Flux go on with an object that is suspended."""
+    """Return the command that resumes a suspended object."""
     kind, named = found["kind"], found["metadata"]
     word = "source git" if kind == "GitRepository" else kind.lower()
     return f"flux --namespace {named['namespace']} resume {word} {named['name']}"
 
 
 def failure(found: Object) -> Failure | None:
-    """Return what an object of Flux says of its last attempt, None unless that has failed."""
+    """Return why the last attempt of an object of Flux failed, None if it did not."""
     ready = condition(found, "Ready")
     if ready.get("status") != "False":
         return None

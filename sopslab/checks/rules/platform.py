@@ -1,4 +1,4 @@
-"""The ground that all stands on: the cluster, the controllers, and what makes the environment."""
+"""The platform: the cluster, the controllers, and the objects that make the environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_ready(node: Object) -> bool:
 
 
 def examine_cluster(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the cluster itself is not well: one of several nodes may be lost."""
+    """Yield what is wrong with the cluster itself: one of several nodes may be lost."""
     cluster = known(seen.cluster)
     if cluster.trouble is not None:
         yield _down(cluster.trouble.value, UP)
@@ -62,7 +62,7 @@ def _down(found: str, next_step: str) -> Cause:
 
 
 def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which part of Flux does not run, or not as the lab has it."""
+    """Yield which controller of Flux does not run, or without the lab's flags."""
     deployments = {one["metadata"]["name"]: one for one in known(seen.controllers)}
     for name, flags in LOCKDOWN.items():
         what = f"Deployment {FLUX_NAMESPACE}/{name}"
@@ -70,7 +70,7 @@ def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
             yield cause("controller-missing", "A part of Flux is missing.", what, "is gone", UP)
             continue
         flag = _missing_flag(deployments[name], flags)
-        # A controller that does not start because of its flags is named by the flag.
+        # If a controller does not start because of its flags, the flag is reported.
         if flag:
             yield cause(
                 "drifted-lockdown-flag",
@@ -91,17 +91,18 @@ def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _unavailable(name: str, nodes: Iterable[Object]) -> tuple[str, str]:
-    """Return what is known of a controller that no pod is ready of, and a next step."""
+    """Return what is known of a controller without a ready pod, and a next step."""
     found = "has no pod that is ready and of its present form"
     if not (lost := [node for node in nodes if not is_ready(node)]):
         return found, f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20"
-    # They tolerate that for half a minute.
+    # Its pods tolerate that for half a minute.
     names = ", ".join(map(_not_ready, lost))
     return f"{found}; {names}: its pods start elsewhere within two minutes", _describe(lost[0])
 
 
 def _missing_flag(deployment: Object, flags: Sequence[str]) -> str:
-    """Return the first of `flags` that is not in force; the last setting of a flag counts."""
+    """Return the first of `flags` that is not in effect; of a flag that is set twice, the last
+    counts."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     given: dict[str, str] = {}
     for argument in (containers[0].get("args") or []) if containers else []:
@@ -115,10 +116,10 @@ def _missing_flag(deployment: Object, flags: Sequence[str]) -> str:
 
 
 def _is_available(deployment: Object) -> bool:
-    """Return whether a Deployment has a ready pod of its present form."""
+    """Return whether a Deployment has a ready pod of its present revision."""
     status = deployment.get("status", {})
     current = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    # A rollout that hangs leaves the old pod, and with it `Available`.
+    # If a rollout hangs, the old pod stays, and with it `Available`.
     updated = status.get("updatedReplicas", 0) == deployment["spec"].get("replicas", 1) > 0
     return current and updated and condition(deployment, "Available").get("status") == "True"
 
@@ -143,7 +144,7 @@ def examine_versions(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_kinds(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which kind of Flux's the cluster does not know."""
+    """Yield which of Flux's kinds the cluster does not know."""
     for kind, found in (
         ("GitRepository", known(seen.sources)),
         ("Kustomization", known(seen.kustomizations)),
@@ -160,7 +161,7 @@ def examine_kinds(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_namespaces(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why there is no room for the environment."""
+    """Yield which namespace of the environment is missing, or is being deleted."""
     namespaces = known(seen.namespaces)
     for name in (seen.environment.namespace, seen.environment.system):
         phase = namespaces.get(name)
@@ -183,7 +184,7 @@ def examine_namespaces(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_platform(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the environment is not made, or not kept as the platform has it."""
+    """Yield why the platform does not make the environment, or does not keep it up to date."""
     platform, tenant = known(seen.platform), seen.environment.tenant
     if ("Kustomization", tenant) not in {
         (one["kind"], one["metadata"]["name"]) for one in platform
@@ -217,9 +218,9 @@ def examine_platform(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _is_over(source: Object, seen: Snapshot) -> bool:
-    """Return whether a source failed for want of a server or a credential that is there by now.
+    """Return whether a source failed because of a server or a credential that works by now.
 
-    Outside a class the platform is read with the one of the environment, which was tried.
+    Without a class, the platform is read with the credential of the environment, which was tried.
     """
     if source["kind"] != "GitRepository":
         return False
@@ -234,7 +235,7 @@ def _is_over(source: Object, seen: Snapshot) -> bool:
 
 
 def examine_receivers(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that Flux does not hear of a push."""
+    """Yield that Flux is not told of a push."""
     for one in known(seen.receivers) or ():
         if is_suspended(one):
             name = one["metadata"]["name"]
@@ -249,14 +250,14 @@ def examine_receivers(seen: Snapshot) -> Iterator[Cause]:
 
 
 def hands_off(found: Object) -> str:
-    """Return in words that Flux was told to leave an object as it is, empty if it was not."""
+    """Return in words that an object tells Flux to leave it as it is, empty if it does not."""
     if not is_left_alone(found):
         return ""
     return ", and an annotation tells Flux to leave it so"
 
 
 def restore(found: Object, seen: Snapshot) -> str:
-    """Return the command that brings back the platform's form of an object of the environment."""
+    """Return the command that makes an object of the environment as the platform has it."""
     environment, kind = seen.environment, found["kind"].lower()
     made = f"flux --namespace {FLUX_NAMESPACE} reconcile kustomization {environment.tenant}"
     if not hands_off(found):

@@ -1,8 +1,8 @@
-"""What Flux reports, where nothing else shows it: what the API server refuses, for example.
+"""What only Flux's reports show, such as objects that the API server refuses.
 
-A message is about Flux's last attempt. What it says of things that can be looked at is left out:
-either the look shows it, too, or it is in order by now. So these rules come last, and answer only
-where all has been seen that could be behind a message.
+A message is about Flux's last attempt. Causes that can be seen elsewhere are left out: either
+another rule reports them, or they are repaired by now. So these rules come last, and answer only if
+everything was seen that could be behind a message.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sopslab.checks.snapshot import Snapshot
 from sopslab.model.objects import is_suspended
 from sopslab.model.results import Undecided
 
-# What only Flux, or the API server that answers it, can tell. In braces, the causes that may be
-# behind it, which are then told instead.
+# What only Flux, or the API server that answers it, can report. In braces, the causes that may be
+# behind it, which are reported instead.
 _TOLD_BY_FLUX: dict[str, Set[str]] = {
     "over-quota": frozenset(),
     "refused-by-admission": frozenset(),
@@ -33,7 +33,7 @@ _TOLD_BY_FLUX: dict[str, Set[str]] = {
     "decryption-off-or-no-mac": frozenset({"decryption-off", "edited-ciphertext"}),
 }
 
-# What keeps the Git server silent for Flux, and shows elsewhere.
+# Causes for which Flux does not reach the Git server, and which other rules see.
 _SILENCING = frozenset(
     {"git-server-down", "source-controller-without-git", "controller-down", "controller-missing"}
 )
@@ -42,7 +42,7 @@ _SILENCING = frozenset(
 def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Iterator[Cause]:
     """Yield what Flux reports of its source, unless one of the causes explains it.
 
-    + found: the ids of the causes that there are
+    + found: the ids of the causes that were found
     + all_seen: whether every other rule could answer
     """
     one, chapter = source(seen), seen.chapter
@@ -59,7 +59,7 @@ def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Itera
             f"flux --namespace {chapter.system} get source git {chapter.source}",
         )
     if silent:
-        # The server answers here, so it is the way from the cluster that is closed.
+        # The server answers here, so only the way from the cluster can be closed.
         yield cause(
             "source-controller-without-git",
             "The source controller does not reach the Git server, which answers elsewhere.",

@@ -24,7 +24,7 @@ class Cause:
 
     @property
     def told(self) -> str:
-        """The sentence and what was seen, in one line."""
+        """The sentence and the evidence, in one line."""
         seen = "; ".join(f"{one.what}: {one.seen}" for one in self.evidence)
         return f"{self.sentence.removesuffix('.')} ({seen})."
 

@@ -1,4 +1,4 @@
-"""The rules, in the order of a secret's way: what fails first keeps the rest from arriving."""
+"""The rules, in the order of a secret's way: the first failure keeps the rest from arriving."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Step(StrEnum):
     SERVER = "server"
 
 
-# Each rule with the check that fails where it yields something.
+# Each rule with the check that fails if it yields something.
 RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.TOOLS, machine.examine_tools),
     (Step.TOOLS, machine.examine_kubeconfig),
@@ -70,7 +70,7 @@ RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.SECRET, delivery.examine_values),
     (Step.HOOKS, machine.examine_hooks),
 )
-# What lies beside the way, so that it cannot be behind anything that Flux reports.
+# Checks beside the way, which cannot be behind a report of Flux.
 _BESIDE = frozenset({Step.TOOLS, Step.HOOKS})
 
 _NO_ROOM = frozenset({"namespace-missing", "namespace-terminating", "kind-missing"})
@@ -80,7 +80,7 @@ _RULES_OF_SOPS = frozenset(
         *("rule-with-stranger", "encrypted-regex-typo"),
     }
 )
-# What is a consequence of something else that was found, and nothing to mend by itself.
+# Causes that follow from another one that was found, with nothing of their own to repair.
 _FOLLOWS_FROM: Mapping[str, Set[str]] = {
     # The platform is read with the same credential, from the same server.
     "platform-not-ready": {
@@ -100,29 +100,29 @@ _FOLLOWS_FROM: Mapping[str, Set[str]] = {
     "deleted-secret": _NO_ROOM,
     "encrypted-otherwise": _RULES_OF_SOPS,
 }
-# What the policy says of a file, where a rule has said more of the same file.
+# Findings of the policy in a file for which a rule says more.
 _LESS_TOLD = frozenset({"encrypted-otherwise", "policy-violation"})
 
 
 @dataclass(frozen=True)
 class Examined(Generic[P]):
-    """What rules yield, and what they could not decide; each with the place that it is told at."""
+    """The causes of rules, and what they could not decide, each with its place in the table."""
 
     causes: Sequence[tuple[P, Cause]]
     undecided: Sequence[tuple[P, Undecided]]
 
     @cached_property
     def roots(self) -> list[tuple[P, Cause]]:
-        """The causes that follow from no other."""
+        """The causes that do not follow from others."""
         found = [one for _, one in self.causes]
         return [(place, one) for place, one in self.causes if not _follows(one, found)]
 
     def first(self, place: P) -> Cause | None:
-        """Return the first cause of a place that follows from no other, None without one."""
+        """Return the first cause at a place that does not follow from others, None without one."""
         return next((one for at, one in self.roots if at == place), None)
 
     def require(self, place: P) -> None:
-        """Raise Undecided where a rule of a place could not answer."""
+        """Raise Undecided if a rule at a place could not answer."""
         for at, reason in self.undecided:
             if at == place:
                 known(reason)

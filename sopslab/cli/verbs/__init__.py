@@ -1,1 +1,1 @@
-"""The verbs of `sopslab`, one module each; `_shared` is what they have in common."""
+"""The verbs of `sopslab`, a module for each; `_shared` has what they have in common."""

@@ -1,4 +1,4 @@
-"""`sopslab backup`: all of a lab that exists only once, in one encrypted file."""
+"""`sopslab backup`: everything of a lab that exists only once, in one encrypted file."""
 
 from __future__ import annotations
 
@@ -37,24 +37,27 @@ _PATIENCE_S = 20
 
 @click.command()
 @click.argument(
-    "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Where it goes."
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file to write.",
 )
 @click.option(
     "--recipient",
     "recipients",
     multiple=True,
     metavar="RECIPIENT",
-    help="Who may open it, `age1…`; may be repeated. Without it, `instructor_recipient`.",
+    help="Who can open it, `age1…`; may be repeated. Without it, `instructor_recipient`.",
 )
 @click.option(
     "--passphrase",
     "by_passphrase",
     is_flag=True,
-    help="Have a passphrase open it: asked for on a terminal, or a line of standard input.",
+    help="Encrypt it with a passphrase: typed at a prompt, or a line of standard input.",
 )
 @json_option
 def backup(file: Path, recipients: tuple[str, ...], by_passphrase: bool, as_json: bool) -> None:
-    """Write all of the lab that exists only once into FILE, for `sopslab restore`.
+    """Write everything of the lab that exists only once into FILE, for `sopslab restore`.
 
     Keys, repositories with all branches and tags, accounts, the class, what was recorded, and the
     clone that is here. Learners may go on pushing. The file is encrypted on its way to the disk.
@@ -76,10 +79,10 @@ def backup(file: Path, recipients: tuple[str, ...], by_passphrase: bool, as_json
 
 
 def _check_place(settings: Settings, file: Path) -> None:
-    """Raise InputError where a backup cannot be, or would be lost with the lab."""
+    """Raise InputError if a backup cannot be there, or would be lost with the lab."""
     if not file.parent.is_dir():
         raise InputError([f"{file} cannot be written: name a file in a folder that is there"])
-    # It is replaced, and not written to: root would lose /dev/null.
+    # The file is replaced and not written to: root would lose /dev/null.
     if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
         raise InputError([f"{file} is there, and is no ordinary file: name another"])
     if file.resolve().is_relative_to(Path(settings.lab_dir).resolve()):
@@ -89,7 +92,7 @@ def _check_place(settings: Settings, file: Path) -> None:
 def _key(
     settings: Settings, recipients: Sequence[str], by_passphrase: bool
 ) -> Sequence[str] | Passphrase:
-    """Return what is going to open a backup. Raises InputError with every problem."""
+    """Return the recipients or the passphrase of a backup. Raises InputError with every problem."""
     from sopslab.checks.backups import passphrase_problem, recipient_problems
     from sopslab.lab.observe.keys import recipients_here
     from sopslab.lab.tools.age import Passphrase
@@ -117,7 +120,7 @@ def _key(
 
 
 def _head(settings: Settings) -> BackupHead:
-    """Return how a backup begins. Raises LabError where the lab's repositories cannot be had."""
+    """Return the head of a backup. Raises LabError if the lab's repositories cannot be read."""
     from sopslab.checks.backups import belonging_settings
     from sopslab.config.enrolled import read_enrolled
     from sopslab.lab.backups.repositories import repositories
@@ -143,7 +146,7 @@ def _head(settings: Settings) -> BackupHead:
 
 
 def _fetch(settings: Settings, seats: Sequence[Seat]) -> None:
-    """Have here what a Git server in the cluster has, which is part of the backup. Raises
+    """Fetch the repositories of a Git server in the cluster, which are part of the backup. Raises
     LabError."""
     from sopslab.config.environment import at_seat
     from sopslab.lab.observe.copies import bring_repositories

@@ -52,9 +52,9 @@ def board(
 ) -> None:
     """Serve a page with a row for each learner, which changes by itself, until Ctrl-C.
 
-    Who asks for help comes first, then who is stuck, longest first, with what is in the way and
-    the command that helps. Whoever has the address can read the page, and change nothing. It is
-    reached from this machine only, unless you say --at-git-bind.
+    Learners who ask for help come first, then those who are stuck, the longest first, with what is
+    in the way and the command that helps. Whoever has the address can read the page, but change
+    nothing. Only this machine reaches it, unless you say --at-git-bind.
 
     Meanwhile the progress of the class is recorded, and each learner's page shows their own row.
     """
@@ -65,7 +65,7 @@ def board(
             [f"there is no lab {settings.lab} on this machine: `sopslab up` makes it"],
             as_json=False,
         )
-    # All that looks and serves: help does without.
+    # Imports that the help does not need.
     from sopslab.lab.board import AT_A_TIME, looks
     from sopslab.lab.observe.following import Following
     from sopslab.lab.observe.observer import Observer
@@ -89,7 +89,7 @@ def board(
             look = Sparing(looks(settings, observer, parts), partial(news, settings, cluster))
             records = LabRecords(settings)
             server = BoardServer(settings.lab, look, records, place.address, place.token)
-            # Who is told to end ends what follows the cluster, too.
+            # On a signal to end, the processes that follow the cluster are ended, too.
             signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
             echo(f"The board is at {url}")
             if open_browser:
@@ -102,7 +102,8 @@ def board(
 
 
 def _open(settings: Settings, url: str) -> None:
-    """Open a page in a browser: by a thread, for some browsers come back when they are closed."""
+    """Open a page in a browser, in a thread: some commands return only when the browser is
+    closed."""
     from sopslab.web.link import doorstep
 
     page = doorstep(settings, url).as_uri()

@@ -33,7 +33,7 @@ def _scenario_or_learner(
 
 
 class _Break(RoomVerb):
-    """The verb as a room has it: whose seat it is, stands behind what is to be broken."""
+    """The verb in a room: the learner's id follows the faults."""
 
     naming = ("words",)
 
@@ -115,7 +115,7 @@ def break_(
 def _check_options(
     scenarios: tuple[str, ...], *, exam: bool, draws: tuple[int | None, ...], as_json: bool
 ) -> None:
-    """Raise InputError with every problem in how the options go together."""
+    """Raise InputError with every problem in the combination of options."""
     problems = []
     if not exam and not scenarios:
         problems.append("name a scenario (`sopslab break --list` lists them), or --random")
@@ -130,7 +130,7 @@ def _check_options(
 def _learner(settings: Settings) -> str:
     """Return whose environment is meant.
 
-    Raises InputError if that is not one, or if somebody else's would be broken, too.
+    Raises InputError if it is not exactly one, or if others would be broken, too.
     """
     environment, *others = named_environments(settings, settings.learners)
     learner = environment.id

@@ -32,19 +32,19 @@ _file = click.argument(
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The bundle; of one that was split, the name without .001.",
+    help="The bundle; if it was split, the name without .001.",
 )
 _signers = click.option(
     "--signers",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Who may have signed it, as allowed signers of OpenSSH. What was given to `load` is"
-    " remembered.",
+    help="The keys that may have signed it, as a file of allowed signers of OpenSSH. `load`"
+    " remembers it.",
 )
 _unsigned = click.option(
     "--unsigned",
     is_flag=True,
-    help="Take a bundle that nobody signed: nothing says then who made it.",
+    help="Accept a bundle without a signature: then nothing proves who made it.",
 )
 
 
@@ -59,19 +59,19 @@ def bundle() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     required=True,
-    help="Where it goes.",
+    help="The file to write.",
 )
 @click.option(
     "--arch",
     type=click.Choice([*get_args(Arch), _BOTH]),
-    help="For which processors: those of this machine, whose store it is made of, or `both`.",
+    help="The processors it is for: this machine's, whose store it is made from, or `both`.",
 )
 @click.option(
     "--with",
     "other",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The bundle of a machine of the other kind, to have both in one.",
+    help="The bundle of a machine with the other processors, for `--arch both`.",
 )
 @_signers
 @_unsigned
@@ -79,19 +79,19 @@ def bundle() -> None:
     "--python",
     "pythons",
     metavar="VERSIONS",
-    help="For which versions of Python, such as 3.11,3.13. Without it, for all that have wheels.",
+    help="The versions of Python it is for, such as 3.11,3.13. Without it, all that have wheels.",
 )
 @click.option(
     "--split",
     metavar="SIZE",
-    help="Write FILE.001, FILE.002, … of this size each, such as 4000M.",
+    help="Write FILE.001, FILE.002, … of at most this size, such as 4000M.",
 )
 @click.option(
     "--sign-with",
     "key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="KEY",
-    help="A key of OpenSSH's that signs it.",
+    help="OpenSSH's private key to sign it with, or the public key of one that an agent has.",
 )
 @json_option
 def create(
@@ -108,11 +108,11 @@ def create(
     """Write everything that a lab needs into one file: tools, images, this product with its Python
     packages, and the lesson in it.
 
-    It is made of the store, which has to be full (`sopslab fetch`), and of Python packages from the
-    index that pip asks. The same store, version and key give the same bytes.
+    It is made from the store, which has to be full (`sopslab fetch`), and from Python packages of
+    the index that pip uses. The same store, version and key give the same bytes.
 
-    For machines of both architectures, make one on a machine of each, and have the second one take
-    in the first: `--arch both --with FILE`, with the options that `load` has of it.
+    For both kinds of processors, make a bundle on a machine of each kind, and include the first
+    in the second: `--arch both --with FILE`, and `--signers` or `--unsigned` as for `load`.
     """
     from functools import partial
 
@@ -150,7 +150,7 @@ def create(
 @_unsigned
 @json_option
 def verify(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> None:
-    """Read a bundle to its end, and say whether it is whole and who signed it is trusted."""
+    """Read a bundle to its end, and say whether it is whole and its signature is trusted."""
     from sopslab.lab.bundles import loading
 
     settings = settings_or_exit(as_json=as_json, inventory=LOCAL)
@@ -171,7 +171,7 @@ def verify(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> N
 def load(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> None:
     """Put what a bundle has into the store, all of it or nothing.
 
-    `sopslab up` makes the lab of it then, and asks no network. Loaded again, it changes nothing.
+    `sopslab up` makes the lab from it then, without a network. Loaded again, it changes nothing.
     """
     from sopslab.lab.bundles import loading
     from sopslab.lab.observe.store import this_arch
@@ -208,7 +208,7 @@ def _trust(signers: Path | None, unsigned: bool) -> Trust:
 def _contents(
     settings: Settings, arch: str | None, other: Path | None, pythons: str | None
 ) -> Contents:
-    """Return what is going to be in a bundle. Raises LabError where the store has not all of it."""
+    """Return the content of a bundle. Raises LabError if the store does not have all of it."""
     from sopslab.artifacts.catalog import load_catalog
     from sopslab.artifacts.wheels import PYTHONS
     from sopslab.lab.bundles.stored import stored
@@ -231,7 +231,7 @@ def _contents(
 
 
 def _size(text: str) -> int:
-    """Return how many bytes `4000M` are."""
+    """Return the number of bytes of a size such as `4000M`."""
     found = _SIZE.fullmatch(text)
     size = int(found[1]) * _UNITS[found[2]] if found else 0
     if size < _SMALLEST:
@@ -241,7 +241,7 @@ def _size(text: str) -> int:
 
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Progress]:
-    """Yield what shows how far a bundle is: a bar on a terminal, nothing elsewhere."""
+    """Yield a function that shows the progress: as a bar on a terminal, nothing elsewhere."""
     if as_json:
         yield _nothing
         return

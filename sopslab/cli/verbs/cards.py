@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Made:
-    """What is in the folder now, and what had to change for it."""
+    """What is in the folder now, and what was changed."""
 
     folder: Path
     seats: tuple[str, ...]
@@ -48,7 +48,7 @@ def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
     It has all that a learner needs: address, login, password, and how to fetch the rest. Each is
     written as HTML and as PDF; all.html and all.pdf always hold the whole class, to print. No
     access is replaced, and a second run changes nothing. A seat that is not complete yet is named
-    and gets no card; the exit code is 1. Where a PDF cannot be made, it is said what to install.
+    and gets no card; the exit code is 1. If PDFs cannot be made, the command says what to install.
     """
     settings = lab_or_exit(as_json=as_json)
     with problems_or_exit(as_json=as_json):
@@ -61,7 +61,7 @@ def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
 
 
 def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
-    # Imported here: templates take longer to load than most other verbs take to run.
+    # Imported here, because templates take longer to load than most verbs to run.
     from sopslab.cards.folder import drop, put
     from sopslab.cards.page import sheet
     from sopslab.cards.printing import printed
@@ -70,7 +70,7 @@ def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
     from sopslab.lab.observe.handouts import fetchable
 
     seats = enrolled(settings, ids)
-    # Without the lock, a login could be issued anew between reading and writing it.
+    # With the lock, because a login could be replaced between reading and writing it.
     lock.hold(Path(settings.lab_dir) / "lock")
     ends = access_ends(settings, [seat.id for seat in seats])
     gathered = gather(settings, seats, ends, fetchable(settings.for_machine))

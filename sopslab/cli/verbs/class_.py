@@ -33,7 +33,7 @@ def class_() -> None:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Write there, and not into the lab's own folder.",
+    help="The folder to write to, instead of the lab's own.",
 )
 def report(output: Path | None) -> None:
     """Write what the class did: who finished, how long each step took, and who got stuck where.
@@ -57,7 +57,7 @@ def report(output: Path | None) -> None:
 
 
 def _files(settings: Settings) -> Mapping[str, str]:
-    # All that looks: help does without.
+    # Imports that the help does not need.
     from sopslab.cli import lesson_report
     from sopslab.lab.board import AT_A_TIME
     from sopslab.lab.lesson import look_back

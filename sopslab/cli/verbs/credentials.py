@@ -1,4 +1,4 @@
-"""`sopslab credentials`: which credentials there are, and which of them are to be replaced."""
+"""`sopslab credentials`: which credentials there are, and which are due to be replaced."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def record(file: str, as_json: bool) -> None:
 
     settings = lab_or_exit(as_json=as_json)
     with problems_or_exit(as_json=as_json):
-        text = render_credentials(parse_credentials(file, read_text(file, "registry")))
+        text = render_credentials(parse_credentials(file, read_text(file, "list of credentials")))
     data = {"records": json.dumps({CREDENTIALS_FILE: text})}
     deploy_or_exit("deploys/record.py", settings, data, as_json)
 
 
 def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], list[Incident]]:
-    # All that reads and judges is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.incidents.credentials import entries
     from sopslab.lab.incidents.derived import derived_credentials
     from sopslab.lab.incidents.platform import read_credentials, read_incidents

@@ -30,7 +30,7 @@ def doctor(learner: str | None, as_json: bool) -> None:
 
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
-    # All that looks, judges and shows is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.checks.diagnosis import diagnose
     from sopslab.cli import doctor_report as report
     from sopslab.cli.console import Console

@@ -11,7 +11,7 @@ from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_e
 
 @click.command(cls=RoomVerb)
 @click.option("--purge", is_flag=True, help="Remove keys, Git data, the store and its images, too.")
-@click.option("--yes", is_flag=True, help="Do not ask before --purge.")
+@click.option("--yes", is_flag=True, help="Do not ask before --purge, nor in a room.")
 @json_option
 def down(purge: bool, yes: bool, as_json: bool) -> None:
     """Take the lab down: containers, network, firewall rules, kubeconfig.

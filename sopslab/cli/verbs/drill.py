@@ -81,7 +81,7 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
     The steps are read from the incidents on record, from main and from the cluster. Values are
     compared by hash. Exit code: 0 all is done, 1 something is not, 2 something is not known.
     """
-    # All that looks, judges and shows is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from rich.text import Text
 
     from sopslab.cli import verification_report as report

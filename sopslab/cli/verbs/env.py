@@ -23,7 +23,7 @@ def env() -> None:
     SOPSLAB_ROOT, keep their present values.
     """
     settings = settings_or_exit()
-    # The folder that pipx or uv linked `sopslab` from; pre-commit is beside it.
+    # The folder with the `sopslab` that pipx or uv has linked; pre-commit is beside it.
     own = str(Path(sys.executable).parent)
     values = {
         "KUBECONFIG": settings.lab_kubeconfig,

@@ -1,4 +1,4 @@
-"""`sopslab fetch`: have every tool and image before they are needed."""
+"""`sopslab fetch`: get every tool and image before they are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sopslab images`: what an existing cluster pulls that is the lab's own."""
+"""`sopslab images`: the lab's own images, for existing clusters to pull."""
 
 from __future__ import annotations
 

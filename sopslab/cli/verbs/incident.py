@@ -1,4 +1,4 @@
-"""`sopslab incident`: what leaked, on record from its discovery to its end."""
+"""`sopslab incident`: the record of what leaked, from its discovery to its end."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def incident(context: click.Context, as_json: bool) -> None:
 
 
 @incident.command("open")
-@click.argument("words", metavar="WORDS", help="What it is called, such as leaked-api-key.")
+@click.argument("words", metavar="WORDS", help="Its name, such as leaked-api-key.")
 @own_ids_argument
 @click.option(
     "--cause",
@@ -264,7 +264,7 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
 
 
 def _put(settings: Settings, record: Incident, as_json: bool) -> None:
-    """Put a record into the platform repository, if it could be read from there again."""
+    """Put a record into the platform repository, unless it could not be read again from there."""
     from sopslab.incidents.records import parse_incident, render_incident
 
     path, text = incident_path(record.id), render_incident(record)

@@ -39,7 +39,7 @@ def quiz(numbers: tuple[int, ...], record: Path | None) -> None:
     Answer with a letter, or a word where there are no letters. An empty answer shows the
     solution; end of input (Ctrl-D) ends the quiz.
     """
-    # What reads the questions and shows them takes long to import: help does without it.
+    # Imported here: it takes long, and the help does not need it.
     from sopslab.cli.console import Console
     from sopslab.course.quiz import QUIZ_FILE, QuizError, load_quiz
 
@@ -72,7 +72,7 @@ def quiz(numbers: tuple[int, ...], record: Path | None) -> None:
 
 
 def _ask(console: Console, number: int, question: Question) -> str | None:
-    """Ask one question and return the answer; None if there was no more input."""
+    """Ask a question and return the answer; None at the end of input."""
     console.print(f"\n{number}. {question.question}", style="bold")
     for letter, text in question.choices.items():
         console.print(f"   {letter}) {text}")

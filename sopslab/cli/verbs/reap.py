@@ -1,4 +1,4 @@
-"""`sopslab reap`: take down what CI jobs have left, and end the access of whose time is over."""
+"""`sopslab reap`: take down labs that CI jobs have left, and end access that has expired."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def reap(dry_run: bool, as_json: bool) -> None:
     labs with the setting `lease` have a lease, such as those of inventories/ci.py. A lab that is
     being worked on stays, and so does the store.
 
-    In the class of the lab that the settings name, the access of learners ends whose time
-    (`expires`) is over, as `sopslab up` does it; days later (`grace`) their environments are
-    archived. Run it from time to time with the settings of that lab, to have it done in time.
+    In the class of the lab that the settings name, it ends the access of learners whose time
+    (`expires`) is over, as `sopslab up` does; days later (`grace`) it archives their environments.
+    Run it from time to time with the settings of that lab, so that this is done in time.
 
-    Exit code 1: a lab could not be taken down, or an access not be ended; it is named.
+    Exit code 1: a lab could not be taken down, or an access could not be ended; it is named.
     """
-    # All labs of the root are meant, so the inventory of a job that is at work does not matter.
+    # It is about all labs of the root, so the inventory of the present job does not matter.
     settings = settings_or_exit(SEATS_AS_THEY_ARE, as_json=as_json, inventory=LOCAL)
     now = datetime.now(UTC)
     if dry_run:

@@ -46,7 +46,7 @@ CHECKPOINTS = {
     help="The checkpoint.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before --all.")
+@click.option("--yes", is_flag=True, help="Do not ask before --all, nor in a room.")
 @json_option
 def reset(
     ids: tuple[str, ...],
@@ -92,9 +92,9 @@ def reset(
 
 
 def _learners(settings: Settings, everybody: bool) -> list[str]:
-    """Return the ids that are meant, each once.
+    """Return the ids of the learners, each once.
 
-    Raises InputError with every problem in what was asked for.
+    Raises InputError with every problem in the arguments.
     """
     seats = [seat.id for seat in read_enrolled(settings)]
     asked = list(dict.fromkeys(settings.learners))

@@ -45,7 +45,7 @@ def roster() -> None:
     "--into",
     type=click.Path(),
     metavar="ROSTER",
-    help="A roster to add to: who is on it keeps the id.",
+    help="A roster to add to; learners on it keep their ids.",
 )
 @click.option(
     "--output",
@@ -70,12 +70,13 @@ def import_(
     or a spreadsheet saved as text.
 
     CSV or TSV, separated by commas, semicolons, tabs or vertical bars; UTF-8, UTF-16 with a byte
-    order mark, or Windows-1252. Columns are known by their headers in many languages. A COLUMN is
-    named by its header or its number, and `-` is none; where it is not clear which is meant, the
-    question is asked.
+    order mark, or Windows-1252. Columns are recognised by their headers in many languages. A
+    COLUMN is named by its header or its number, and `-` means none; if it is not clear which column
+    is meant, the command asks.
 
-    What will be written is shown, and asked for. With --into, who is in FILE and not on the roster
-    is added to it, found by address, or by login and name without one; comments in it are lost.
+    What will be written is shown, and you are asked to confirm it. With --into, people in FILE who
+    are not on the roster are added to it: they are recognised by address or, without one, by login
+    and name. Comments in the roster are lost.
     """
     from sopslab.config.column_choice import Named
     from sopslab.config.roster import read_roster
@@ -141,12 +142,12 @@ def template(as_csv: bool) -> None:
 
 
 def on_terminal() -> bool:
-    """Return whether somebody can be asked."""
+    """Return whether there is a terminal at which to ask."""
     return sys.stdin.isatty()
 
 
 def _refuse_target(target: Path, into: str | None, force: bool) -> None:
-    """Raise InputError if the roster cannot be written where it is meant to be."""
+    """Raise InputError if the roster cannot be written to its place."""
     if target.suffix.lower() not in _YAML:
         raise InputError(
             [f"{target}: the roster is YAML: name a file ending in .yaml with --output"]
@@ -162,9 +163,9 @@ def _refuse_target(target: Path, into: str | None, force: bool) -> None:
 
 
 def _columns(table: Table, named: Named, ask: bool) -> Columns:
-    """Return the columns that are meant, having asked where that is not clear.
+    """Return the columns to use, and ask about those that are not clear.
 
-    Raises InputError where nobody is to be asked, or the answer is no column.
+    Raises InputError without a terminal, or if an answer is not a column.
     """
     from sopslab.config.column_choice import UnclearColumns, choose
 

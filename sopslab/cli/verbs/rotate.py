@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a rotation is told: whom it is about, and which values leaked or are given."""
+    """The arguments of a rotation: its learners, and which values leaked or were typed."""
 
     cause: Cause
     incident: str
@@ -46,7 +46,7 @@ class _Asked:
     given: tuple[str, ...]
 
     def data(self) -> dict[str, object]:
-        """Return it as data of the deploy."""
+        """Return them as data of the deploy."""
         return {
             "cause": str(self.cause),
             "incident": self.incident,
@@ -147,9 +147,9 @@ def rotate(
 
 
 def _asked(settings: Settings, cause: Cause, everybody: bool) -> _Asked:
-    """Return what is meant: the rotation that is under way, or a new one.
+    """Return the arguments of the rotation that is under way, or of a new one.
 
-    Raises InputError with every problem in what was asked for.
+    Raises InputError with every problem in them.
     """
     seats = [seat.id for seat in read_enrolled(settings)]
     known = [*seats, settings.learner.id]
@@ -210,7 +210,7 @@ def _continued(
             None,
         )
     if begun is not None:
-        # Of those who were archived meanwhile, nothing is left to be rotated.
+        # Nothing is left to rotate of learners who were archived meanwhile.
         left = tuple(one for one in begun.subjects if one in (*seats, settings.learner.id))
         return _Asked(cause, begun.incident, left, begun.exposed, settings.given)
     if not learners:
@@ -241,7 +241,7 @@ def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
         return ()
     except (OSError, UnicodeError) as error:
         raise LabError(f"{path} cannot be read: {error}") from None
-    # Where a value leaked, all that the Secret holds counts as seen.
+    # If a value leaked, all values of the Secret count as leaked.
     return tuple(dict.fromkeys(PurePosixPath(one.path).stem for one in incident.exposures))
 
 
@@ -259,8 +259,8 @@ def _free(rotations: Mapping[str, Rotation], cause: Cause) -> str:
 
 
 def _rotations(settings: Settings) -> dict[str, Rotation]:
-    """Return every rotation that is remembered on this machine."""
-    # What reads, plans and validates is imported where it is used: help does without it.
+    """Return every rotation on record on this machine."""
+    # Modules that read, plan and validate are imported where they are used: the help needs none.
     from sopslab.incidents.rotation.record import parse_rotation
 
     found = {}
@@ -274,7 +274,7 @@ def _rotations(settings: Settings) -> dict[str, Rotation]:
 
 
 def _values(names: Sequence[str]) -> dict[str, str]:
-    """Return the values that a human gives, at prompts that show nothing or as one line each."""
+    """Return the values that are typed at prompts without echo, or read from one line each."""
     values = {}
     for name in names:
         if sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""`sopslab schema`: what an editor needs to check a file while it is written."""
+"""`sopslab schema`: JSON Schemas, by which editors check files while they are written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def schema(file: str) -> None:
 
     `sopslab up` has the last word: rules about two values at once are in no schema.
     """
-    # What makes them takes long to import: help does without it.
+    # Imported here: it takes long, and the help does not need it.
     from sopslab.config.schemas import lab_schema, roster_schema
 
     made = roster_schema() if file == "roster" else lab_schema()

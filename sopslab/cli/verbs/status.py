@@ -20,7 +20,7 @@ from sopslab.errors import Exit, LabError
 
 
 class _Status(RoomVerb):
-    """The verb as a room has it: what is up at each seat, and how far its learner is."""
+    """The verb in a room: what is up at each seat, and how far its learner is."""
 
     @override
     def at_seats(
@@ -46,7 +46,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
     access, key or source. A learner's progress makes no difference.
     """
-    # All that looks, judges and shows is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.cli import board as show
     from sopslab.cli import status_display
     from sopslab.cli.console import Console

@@ -1,4 +1,4 @@
-"""`sopslab support`: one file for whoever helps, with no secret in it."""
+"""`sopslab support`: a file for people who help, without secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sopslab.cli.verbs._shared import json_option, problems_or_exit, settings_or
 
 
 class _Support(RoomVerb):
-    """The verb as a room has it: a file of each seat, brought here."""
+    """The verb in a room: a file from each seat."""
 
     @override
     def at_seats(
@@ -44,7 +44,7 @@ def support(output: Path | None, as_json: bool) -> None:
     identities, passwords, tokens, client keys, and the values of all Secrets in the cluster. Look
     through it before you pass it on: names and addresses, those of learners too, stay in it.
     """
-    # All that looks is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.lab.support.report import make_report
 
     settings = settings_or_exit(as_json=as_json)

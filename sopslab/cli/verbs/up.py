@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     "spares",
     type=click.IntRange(1, 100),
     metavar="NUMBER",
-    help="Have so many seats without a learner, for `sopslab assign`.",
+    help="How many seats to have without a learner, for `sopslab assign`.",
 )
 @click.option(
     "--prune",
@@ -80,8 +80,7 @@ if TYPE_CHECKING:
 @click.option(
     "--machines",
     metavar="@SOURCE",
-    help="Where a room has its machines from, if not from the roster: @vagrant, or"
-    " @terraform/OUTPUT.",
+    help="The machines of a room, if they are not on the roster: @vagrant, or @terraform/OUTPUT.",
 )
 @limit_option
 @click.option("--recreate", is_flag=True, help="Replace the cluster; keys and repositories stay.")
@@ -198,7 +197,7 @@ def _up_at_seats(limit: Sequence[str], data: Mapping[str, object], as_json: bool
 
 
 def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
-    # Only here does the command itself read the catalog, which takes longer than all before it.
+    # Imported here, because reading the catalog takes longer than everything before.
     from sopslab.artifacts.catalog import load_catalog
     from sopslab.lab.takeover import plan_takeover
 
@@ -211,7 +210,7 @@ def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
 
 
 def _known(inventory: str | None) -> str:
-    """Return the inventory that is given, or chosen, relative to the project."""
+    """Return the inventory that was given or chosen, relative to the project."""
     if inventory is None:
         try:
             return chosen_inventory()

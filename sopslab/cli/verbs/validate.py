@@ -15,7 +15,7 @@ from sopslab.errors import LabError
 
 __all__ = ["validate"]
 
-# Set by pre-commit, which stashes what is tracked and not staged, but no untracked files.
+# Set by pre-commit, which stashes changes that are not staged, but not untracked files.
 _COMMITTING = "PRE_COMMIT"
 
 
@@ -35,7 +35,7 @@ def validate(path: Path | None, as_json: bool) -> None:
 
     Exit code: 0 clean, 1 findings, 2 could not decide.
     """
-    # All that builds and judges is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.validation import engine, report, schema_store
     from sopslab.validation.tree import read_tree, work_tree_around
 

@@ -73,7 +73,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
 
 def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
     """Run every check, score a drill if one is staged, show the results and return them."""
-    # All that looks, judges and shows is imported here: help does without it.
+    # Imported here, because the help does not need it.
     from sopslab.cli import verification_report as report
     from sopslab.cli.console import Console
     from sopslab.lab import verification as checks
@@ -109,7 +109,7 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
 
 
 def _drill(settings: Settings) -> tuple[list[Result], list[str]]:
-    """Return the steps of a drill as checks, and what stays exposed; nothing if none is staged."""
+    """Return the steps of a drill as checks, and what stays exposed; empty without a drill."""
     from sopslab.incidents.leak import read_staged
 
     learner = solo(settings)
@@ -117,7 +117,7 @@ def _drill(settings: Settings) -> tuple[list[Result], list[str]]:
         staged = read_staged(settings, learner.id)
         if staged is None:
             return [], []
-        # What scores a drill takes long to import, and most labs have none.
+        # Imported here: it takes long, and most labs have no drill.
         from sopslab.lab.drill import score_of
 
         score = score_of(settings, learner, staged)

@@ -1,4 +1,4 @@
-"""How facts that parse behave when a tool prints what it never should."""
+"""How facts that parse fail if a tool prints something unexpected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SURPRISES = (AttributeError, LookupError, RecursionError, TypeError, ValueError
 def parsing(process: Process[Fact, Value]) -> Process[Fact, Value]:
     """Make a fact's `process` raise FactProcessError for whatever it cannot parse.
 
-    pyinfra takes that for a failure of this host; any other exception ends the run of all.
+    pyinfra takes that for a failure of this host; any other exception ends the run at all hosts.
     """
 
     @wraps(process)

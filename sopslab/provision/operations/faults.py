@@ -1,4 +1,4 @@
-"""Operations that break environments to practise on, and that put them in order again."""
+"""Operations that break environments for practice, and repair them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from sopslab.provision.operations import flux, kubernetes, reset
 @operation()
 def injection(settings: Settings, environment: Environment, faults: Sequence[str]) -> Commands:
     """
-    Break an environment with faults, for its learner to find. Without the exercise there is
-    nothing to break.
+    Break an environment with faults, for its learner to find. The exercise has to be done there:
+    without it there is nothing to break.
 
     + settings: the lab's settings
     + environment: the learner's
@@ -64,7 +64,7 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
             f" `sopslab reset {learner} --to done` does it"
         )
         return
-    # On standard input, so that no log shows which of them it was.
+    # On standard input, so that no log shows which fault it was.
     yield acting(
         settings,
         lab_faults.inject,
@@ -76,7 +76,7 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
 @operation()
 def removal(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Undo the faults that were injected into environments, whatever became of them since.
+    Undo the faults that were injected into environments, whatever has changed there since.
 
     + settings: the lab's settings
     + environments: whose
@@ -109,14 +109,14 @@ def _undo(
     parts = {BY_ID[fault].part for fault in record}
     committed = [
         Mistake(injection.commit, BY_ID[fault].exposes)
-        # The last one first: it may lie on top of the others.
+        # The last one first, because it may build on the others.
         for fault, injection in reversed(list(record.items()))
         if injection.commit is not None
     ]
     if committed:
         yield acting(settings, mistakes.take_back, environment=environment, mistakes=committed)
     if parts & {Part.KEY, Part.LOGIN}:
-        # What the store has is right, whatever was put into the cluster.
+        # The key in the store is right, whatever was put into the cluster.
         stored = settings.model_copy(update={"key_from": "store"})
         yield from flux.secrets._inner(settings=stored, environments=[environment])
     if Part.CONTROLLER in parts:
@@ -134,7 +134,7 @@ def _undo(
 @operation()
 def reconciliation(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Wait until Flux has done what the repositories of environments hold whose faults were undone.
+    Wait until Flux has applied the repositories of environments whose faults were undone.
 
     + settings: the lab's settings
     + environments: whose

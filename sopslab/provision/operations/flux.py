@@ -48,12 +48,13 @@ def platform(
     Bring the platform repository, from which the cluster reconciles itself, to what it should be.
 
     + settings: the lab's settings
-    + files: what it holds beside the components that `flux install --export` prints, given where
-      the API server is and the lab's id, None on a cluster of its own
+    + files: returns its files besides the components that `flux install --export` prints; is given
+        the addresses of the API server and the lab's id, which is None on a cluster of its own
     + recipe: the digest of how the flux command is made: another command prints other components
-    + tag: the tag by which the base of the seats is read, set where it is new; None without seats
-    + node_image: the image of the kind node, which knows whether its network enforces policies
-    + overlays: what it holds for the seats, given their users and that id; None without seats
+    + tag: the tag from which the base of the seats is read, set if it is new; None without seats
+    + node_image: the image of the kind node, which says whether its network enforces policies
+    + overlays: returns its files for the seats; is given their users and that id; None without
+        seats
     """
     api = _api_servers(settings)
     if api is None:
@@ -65,7 +66,7 @@ def platform(
     identity = look(settings, lab_id) if settings.cluster_provider == "existing" else None
     laid_out = files(api, identity)
     if overlays is not None:
-        # Looked at here and not by the task: the same run may give a seat another user.
+        # Looked at here and not by the task, because the same run may give a seat another user.
         laid_out = {**laid_out, **overlays(look(settings, seat_users), identity)}
     if ENFORCER in laid_out and not _needs_enforcer(settings, node_image):
         laid_out = {path: file for path, file in laid_out.items() if path != ENFORCER}
@@ -85,8 +86,8 @@ def platform(
 
 
 def _api_servers(settings: Settings) -> ApiServers | None:
-    """Return where the API server is, None where it cannot be seen. A kind node reaches its own
-    pods whatever a policy says, so its address does not matter."""
+    """Return the addresses of the API server, None if they cannot be seen. A kind node reaches its
+    own pods whatever a policy says, so its address does not matter."""
     if settings.cluster_provider == "kind":
         return ApiServers(ports=(API_PORT,))
     return look(settings, api_servers)
@@ -101,10 +102,9 @@ def _needs_enforcer(settings: Settings, node_image: str) -> bool:
 @operation()
 def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Put into the cluster what Flux needs for environments and what does not come out of Git: the key
-    `sops-age`, which is never missing meanwhile, and beside it its successor, where there is one;
-    the login with which the repository is read; and the token that Flux's receiver shares with the
-    Git server's hook.
+    Put into the cluster what Flux needs for environments and cannot get from Git: the key
+    `sops-age`, which is replaced without a gap, and its successor if there is one; the login for
+    the repository; and the token that Flux's receiver shares with the Git server's hook.
 
     + settings: the lab's settings
     + environments: whose
@@ -119,7 +119,7 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
             " `sopslab up` makes them, or says what is to be restored"
         )
         return
-    # Alone on a lab, that was refused before anything was touched.
+    # Without a class, that was refused before anything was touched.
     conflicts = [
         one.id
         for one in environments
@@ -142,8 +142,8 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
 @operation()
 def canaries(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Prove the whole path for environments: what was encrypted and pushed is in the cluster,
-    decrypted, by its hash.
+    Prove the whole path for environments: a value that was encrypted and pushed is in the cluster,
+    decrypted; hashes are compared.
 
     + settings: the lab's settings
     + environments: whose
@@ -159,7 +159,7 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Remove from a cluster that the lab did not make what the lab has brought there, Flux above all.
+    Remove everything of the lab from a cluster that the lab did not make, Flux included.
 
     + settings: the lab's settings
     """
@@ -189,7 +189,8 @@ def removal(settings: Settings) -> Commands:
         )
         host.noop("the cluster does not answer")
         return
-    # A cluster on record would be the lab's for as long, whoever brings one of its name there.
+    # A cluster without anything of the lab is still taken off the record: whatever gets the lab's
+    # name there later would count as the lab's.
     if not found and not look(settings, is_taken_on):
         host.noop("the cluster has nothing of this lab")
         return

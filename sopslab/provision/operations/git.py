@@ -72,14 +72,14 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
 @operation()
 def locks(settings: Settings, users: Sequence[str]) -> Commands:
     """
-    Have the embedded Git server refuse the users whose access has ended, and let in all others who
+    Have the embedded Git server refuse users whose access has ended, and accept all others that
     have a password.
 
     + settings: the lab's settings
     + users: whose access has ended
     """
     found = look(settings, known_accounts)
-    # Also whose password is not known here: the server lets them in with it.
+    # Also users whose password is not known here: the server would accept it.
     locked, wanted = {*found.locked}, {*users} & {*found.listed}
     if locked == wanted:
         host.noop(f"refused: {named(sorted(locked))}" if locked else "no user is refused")
@@ -93,10 +93,10 @@ def locks(settings: Settings, users: Sequence[str]) -> Commands:
 @operation()
 def accounts(settings: Settings, users: Sequence[str], username: str, password: str) -> Commands:
     """
-    Store the account with which users log in to a Git server that is not ours.
+    Store the account for a Git server that is not the lab's own.
 
     + settings: the lab's settings
-    + users: those of the lab: `instructor`, `flux` and the learner
+    + users: the lab's users, who share it: `instructor`, `flux` and the learner
     + username: the account on that server
     + password: its password or token
     """
@@ -112,7 +112,7 @@ def accounts(settings: Settings, users: Sequence[str], username: str, password: 
 @operation()
 def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
     """
-    Make bare repositories among the data of the lab's own Git server.
+    Make bare repositories for the lab's own Git server.
 
     + settings: the lab's settings
     + repositories: their paths, without `.git`
@@ -132,13 +132,13 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
 
     + settings: the lab's settings
     + image: the image of the server
-    + configuration: what it is started with; a change restarts it
+    + configuration: how it is started; a change restarts it
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     name = git_server_name(settings.lab)
     publish = f"{settings.git_published}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
-    # A change of how it is started restarts it, too.
+    # Another way to start it restarts it, too.
     way = hashlib.sha256(Path(act_server.__file__).read_bytes()).hexdigest()
     wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
@@ -163,13 +163,13 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
 @operation()
 def pod_manifests(settings: Settings, made_of: str) -> Commands:
     """
-    Write the manifests of the Git server in the cluster, unless it has not been pushed, or the
-    cluster has another's in its place.
+    Write the manifests of the Git server in the cluster. That is refused if its image was not
+    pushed, or its namespace in the cluster is another's.
 
     + settings: the lab's settings, with `git_in_cluster`
-    + made_of: what its image in the registry is known by
+    + made_of: the digest by which its image in the registry is recognised
     """
-    # Whether the registry answers is the cluster's concern: it may have the image already.
+    # It does not matter whether the registry answers here: the cluster may have the image already.
     image = look(settings, recorded_image, registry=settings.registry or "", made_of=made_of)
     if image is None:
         yield refusal(
@@ -201,7 +201,7 @@ def pod_manifests(settings: Settings, made_of: str) -> Commands:
 @operation()
 def pod(settings: Settings) -> Commands:
     """
-    Have the Git server in the cluster serve at the address of the lab file.
+    Wait until the Git server in the cluster answers at the address of the lab file.
 
     + settings: the lab's settings, with `git_in_cluster`
     """
@@ -215,7 +215,7 @@ def pod(settings: Settings) -> Commands:
 @operation()
 def pod_removal(settings: Settings) -> Commands:
     """
-    Take the Git server out of a cluster; the repositories stay there, unless purged.
+    Remove the Git server from a cluster; its repositories stay there, unless `purge` is set.
 
     + settings: the lab's settings, with `git_in_cluster`; `purge` decides
     """
@@ -258,13 +258,13 @@ def seeds(
     variables: Mapping[str, Mapping[str, Any]],
 ) -> Commands:
     """
-    Fill the repositories of environments once, all of them together, each with a canary: an
-    encrypted Secret with a random value. What is there already is the learner's and stays.
+    Fill the repositories of environments once, all together, each with a canary: an encrypted
+    Secret with a random value. A repository with content is the learner's, and stays.
 
     + settings: the lab's settings
     + environments: whose
-    + template: the folder of templates on this side
-    + variables: each learner's id, and what the templates use besides the recipients, which this
+    + template: the folder of templates on this machine
+    + variables: by learner's id, what the templates use besides the recipients, which this
         operation reads
     """
     begun = look(settings, begun_environments, environments=list(environments))
@@ -276,7 +276,7 @@ def seeds(
         settings, identity_states, keys=[INSTRUCTOR, *dict.fromkeys(one.key for one in missing)]
     )
     recipients = {key: state.recipient for key, state in states.items()}
-    # A seat without an identity has failed already, and said why.
+    # A seat without an identity has failed already, with the reason.
     ready = [one for one in missing if not one.is_seat or recipients.get(one.key)]
     renderer = Renderer(Path(template))
     yield acting(
@@ -312,7 +312,7 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     """
     found = look(settings, clone_of_learner)
     moved = found.origin is not None and _moved(settings, found.origin, repository)
-    # A hook names the programs of the version that installed it, which may be gone.
+    # A hook names programs of the version that installed it, which may be gone.
     older = found.hook not in {"", hook}
     if not found.missing and not moved and not older:
         host.noop(f"{settings.work_dir} is complete")

@@ -28,12 +28,12 @@ def preflight(settings: Settings) -> Commands:
     """
     Refuse a machine that is too small, with numbers, before anything is touched.
 
-    + settings: the lab's settings; `force` lets a machine pass that is merely too small
+    + settings: the lab's settings; `force` accepts a machine that is only too small
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     problems = find_problems(machine, running=False, force=settings.force)
     if problems and look_at_machine(container, name=node_name(settings.lab)) is not None:
-        # Its cluster has its memory already.
+        # The lab's cluster has its memory already.
         problems = find_problems(machine, running=True, force=settings.force)
     if problems:
         yield refusal("\n".join(problems))
@@ -47,7 +47,7 @@ def packages(commands: Sequence[str], offline: bool = False) -> Commands:
     Install commands from the distribution.
 
     + commands: what is needed
-    + offline: refuse a machine that lacks one, since no network is asked
+    + offline: refuse a machine that lacks one, since no network may be used
     """
     machine = look_at_machine(machine_state, root="/", commands=list(commands))
     if not machine.missing:
@@ -77,10 +77,10 @@ def packages(commands: Sequence[str], offline: bool = False) -> Commands:
 @operation()
 def sysctl(key: str, at_least: int, record: str) -> Commands:
     """
-    Raise a kernel limit that is too low, and note what it was so that it can be put back.
+    Raise a kernel limit that is too low, and record its former value.
 
     + key: the sysctl, such as `fs.inotify.max_user_instances`
-    + at_least: the value below which it is raised to this value
+    + at_least: a lower limit is raised to this value
     + record: the file that keeps the value from before
     """
     path = "/proc/sys/" + key.replace(".", "/")
@@ -100,7 +100,7 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
 @operation()
 def original_sysctl(key: str, record: str, owner: str) -> Commands:
     """
-    Put a kernel limit back to what it was before a lab raised it, once the last lab is gone.
+    Give a kernel limit its former value again, once the last lab is gone.
 
     + key: the sysctl
     + record: the file that keeps the value from before
@@ -123,19 +123,19 @@ def firewall(
     bridge: str, published: str | None = None, allowed: str | None = None, present: bool = True
 ) -> Commands:
     """
-    Keep what comes from a Docker bridge on this machine, and others on the network away from it.
+    Keep traffic of a Docker bridge on this machine, and other hosts of the network away from it.
 
-    While kube-proxy has no rule yet, packets to Service addresses would follow the default route
-    out of the machine. Docker's resolver asks its upstream from inside the container's network
-    namespace, and where that is rejected every outside name hangs for 20 s: so its name servers,
-    and no other host's port 53, can be asked.
+    While kube-proxy has no rules yet, packets to Service addresses would follow the default route
+    out of the machine. Docker's resolver asks its name servers from inside the container's network
+    namespace, and if that is rejected, each lookup of an outside name hangs for 20 s: so port 53 of
+    these name servers, and of no other host, is allowed.
 
-    Docker before 28 hands on what a neighbour sends to a port published on 127.0.0.1, or to a
-    container's own address: only what asked for a port at `published` gets to the bridge.
+    Docker before 28 forwards what another host sends to a port published on 127.0.0.1, or to a
+    container's own address: only connections to ports at `published` get to the bridge.
 
     + bridge: the interface of the lab's network
-    + published: the address of this machine where others may connect to the lab, if any
-    + allowed: the URL of the one server outside that may be reached
+    + published: the address of this machine where other hosts may connect to the lab, if any
+    + allowed: the URL of the only server outside that may be reached
     + present: whether the rules should exist
     """
     sudo = not is_root()
@@ -166,7 +166,7 @@ def firewall(
             sudo=sudo,
         )
         return
-    # Each is put at the head, so the last comes first.
+    # Each rule is inserted at the head, so the last comes first.
     yield script_file(
         "firewall.sh", bridge, *(rule.iptables for rule in reversed(wanted)), sudo=sudo
     )
@@ -183,7 +183,7 @@ def _exceptions(allowed: str | None) -> list[tuple[str, int]]:
 @operation()
 def ports(ports: Mapping[int, str]) -> Commands:
     """
-    Refuse a machine where something else holds a port that the lab publishes.
+    Refuse a machine on which something else has a port that the lab publishes.
 
     + ports: the ports, and the container of the lab that may hold each
     """

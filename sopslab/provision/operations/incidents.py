@@ -1,4 +1,4 @@
-"""Operations on records: what the platform repository says of incidents and credentials."""
+"""Operations on the records of incidents and credentials, in the platform repository."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
     Commit records to the platform repository, and push them.
 
     + settings: the lab's settings
-    + records: their paths, and what they say
-    + gone: paths of those that are no longer to be there; Git's history keeps them
+    + records: their content by path
+    + gone: paths of those to remove; Git's history keeps them
     """
     present = look(settings, recorded_documents, folder="docs")
     changed = {path: text for path, text in records.items() if present.get(path) != text}
@@ -42,7 +42,7 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
 @operation()
 def incident_record(settings: Settings, incident: Incident) -> Commands:
     """
-    Put an incident on record as it is given.
+    Put an incident on record.
 
     + settings: the lab's settings
     + incident: the incident

@@ -21,7 +21,7 @@ from sopslab.model.kind import Limits, Owner
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import forget, look, look_at_machine, recall
 
-# Pods that run keep what they have; the kubelet sets the limit when it starts one.
+# The kubelet sets the limit when it starts a pod; pods that run keep theirs.
 _LIMIT_PIDS = """
 timeout 60 docker exec "$1" sh -euc '
     grep -v "^podPidsLimit:" "$1" >"$1.new"
@@ -40,10 +40,10 @@ _SET_SHARE = (
 @operation()
 def head_start(settings: Settings, image: str, template: str) -> Commands:
     """
-    Begin to create a lab's cluster, in the background: what does not need the cluster is done
-    meanwhile, and `cluster` waits for the end. A cluster that somebody else made is refused,
-    untouched. One that is there is replaced only where the settings say so: one that another
-    version made stays, and one that learners could not connect to is refused.
+    Begin to create a lab's cluster in the background, while the run goes on with what does not need
+    it; `cluster` waits for the end. A cluster of that name that the lab did not make is refused,
+    and not touched. The lab's own is replaced only if the settings say so: one of another version
+    stays, and one to which learners could not connect is refused.
 
     + settings: the lab's settings
     + image: the node image
@@ -67,7 +67,7 @@ def head_start(settings: Settings, image: str, template: str) -> Commands:
         return
     forget(cluster_state)
     if replaced:
-        # At once, and not by what goes on in the background: others would still find its node.
+        # At once, and not in the background: later operations would still find its node.
         yield acting(settings, act.delete)
     elif state.owner == Owner.LAB:
         note("the cluster was half-made and is made anew")
@@ -77,13 +77,13 @@ def head_start(settings: Settings, image: str, template: str) -> Commands:
 @operation()
 def cluster(settings: Settings, image: str, template: str) -> Commands:
     """
-    Make the kind cluster of a lab. One that a killed run left half-made is made anew.
+    Make the kind cluster of a lab. One that a killed run left incomplete is made anew.
 
     + settings: the lab's settings
     + image: the node image
     + template: the folder with the template of the kind configuration
     """
-    # A creation that has begun is waited for.
+    # Waits for a creation that has begun.
     state = recall(settings, cluster_state)
     if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
@@ -121,7 +121,7 @@ def _config(settings: Settings, image: str, template: str) -> str:
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Delete the kind cluster of this lab. One that somebody else made stays.
+    Delete the kind cluster of this lab. A cluster that the lab did not make stays.
 
     + settings: the lab's settings
     """
@@ -135,8 +135,8 @@ def removal(settings: Settings) -> Commands:
 @operation()
 def node(settings: Settings) -> Commands:
     """
-    Start the node container of a lab's cluster, if the cluster is complete, and make the lab's
-    kubeconfig lead to it.
+    Start the node container of a lab's cluster, if the cluster is complete, and correct the address
+    in the lab's kubeconfig.
 
     + settings: the lab's settings
     """
@@ -156,9 +156,9 @@ def node(settings: Settings) -> Commands:
 @operation()
 def strangers(settings: Settings) -> Commands:
     """
-    Leave nothing in a lab's cluster that lets in somebody without credentials for it: no bootstrap
-    token, and no right for those who have one or are anonymous. A new cluster is made that way; one
-    that an older version made is changed.
+    Remove from a lab's cluster whatever lets in strangers: bootstrap tokens, and rights of
+    anonymous users and of those with such a token. A new cluster has none of these, but one of an
+    older version may.
 
     + settings: the lab's settings
     """
@@ -178,8 +178,8 @@ def strangers(settings: Settings) -> Commands:
 @operation()
 def limits(settings: Settings) -> Commands:
     """
-    Make the node of a lab limit the processes of each pod that it starts, and the processors that
-    starting and ending pods takes from the API server and Flux.
+    Have a lab's node limit the processes of each pod, and the processor time that starting and
+    ending pods takes from the API server and Flux.
 
     + settings: the lab's settings
     """

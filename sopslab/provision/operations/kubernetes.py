@@ -32,12 +32,12 @@ from sopslab.provision.look import look, look_at_machine
 @operation()
 def preflight(settings: Settings, seats: list[str]) -> Commands:
     """
-    Refuse a cluster that exists and is not fit for a lab, with all that it lacks, before anything
-    is made in it.
+    Refuse an existing cluster that is not fit for a lab, with all that it lacks, before anything is
+    made in it.
 
     + settings: the lab's settings, with `kubeconfig` and `context`; `accept` names what it does
       without, and `git_in_cluster` what its Git server is to have there
-    + seats: the ids of those of a class, which asks for more
+    + seats: the ids of a class's seats; a class needs more
     """
     traits = look(settings, cluster_traits, kubeconfig=settings.kubeconfig or "", seats=seats)
     problems, accept = find_problems(traits), frozenset(settings.accept)
@@ -98,11 +98,11 @@ def login(settings: Settings) -> Commands:
 @operation()
 def probes(settings: Settings, seats: list[str]) -> Commands:
     """
-    Find out by pods on each node of a cluster that exists whether Flux's images get there and the
-    Git server is reached; for a class, also whether what holds its seats apart is enforced.
+    Find out by pods on each node of an existing cluster whether Flux's images can be pulled and the
+    Git server can be reached; for a class, also whether the isolation of seats is enforced.
 
     + settings: the lab's settings; `accept` names what it does without
-    + seats: the ids of those of a class
+    + seats: the ids of a class's seats
     """
     accept: list[str] = list(settings.accept)
     if look(settings, open_questions, accept=accept, seats=seats) == Questions():
@@ -114,8 +114,8 @@ def probes(settings: Settings, seats: list[str]) -> Commands:
 @operation()
 def served_api(settings: Settings, pinned: str) -> Commands:
     """
-    Keep on the host what the cluster says of its API, where the store does not have its sources:
-    the schemas of `sopslab validate` are made from one or the other.
+    Save the cluster's description of its API on the host, if the store does not have its sources:
+    the schemas of `sopslab validate` are made from one of the two.
 
     + settings: the lab's settings
     + pinned: the folder of the store that has the sources
@@ -129,7 +129,7 @@ def served_api(settings: Settings, pinned: str) -> Commands:
 @operation()
 def manifests(settings: Settings, path: str) -> Commands:
     """
-    Bring the cluster to what the manifests say: what differs is named and applied again.
+    Apply manifests to the cluster: objects that differ are named and applied again.
 
     + settings: the lab's settings
     + path: the file of manifests on the host

@@ -1,4 +1,4 @@
-"""Operations on what a lab keeps on the host."""
+"""Operations on a lab's files on the host."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def beginning(settings: Settings, unknown: Sequence[str] = ()) -> Commands:
 @operation()
 def leftovers(settings: Settings) -> Commands:
     """
-    Remove what a killed run was writing: what it wrote to is named `.new.*` or `*.new` until it is
+    Remove files that a killed run was writing: they are named `.new.*` or `*.new` until they are
     complete.
 
     + settings: the lab's settings
@@ -59,7 +59,7 @@ def leftovers(settings: Settings) -> Commands:
 @operation()
 def compatibility(settings: Settings, oldest: int) -> Commands:
     """
-    Refuse a lab that a newer product has worked on, or that has to be taken over first.
+    Refuse a lab that a newer version has worked on, or that has to be taken over first.
 
     + settings: the lab's settings
     + oldest: the first format that is worked on
@@ -74,8 +74,8 @@ def compatibility(settings: Settings, oldest: int) -> Commands:
 @operation()
 def format(settings: Settings) -> Commands:
     """
-    Bring the lab's folder to the format of this product, and note that before anything is made in
-    it.
+    Bring the lab's folder to the format of this version, and record that before anything else is
+    written there.
 
     + settings: the lab's settings
     """
@@ -91,8 +91,8 @@ def format(settings: Settings) -> Commands:
 @operation()
 def lease(settings: Settings) -> Commands:
     """
-    Record how long a lab is to stay; one that stays for good has no record. Hours that are over
-    begin anew.
+    Record the lease of a lab; a lab without a lease has no record. A lease that has ended begins
+    again.
 
     + settings: the lab's settings
     """
@@ -118,9 +118,8 @@ def lease(settings: Settings) -> Commands:
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Remove a lab: its keys, Git data and clone, and with the last lab of a root the store, the
-    links, the caches and the images as well. A lab with a lease leaves those: the next job finds
-    them.
+    Remove a lab: its keys, Git data and clone, and with the last lab of a root also the store, the
+    links, the caches and the images. A lab with a lease leaves those for the next job.
 
     + settings: the lab's settings
     """

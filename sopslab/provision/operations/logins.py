@@ -1,4 +1,4 @@
-"""Operations that replace passwords of the Git server after one leaked, and prove it."""
+"""Operations that replace leaked passwords of the Git server, and prove it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sopslab.provision.operations.rotating import unfinished
 @operation()
 def passwords(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Give another password to learners, and to Flux, which reads their repositories.
+    Give new passwords to learners, and to Flux, which reads their repositories.
 
     + settings: the lab's settings
     + environments: whose
@@ -47,7 +47,7 @@ def passwords(settings: Settings, environments: Sequence[Environment]) -> Comman
 @operation()
 def proof(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Prove that the passwords which leaked are refused, and that the new ones work.
+    Prove that leaked passwords are refused, and that the new ones work.
 
     + settings: the lab's settings
     + environments: whose
@@ -63,7 +63,7 @@ def proof(settings: Settings, environments: Sequence[Environment]) -> Commands:
 
 
 def _concerned(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
-    """Return those whose password leaked, and of whom a rotation is not over."""
+    """Return the environments whose password leaked, and whose rotation is not over."""
     rotation = host.get_fact(Remembered, settings=settings)
     if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL:
         return []

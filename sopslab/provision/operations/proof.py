@@ -1,4 +1,4 @@
-"""Operations that bring what is new to where it belongs, and prove that what leaked opens
+"""Operations that wait for new values and keys to arrive, and prove that what leaked opens
 nothing."""
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from sopslab.provision.operations.seats import failing
 @operation()
 def readiness(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Wait until Flux is done with what it was told last, so that it is ready for what it is told
-    next. An environment that is not ready after that is named by the next operation.
+    Wait until Flux is done with its last task, so that it is ready for the next one. An environment
+    that is not ready then is named by the next operation.
 
     + settings: the lab's settings
     + environments: whose
@@ -49,14 +49,14 @@ def readiness(settings: Settings, environments: Sequence[Environment]) -> Comman
 @operation()
 def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Wait until the cluster holds what the re-encrypted files say; values are compared.
+    Wait until the cluster has the values of the re-encrypted files.
 
     + settings: the lab's settings
     + environments: whose
     """
     rotation = host.get_fact(Remembered, settings=settings)
     outcomes = outcomes_of(settings, rotation, environments)
-    # What the instructor's successor has to open, the environment's own identity opens, too.
+    # The environment's own identity opens all that the instructor's successor has to open.
     files = {
         one.environment.id: [
             Delivered(path, found.secret, one.change.holder)
@@ -87,7 +87,7 @@ def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
 @operation()
 def workloads(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Restart each workload that has read an old value into its environment at its start.
+    Restart each workload that has read an old value into its environment variables.
 
     + settings: the lab's settings
     + environments: whose
@@ -124,7 +124,7 @@ def workloads(settings: Settings, environments: Sequence[Environment]) -> Comman
 @operation()
 def decryption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have Flux decrypt once more, with what it has now.
+    Have Flux decrypt once more, with its present keys.
 
     + settings: the lab's settings
     + environments: whose
@@ -140,14 +140,14 @@ def decryption(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def attempts(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Prove that what leaked opens nothing at any main: neither as it is, nor with a data key of an
-    older version put into the present one.
+    Prove that what leaked opens no file on any main: neither as it is, nor after the data key of an
+    older version is put into the present one.
 
     + settings: the lab's settings
     + environments: whose
     """
     rotation = host.get_fact(Remembered, settings=settings)
-    # As long as somebody else needs an identity that leaked, it is too early for a proof.
+    # As long as another environment needs the leaked identity, it is too early for a proof.
     outcomes = [one for one in outcomes_of(settings, rotation, environments) if one.change.gone]
     if rotation is None or not outcomes:
         host.noop("nothing can be proven now")
@@ -183,7 +183,7 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
 
 
 def _past(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[str]]]:
-    """Return what the rotated files held before, by learner and path."""
+    """Return the former content of the rotated files, by learner and path."""
     paths = {one.environment.id: [path for path, _ in one.rotated()] for one in outcomes}
     concerned = [one for one in outcomes if paths[one.environment.id]]
     if not concerned:
@@ -201,9 +201,9 @@ def _past(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str
 def _attempts(
     outcome: Outcome, past: Mapping[str, list[str]], leaked: str, identity: str
 ) -> Iterator[Attempt]:
-    """Yield what is tried on one environment.
+    """Yield the attempts for one environment.
 
-    + past: what its rotated files held before, by path
+    + past: the former content of its rotated files, by path
     + leaked: the public key of the identity that leaked
     + identity: its file
     """

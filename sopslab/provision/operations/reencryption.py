@@ -55,12 +55,12 @@ def files(
     settings: Settings, environments: Sequence[Environment], given: Mapping[str, str]
 ) -> Commands:
     """
-    Leave nothing at main, nor at the checkpoint that a reset goes back to, that what leaked opens:
-    give the files another recipient where a key leaked, another data key, and other values.
+    Re-encrypt the files of main, and of the commit to which a reset goes back, so that what leaked
+    opens none of them: with another recipient if a key leaked, another data key, and new values.
 
     + settings: the lab's settings
     + environments: whose
-    + given: the values that a human gave, by NAME/KEY
+    + given: values that were typed, by NAME/KEY
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -111,7 +111,7 @@ def files(
         host.noop("what leaked opens nothing that is encrypted")
         return
     yield from failing(settings, problems)
-    # Before anything changes: what only a human can do must not be forgotten.
+    # Before anything changes, because what is left to a person must not be forgotten.
     if after != rotation:
         yield from remember(settings, after)
     if orders:
@@ -122,7 +122,7 @@ def files(
 def _versions(
     settings: Settings, environments: Sequence[Environment], found: Mapping[str, RepositoryState]
 ) -> dict[tuple[str, str], Version]:
-    """Return what is encrypted in main and in the start of repositories, by learner and commit."""
+    """Return the encrypted files of main and of the first commit, by learner and commit."""
     return versions_of(
         settings,
         [
@@ -166,7 +166,7 @@ def _unfit(
 def _usable(
     rotation: Rotation, learner: str, version: Version, given: Mapping[str, str]
 ) -> list[str]:
-    """Return which of the values that a human gives are to be written into a version."""
+    """Return which of the values that were typed are to be written into a version."""
     awaited = _awaited(rotation, learner)
     return [name for name in given if name in awaited or not is_noted(rotation, version)]
 
@@ -183,7 +183,7 @@ def _told(
     old: str | None,
     given: Mapping[str, str],
 ) -> Rotation:
-    """Return the rotation with what it leaves to a human, and with what stays exposed."""
+    """Return the rotation with what is left to a person, and what stays exposed."""
     learner = environment.id
     if plan is None or plan.empty:
         return rotation
@@ -204,8 +204,8 @@ def _told(
 @operation()
 def instructor(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Encrypt what is at main and at the start to the instructor's present recipient, where it is to a
-    former one: another data key, and the same values.
+    Re-encrypt files of main and of the first commit that are for a former recipient of the
+    instructor's to the present one: with another data key, and the same values.
 
     + settings: the lab's settings
     + environments: whose
@@ -235,7 +235,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
         if why is not None:
             problems[one.id] = why
             continue
-        # The environment's own identity opens before and after: the instructor's may be elsewhere.
+        # The environment's own identity opens old and new files; the instructor's may be elsewhere.
         change = Change(former, present, one.key, one.key)
         start, main = plans.get(state.target or ""), plans.get(state.main or "")
         orders.append(draw_up(one, change, {}, start=start, main=main))

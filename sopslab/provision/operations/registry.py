@@ -1,4 +1,4 @@
-"""Operations on the registry from which a cluster pulls what is the lab's own."""
+"""Operations on the registry from which a cluster pulls the lab's own image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sopslab.provision.look import look
 @operation()
 def image(settings: Settings, image: str, made_of: str) -> Commands:
     """
-    Have the Git server's image in the registry, and know its digest.
+    Push the Git server's image to the registry, and record its digest.
 
     + settings: the lab's settings, with `registry`
     + image: the image of the embedded server

@@ -1,5 +1,5 @@
-"""Operations that put environments back to a checkpoint, from whatever state they are in. Each
-works on all of them, and one that fails says so in a file of its own while the others go on."""
+"""Operations that put environments back to a checkpoint, from any state. Each works on all of them,
+and one that fails is recorded in a file of its own while the others go on."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ def repositories(
     settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
 ) -> Commands:
     """
-    Move main of every repository to a checkpoint; what is overwritten is kept on a branch.
+    Move main of every repository to a checkpoint; commits that it does not have are kept on a
+    branch.
 
     + settings: the lab's settings
     + environments: whose
     + checkpoint: `start`, `encrypted`, `wired` or `done`
-    + saved: the branch for what the checkpoint does not hold
+    + saved: that branch
     """
     states = look(
         settings,
@@ -74,13 +75,13 @@ def repositories(
 @operation()
 def clone(settings: Settings, environment: Environment, checkpoint: str, saved: str) -> Commands:
     """
-    Put the learner's clone on main as the repository has it; what was never pushed is kept on a
-    branch of the clone.
+    Put the learner's clone on the repository's main; what was never pushed is kept on a branch of
+    the clone.
 
     + settings: the lab's settings
     + environment: the learner's
     + checkpoint: where main of the repository is
-    + saved: the branch for what the repository does not have
+    + saved: that branch
     """
     if environment.id in look(settings, seat_failures):
         host.noop("the repository was not put back")
@@ -103,8 +104,8 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
 @operation()
 def namespaces(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Leave nothing in the namespaces of environments but what Flux applied, nothing suspended, and no
-    namespace that hangs while it is being deleted.
+    Remove from the namespaces of environments what Flux has not applied, resume what is suspended,
+    and end the deletion of namespaces that hang in it.
 
     + settings: the lab's settings
     + environments: whose
@@ -128,7 +129,7 @@ def namespaces(settings: Settings, environments: Sequence[Environment]) -> Comma
 
 
 def standing(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
-    """Return the environments of which nothing has failed in this run."""
+    """Return the environments that have not failed in this run."""
     failures = look(settings, seat_failures)
     return [one for one in environments if one.id not in failures]
 
@@ -138,11 +139,11 @@ def reconciliation(
     settings: Settings, environments: Sequence[Environment], checkpoint: str
 ) -> Commands:
     """
-    Wait until Flux has done what the repositories say now, and all that it was asked for.
+    Wait until Flux has applied the repositories as they are now, and done all it was asked for.
 
     + settings: the lab's settings
     + environments: whose
-    + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be live
+    + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be there
     """
     left = standing(settings, environments)
     secrets = awaited_secrets(checkpoint)

@@ -1,4 +1,4 @@
-"""What the operations of a rotation look at before they decide, and where they remember."""
+"""What the operations of a rotation look at, and where they remember."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ mv "$1.new" "$1"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an environment: main before and now, and the files that differ."""
+    """The result for an environment: main before and now, and the files that differ."""
 
     environment: Environment
     before: Version
@@ -42,7 +42,7 @@ class Outcome:
     change: Change
 
     def rotated(self) -> list[tuple[str, EncryptedFile]]:
-        """Return the files that have other content now, and what they say of themselves."""
+        """Return the files that have other content now, and what is known of them."""
         changed = rotated_files(self.before, self.after)
         return [(path, found) for path, found in self.after.encrypted() if path in changed]
 
@@ -58,7 +58,7 @@ def keys_of(rotation: Rotation, environments: Sequence[Environment]) -> list[str
 
 
 def identities(settings: Settings, keys: Sequence[str]) -> dict[str, IdentityState]:
-    """Return how identities and their successors stand."""
+    """Return the state of identities and their successors."""
     if not keys:
         return {}
     found: dict[str, IdentityState] = look(
@@ -84,7 +84,7 @@ def change_of(
 def repositories(
     settings: Settings, environments: Sequence[Environment]
 ) -> dict[str, RepositoryState]:
-    """Return where main of each repository is, and the commit that it began with."""
+    """Return the commit of each repository's main, and its first commit."""
     if not environments:
         return {}
     found: dict[str, RepositoryState] = look(
@@ -100,7 +100,7 @@ def state_of(found: Mapping[str, RepositoryState], environment: Environment) -> 
 def versions_of(
     settings: Settings, wanted: Sequence[tuple[Environment, str | None]]
 ) -> dict[tuple[str, str], Version]:
-    """Return what is encrypted in commits of repositories, by learner and commit."""
+    """Return the encrypted files in commits of repositories, by learner and commit."""
     environments = {one.id: one for one, commit in wanted if commit is not None}
     commits: dict[str, list[str]] = {}
     for one, commit in wanted:
@@ -121,7 +121,7 @@ def versions_of(
 def unfinished(
     settings: Settings, rotation: Rotation | None, environments: Sequence[Environment]
 ) -> list[Environment]:
-    """Return the environments for which a rotation is not over, and of which nothing failed."""
+    """Return the environments whose rotation is not over, and that have not failed."""
     if rotation is None:
         return []
     return [

@@ -1,8 +1,8 @@
 """Operations on what a rotation remembers, and on the identities that it replaces. An environment
-that fails says so in a file of its own while the others go on.
+that fails is recorded in a file of its own while the others go on.
 
-The order is the point. The cluster can open old and new before anything is pushed, and what is old
-goes when nothing at any main needs it.
+The order matters. The cluster gets the new identities before anything is pushed, and loses the old
+ones only when no main needs them.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def inventory(
     known: Sequence[str],
 ) -> Commands:
     """
-    Put on record what is replaced: the public key of each identity, and where each main was. Of one
-    that has begun, whoever has no environment any more is done with.
+    Record what is replaced: the public key of each identity, and the commit of each main. In a
+    rotation that goes on, learners without an environment any more are dropped.
 
     + settings: the lab's settings
     + environments: whose
-    + exposed: what leaked, as NAME or NAME/KEY, where it was not a key
-    + known: the ids of all who have an environment
+    + exposed: what leaked, as NAME or NAME/KEY, if it was not a key
+    + known: the ids of all learners with an environment
     """
     rotation = host.get_fact(Remembered, settings=settings)
     if rotation is not None:
@@ -96,7 +96,8 @@ def inventory(
 @operation()
 def successors(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Make the successors of the identities that are replaced, once, beside them in the store.
+    Make the successors of the identities that are replaced, once; they are beside them in the
+    store.
 
     + settings: the lab's settings
     + environments: whose
@@ -136,8 +137,7 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def handover(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Give the cluster the identities that the store has, without a moment in which Flux says that it
-    is not ready.
+    Give the cluster the identities of the store, without a moment in which Flux is not ready.
 
     + settings: the lab's settings
     + environments: whose
@@ -154,8 +154,8 @@ def handover(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def retirement(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Put each successor in the place of the identity before it, which is archived and never lost.
-    An identity that any main still needs stays.
+    Put each successor in the place of its predecessor, which is archived. An identity that any main
+    still needs stays.
 
     + settings: the lab's settings
     + environments: whose
@@ -172,7 +172,7 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
     }
     keys = keys_of(rotation, [one.environment for one in outcomes])
     if rotation.cause is Cause.INSTRUCTOR_KEY:
-        # The instructor's identity opens everybody's files: while one of them needs it, it stays.
+        # The instructor's identity opens everybody's files: it stays while one of them needs it.
         settled = {one.environment.id for one in outcomes} | set(rotation.proven)
         all_of_them = settled >= set(rotation.subjects) and not problems
         leaving = keys if all_of_them else []
@@ -191,7 +191,7 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def phase_end(settings: Settings, phase: Phase) -> Commands:
     """
-    Put on record that a phase is over, once it is for everybody.
+    Record that a phase is over, once it is over for everybody.
 
     + settings: the lab's settings
     + phase: which
@@ -213,11 +213,11 @@ def conclusion(
     settings: Settings, environments: Sequence[Environment], given: Sequence[str]
 ) -> Commands:
     """
-    Put on record for whom the rotation is over, and what is left to a human.
+    Record for whom the rotation is over, and what is left to a person.
 
     + settings: the lab's settings
     + environments: whose
-    + given: the names of the values that a human gave to this run
+    + given: the names of the values that were typed for this run
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -243,8 +243,8 @@ def conclusion(
 @operation()
 def incident(settings: Settings) -> Commands:
     """
-    Put the incident on record in the platform repository, with as much as the rotation has done;
-    close it when the rotation is over and nothing is left to a human.
+    Record the incident in the platform repository, with what the rotation has done so far; close it
+    when the rotation is over and nothing is left to a person.
 
     + settings: the lab's settings
     """
@@ -262,7 +262,7 @@ def incident(settings: Settings) -> Commands:
 @operation()
 def report(settings: Settings) -> Commands:
     """
-    End the run with the values that only a human can make, if there are any.
+    End the run with the values that only a person can make, if there are any.
 
     + settings: the lab's settings
     """

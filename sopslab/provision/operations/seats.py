@@ -1,5 +1,5 @@
-"""Operations on the seats of a class. Each works on all of them, and a seat that fails says so in a
-file of its own while the others go on; `report` names them at the end."""
+"""Operations on the seats of a class. Each works on all of them, and a seat that fails is recorded
+in a file of its own while the others go on; `report` names them at the end."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     Record who has a seat.
 
     + settings: the lab's settings
-    + enrolment: who has a seat, who stays, and who goes
+    + enrolment: which seats there are, which stay, and which are pruned
     """
     recorded = known.enrolled(settings)
     if recorded != enrolment.recorded:
-        # It was read before this run had the lab to itself, and would undo what was done meanwhile.
+        # The enrolment was read before this run had the lock, and would undo changes since then.
         yield refusal(
             "the class has changed since this run began (by `sopslab assign`, or by another run):"
             " run it again"
         )
         return
-    # Whoever is pruned stays on record until that is done: a run may be killed before.
+    # A seat stays on record until it is pruned: a run may be killed before.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.archived)
     wanted = (*enrolment.seats, *leaving)
     if recorded == wanted:
@@ -47,7 +47,7 @@ def roster(settings: Settings, enrolment: Enrolment) -> Commands:
 
 
 def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
-    """Yield what records that seats failed, each with a sentence; nothing without any."""
+    """Yield the command that records failed seats, each with a sentence; nothing if none failed."""
     if reasons:
         yield acting(settings, record, reasons=dict(reasons))
 
@@ -55,7 +55,7 @@ def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
 @operation()
 def report(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    End the run with the seats that failed, if there are any; all others are finished.
+    End the run with the seats that failed, if there are any; all others are ready.
 
     + settings: the lab's settings
     + seats: the ids of all
@@ -71,11 +71,11 @@ def report(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def pruning(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Commands:
     """
-    Remove the seats that are pruned from the cluster and the Git server. Their keys, their
-    Git data and their access are archived in `class/pruned`.
+    Remove pruned seats from the cluster and the Git server. Their keys, Git data and access are
+    archived in `class/pruned`.
 
     + settings: the lab's settings
-    + enrolment: who has a seat, and who goes
+    + enrolment: which seats there are, and which are pruned
     + patience: how many seconds Flux may take to remove them
     """
     recorded = known.enrolled(settings)

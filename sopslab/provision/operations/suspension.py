@@ -1,4 +1,4 @@
-"""The operation that resumes what Flux should deliver."""
+"""The operation that resumes suspended objects of Flux."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FAULT = "suspended-kustomization"
 @operation()
 def resumption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Resume the sources and Kustomizations of learners that are suspended, except those that a verb
-    of ours has suspended: a verb of ours undoes that, too.
+    Resume suspended sources and Kustomizations of learners, except those that a verb of ours has
+    suspended: the note on such a one says which verb resumes it.
 
     + settings: the lab's settings
     + environments: whose
@@ -39,7 +39,7 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
     broken = injections(settings, environments)
 
     def excuse(one: Suspended) -> str | None:
-        """Return which verb has suspended it, and which one undoes that."""
+        """Return which verb has suspended an object, and which undoes that."""
         learner = own[one.namespace, one.name].id
         if one.by == "build":
             return (

@@ -16,7 +16,7 @@ from sopslab.provision.look import look
 @operation()
 def ca(settings: Settings) -> Commands:
     """
-    Make the lab's CA: once, never overwritten, never made anew silently.
+    Make the lab's CA once. It is never overwritten, and a lost one is never silently made anew.
 
     + settings: the lab's settings
     """
@@ -37,7 +37,7 @@ def ca(settings: Settings) -> Commands:
 @operation()
 def certificate(settings: Settings) -> Commands:
     """
-    Make a certificate of the lab's CA for its Git server, and renew it before it ends.
+    Make a certificate for the lab's Git server, signed by its CA, and renew it before it expires.
 
     + settings: the lab's settings
     """

@@ -14,7 +14,7 @@ from sopslab.provision.look import look_at_machine
 @operation()
 def tree(path: str, files: Tree) -> Commands:
     """
-    Have exactly `files` in a directory. It is replaced by a rename, never half written.
+    Make a directory have exactly `files`. It is replaced by a rename, never half written.
 
     + path: the directory on the host
     + files: path below it to file

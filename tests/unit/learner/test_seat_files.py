@@ -85,6 +85,17 @@ def test_the_names_are_the_seat_s(seat: Repository, path: str) -> None:
     assert "-n develop" not in text
 
 
+def test_the_kubeconfig_is_named_where_the_card_has_it_fetched_to(seat: Repository) -> None:
+    told = [
+        found
+        for path in (*COURSE, SETUP)
+        for found in re.findall(r"KUBECONFIG=(\S+?)[;`\s]", (seat.root / path).read_text())
+    ]
+
+    assert len(told) == 3
+    assert {path.replace("\\", "") for path in told} == {'"$PWD/../kubeconfig"'}
+
+
 def test_the_quiz_says_what_its_names_are_at_the_seat(seat: Repository) -> None:
     text = (seat.root / "quiz.md").read_text()
 
