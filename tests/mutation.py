@@ -25,6 +25,7 @@ import queue
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -417,14 +418,21 @@ def _tested(project: Path, part: Part, log: Path) -> int:
     """Return how the tests of a part end in a copy of the project, at the first that fails."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-pno:xdist", "-pno:cacheprovider"]
     options = [f"--deselect={test}" for test in part.without]
-    with log.open("w") as output:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [*command, "-mnot soak", *options, *part.tests],
+            cwd=project, stdout=output, stderr=output, start_new_session=True,
+        ) as running,
+    ):  # fmt: skip
         try:
-            return subprocess.run(
-                [*command, "-mnot soak", *options, *part.tests],
-                cwd=project, stdout=output, stderr=output, check=False, timeout=_SECONDS,
-            ).returncode  # fmt: skip
+            return running.wait(_SECONDS)
         except subprocess.TimeoutExpired:
             return 1
+        finally:
+            # A mutant may go on for ever in a process of its tests.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
 
 
 def examine(name: str, version: str, most: int | None, seed: int, workers: int) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,25 @@ def test_a_mutant_of_a_program_has_one_of_its_functions_in_another_form() -> Non
     spans = {"x_f__mutmut_orig": (1, 2), "x_f__mutmut_1": (3, 5)}
     (change,) = of_python(text, lambda _: (code, spans))
     assert change == ("f", "return 1", "return 2", text.replace("1", "2"))
+
+
+def test_what_a_mutant_has_going_on_ends_with_its_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, held = tmp_path / "project", tmp_path / "held"
+    project.mkdir()
+    (project / "script").write_text("true\n")
+    (project / "test_script.py").write_text(
+        "import subprocess\n\n\ndef test_it():\n"
+        f"    subprocess.Popen(['flock', {str(held)!r}, 'sleep', '600'])\n"
+    )
+    monkeypatch.setattr(mutation, "PROJECT", project)
+    monkeypatch.setattr(mutation, "WORK", tmp_path / "work")
+    monkeypatch.setitem(
+        PARTS, "script", mutation.Part("script", ("test_script.py",), changes=of_shell)
+    )
+    assert mutation.examine("script", "1", None, 0, 2).tested > 0
+    subprocess.run(["flock", "--timeout", "20", held, "true"], check=True)
 
 
 def test_a_mutant_of_a_text_is_killed_by_a_test_that_fails(
