@@ -554,8 +554,6 @@ SEAT = [
     thing("Secret", "ada-develop/lab-canary"),
     thing("ServiceAccount", "ada-develop/default"),
     thing("ConfigMap", "ada-develop/kube-root-ca.crt"),
-    thing("ConfigMap", "ada-develop/istio-ca-root-cert"),
-    thing("ServiceAccount", "ada-develop/builder"),
 ]
 MARKED: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "tenant-ada"}}
 
@@ -576,7 +574,11 @@ def states(settings: Settings, *seats: str) -> Any:
 def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
     cluster: Callable[..., Settings],
 ) -> None:
-    settings = cluster(*SEAT)
+    settings = cluster(
+        *SEAT,
+        thing("ConfigMap", "ada-develop/istio-ca-root-cert"),
+        thing("ServiceAccount", "ada-develop/builder"),
+    )
     state = states(settings, "ada")["ada"]
     assert environment_plan(state) == []
     assert not state.untended
