@@ -32,8 +32,15 @@ _MAKERS = {
     "EndpointSlice": ("Service",),
     "Endpoints": ("Service",),
 }
-# What every namespace has.
-_ALWAYS = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+# What every namespace has, the last four where Istio or OpenShift makes them, at once and anew.
+_ALWAYS = {
+    ("ServiceAccount", "default"),
+    ("ConfigMap", "kube-root-ca.crt"),
+    ("ConfigMap", "istio-ca-root-cert"),
+    ("ConfigMap", "openshift-service-ca.crt"),
+    ("ServiceAccount", "builder"),
+    ("ServiceAccount", "deployer"),
+}
 _DISOWNED = "kustomize.toolkit.fluxcd.io/"
 # What tells one object from another, and whether it is waiting to be deleted.
 _KEPT = ("name", "namespace", "finalizers", "deletionTimestamp", "ownerReferences")

@@ -32,6 +32,8 @@ _OWNER = "kustomize.toolkit.fluxcd.io"
 _PLATFORM_SOURCES = (FLUX_NAMESPACE, "tenant-base")
 # Events pass by themselves.
 _BESIDE = frozenset({"events", "events.events.k8s.io", *_OF_FLUX.values()})
+# How the groups of Kubernetes' own kinds end, where they have a dot, and those of Flux's.
+_KNOWN_GROUPS = (".k8s.io", ".toolkit.fluxcd.io")
 # What kubectl says of a kind that the cluster does not know.
 _UNKNOWN = b"doesn't have a resource type"
 # What the API server says of a path of such a kind.
@@ -216,15 +218,23 @@ def is_unknown(failure: Failed) -> bool:
 
 
 def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
-    """Return whatever lies in namespaces beside Flux's objects; a kind that the cluster cannot list
-    is in nobody's way. Raises Undecided if it lists none.
+    """Return whatever lies in namespaces beside Flux's objects, of Kubernetes' kinds and Flux's; a
+    kind that the cluster cannot list is in nobody's way. Raises Undecided if it lists none.
+
+    No learner can make an object of another kind. Where the cluster has such kinds, their own
+    controllers make them, in every namespace perhaps, and make them anew.
 
     + where: arguments of kubectl that name the namespaces
     """
     named = ("--namespaced", "--verbs", "list,delete", "--output", "name")
     kinds = kubectl.say("api-resources", *named).decode().split()
-    wanted = ",".join(kind for kind in kinds if kind not in _BESIDE)
+    wanted = ",".join(kind for kind in kinds if kind not in _BESIDE and not _is_others(kind))
     return list(parsed(kubectl.say("get", wanted, *where, "--output", "json"))["items"])
+
+
+def _is_others(kind: str) -> bool:
+    group = kind.partition(".")[2]
+    return "." in group and not group.endswith(_KNOWN_GROUPS)
 
 
 def live_secret(found: Object, digests: Mapping[str, str] | Undecided = NOT_ASKED) -> LiveSecret:
