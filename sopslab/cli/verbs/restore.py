@@ -58,15 +58,18 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
     def key(source: IO[bytes]) -> Sequence[Path] | Passphrase:
         return _key(source, identities)
 
+    differing: dict[str, Any] = {}
+
     def lab_file(head: BackupHead) -> str | None:
-        return _lab_file(settings, differing_settings(head, settings))
+        differing.update(differing_settings(head, settings))
+        return _lab_file(settings, differing)
 
     try:
         lock.hold(Path(settings.lab_dir) / "lock")
         found = restored(settings.for_machine, file, key, lab_file)
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
-    _tell(settings, found, differing_settings(found.head, settings), as_json)
+    _tell(settings, found, differing, as_json)
 
 
 def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Passphrase:
