@@ -94,9 +94,9 @@ class Places:
         return f"{self.root}/store"
 
     @property
-    def pushed_image(self) -> str:
-        """The record of the Git server's image in a registry, for every lab of this root."""
-        return f"{self.root}/pushed-image.json"
+    def pushed_images(self) -> str:
+        """The record of the Git server's image in registries, for every lab of this root."""
+        return f"{self.root}/pushed-images.json"
 
     @property
     def bin_dir(self) -> str:
