@@ -64,6 +64,11 @@ def git_namespace(lab: str) -> str:
     return f"sops-lab-git-{lab}"
 
 
+def git_service_name(lab: str) -> str:
+    """Return the host name that it has within that cluster, by its Service."""
+    return f"git.{git_namespace(lab)}.svc"
+
+
 def probe_namespace(lab: str) -> str:
     """Return the namespace of the pods that find out what an existing cluster gives."""
     return f"sops-lab-probe-{lab}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sopslab.config.engine import EVERYWHERE, engine_host, kind_of_name
-from sopslab.config.naming import git_namespace, git_server_name
+from sopslab.config.naming import git_server_name, git_service_name
 
 # The port of the embedded Git server inside its container.
 GIT_SERVER_PORT = 8080
@@ -94,9 +94,9 @@ class Places:
         return f"{self.root}/store"
 
     @property
-    def pushed_image(self) -> str:
-        """The record of the Git server's image in a registry, for every lab of this root."""
-        return f"{self.root}/pushed-image.json"
+    def pushed_images(self) -> str:
+        """The record of the Git server's image in registries, for every lab of this root."""
+        return f"{self.root}/pushed-images.json"
 
     @property
     def bin_dir(self) -> str:
@@ -254,7 +254,7 @@ class Places:
         kind."""
         reached = (kind_of_name(self.git_address), self.git_address)
         if self.git_pod:
-            return reached, ("DNS", self._git_service)
+            return reached, ("DNS", git_service_name(self.lab))
         return (
             reached,
             ("IP", "127.0.0.1"),
@@ -287,14 +287,10 @@ class Places:
             return self.git_cluster_url or self.git_url
         server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
         if self.git_pod:
-            server = f"{self._git_service}:{GIT_SERVER_PORT}"
+            server = f"{git_service_name(self.lab)}:{GIT_SERVER_PORT}"
         elif self.networked and self.cluster_provider == "existing":
             server = f"{self.git_address}:{self.git_port}"
         return self.git_cluster_url or f"{self._scheme}://{server}"
-
-    @property
-    def _git_service(self) -> str:
-        return f"git.{git_namespace(self.lab)}.svc"
 
     @property
     def git_manifests(self) -> str:

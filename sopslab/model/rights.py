@@ -45,6 +45,9 @@ RIGHTS = (
     *_rights("escalate bind", _RBAC, "clusterroles"),
     *_rights("list", "discovery.k8s.io", "endpointslices"),
     *_rights("get delete", "coordination.k8s.io", "leases"),
+    # What a class has made `down` looks for, whoever may have made one.
+    *_rights("list", _ADMISSION, "validatingadmissionpolicies validatingadmissionpolicybindings"),
+    *_rights("list", _CERTIFICATES, "certificatesigningrequests"),
     *(right for one in _FLUX for right in _rights(_ALL, f"{one}.toolkit.fluxcd.io", "*")),
 )
 """What a lab does."""
@@ -55,8 +58,12 @@ ADMINISTRATION = Right("administer", "sops-lab", "seats")
 _SWEPT = f"{_LIST} patch delete"
 CLASS_RIGHTS = (
     ADMINISTRATION,
-    *_rights(_ALL, _ADMISSION, "validatingadmissionpolicies validatingadmissionpolicybindings"),
-    *_rights("get list create", _CERTIFICATES, "certificatesigningrequests"),
+    *_rights(
+        "get watch create update patch delete",
+        _ADMISSION,
+        "validatingadmissionpolicies validatingadmissionpolicybindings",
+    ),
+    *_rights("get create", _CERTIFICATES, "certificatesigningrequests"),
     *_rights("delete deletecollection", _CERTIFICATES, "certificatesigningrequests"),
     *_rights("update", _CERTIFICATES, "certificatesigningrequests/approval"),
     Right("approve", _CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client"),

@@ -149,7 +149,7 @@ def test_the_git_servers_image_is_pushed_and_pulled_by_the_digest_on_record(
             git_pod_sources()["sopslab/gitserver/__init__.py"].read_text().strip()
         )
         docker("rmi", reference)
-        Path(here.pushed_image).unlink()
+        Path(here.pushed_images).unlink()
         push(here, base, where, "1-tests")
         assert pushed_image(here, where, "1-tests") == reference
         shutil.rmtree(registry.folder)

@@ -137,6 +137,13 @@ class Classroom:
                 f"{NOW}={time.time_ns()}",
             )  # fmt: skip
 
+    def has_fetched(self, seat: str, commit: str) -> bool:
+        """Return whether Flux has a commit of the learner's repository."""
+        return commit in self.lab.kubectl(
+            "--namespace", seat_system_namespace(seat), "get", "gitrepository", "lab",
+            "--output", "jsonpath={.status.artifact.revision}",
+        )  # fmt: skip
+
     def bare(self, seat: str) -> Path:
         """Return the learner's repository as the Git server keeps it."""
         return Path(self.lab.settings.git_dir) / "repositories" / seat / "lab.git"

@@ -1,5 +1,5 @@
 """A cluster that somebody made by hand, for a lab whose Git server is to be in it: with a volume
-for the repositories, and a registry that this machine and the node both know."""
+for the repositories that every node has, and a registry that this machine and the nodes know."""
 
 from __future__ import annotations
 
@@ -31,12 +31,22 @@ _VOLUME = {
 
 
 @contextmanager
-def lab_with_git_in_cluster(name: str, folder: Path) -> Iterator[Lab]:
-    """Have a cluster of one node, and a lab that is not up yet, whose Git server is to be in it.
-    Both are gone afterwards."""
+def lab_with_git_in_cluster(name: str, folder: Path, *, workers: int = 0) -> Iterator[Lab]:
+    """Have a cluster, and a lab that is not up yet, whose Git server is to be in it. Both are gone
+    afterwards.
+
+    + workers: how many nodes besides the control plane
+    """
+    repositories = folder / "repositories"
+    repositories.mkdir(parents=True)
+    # The server's pod has a user of its own.
+    repositories.chmod(0o777)
+    shared = {repositories: _REPOSITORIES}
     with (
         serving(built(), folder / "registry") as registry,
-        hand_made_cluster(name, folder, {"registry": registry}) as plain,
+        hand_made_cluster(
+            name, folder, {"registry": registry}, workers=workers, shared=shared
+        ) as plain,
     ):
         git = {
             "host": address_of_node(), "port": PORT, "service": "NodePort",
@@ -46,7 +56,6 @@ def lab_with_git_in_cluster(name: str, folder: Path) -> Iterator[Lab]:
         with pytest.MonkeyPatch.context() as patch:
             # For clones that are made by hand, beside those of the lab.
             patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
-            run(["docker", "exec", CONTROL_PLANE, "mkdir", "--mode=0777", _REPOSITORIES])
             run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
                 stdin=json.dumps(_VOLUME))  # fmt: skip
             yield lab
@@ -58,15 +67,17 @@ def address_of_node() -> str:
     return run(["docker", "inspect", "--format", text, CONTROL_PLANE]).stdout.strip()
 
 
-def registry_in_node(lab: Lab) -> None:
-    """Have the node pull from what this machine has pushed to, at the same address."""
+def registry_in_nodes(lab: Lab) -> None:
+    """Have each node pull from what this machine has pushed to, at the same address."""
     registry = str(lab.data["registry"])
     kept, config = "/var/registry", lab.folder / "node-registry.yaml"
     config.write_text(configuration(kept, registry))
-    for source, target in (
-        (built(), "/usr/local/bin/registry"),
-        (lab.folder / "registry", kept),
-        (config, "/etc/registry.yaml"),
-    ):
-        run(["docker", "cp", str(source), f"{CONTROL_PLANE}:{target}"])
-    run(["docker", "exec", "--detach", CONTROL_PLANE, "registry", "serve", "/etc/registry.yaml"])
+    listed = run([*users_kubectl(lab), "get", "nodes", "--output=name"], env=lab.environment).stdout
+    for node in (name.removeprefix("node/") for name in listed.split()):
+        for source, target in (
+            (built(), "/usr/local/bin/registry"),
+            (lab.folder / "registry", kept),
+            (config, "/etc/registry.yaml"),
+        ):
+            run(["docker", "cp", str(source), f"{node}:{target}"])
+        run(["docker", "exec", "--detach", node, "registry", "serve", "/etc/registry.yaml"])

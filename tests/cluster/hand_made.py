@@ -45,16 +45,18 @@ def plain_configuration(image: str) -> dict[str, Any]:
     }
 
 
-def _create_cluster(lab: Lab, workers: int) -> None:
+def _create_cluster(lab: Lab, workers: int, shared: Mapping[Path, str]) -> None:
     """Make the cluster that the lab's file names; its nodes are ready then.
 
     + workers: the nodes besides the control plane, two at most; pods without tolerations get
       these only
+    + shared: folders of this machine, and where every node has them
     """
     image = load_catalog(lab.settings.catalog).node_tag
     configuration = plain_configuration(image)
     roles = ["control-plane", *["worker"] * workers]
-    configuration["nodes"] = [{"role": role} for role in roles]
+    mounts = [{"hostPath": str(here), "containerPath": there} for here, there in shared.items()]
+    configuration["nodes"] = [{"role": role, "extraMounts": mounts} for role in roles]
     (lab.folder / "kind.yaml").write_text(json.dumps(configuration))
     run(["docker", "network", "create", CLUSTER])
     run(
@@ -142,12 +144,18 @@ def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
 
 @contextmanager
 def hand_made_cluster(
-    name: str, folder: Path, data: Mapping[str, Any], *, workers: int = 0
+    name: str,
+    folder: Path,
+    data: Mapping[str, Any],
+    *,
+    workers: int = 0,
+    shared: Mapping[Path, str] | None = None,
 ) -> Iterator[Lab]:
     """Have a cluster, and a lab that is to use it and is not up yet. Both are gone afterwards.
 
     + data: what the lab's file has besides the cluster
     + workers: how many nodes besides the control plane
+    + shared: folders of this machine, and where every node has them
     """
     folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = folder / "users-own-kubeconfig"
@@ -156,7 +164,7 @@ def hand_made_cluster(
     lab.remove()
     _remove_cluster()
     try:
-        _create_cluster(lab, workers)
+        _create_cluster(lab, workers, shared or {})
         yield lab
     finally:
         lab.remove()

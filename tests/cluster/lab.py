@@ -232,7 +232,7 @@ class Lab:
     @property
     def announces(self) -> bool:
         """Whether Flux is told of a push; where it is not, it looks every minute."""
-        return "context" not in self.data
+        return "context" not in self.data or "git_in_cluster" in self.data
 
     @property
     def git_server(self) -> str:
@@ -308,6 +308,16 @@ class Lab:
         if Path(self.settings.lab_dir).exists() or self.traces():
             self.sopslab("down", check=False)
         shutil.rmtree(self.settings.lab_dir, ignore_errors=True)
+
+    def purge(self) -> None:
+        """Take the lab down for ever, as whoever has it does; the store, which would go with the
+        last lab of a root, stays."""
+        other = Path(self.settings.lab_dir).with_name(lab_name("keeps-the-store"))
+        other.mkdir(exist_ok=True)
+        try:
+            self.sopslab("down", "--purge", "--yes", "--json")
+        finally:
+            other.rmdir()
 
     @contextmanager
     def made(self, **more: Any) -> Iterator[Lab]:

@@ -15,21 +15,24 @@ from tests.cluster.hand_made import (
     CONTEXT,
     CONTROL_PLANE,
     WORKER,
+    as_instructor,
     hand_made_cluster,
     identities,
     users_kubectl,
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tests.rights import roles
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab of provider `existing`, and the cluster that it names, made with stock kind."""
+    """A lab of provider `existing`, and the cluster that it names, made with stock kind: of an
+    account with no more rights than docs/clusters.md says it takes."""
     folder = tmp_path_factory.mktemp("existing")
     with hand_made_cluster(lab_name("existing"), folder, {}, workers=1) as lab:
-        yield lab
+        yield as_instructor(lab, roles()[:1])
 
 
 def test_a_foreign_flux_is_refused(cluster: Lab) -> None:

@@ -163,14 +163,7 @@ def test_a_push_of_a_learner_arrives_without_anybody_telling_flux(
     elsewhere.commit(clone)
     run(["git", "push", "--quiet"], cwd=clone)
     head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
-
-    def applied() -> bool:
-        return head in elsewhere.lab.kubectl(
-            "--namespace", seat_system_namespace("bob"), "get", "gitrepository", "lab",
-            "--output", "jsonpath={.status.artifact.revision}",
-        )  # fmt: skip
-
-    wait_until(applied, "Flux sees what was pushed", 100)
+    wait_until(lambda: elsewhere.has_fetched("bob", head), "Flux sees what was pushed", 100)
 
 
 def test_flux_reaches_the_api_server_and_the_git_server_and_no_more(elsewhere: Classroom) -> None:

@@ -10,21 +10,31 @@ import pytest
 
 from sopslab.config.naming import git_namespace
 from sopslab.errors import Exit
-from tests.cluster.git_in_pod import lab_with_git_in_cluster, registry_in_node
-from tests.cluster.hand_made import identities, users_kubectl
+from tests.cluster.content import kubectl
+from tests.cluster.git_in_pod import lab_with_git_in_cluster, registry_in_nodes
+from tests.cluster.hand_made import as_instructor, identities, users_kubectl
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
+from tests.cluster.test_support import contents
+from tests.rights import roles
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose Git server is to be in the cluster."""
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose Git server is to be in the cluster, as the cluster's owner has it."""
     folder = tmp_path_factory.mktemp("git-in-cluster")
     with lab_with_git_in_cluster(lab_name("git-pod"), folder) as lab:
         yield lab
+
+
+@pytest.fixture(scope="module")
+def cluster(owned: Lab) -> Lab:
+    """The same lab, of an account with no more rights than docs/clusters.md says it takes."""
+    of_any, _, with_git = roles()
+    return as_instructor(owned, [of_any, with_git])
 
 
 def main(lab: Lab) -> str:
@@ -35,18 +45,18 @@ def main(lab: Lab) -> str:
 
 
 def test_without_an_image_in_the_registry_nothing_is_made(cluster: Lab) -> None:
-    kubectl = users_kubectl(cluster)
-    before = identities(kubectl, cluster)
+    words = users_kubectl(cluster)
+    before = identities(words, cluster)
     answer = cluster.up(check=False)
     assert answer["code"] == Exit.GIT
     assert "sopslab images push" in answer["problems"][-1]
-    assert identities(kubectl, cluster) == before
+    assert identities(words, cluster) == before
 
 
 def test_it_is_pushed_once(cluster: Lab) -> None:
     assert json.loads(cluster.sopslab("images", "push", "--json").stdout)["changed"] >= 1
     assert json.loads(cluster.sopslab("images", "push", "--json").stdout)["changed"] == 0
-    registry_in_node(cluster)
+    registry_in_nodes(cluster)
 
 
 def test_the_lab_comes_up_on_it_and_a_second_run_changes_nothing(
@@ -111,35 +121,42 @@ def test_a_learner_puts_the_repository_back_by_a_push(cluster: Lab, tmp_path: Pa
     assert json.loads(cluster.sopslab("reset", "--json").stdout)["ok"]
 
 
-def test_what_was_pushed_survives_the_pod_and_down(cluster: Lab) -> None:
-    kubectl = users_kubectl(cluster)
+def test_a_fault_is_injected_named_and_undone(cluster: Lab) -> None:
+    cluster.sopslab("reset", "--to", "done", "--json")
+    for words, named in ((("break", "wrong-key"), True), (("fix",), False)):
+        assert json.loads(cluster.sopslab(*words, "--json").stdout)["ok"]
+        found = json.loads(cluster.sopslab("doctor", "--json", check=False).stdout)
+        assert ("wrong-key" in [cause["id"] for cause in found["causes"]]) is named
+
+
+def test_a_report_has_what_the_cluster_says(cluster: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "report.tar.gz"
+    answer = json.loads(cluster.sopslab("support", "--json", "--output", str(path)).stdout)
+    assert answer["missing"] == []
+    files = contents(path)
+    said = b"\n".join(text for name, text in files.items() if name.startswith(("clu", "flux/")))
+    assert b"instructors:instructor" not in said
+    assert b"git-0" in files["cluster/git.txt"]
+    assert json.loads(files["status.json"])["up"]
+
+
+def test_what_was_pushed_survives_the_pod_and_down(cluster: Lab, owned: Lab) -> None:
     before = main(cluster)
     assert before
-    namespace = git_namespace(cluster.name)
-    run([*kubectl, "--namespace", namespace, "delete", "pod", "git-0"], env=cluster.environment)
+    space = ("--namespace", git_namespace(cluster.name))
+    kubectl(owned, *space, "delete", "pod", "git-0")
     cluster.up()
     assert main(cluster) == before
 
     assert json.loads(cluster.sopslab("down", "--json").stdout)["ok"]
     kinds = "persistentvolumeclaims,statefulsets,services,secrets"
-    left = run(
-        [*kubectl, "--namespace", namespace, "get", kinds, "--output=name"],
-        env=cluster.environment,
-    ).stdout.split()
+    left = kubectl(owned, *space, "get", kinds, "--output=name").split()
     assert left == ["persistentvolumeclaim/repositories-git-0"]
+    assert "flux-system" not in kubectl(owned, "get", "namespaces", "--output=name")
     cluster.up()
     assert main(cluster) == before
 
 
-def test_a_purge_takes_the_repositories_too(cluster: Lab) -> None:
-    kubectl = users_kubectl(cluster)
-    # With the last lab of a root, its store would go.
-    other = Path(cluster.settings.lab_dir).with_name(lab_name("keeps-the-store"))
-    other.mkdir(exist_ok=True)
-    try:
-        done = cluster.sopslab("down", "--purge", "--yes", "--json")
-    finally:
-        other.rmdir()
-    assert json.loads(done.stdout)["ok"]
-    listed = run([*kubectl, "get", "namespaces", "--output=name"], env=cluster.environment)
-    assert git_namespace(cluster.name) not in listed.stdout
+def test_a_purge_takes_the_repositories_too(cluster: Lab, owned: Lab) -> None:
+    cluster.purge()
+    assert git_namespace(cluster.name) not in kubectl(owned, "get", "namespaces", "--output=name")

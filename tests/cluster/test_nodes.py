@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.hand_made import connect_pods, lab_on_three_nodes, users_kubectl
+from tests.cluster.content import kubectl
+from tests.cluster.hand_made import connect_pods, lab_on_three_nodes
 from tests.cluster.isolation.hostile import Hostile, as_before, deployment
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.traffic import Traffic
@@ -38,15 +39,15 @@ def learners(spread: Classroom, tmp_path: Path) -> Iterator[list[Hostile]]:
     found = [Hostile(spread, seat, tmp_path) for seat in SEATS]
     with as_before(*found):
         for learner in found:
-            learner.publish(_web())
+            learner.publish(web())
         for learner in found:
-            _await_pods(learner)
+            await_pods(learner)
         nodes = {pod["spec"]["nodeName"] for one in found for pod in one.owns("pods")}
         assert nodes == set(Traffic(spread.lab).workers)
         yield found
 
 
-def _web() -> dict[str, Any]:
+def web() -> dict[str, Any]:
     """Return a Deployment of two pods that are on two nodes where there are two."""
     labels = {"matchLabels": {"app": "web"}}
     spread = {
@@ -56,7 +57,7 @@ def _web() -> dict[str, Any]:
     return deployment("web", 2, topologySpreadConstraints=[spread])
 
 
-def _await_pods(learner: Hostile) -> None:
+def await_pods(learner: Hostile) -> None:
     def available() -> bool:
         found = learner.owns("deployments")
         return bool(found) and found[0]["status"].get("availableReplicas") == 2
@@ -64,12 +65,7 @@ def _await_pods(learner: Hostile) -> None:
     wait_until(available, f"the pods of {learner.seat} are ready", 90)
 
 
-def _owner(lab: Lab, *arguments: str) -> str:
-    """Run kubectl as the cluster's owner and return what it prints."""
-    return run([*users_kubectl(lab), *arguments], env=lab.environment).stdout
-
-
-def _in_bounded_time(lab: Lab, *arguments: str) -> tuple[int, dict[str, Any]]:
+def in_bounded_time(lab: Lab, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Run a verb that looks; return its exit code and its answer."""
     started = time.monotonic()
     done = lab.sopslab(*arguments, "--json", check=False)
@@ -80,12 +76,12 @@ def _in_bounded_time(lab: Lab, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 def _flux(lab: Lab) -> dict[str, Any]:
     """Return what `status` says of Flux's controllers."""
-    _, answer = _in_bounded_time(lab, "status")
+    _, answer = in_bounded_time(lab, "status")
     (part,) = [part for part in answer["parts"] if part["name"] == "flux"]
     return dict(part)
 
 
-def _is_elsewhere(lab: Lab, node: str) -> Callable[[], bool]:
+def is_elsewhere(lab: Lab, node: str) -> Callable[[], bool]:
     """Return whether Flux runs, and none of it on that node."""
 
     def elsewhere() -> bool:
@@ -98,22 +94,29 @@ def _is_elsewhere(lab: Lab, node: str) -> Callable[[], bool]:
     return elsewhere
 
 
+@contextmanager
+def drained(lab: Lab, node: str) -> Iterator[None]:
+    """Have a node drained by its owner in the block, and taking pods again afterwards."""
+    try:
+        leave = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
+        kubectl(lab, "drain", node, *leave)
+        yield
+    finally:
+        kubectl(lab, "uncordon", node)
+
+
 def test_a_node_that_is_drained_leaves_the_class_at_work(
     spread: Classroom, learners: list[Hostile]
 ) -> None:
     lab = spread.lab
     node = Traffic(lab).controller("kustomize-controller")[0].node
-    leave = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
-    try:
-        _owner(lab, "drain", node, *leave)
-        wait_until(_is_elsewhere(lab, node), "Flux is on another node", 60)
+    with drained(lab, node):
+        wait_until(is_elsewhere(lab, node), "Flux is on another node", 60)
         for learner in learners:
-            assert learner.delivers(IN_TIME, _web()) < IN_TIME
-            _await_pods(learner)
+            assert learner.delivers(IN_TIME, web()) < IN_TIME
+            await_pods(learner)
         assert spread.up()["changed"] == 0
-    finally:
-        _owner(lab, "uncordon", node)
-    assert _in_bounded_time(lab, "status")[0] == 0
+    assert in_bounded_time(lab, "status")[0] == 0
 
 
 @contextmanager
@@ -124,7 +127,7 @@ def _dead(lab: Lab, node: str) -> Iterator[None]:
         yield
     finally:
         run(["docker", "start", node])
-        _owner(lab, "wait", f"node/{node}", "--for=condition=Ready", "--timeout=120s")
+        kubectl(lab, "wait", f"node/{node}", "--for=condition=Ready", "--timeout=120s")
         connect_pods(lab)
 
 
@@ -144,15 +147,15 @@ def test_a_node_that_dies_is_named_and_the_class_goes_on_without_it(
         # The cluster hears nothing for almost a minute before it says so, and Flux is started
         # elsewhere half a minute later.
         wait_until(is_named, "status names the node", 90)
-        code, answer = _in_bounded_time(lab, "doctor", "ada")
+        code, answer = in_bounded_time(lab, "doctor", "ada")
         assert f"the node {node} is not ready" in said and "within two minutes" in said
         assert code != 0
         assert "controller-down" in [cause["id"] for cause in answer["causes"]]
 
-        wait_until(_is_elsewhere(lab, node), "Flux is on another node", 90)
+        wait_until(is_elsewhere(lab, node), "Flux is on another node", 90)
         for learner in learners:
-            assert learner.delivers(IN_TIME, _web()) < IN_TIME
+            assert learner.delivers(IN_TIME, web()) < IN_TIME
     for learner in learners:
-        _await_pods(learner)
+        await_pods(learner)
     assert spread.up()["changed"] == 0
-    assert _in_bounded_time(lab, "status")[0] == 0
+    assert in_bounded_time(lab, "status")[0] == 0

@@ -200,6 +200,49 @@ def test_who_trusts_the_ca_can_connect(name: str, made: Settings) -> None:
     assert handshake(made, folder(made) / "ca.crt", name) is None
 
 
+def in_cluster(lab: Callable[..., Settings], host: str) -> Settings:
+    """Return the same lab with its Git server in a cluster."""
+    return lab(
+        cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod",
+        registry="registry.example", git_in_cluster={"host": host, "port": 30443},
+    )  # fmt: skip
+
+
+def test_a_server_that_moves_into_a_cluster_keeps_its_ca(
+    made: Settings, lab: Callable[..., Settings]
+) -> None:
+    before, moved = state(made), in_cluster(lab, "192.0.2.20")
+    assert not Applied(tls.ca, settings=moved).failed
+    assert Applied(tls.certificate, settings=moved).changed
+    assert state(moved).ca == before.ca
+    for name in ("192.0.2.20", "git.sops-lab-git-lab.svc"):
+        assert handshake(moved, folder(made) / "ca.crt", name) is None
+
+
+def test_a_server_on_a_docker_that_has_a_name_is_trusted_by_that(
+    lab: Callable[..., Settings],
+) -> None:
+    named = lab(docker_host="tcp://docker:2376")
+    for operation in (tls.ca, tls.certificate):
+        assert Applied(operation, settings=named).changed
+    assert handshake(named, folder(named) / "ca.crt", "docker") is None
+
+
+def test_a_server_whose_name_the_ca_may_not_sign_for_is_refused(
+    made: Settings, lab: Callable[..., Settings]
+) -> None:
+    refused = Applied(tls.ca, settings=in_cluster(lab, "git.example.org"))
+    assert refused.failed
+    assert "may not vouch for git.example.org" in refused.stderr
+    assert f"remove {made.tls_dir}" in refused.stderr
+    shutil.rmtree(folder(made))
+    server(made).unlink()
+    assert Applied(tls.ca, settings=in_cluster(lab, "git.example.org")).changed
+    assert state(in_cluster(lab, "x.git.example.org")).foreign == ()
+    assert state(in_cluster(lab, "agit.example.org")).foreign == ("agit.example.org",)
+    assert state(made).foreign == ()
+
+
 @pytest.mark.parametrize("name", ["192.0.2.11", "git.example", "lab-git.example"])
 def test_another_name_is_another_server(name: str, made: Settings) -> None:
     assert "mismatch" in str(handshake(made, folder(made) / "ca.crt", name))

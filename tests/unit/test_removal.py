@@ -52,7 +52,7 @@ def test_the_product_that_may_be_what_runs_stays(settings: Settings, docker: Pat
     root = Path(settings.root)
     for folder in ("product/1/environment", "members", "wheels"):
         (root / folder).mkdir(parents=True)
-    for file in ("bundle.json", "bundle-signers", "pushed-image.json", "bin/sops"):
+    for file in ("bundle.json", "bundle-signers", "pushed-images.json", "bin/sops"):
         (root / file).write_text("")
     (root / "bin" / "sopslab").symlink_to("../product/1/environment/bin/sopslab")
     purge(settings.for_machine)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sopslab.config.naming import git_server_name
+from sopslab.config.naming import git_server_name, git_service_name
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import meaning_of
@@ -47,14 +47,15 @@ def make_ca(lab: Lab) -> None:
 def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
     """Return the certificate of the CA.
 
-    It names everything that the CA may sign for: this lab's Git server, by its own names and by any
-    IPv4 address, because the machine's may change. It is worth nothing for anybody else's name.
+    It names everything that the CA may sign for: this lab's Git server, by its own names, on a
+    machine and in a cluster, and by any IPv4 address, because the machine's may change. It is worth
+    nothing for anybody else's name.
     """
     subject = name(f"sops-lab {lab.lab}")
-    permitted = [
-        x509.DNSName("localhost"),
-        x509.DNSName(git_server_name(lab.lab)),
-        *_names_in_cluster(lab),
+    its_own = ("localhost", git_server_name(lab.lab), git_service_name(lab.lab))
+    reached = (text for kind, text in lab.git_server_names if kind == "DNS")
+    permitted: list[x509.GeneralName] = [
+        *map(x509.DNSName, dict.fromkeys((*its_own, *reached))),
         x509.IPAddress(_EVERY_ADDRESS),
     ]
     builder = (
@@ -65,13 +66,6 @@ def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
         .add_extension(x509.NameConstraints(permitted, None), critical=True)
     )
     return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
-
-
-def _names_in_cluster(lab: Lab) -> list[x509.DNSName]:
-    """Return the names of a Git server that is in the cluster."""
-    if lab.git_pod is None:
-        return []
-    return [x509.DNSName(text) for kind, text in lab.git_server_names if kind == "DNS"]
 
 
 def certify_server(lab: Lab) -> None:

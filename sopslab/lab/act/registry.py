@@ -8,6 +8,7 @@ import json
 from sopslab.config.places import GIT_SERVER_USER, Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.docker import image_labels
+from sopslab.lab.observe.registry import recorded_images
 from sopslab.lab.store.bench import Bench
 from sopslab.lab.store.containers import Container, image_bench
 from sopslab.lab.store.tars import new_tar
@@ -51,8 +52,9 @@ def push(lab: Lab, image: str, registry: str, made_of: str) -> None:
         finally:
             ask_docker("rmi", target)
     digest = _digest(json.loads(said), repository)
-    pushed = PushedImage(made_of, f"{repository}@{digest}")
-    files.write(lab.pushed_image, json.dumps(encode(pushed)))
+    # Another lab of this root may pull from another one.
+    pushed = {**recorded_images(lab), registry: PushedImage(made_of, f"{repository}@{digest}")}
+    files.write(lab.pushed_images, json.dumps(encode(pushed)))
 
 
 def _assemble(place: Bench, image: str, made_of: str) -> None:

@@ -14,7 +14,7 @@ from sopslab.lab.tools.programs import Failed
 
 _SHARED = (
     *("store", "cache", "schemas", "members", "wheels", "lock.json", "source"),
-    *("bundle.json", "bundle-signers", "pushed-image.json"),
+    *("bundle.json", "bundle-signers", "pushed-images.json"),
 )
 # This very program may run from `product`: both stay until whoever installed it removes them.
 _COMMAND = "sopslab"

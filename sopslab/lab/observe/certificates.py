@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -14,6 +15,7 @@ from cryptography.x509 import (
     ExtensionNotFound,
     GeneralName,
     IPAddress,
+    NameConstraints,
     SubjectAlternativeName,
 )
 
@@ -36,7 +38,7 @@ def tls_state(lab: Lab) -> TlsState:
     problem = _problem(lab, ca, now)
     certificate, stale = _server(lab, ca, now)
     usable = None if problem is not None or ca is None else x509.fingerprint(ca)
-    return TlsState(usable, problem, certificate, stale)
+    return TlsState(usable, problem, certificate, stale, _foreign(lab, ca))
 
 
 def _problem(lab: Lab, ca: Certificate | None, now: datetime) -> str | None:
@@ -120,3 +122,24 @@ def _is_signed(certificate: Certificate, ca: Certificate) -> bool:
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True
+
+
+def _foreign(lab: Lab, ca: Certificate | None) -> tuple[str, ...]:
+    """Return the names of the Git server that a CA may not sign for: no client believes them."""
+    if ca is None:
+        return ()
+    try:
+        constraints = ca.extensions.get_extension_for_class(NameConstraints).value
+    except ExtensionNotFound:
+        return ()
+    permitted = constraints.permitted_subtrees or []
+    return tuple(name for kind, name in lab.git_server_names if not _permits(permitted, kind, name))
+
+
+def _permits(permitted: list[GeneralName], kind: str, name: str) -> bool:
+    if kind == "DNS":
+        domains = [one.value for one in permitted if isinstance(one, DNSName)]
+        return any(f".{name}".endswith(f".{domain}") for domain in domains)
+    # What the CA names of addresses are networks.
+    networks = [ip_network(str(one.value)) for one in permitted if isinstance(one, IPAddress)]
+    return any(ip_address(name) in network for network in networks)

@@ -20,16 +20,20 @@ _MANIFESTS = (
 )
 
 
+def recorded_images(lab: Lab) -> dict[str, PushedImage]:
+    """Return the Git server's image that was pushed last, by the registry with the path below which
+    it was pushed."""
+    return decoded(dict[str, PushedImage], read(lab.pushed_images)) or {}
+
+
 def recorded_image(lab: Lab, registry: str, made_of: str) -> str | None:
     """Return the reference by digest of the Git server's image, None if none was pushed to this
     registry that is made of this.
 
     + registry: with the path below which it was pushed
     """
-    pushed = decoded(PushedImage, read(lab.pushed_image))
-    if pushed is None or pushed.made_of != made_of:
-        return None
-    return pushed.reference if pushed.reference.startswith(f"{registry}/") else None
+    pushed = recorded_images(lab).get(registry)
+    return pushed.reference if pushed is not None and pushed.made_of == made_of else None
 
 
 def pushed_image(lab: Lab, registry: str, made_of: str) -> str | None:

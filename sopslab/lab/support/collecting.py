@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from sopslab import __version__
 from sopslab.checks.rules.platform import LOCKDOWN
-from sopslab.config.naming import git_server_name, network_name, node_name
+from sopslab.config.naming import git_namespace, git_server_name, network_name, node_name
 from sopslab.lab.observe.versions import look_at_tools
 from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.git_pod import POD
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def _from_docker(settings: Settings) -> Iterator[Piece]:
     network = f"network={network_name(settings.lab)}"
     yield Piece("docker/containers.txt", docker("ps", "--all", "--filter", network))
     node = [node_name(settings.lab)] if settings.cluster_provider == "kind" else []
-    for container in (*node, git_server_name(settings.lab)):
+    server = [git_server_name(settings.lab)] if settings.git_embedded else []
+    for container in (*node, *server):
         log = docker("logs", "--timestamps", "--tail", _LINES, container)
         yield Piece(f"docker/{container}.log", log)
 
@@ -115,6 +117,10 @@ def _from_cluster(settings: Settings) -> Iterator[Piece]:
     for name in LOCKDOWN:
         log = asked(*here, "logs", f"deployment/{name}", "--tail", _LINES)
         yield Piece(f"flux/{name}.log", log)
+    if settings.git_pod is not None:
+        there = ("--namespace", git_namespace(settings.lab))
+        yield Piece("cluster/git.log", asked(*there, "logs", POD, "--tail", _LINES))
+        yield Piece("cluster/git.txt", asked(*there, "describe", "statefulset,pod"))
 
 
 def _from_git(settings: Settings) -> Iterator[Piece]:

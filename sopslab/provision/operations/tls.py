@@ -6,7 +6,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
-from sopslab.files.events import note
+from sopslab.files.events import named, note
 from sopslab.lab.act import certificates
 from sopslab.lab.observe.certificates import server_file, tls_state
 from sopslab.provision.command import Commands, acting, refusal
@@ -26,6 +26,14 @@ def ca(settings: Settings) -> Commands:
             f"the CA in {settings.tls_dir} cannot be used: {state.problem}."
             " Restore it from your backup. A new one is trusted by no learner until they have its"
             f" ca.crt; if that is meant, remove {settings.tls_dir} and {server_file(settings)}"
+        )
+        return
+    if state.foreign:
+        yield refusal(
+            f"the CA in {settings.tls_dir} may not vouch for {named(state.foreign)}, since it was"
+            " made for a Git server with other names: remove"
+            f" {settings.tls_dir} and {server_file(settings)}, run again, and give learners new"
+            " cards: they have to trust the new ca.crt"
         )
         return
     if state.ca is not None:

@@ -17,7 +17,7 @@ from typing_extensions import override
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.registry import push
-from sopslab.lab.observe.registry import pushed_image
+from sopslab.lab.observe.registry import pushed_image, recorded_image
 from sopslab.lab.tools import files
 from sopslab.layout import git_pod_sources
 from sopslab.model.images import PushedImage
@@ -71,7 +71,7 @@ def test_what_is_pushed_has_the_programs_of_the_server_in_it(
     (committed,) = [call for call in told if call.startswith("docker commit ")]
     assert IMAGE in next(call for call in told if call.startswith("docker create "))
     assert f'LABEL sops-lab.made-of="{MADE_OF}"' in committed
-    assert json.loads(Path(place.pushed_image).read_text())["reference"] == reference
+    assert recorded_image(place, registry, MADE_OF) == reference
 
 
 def test_the_image_that_was_made_before_is_pushed_as_it_is(
@@ -82,8 +82,17 @@ def test_the_image_that_was_made_before_is_pushed_as_it_is(
     # Docker names its own registry by leaving it out.
     push(place, IMAGE, "docker.io/ada", MADE_OF)
     assert not [call for call in calls() if call.startswith(("docker create", "docker commit"))]
-    pushed = json.loads(Path(place.pushed_image).read_text())
-    assert pushed["reference"] == f"docker.io/ada/sops-lab-git@{DIGEST}"
+    reference = f"docker.io/ada/sops-lab-git@{DIGEST}"
+    assert recorded_image(place, "docker.io/ada", MADE_OF) == reference
+
+
+def test_what_was_pushed_to_another_registry_stays_on_record(place: Lab, given: Path) -> None:
+    where = ("registry.example", "registry.example/class")
+    made = {one: f"{one}/sops-lab-git@{DIGEST}" for one in where}
+    (given / "digests").write_text(json.dumps(list(made.values())))
+    for one in where:
+        push(place, IMAGE, one, MADE_OF)
+    assert {one: recorded_image(place, one, MADE_OF) for one in where} == made
 
 
 def test_a_registry_that_takes_nothing_is_named_and_nothing_is_recorded(
@@ -93,14 +102,14 @@ def test_a_registry_that_takes_nothing_is_named_and_nothing_is_recorded(
     with pytest.raises(LabError, match=r"docker login registry\.example:5000"):
         push(place, IMAGE, "registry.example:5000/class", MADE_OF)
     assert f"docker rmi registry.example:5000/class/sops-lab-git:{MADE_OF}" in calls()
-    assert not Path(place.pushed_image).exists()
+    assert not Path(place.pushed_images).exists()
 
 
 def test_a_digest_that_docker_does_not_tell_is_not_made_up(place: Lab, given: Path) -> None:
     (given / "digests").write_text(json.dumps([f"registry.example/other@{DIGEST}"]))
     with pytest.raises(LabError, match="does not tell the digest"):
         push(place, IMAGE, "registry.example/class", MADE_OF)
-    assert not Path(place.pushed_image).exists()
+    assert not Path(place.pushed_images).exists()
 
 
 class _Registry(http.server.BaseHTTPRequestHandler):
@@ -152,7 +161,8 @@ def registry() -> Iterator[Callable[[int], Answering]]:
 
 def record(place: Lab, registry: str, made_of: str = MADE_OF) -> str:
     reference = f"{registry}/sops-lab-git@{DIGEST}"
-    files.write(place.pushed_image, json.dumps(encode(PushedImage(made_of, reference))))
+    pushed = {registry: PushedImage(made_of, reference)}
+    files.write(place.pushed_images, json.dumps(encode(pushed)))
     return reference
 
 

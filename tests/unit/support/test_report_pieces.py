@@ -1,0 +1,48 @@
+"""What a report asks for, by where the parts of a lab are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sopslab.config.settings import Settings
+from sopslab.lab.support.collecting import Piece, pieces
+
+ELSEWHERE = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
+IN_CLUSTER = {
+    **ELSEWHERE, "registry": "r.example", "git_in_cluster": {"host": "g.example", "port": 30443}
+}  # fmt: skip
+NODE, CONTAINER, POD = "docker/lab-control-plane.log", "docker/lab-git.log", "cluster/git.log"
+
+
+def asked(settings: Settings) -> dict[str, Piece]:
+    with ThreadPoolExecutor(1) as executor:
+        return {piece.name: piece for piece in pieces(settings, executor)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "logs"),
+    [
+        ({}, {NODE, CONTAINER}),
+        ({**ELSEWHERE, "git_bind": "192.0.2.10"}, {CONTAINER}),
+        (IN_CLUSTER, {POD}),
+        ({"git_url": "https://g.example", "git_username": "u", "git_password": "p"}, {NODE}),
+    ],
+)
+def test_logs_are_asked_for_where_their_programs_run(
+    changes: dict[str, object], logs: set[str], lab: Callable[..., Settings]
+) -> None:
+    assert asked(lab(**changes)).keys() & {NODE, CONTAINER, POD} == logs
+
+
+def test_the_git_servers_pod_is_asked_for_what_it_has_said(lab: Callable[..., Settings]) -> None:
+    settings = lab(**IN_CLUSTER)
+    kubectl = Path(settings.bin_dir, "kubectl")
+    kubectl.parent.mkdir(parents=True, exist_ok=True)
+    kubectl.write_text('#!/bin/sh\necho "$@"\n')
+    kubectl.chmod(0o755)
+    said = asked(settings)[POD].look().decode()
+    assert "--namespace sops-lab-git-lab logs git-0 " in said
