@@ -58,6 +58,9 @@ def lab_with_git_in_cluster(name: str, folder: Path, *, workers: int = 0) -> Ite
             patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
             run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
                 stdin=json.dumps(_VOLUME))  # fmt: skip
+            free = "--for=jsonpath={.status.phase}=Available"
+            run([*users_kubectl(lab), "wait", "pv/repositories", free, "--timeout=60s"],
+                env=lab.environment)  # fmt: skip
             yield lab
 
 

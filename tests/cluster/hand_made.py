@@ -13,7 +13,7 @@ import yaml
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import ENFORCER, PROJECT
-from tests.cluster.lab import Lab, lab_name, run
+from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.neighbour import address_of_this_machine
 
 CLUSTER = lab_name("hand-made")
@@ -67,13 +67,21 @@ def _create_cluster(lab: Lab, workers: int, shared: Mapping[Path, str]) -> None:
         ],
         env={**lab.base_environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": CLUSTER},
     )  # fmt: skip
-    if not workers:
-        return
     wait = (*users_kubectl(lab), "wait", "nodes", "--all", "--timeout=60s")
     for condition in ("condition=Ready", "jsonpath={.spec.podCIDR}"):
         run([*wait, f"--for={condition}"], env=lab.environment)
+    wait_until(lambda: _takes_pods(lab), "the nodes that are ready take pods", 60)
+    if not workers:
+        return
     if configuration["networking"]["disableDefaultCNI"]:
         connect_pods(lab)
+
+
+def _takes_pods(lab: Lab) -> bool:
+    """Return whether no node has the taint that goes a moment after it is ready."""
+    taints = ("get", "nodes", "--output=jsonpath={.items[*].spec.taints[*].key}")
+    said = run([*users_kubectl(lab), *taints], env=lab.environment).stdout
+    return "node.kubernetes.io/not-ready" not in said.split()
 
 
 def connect_pods(lab: Lab) -> None:
