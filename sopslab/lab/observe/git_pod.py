@@ -36,11 +36,13 @@ def pod_state(lab: Lab, shape: PodShape) -> PodState:
     namespace = kubectl.get("namespace", name, patience=_PATIENCE_S)
     if namespace is not None and not owner_by(lab, kubectl).has(namespace, LABEL):
         return PodState(foreign=True)
-    there = namespace and kubectl.get("statefulset", NAME, name, patience=_PATIENCE_S)
-    claim = other_claim(there, shape.storage_class, shape.size) if there else ""
     wanted = manifests(lab, shape)
-    laid_out = wanted is not None and read(lab.git_manifests) == wanted
-    return PodState(other_claim=claim, laid_out=laid_out)
+    if wanted is not None and read(lab.git_manifests) == wanted:
+        return PodState(laid_out=True)
+    there = namespace and kubectl.get("statefulset", NAME, name, patience=_PATIENCE_S)
+    return PodState(
+        other_claim=other_claim(there, shape.storage_class, shape.size) if there else ""
+    )
 
 
 def manifests(lab: Lab, shape: PodShape) -> bytes | None:
