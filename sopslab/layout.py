@@ -33,6 +33,7 @@ REQUEST_LABEL = "sops-lab/lab"
 # On every object of a seat that is not the learner's own.
 SEAT_LABEL = "sops-lab/seat"
 # In a learner's repository: all secrets, and those of the environment.
+# In a learner's repository: a folder for each environment.
 SECRETS = "flux/secrets"
 SECRETS_DIR = f"{SECRETS}/{ENVIRONMENT}"
 LIST_PATH = f"{SECRETS_DIR}/kustomization.yaml"

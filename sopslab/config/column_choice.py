@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sopslab.config.roster_columns import Meaning, meanings, same_header
 from sopslab.config.roster_values import is_email, shown
@@ -34,8 +33,14 @@ class Named:
 
     def answering(self, key: str, column: str) -> Named:
         """Return the same with the answer to a question."""
-        answer: dict[str, Any] = {"names": (column,)} if key == "name" else {key: column}
-        return replace(self, **answer)
+        match key:
+            case "id":
+                return replace(self, id=column)
+            case "email":
+                return replace(self, email=column)
+            case "group":
+                return replace(self, group=column)
+        return replace(self, names=(column,))
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from sopslab.validation.tree import is_below, is_yaml
 
 __all__ = ["Overlay", "Overlays", "environment_of"]
 
-"""Where the environments of the learner lie, one folder each."""
-
 
 def environment_of(path: str) -> str:
     """Return the environment that a file lies in, empty outside of `flux/secrets`.

@@ -12,7 +12,7 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import json_option, lab_or_exit, problems_or_exit
 from sopslab.config.enrolled import read_enrolled, record_of
 from sopslab.config.enrolment import assign as assigned
 from sopslab.errors import InputError, LabError
@@ -46,13 +46,11 @@ def assign(
     The same again changes nothing, or corrects name, address and group.
     """
     settings = lab_or_exit(as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         wanted = _learner(settings, learner, name, email, group)
         # Whoever comes second sees that the seat is taken, and which are free.
         lock.hold(Path(settings.lab_dir) / "lock", _PATIENCE_S)
         changed = _give(settings, spare, wanted)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     if as_json:
         answer = {"ok": True, "changed": int(changed), "seat": spare, "learner": learner}
         echo_json(json.dumps(answer, indent=2))

@@ -58,16 +58,13 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
     def key(source: IO[bytes]) -> Sequence[Path] | Passphrase:
         return _key(source, identities)
 
-    differing: dict[str, Any] = {}
-
     def lab_file(head: BackupHead) -> str | None:
-        differing.update(differing_settings(head, settings))
-        return _lab_file(settings, differing)
+        return _lab_file(settings, differing_settings(head, settings))
 
     with problems_or_exit(as_json=as_json):
         lock.hold(Path(settings.lab_dir) / "lock")
         found = restored(settings.for_machine, file, key, lab_file)
-    _tell(settings, found, differing, as_json)
+    _tell(settings, found, differing_settings(found.head, settings), as_json)
 
 
 def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Passphrase:

@@ -58,18 +58,16 @@ def make(lab: Lab, repositories: list[str]) -> None:
         return
     with copies.held(lab):
         empty = [one for one in repositories if one not in there or not there[one].refs]
-        refused = _publish(lab, {one: {} for one in empty}, anew=True)
+        refused = _publish(lab, {one: {} for one in empty})
     for repository, problem in refused.items():
         raise LabError(f"{repository}: {problem}")
 
 
-def _publish(
-    lab: Lab, before: Mapping[str, Mapping[str, str]], *, anew: bool = False
-) -> Mapping[str, str]:
+def _publish(lab: Lab, before: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
     """Have on the server what has become of copies, and return in clauses why that failed for some.
 
-    + before: the refs that the server has, by repository
-    + anew: whether it has nothing of these repositories, what is written down beside them neither
+    + before: the refs that the server has, by repository; where it has none, it lacks what is
+        written down beside them, too
     """
     refused: dict[str, str] = {}
     changes: dict[str, Change] = {}
@@ -77,7 +75,7 @@ def _publish(
         copy = copies.copy_of(lab, repository)
         made = _change(copy, refs)
         if made is not None:
-            changes[repository] = replace(made, notes=notes_of(copy.folder)) if anew else made
+            changes[repository] = made if refs else replace(made, notes=notes_of(copy.folder))
         if sum(len(one.pack) for one in changes.values()) > _MOST:
             refused |= of_server.change(lab, changes)
             changes = {}
