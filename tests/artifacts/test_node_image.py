@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sopslab.artifacts.catalog import load_catalog
-from sopslab.layout import CNI_LABEL
+from sopslab.layout import CNI_LABEL, PROJECT
 from tests.artifacts.conftest import docker
-from tests.check import PROJECT
 
 SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"
 

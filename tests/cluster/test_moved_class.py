@@ -28,7 +28,7 @@ from tests.cluster.test_backup import canary, passwords
 from tests.cluster.test_existing_class import told
 from tests.cluster.test_git_in_cluster_class import fetched
 from tests.cluster.test_nodes import (
-    IN_TIME,
+    assert_served,
     await_pods,
     drained,
     in_bounded_time,
@@ -251,9 +251,7 @@ def test_a_node_that_is_drained_takes_neither_pushes_nor_deliveries_along(
     with drained(lab, node):
         wait_until(serves_elsewhere, "the Git server serves on another node", 90)
         wait_until(is_elsewhere(lab, node), "Flux is on another node", 60)
-        for learner in learners:
-            assert learner.delivers(IN_TIME, web()) < IN_TIME
-            await_pods(learner)
+        assert_served(learners)
         assert lab.up()["changed"] == 0
     assert in_bounded_time(lab, "status")[0] == 0
 

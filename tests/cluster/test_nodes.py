@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ def is_elsewhere(lab: Lab, node: str) -> Callable[[], bool]:
     return elsewhere
 
 
+def assert_served(learners: Iterable[Hostile]) -> None:
+    """Check that a push of each learner arrives in time, and that their pods run."""
+    for learner in learners:
+        assert learner.delivers(IN_TIME, web()) < IN_TIME
+        await_pods(learner)
+
+
 @contextmanager
 def drained(lab: Lab, node: str) -> Iterator[None]:
     """Have a node drained by its owner in the block, and taking pods again afterwards."""
@@ -112,9 +119,7 @@ def test_a_node_that_is_drained_leaves_the_class_at_work(
     node = Traffic(lab).controller("kustomize-controller")[0].node
     with drained(lab, node):
         wait_until(is_elsewhere(lab, node), "Flux is on another node", 60)
-        for learner in learners:
-            assert learner.delivers(IN_TIME, web()) < IN_TIME
-            await_pods(learner)
+        assert_served(learners)
         assert spread.up()["changed"] == 0
     assert in_bounded_time(lab, "status")[0] == 0
 

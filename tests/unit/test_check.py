@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from itertools import accumulate, combinations
+import time
+from itertools import combinations
 from pathlib import Path
+from threading import Event, Lock
 
 import pytest
 from _pytest.mark.expression import Expression
 
+from tests import check
 from tests.check import AT_WORK, CLUSTERS, REAL, SOAK, Command, run
 
 
@@ -42,17 +45,23 @@ def test_the_words_of_each_end_with_its_code_and_the_first_failure_counts(
         assert f"from {title}\nbeside\n── {title}: exit {code}, " in out
 
 
-def test_no_more_commands_than_can_be_at_work_are(tmp_path: Path) -> None:
-    # Each waits until as many are there as may be, and then for one more.
-    script = (
-        'echo begins >>"$LOG"; while [ "$(grep -c begins "$LOG")" -lt "$MOST" ]; do :; done;'
-        ' sleep 0.5; echo ends >>"$LOG"'
-    )
-    log = tmp_path / "log"
-    given = {"PATH": os.environ["PATH"], "LOG": str(log), "MOST": str(AT_WORK)}
-    check = [Command(str(one), ["timeout", "60", "sh", "-c", script]) for one in range(3 * AT_WORK)]
-    assert run(check, given) == 0
-    at_work = list(accumulate({"begins": 1, "ends": -1}[line] for line in log.read_text().split()))
+def test_no_more_commands_than_can_be_at_work_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, change, full = [0], Lock(), Event()
+
+    def execute(*_: object) -> int:
+        with change:
+            at_work.append(at_work[-1] + 1)
+        if at_work[-1] >= AT_WORK:
+            full.set()
+        # As many are there as may be; and then there is time for one more.
+        assert full.wait(60)
+        time.sleep(0.1)
+        with change:
+            at_work.append(at_work[-1] - 1)
+        return 0
+
+    monkeypatch.setattr(check, "execute", execute)
+    assert run([Command(str(one), []) for one in range(3 * AT_WORK)], {}) == 0
     assert (max(at_work), at_work[-1]) == (AT_WORK, 0)
 
 

@@ -50,7 +50,7 @@ from sopslab.model.faults import Mistake
 from sopslab.model.git_pod import GitServerLeft, PodShape
 from sopslab.model.mark import MARK, render_mark
 from sopslab.model.rows import OwnRow
-from tests.texts import write_files
+from tests.texts import replaced, write_files
 
 HASH = "ada:$2b$05$hash"
 OURS = {"sops-lab-git": "lab", "sops-lab/id": "0123456789abcdef"}
@@ -698,7 +698,7 @@ def test_a_lock_that_a_killed_pod_left_keeps_no_change_away(
         (folder / f"{name}.lock").touch()
     run = Path(settings.bin_dir, "run.py")
     patience = "import sopslab.lab.tools.git as g; g._LOCK_S = 0\nrunpy.run_module"
-    run.write_text(run.read_text().replace("runpy.run_module", patience))
+    run.write_text(replaced(run.read_text(), "runpy.run_module", patience))
     with worked_on(place, [ADA]):
         ours = commit(Path(bare_repository(place, ADA)), "ours")
     assert refs_of(Git(place, folder)) == {MAIN: ours}

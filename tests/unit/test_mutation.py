@@ -187,39 +187,35 @@ def test_a_mutant_of_a_program_has_one_of_its_functions_in_another_form() -> Non
     assert change == ("f", "return 1", "return 2", text.replace("1", "2"))
 
 
-def test_what_a_mutant_has_going_on_ends_with_its_tests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project, held = tmp_path / "project", tmp_path / "held"
-    project.mkdir()
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one part: a script, and what tests it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.setattr(mutation, "PROJECT", folder)
+    monkeypatch.setattr(mutation, "WORK", tmp_path / "work")
+    part = mutation.Part("script", ("test_script.py",), changes=of_shell)
+    monkeypatch.setitem(PARTS, "script", part)
+    return folder
+
+
+def test_what_a_mutant_has_going_on_ends_with_its_tests(project: Path, tmp_path: Path) -> None:
+    held = tmp_path / "held"
     (project / "script").write_text("true\n")
     (project / "test_script.py").write_text(
         "import subprocess\n\n\ndef test_it():\n"
         f"    subprocess.Popen(['flock', {str(held)!r}, 'sleep', '600'])\n"
     )
-    monkeypatch.setattr(mutation, "PROJECT", project)
-    monkeypatch.setattr(mutation, "WORK", tmp_path / "work")
-    monkeypatch.setitem(
-        PARTS, "script", mutation.Part("script", ("test_script.py",), changes=of_shell)
-    )
     assert mutation.examine("script", "1", None, 0, 2).tested > 0
     subprocess.run(["flock", "--timeout", "20", held, "true"], check=True)
 
 
-def test_a_mutant_of_a_text_is_killed_by_a_test_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = tmp_path / "project"
-    project.mkdir()
+def test_a_mutant_of_a_text_is_killed_by_a_test_that_fails(project: Path) -> None:
     (project / "script").write_text("exit 3\ntrue\n")
     (project / "test_script.py").write_text(
         "import subprocess\n\n\ndef test_it():\n"
         "    assert subprocess.run(['sh', 'script']).returncode == 3\n"
     )
-    monkeypatch.setattr(mutation, "PROJECT", project)
-    monkeypatch.setattr(mutation, "WORK", tmp_path / "work")
-    part = mutation.Part("script", ("test_script.py",), changes=of_shell)
-    monkeypatch.setitem(PARTS, "script", part)
     found = mutation.examine("script", "1", None, 0, 2)
     assert (found.killed, found.tested, found.whole) == (2, 3, True)
     assert [(one.before, one.after) for one in found.survivors] == [("true", "")]
