@@ -94,6 +94,7 @@ def _lab_file(settings: Settings, differing: dict[str, Any]) -> str | None:
 
 
 def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_json: bool) -> None:
+    from sopslab.config.naming import git_namespace
     from sopslab.model.backups import LAB_FILE
 
     head = found.head
@@ -119,4 +120,11 @@ def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_jso
         f"Hooks and configuration of the clone in {settings.work_dir} are the backup's: git runs"
         " them"
     )
+    if settings.git_in_cluster is not None:
+        namespace = git_namespace(settings.lab)
+        echo(
+            f"If the cluster still has the namespace {namespace}, `up` goes on with the"
+            f" repositories there, and not with these: for these, `kubectl delete namespace"
+            f" {namespace}` first"
+        )
     echo("Next: sopslab up")

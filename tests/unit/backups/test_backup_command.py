@@ -24,6 +24,11 @@ from tests.unit.backups.backup_material import Made
 
 Sopslab = Callable[..., Result]
 KIM = {"id": "kim", "name": "Kim", "email": "kim@example.org"}
+IN_CLUSTER: dict[str, object] = {
+    "cluster_provider": "existing", "context": "prod", "kubeconfig": "/home/ada/config",
+    "registry": "registry.example/class",
+    "git_in_cluster": {"host": "git.example.org", "port": 443},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -190,15 +195,22 @@ def test_a_lab_without_its_repositories_is_not_backed_up(
 def test_a_lab_whose_repositories_are_in_the_cluster_is_not_backed_up_without_them(
     sopslab: Sopslab, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab_file(
-        monkeypatch, tmp_path, cluster_provider="existing", context="prod",
-        kubeconfig="/home/ada/config", registry="registry.example/class",
-        git_in_cluster={"host": "git.example.org", "port": 443},
-    )  # fmt: skip
+    lab_file(monkeypatch, tmp_path, **IN_CLUSTER)
     done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
     assert done.exit_code == Exit.FAILED
     assert "lab: the Git server in the cluster does not answer" in done.stderr
     assert not (tmp_path / "f").exists()
+
+
+def test_a_restore_says_whose_repositories_count_where_the_cluster_may_have_others(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    lab_file(monkeypatch, tmp_path, **IN_CLUSTER)
+    done = sopslab("restore", made.file, "--identity", made.identity)
+    assert done.exit_code == 0, done.output
+    assert "kubectl delete namespace sops-lab-git-lab" in done.stdout
 
 
 def test_a_restore_asks_for_what_opens_the_file(
