@@ -24,6 +24,9 @@ from sopslab.provision.operations.tree import tree
 from tasks.expiry import refuse_ended
 from tasks.roster import enrolled
 
+# Of Flux's Receiver within the cluster.
+_SERVICE_PORT = 80
+
 
 @step(Step.GIT)
 def provide_git(settings: Settings) -> None:
@@ -106,6 +109,7 @@ def _repositories(settings: Settings) -> tuple[str, ...]:
 
 def server_configuration(settings: Settings) -> Tree:
     """Return what the server starts with: the gate, which knows who may do what, and the hooks."""
+    host, port = _receiver(settings)
     return render_tree(
         TEMPLATES / "git",
         {
@@ -114,17 +118,18 @@ def server_configuration(settings: Settings) -> Tree:
             "learner": settings.learner.id,
             "receiver_name": RECEIVER,
             "receiver_namespace": FLUX_NAMESPACE,
-            "receiver_url": _receiver(settings),
+            "receiver_host": host,
+            "receiver_port": port,
         },
     )
 
 
-def _receiver(settings: Settings) -> str:
+def _receiver(settings: Settings) -> tuple[str, int]:
     """Return where the server reaches Flux's Receiver: by the node, or from within the cluster by
     its Service."""
     if settings.git_pod is not None:
-        return f"http://receiver.{FLUX_NAMESPACE}.svc"
-    return f"http://{node_name(settings.lab)}:{RECEIVER_PORT}"
+        return f"receiver.{FLUX_NAMESPACE}.svc", _SERVICE_PORT
+    return node_name(settings.lab), RECEIVER_PORT
 
 
 def server_programs() -> Tree:

@@ -141,7 +141,6 @@ def _in_functions(text: str) -> list[Change]:
 _HOOKS = "tests/unit/test_git_hooks.py"
 # What the policy's hook is asked for, which takes seconds each.
 _JUDGED = (
-    "test_what_judges_a_push_is_not_bounded_as_git_is",
     "test_the_policy_looks_at_a_push_to_reset_as_at_any_other",
     "test_who_must_be_able_to_decrypt_depends_on_whose_repository_it_is",
     "test_more_than_flux_should_unpack_is_refused_however_small_it_is_to_push",
@@ -167,8 +166,8 @@ PARTS: dict[str, Part] = {
     ),
     "hooks.pre-receive": Part(
         "templates/git/hooks/pre-receive",
-        tuple(f"{_HOOKS}::{test}" for test in _JUDGED[:2]),
-        changes=of_shell,
+        ("tests/unit/gitserver/test_gitserver_receive.py", f"{_HOOKS}::{_JUDGED[0]}"),
+        changes=_in_functions,
     ),
     "hooks.post-receive": Part(
         "templates/git/hooks/post-receive.j2",

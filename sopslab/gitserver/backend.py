@@ -25,6 +25,8 @@ MAX_PUSH = 32 * 1024 * 1024
 """Bytes of a push's request; git itself stops at a pack of 16 MiB (receive.maxInputSize)."""
 MAX_QUESTION = 2 * 1024 * 1024
 """Bytes of any other request's body: what a client has and wants."""
+JUDGES = "/tmp/judges"
+"""The socket at which pushes are judged, in the container's own /tmp."""
 PUSH_SECONDS = 90.0
 FETCH_SECONDS = 120.0
 _IDLE_SECONDS = 15.0
@@ -45,6 +47,7 @@ def environment(root: Path, request: Request, user: str, peer: str) -> dict[str,
         "HOME": "/tmp",
         "PYTHONPATH": str(root / "policy"),
         "PYTHONPYCACHEPREFIX": "/tmp/bytecode",
+        "SOPSLAB_JUDGES": JUDGES,
         "GIT_PROJECT_ROOT": str(root / "repositories"),
         "GIT_HTTP_EXPORT_ALL": "",
         "GIT_CONFIG_SYSTEM": str(root / "etc" / "gitconfig"),

@@ -1,4 +1,4 @@
-"""``python -m sopslab.gitserver.receive ROOT``: the pre-receive hook of the Git server.
+"""The judgement of a push, which its pre-receive hook asks for.
 
 It ends within a time, whatever is pushed, and with it everything that it started. What a push may
 bring is in `limits`; what may be committed, the policy decides, as it does before a commit.
@@ -7,23 +7,32 @@ bring is in `limits`; what may be committed, the policy decides, as it does befo
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from typing import NoReturn
 
+from sopslab.gitserver import limits, stale
 from sopslab.gitserver.niceness import LONG_SECONDS, make_way
+from sopslab.policy import callers, gitleaks, pushes
+from sopslab.policy.sources import SourceError
 
 SECONDS = 25.0
 """How long a push is looked at."""
 
 
-def main(root: str) -> int:
-    """Judge the push that git tells of and return 0 if it is accepted."""
+def main(root: Path, asker: socket.socket) -> int:
+    """Judge the push that git tells of on standard input and return 0 if it is accepted.
+
+    + root: where the server's data is
+    + asker: a connection that ends with the hook
+    """
     given = os.fsdecode(sys.stdin.buffer.read())
-    return supervised(lambda: judge(Path(root), given), SECONDS)
+    return supervised(lambda: judge(root, given), SECONDS, asker)
 
 
 def judge(root: Path, given: str) -> int:
@@ -31,10 +40,6 @@ def judge(root: Path, given: str) -> int:
 
     Says why on standard error where it is not; `given` are the lines that git gives to the hook.
     """
-    from sopslab.gitserver import limits, stale
-    from sopslab.policy import callers
-    from sopslab.policy.sources import SourceError
-
     folder = Path.cwd()
     try:
         asked = limits.updates(given)
@@ -51,61 +56,51 @@ def judge(root: Path, given: str) -> int:
     if recipients.is_file():
         os.environ["SOPSLAB_REQUIRED_RECIPIENTS"] = recipients.read_text()
     lines = [line for line in given.split("\n") if line]
-    return callers.show(callers.pre_receive(lines), as_json=False)
+    with gitleaks.begin() as begun:
+        return callers.show(pushes.judge(lines, ".", begun), as_json=False)
 
 
-def supervised(work: Callable[[], int], seconds: float) -> int:
+def supervised(work: Callable[[], int], seconds: float, asker: socket.socket) -> int:
     """Return what `work` returns in a child, or 1, and a sentence, if that takes too long.
 
-    No process of the child survives: neither when the time is over, nor when git, whose hook this
-    is, ends first, nor one that was started in a session of its own.
+    No process of the child survives, not even one that was started in a session of its own: neither
+    when the time is over, nor when whoever asked has gone.
     """
-    git = os.getppid()
-    signal.signal(signal.SIGTERM, _stop)
     child = os.fork()
     if not child:
-        for number in (signal.SIGTERM, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
+        asker.close()
         _work(work)
     _adopt_orphans()
-
-    def go_on(_number: int, _frame: FrameType | None) -> None:
-        make_way(_descendants(os.getpid()))
-        signal.signal(signal.SIGALRM, _stop)
-        signal.setitimer(signal.ITIMER_REAL, max(seconds - LONG_SECONDS, 0.001))
-
-    signal.signal(signal.SIGALRM, go_on)
-    signal.setitimer(signal.ITIMER_REAL, min(LONG_SECONDS, seconds))
     try:
-        if os.getppid() != git:
-            return 1
-        _, status = os.waitpid(child, 0)
-        return abs(os.waitstatus_to_exitcode(status))
-    except _Stopped as stopped:
-        if stopped.number == signal.SIGALRM:
-            print(
-                f"refused: this push could not be judged within {seconds:.0f} s. Push less at a"
-                " time; what takes so long is no lab's",
-                file=sys.stderr,
-            )
-        return 1
+        return _awaited(child, seconds, asker)
     finally:
-        for number in (signal.SIGTERM, signal.SIGALRM):
-            signal.signal(number, signal.SIG_IGN)
         _end_descendants()
 
 
-class _Stopped(Exception):
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+def _awaited(child: int, seconds: float, asker: socket.socket) -> int:
+    """Return the exit code of a child, or 1 if its time is over, or nobody asks any more."""
+    ended = os.pidfd_open(child)
+    events = select.poll()
+    for one in (ended, asker.fileno()):
+        events.register(one, select.POLLIN)
+    happened = events.poll(1000 * min(LONG_SECONDS, seconds))
+    if not happened:
+        make_way(_descendants(os.getpid()))
+        happened = events.poll(1000 * max(seconds - LONG_SECONDS, 0))
+    if not happened:
+        print(
+            f"refused: this push could not be judged within {seconds:.0f} s. Push less at a"
+            " time; what takes so long is no lab's",
+            file=sys.stderr,
+        )
+        return 1
+    if ended not in dict(happened):
+        return 1
+    _, status = os.waitpid(child, 0)
+    return abs(os.waitstatus_to_exitcode(status))
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise _Stopped(number)
-
-
-def _work(work: Callable[[], int]) -> None:
+def _work(work: Callable[[], int]) -> NoReturn:
     """Run `work` in the child, and end the child."""
     code = 2
     try:
@@ -120,13 +115,11 @@ def _work(work: Callable[[], int]) -> None:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of every descendant that loses its own, and hear when git ends."""
+    """Become the parent of every descendant that loses its own."""
     import ctypes
 
-    pr_set_pdeathsig, pr_set_child_subreaper = 1, 36
-    libc = ctypes.CDLL(None)
-    libc.prctl(pr_set_child_subreaper, 1)
-    libc.prctl(pr_set_pdeathsig, signal.SIGTERM)
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1)
 
 
 def _end_descendants() -> None:
@@ -162,7 +155,3 @@ def _descendants(top: int) -> list[int]:
         found += below
         pending += below
     return found
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

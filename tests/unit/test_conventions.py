@@ -89,6 +89,7 @@ MAY_PRINT = {
     "sopslab/lab/beginning.py",
     "sopslab/cli/terminal.py",
     "sopslab/policy/callers.py",
+    "sopslab/gitserver/judges.py",
     "sopslab/gitserver/receive.py",
     "sopslab/gitserver/server.py",
     # pyinfra reads it.

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +19,7 @@ from pathlib import Path
 import bcrypt
 
 from sopslab.gitserver.server import Limits, Server
+from sopslab.layout import PROJECT
 from tests.texts import write_program
 
 PASSWORD = "a-password-that-guards-nothing"
@@ -55,6 +60,35 @@ def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
         loop.close()
+
+
+@contextmanager
+def judging(root: Path, before: str = "") -> Iterator[str]:
+    """Have pushes judged, and yield the address at which hooks ask.
+
+    + root: where the server's data is
+    + before: Python that is run first
+    """
+    program = f"""
+import sys
+from pathlib import Path
+from sopslab.gitserver import judges, receive
+{before}
+judges.serve(Path(sys.argv[1]), judges.listening(sys.argv[2]))
+"""
+    # A socket's path has 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="judges.") as folder:
+        address = f"{folder}/judges"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, root, address],
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        )
+        try:
+            assert eventually(Path(address).exists, 20)
+            yield address
+        finally:
+            process.kill()
+            process.wait()
 
 
 @dataclass

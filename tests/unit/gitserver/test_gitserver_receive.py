@@ -1,38 +1,67 @@
-"""The pre-receive hook as a whole: it ends in time, and with it whatever it started."""
+"""The pre-receive hook as a whole, and who judges for it: it ends in time, and with it whatever it
+started."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sopslab.layout import PROJECT
-from tests.unit.gitserver.gitserver_material import eventually
+from sopslab.layout import TEMPLATES
+from tests.unit.gitserver.gitserver_material import eventually, judging
 
+HOOK = TEMPLATES / "git" / "hooks" / "pre-receive"
+# In place of the judgement of a push.
+INSTEAD = """
+def main(root, asker):
+    return receive.supervised(lambda: work(sys.stdin.read()), {seconds}, asker)
+
+receive.main = main
+"""
 # What is judged starts a process in a session of its own and comes to no end.
 HANGS = """
-import subprocess, sys, time
-from sopslab.gitserver.receive import supervised
-def work():
+def work(given):
+    import subprocess, time
     child = subprocess.Popen(["setsid", "sleep", "61"])
-    open(sys.argv[1], "w").write(str(child.pid))
+    open(given, "w").write(str(child.pid))
     while True:
         time.sleep(1)
-sys.exit(supervised(work, float(sys.argv[2])))
 """
 
+Judges = Callable[..., str]
 
-def start(file: Path, seconds: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["sh", "-c", '"$@"; echo "exit $?"', "sh", sys.executable, "-c", HANGS, str(file),
-         str(seconds)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )  # fmt: skip
+
+@pytest.fixture
+def judges() -> Iterator[Judges]:
+    """Return what starts judges who do some work for each push, and returns their address."""
+    with ExitStack() as started:
+
+        def start(work: str, seconds: float = 60) -> str:
+            before = work + INSTEAD.format(seconds=seconds)
+            return started.enter_context(judging(Path("/"), before))
+
+        yield start
+
+
+def ask(address: str, given: object = "", **more: Any) -> subprocess.Popen[str]:
+    """Start the hook as git does, with what git tells it."""
+    with tempfile.TemporaryFile("w+") as told:
+        told.write(str(given))
+        told.seek(0)
+        return subprocess.Popen(
+            [sys.executable, "-SP", HOOK],
+            stdin=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "SOPSLAB_JUDGES": address}, **more,
+        )  # fmt: skip
 
 
 def runs(file: Path) -> bool:
@@ -43,38 +72,84 @@ def runs(file: Path) -> bool:
     return state.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    said = start(tmp_path / "pid", 2).communicate(timeout=30)[0]
+def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(
+    judges: Judges, tmp_path: Path
+) -> None:
+    hook = ask(judges(HANGS, seconds=2), tmp_path / "pid")
+    said = hook.communicate(timeout=30)[0]
     assert "refused: this push could not be judged within 2 s" in said
-    assert said.endswith("exit 1\n")
+    assert hook.returncode == 1
     assert not runs(tmp_path / "pid")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_the_git_whose_hook_it_is(tmp_path: Path, number: signal.Signals) -> None:
-    pushed = start(tmp_path / "pid", 60)
+def test_nothing_outlives_the_hook(judges: Judges, tmp_path: Path, number: signal.Signals) -> None:
+    hook = ask(judges(HANGS), tmp_path / "pid")
     assert eventually(lambda: runs(tmp_path / "pid"), 20)
-    pushed.send_signal(number)
+    hook.send_signal(number)
     assert eventually(lambda: not runs(tmp_path / "pid"), 20)
+    hook.communicate(timeout=20)
 
 
 @pytest.mark.parametrize(("code", "expected"), [("0", 0), ("1", 1), ("1 // 0", 2)])
-def test_what_is_judged_in_time_counts(code: str, expected: int) -> None:
-    text = f"import sys, sopslab.gitserver.receive as r; sys.exit(r.supervised(lambda: {code}, 9))"
-    done = subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, timeout=30, check=False,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )  # fmt: skip
-    assert done.returncode == expected
-    assert "Traceback" not in done.stderr
+def test_what_is_judged_in_time_counts(judges: Judges, code: str, expected: int) -> None:
+    hook = ask(judges(f"work = lambda given: {code}", seconds=9))
+    said = hook.communicate(timeout=30)[0]
+    assert hook.returncode == expected
+    assert "Traceback" not in said
+
+
+AS_GIVEN = """
+def work(given):
+    import os
+    print(given, os.getcwd(), os.environb[b"PUSHED"], os.environ.get("OURS"), os.getpriority(0, 0))
+    os.environ["PUSHED"] = "another"
+    return 3
+"""
+
+
+def test_a_push_is_judged_where_git_started_the_hook_and_as_it_did(
+    judges: Judges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OURS", "the judges' own")
+    address = judges(AS_GIVEN)
+    monkeypatch.delenv("OURS")
+    for pushed in ("one\nof two lines", "\udcff", ""):
+        monkeypatch.setenv("PUSHED", pushed)
+        hook = ask(address, "given", cwd=tmp_path, preexec_fn=lambda: os.nice(7))
+        said = hook.communicate(timeout=30)[0]
+        assert said == f"given {tmp_path} {os.fsencode(pushed)!r} None 7\n"
+        assert hook.returncode == 3
+
+
+BOUND = """
+def work(given):
+    import resource
+    return int(resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY)
+"""
+
+
+def test_what_judges_a_push_is_not_bounded_as_git_is(judges: Judges) -> None:
+    bound = (256 * 1024 * 1024, resource.RLIM_INFINITY)
+    hook = ask(judges(BOUND), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, bound))
+    said = hook.communicate(timeout=30)[0]
+    assert hook.returncode == 0, said
+
+
+def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) -> None:
+    there = judges("import os\nwork = lambda given: os.kill(os.getppid(), 9)")
+    for address in (str(tmp_path / "nobody"), there):
+        hook = ask(address)
+        assert "refused: nobody has judged this push" in hook.communicate(timeout=30)[0]
+        assert hook.returncode
 
 
 SLOW = """
-import os, subprocess, sys, time
-import sopslab.gitserver.receive as r
+import time
 from sopslab.gitserver.niceness import WAY
-r.LONG_SECONDS = 0.2
-def work():
+receive.LONG_SECONDS = 0.2
+def work(given):
+    import os, subprocess
     child = subprocess.Popen(["setsid", "sleep", "61"])
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -82,13 +157,10 @@ def work():
             return 0
         time.sleep(0.05)
     return 1
-sys.exit(r.supervised(work, 25))
 """
 
 
-def test_a_push_that_takes_long_makes_way_for_others() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SLOW], capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_a_push_that_takes_long_makes_way_for_others(judges: Judges) -> None:
+    hook = ask(judges(SLOW))
+    said = hook.communicate(timeout=60)[0]
+    assert hook.returncode == 0, said
