@@ -114,12 +114,23 @@ def test_a_push_is_judged_where_git_started_the_hook_and_as_it_did(
     monkeypatch.setenv("OURS", "the judges' own")
     address = judges(AS_GIVEN)
     monkeypatch.delenv("OURS")
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + 7, 19)
     for pushed in ("one\nof two lines", "\udcff", ""):
         monkeypatch.setenv("PUSHED", pushed)
         hook = ask(address, "given", cwd=tmp_path, preexec_fn=lambda: os.nice(7))
         said = hook.communicate(timeout=30)[0]
-        assert said == f"given {tmp_path} {os.fsencode(pushed)!r} None 7\n"
+        assert said == f"given {tmp_path} {os.fsencode(pushed)!r} None {niceness}\n"
         assert hook.returncode == 3
+
+
+def test_what_is_not_told_to_the_end_is_not_judged(
+    judges: Judges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        monkeypatch.setenv(f"LONG_{number}", "x" * 100_000)
+    hook = ask(judges("work = lambda given: 0"))
+    said = hook.communicate(timeout=30)[0]
+    assert hook.returncode == 2, said
 
 
 BOUND = """
