@@ -16,6 +16,7 @@ from sopslab.incidents.credentials import Credential, Place, Rotation, account_i
 from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import read_manifest
+from sopslab.lab.tools.git import MAIN
 from sopslab.lab.tools.programs import git_environment
 from sopslab.layout import CANARY_PATH, SECRETS
 from sopslab.policy import documents
@@ -25,7 +26,6 @@ from sopslab.policy.sources import Blob, Repository, SourceError
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-MAIN = "refs/heads/main"
 MOST = (1000, 8 * 1024 * 1024)
 """Files and bytes of a learner's secrets that a look takes in."""
 

@@ -19,11 +19,12 @@ from sopslab.course.chapter import UP
 from sopslab.incidents.closing import Use
 from sopslab.incidents.exposures import named_values
 from sopslab.incidents.records import Exposure
-from sopslab.lab.incidents.derived import MAIN, MOST
+from sopslab.lab.incidents.derived import MOST
 from sopslab.lab.observe.cluster import secrets_in
 from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import digest_manifest
+from sopslab.lab.tools.git import MAIN
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import ENVIRONMENT, SECRETS

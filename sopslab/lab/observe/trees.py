@@ -18,7 +18,7 @@ from sopslab.config.places import INSTRUCTOR, Places
 from sopslab.course.chapter import UP, Chapter
 from sopslab.lab.observe.keys import find_rule
 from sopslab.lab.observe.secret_files import open_manifest, read_manifest
-from sopslab.lab.tools.git import login_options
+from sopslab.lab.tools.git import MAIN, login_options
 from sopslab.lab.tools.programs import ask, git_environment
 from sopslab.layout import SECRETS
 from sopslab.model.results import Undecided
@@ -29,7 +29,6 @@ from sopslab.policy.recipients import CONFIG, Trusted, creation_rule
 from sopslab.policy.sources import SYMLINK, Blob, SourceError
 from sopslab.policy.sources import Repository as Git
 
-MAIN = "refs/heads/main"
 # A learner may push whatever the policy lets pass, and a look has to end.
 MOST = (100, 2 * 1024 * 1024)  # files, bytes
 _MOST_COMMITS = 200
