@@ -103,7 +103,8 @@ def problems_or_exit(*, as_json: bool) -> Iterator[None]:
     except LabError as error:
         end(error.code, str(error).splitlines(), as_json=as_json)
     except Undecided as reason:
-        end(Exit.FAILED, [reason.found], as_json=as_json)
+        told = [reason.found, reason.next_step]
+        end(Exit.FAILED, [": ".join(filter(None, told))], as_json=as_json)
 
 
 def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:

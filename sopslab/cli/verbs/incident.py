@@ -22,10 +22,9 @@ from sopslab.cli.verbs._shared import (
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_environments
-from sopslab.errors import Exit, InputError, LabError
+from sopslab.errors import Exit, InputError
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.incidents import Cause, check_id, incident_path
-from sopslab.model.results import Undecided
 from sopslab.model.words import counted
 
 if TYPE_CHECKING:
@@ -123,16 +122,13 @@ def open_(
     day = today()
     try:
         identifier = check_id(f"{day}-{words}")
+    except ValueError as error:
+        end(Exit.INPUT, [f"{words!r:.60} cannot name an incident: {error}"], as_json=as_json)
+    with problems_or_exit(as_json=as_json):
         everybody = cause == Cause.INSTRUCTOR_KEY and not ids
         environments = [] if everybody else named_environments(settings, ids)
         known = read_incidents(settings)
         found = [one for each in environments for one in find_exposures(settings, each)]
-    except ValueError as error:
-        end(Exit.INPUT, [f"{words!r:.60} cannot name an incident: {error}"], as_json=as_json)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
-    except Undecided as reason:
-        end(Exit.FAILED, [_told(reason)], as_json=as_json)
     before = known.get(identifier)
     if before is not None and before.closed is not None:
         end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
@@ -230,13 +226,9 @@ def close(identifier: str, as_json: bool) -> None:
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
     found = _one(settings, identifier, as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         environments = list(read_environments(settings).values())
         evidence = gather(settings, environments, found.exposures)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
-    except Undecided as reason:
-        end(Exit.FAILED, [_told(reason)], as_json=as_json)
     left = missing(found, evidence.uses)
     if left:
         end(Exit.FAILED, left, as_json=as_json)
@@ -289,7 +281,3 @@ def _joined(listed: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
 
 def _counted(record: Incident) -> str:
     return counted(len(record.exposures), "exposure")
-
-
-def _told(reason: Undecided) -> str:
-    return f"{reason.found}: {reason.next_step}" if reason.next_step else reason.found
