@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -18,6 +19,7 @@ from typing import NoReturn
 
 _STREAMS = (0, 1, 2)
 _MOST = 128 * 1024
+_PAUSE_S = 0.1
 
 
 def listening(address: str) -> socket.socket:
@@ -40,16 +42,24 @@ def serve(root: Path, asked: socket.socket) -> NoReturn:
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        asker, _ = asked.accept()
-        if not os.fork():
-            asked.close()
-            _answer(asker, partial(receive.main, root))
-        asker.close()
+        try:
+            asker, _ = asked.accept()
+            # Whoever has no judge hears so by the end of the connection.
+            with asker:
+                if not os.fork():
+                    asked.close()
+                    _answer(asker, partial(receive.main, root))
+        except OSError as error:
+            # There may be room again for the next push.
+            print(f"error: no judge for a push: {error.strerror}", file=sys.stderr, flush=True)
+            time.sleep(_PAUSE_S)
 
 
 def _answer(asker: socket.socket, judge: Callable[[socket.socket], int]) -> NoReturn:
     code = 2
     try:
+        # Nothing of a push can send a signal to the server by its group.
+        os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _take_the_place_of(asker)
         code = judge(asker)
@@ -59,7 +69,7 @@ def _answer(asker: socket.socket, judge: Callable[[socket.socket], int]) -> NoRe
     finally:
         with suppress(OSError):
             asker.send(bytes([code]))
-        os._exit(0)
+        os._exit(code)
 
 
 def _take_the_place_of(asker: socket.socket) -> None:

@@ -6,6 +6,7 @@ bring is in `limits`; what may be committed, the policy decides, as it does befo
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -13,16 +14,18 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from sopslab.gitserver import limits, stale
 from sopslab.gitserver.niceness import LONG_SECONDS, make_way
-from sopslab.policy import callers, gitleaks, pushes
+from sopslab.policy import gitleaks, pushes, report
 from sopslab.policy.sources import SourceError
 
 SECONDS = 25.0
 """How long a push is looked at."""
+_PDEATHSIG, _CHILD_SUBREAPER = 1, 36
 
 
 def main(root: Path, asker: socket.socket) -> int:
@@ -57,7 +60,9 @@ def judge(root: Path, given: str) -> int:
         os.environ["SOPSLAB_REQUIRED_RECIPIENTS"] = recipients.read_text()
     lines = [line for line in given.split("\n") if line]
     with gitleaks.begin() as begun:
-        return callers.show(pushes.judge(lines, ".", begun), as_json=False)
+        answer = pushes.judge(lines, ".", begun)
+    print(report.as_text(answer))
+    return answer.exit_code
 
 
 def supervised(work: Callable[[], int], seconds: float, asker: socket.socket) -> int:
@@ -66,11 +71,13 @@ def supervised(work: Callable[[], int], seconds: float, asker: socket.socket) ->
     No process of the child survives, not even one that was started in a session of its own: neither
     when the time is over, nor when whoever asked has gone.
     """
+    # What loses its parent becomes this process's child.
+    _prctl(_CHILD_SUBREAPER, 1)
+    supervisor = os.getpid()
     child = os.fork()
     if not child:
         asker.close()
-        _work(work)
-    _adopt_orphans()
+        _work(work, supervisor)
     try:
         return _awaited(child, seconds, asker)
     finally:
@@ -100,26 +107,28 @@ def _awaited(child: int, seconds: float, asker: socket.socket) -> int:
     return abs(os.waitstatus_to_exitcode(status))
 
 
-def _work(work: Callable[[], int]) -> NoReturn:
+def _work(work: Callable[[], int], supervisor: int) -> NoReturn:
     """Run `work` in the child, and end the child."""
     code = 2
     try:
-        code = work()
-    except Exception as error:
-        # A traceback could hold what was pushed.
-        print(f"refused: the hook failed: {type(error).__name__}", file=sys.stderr)
-    finally:
+        # Without its supervisor nothing bounds it.
+        _prctl(_PDEATHSIG, signal.SIGKILL)
+        judged = work() if os.getppid() == supervisor else code
         sys.stdout.flush()
         sys.stderr.flush()
+        # A push is not accepted before everything is said.
+        code = judged
+    except Exception as error:
+        # A traceback could hold what was pushed.
+        with suppress(OSError):
+            print(f"refused: the hook failed: {type(error).__name__}", file=sys.stderr)
+    finally:
         os._exit(code)
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of every descendant that loses its own."""
-    import ctypes
-
-    pr_set_child_subreaper = 36
-    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1)
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None).prctl(option, value):
+        raise OSError("prctl failed")
 
 
 def _end_descendants() -> None:

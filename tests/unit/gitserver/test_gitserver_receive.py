@@ -57,10 +57,11 @@ def ask(address: str, given: object = "", **more: Any) -> subprocess.Popen[str]:
     with tempfile.TemporaryFile("w+") as told:
         told.write(str(given))
         told.seek(0)
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.Popen(
             [sys.executable, "-SP", HOOK],
-            stdin=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "SOPSLAB_JUDGES": address}, **more,
+            stdin=told, text=True,
+            env={**os.environ, "SOPSLAB_JUDGES": address}, **{**streams, **more},
         )  # fmt: skip
 
 
@@ -147,12 +148,58 @@ def test_what_judges_a_push_is_not_bounded_as_git_is(judges: Judges) -> None:
     assert hook.returncode == 0, said
 
 
+ALONE = """
+def work(given):
+    import os, time
+    open(given, "w").write(str(os.getpid()))
+    os.kill(os.getppid(), 9)
+    time.sleep(61)
+"""
+
+
 def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) -> None:
-    there = judges("import os\nwork = lambda given: os.kill(os.getppid(), 9)")
-    for address in (str(tmp_path / "nobody"), there):
-        hook = ask(address)
+    for address in (str(tmp_path / "nobody"), judges(ALONE)):
+        hook = ask(address, tmp_path / "pid")
         assert "refused: nobody has judged this push" in hook.communicate(timeout=30)[0]
         assert hook.returncode
+    # Nothing would bound it.
+    assert eventually(lambda: not runs(tmp_path / "pid"))
+
+
+NO_FORK = """
+import os
+def never(fork=os.fork):
+    os.fork = fork
+    raise BlockingIOError(11, "no process is left")
+os.fork = never
+def work(given):
+    return 0
+"""
+
+
+def test_a_push_for_which_there_is_no_process_is_refused_and_the_next_is_judged(
+    judges: Judges,
+) -> None:
+    address = judges(NO_FORK)
+    for refused in (True, False):
+        hook = ask(address)
+        said = hook.communicate(timeout=30)[0]
+        assert (hook.returncode != 0) is refused, said
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("judged", ["1", "0", "None"])
+def test_what_cannot_be_said_is_not_accepted(
+    judges: Judges, monkeypatch: pytest.MonkeyPatch, stream: str, judged: str
+) -> None:
+    # Otherwise Python writes at once.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    work = f"def work(given):\n    print('said', file=sys.{stream}, end='')\n    return {judged}\n"
+    read, write = os.pipe()
+    os.close(read)
+    hook = ask(judges(work), **{stream: write})
+    os.close(write)
+    assert hook.wait(timeout=30)
 
 
 SLOW = """
