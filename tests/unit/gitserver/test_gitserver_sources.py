@@ -20,7 +20,7 @@ for name in sorted(set(sys.modules) - before):
 """
 
 
-@pytest.mark.parametrize("module", ["asking", "receive", "server"])
+@pytest.mark.parametrize("module", ["asking", "judges", "receive", "server"])
 def test_it_imports_what_was_delivered_and_pyyaml(tmp_path: Path, module: str) -> None:
     for path, source in git_server_sources().items():
         target = tmp_path / path
