@@ -1,5 +1,5 @@
-"""Name, replace and prove learners' access. A certificate cannot be revoked, so access that is
-issued anew goes to another user. A seat that fails says so in a file of its own."""
+"""Begin, replace and prove learners' access. A certificate cannot be revoked, so access that is
+issued anew names another user. A failure is recorded for that seat only."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.objects import reference
 
 _PAUSE = 0.3  # seconds
-# Where no hook tells Flux of the push that names the new users, it looks once a minute.
+# Flux is asked to read this repository, which names the new users: where no hook tells Flux of a
+# push, it looks only once a minute.
 _PLATFORM = reference("GitRepository", FLUX_NAMESPACE, FLUX_NAMESPACE)
 _REFUSED = re.compile(rb"\((Forbidden|Unauthorized)\)")
 
 
 def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
-    """Write the generation of access of each seat; a seat for which that fails is recorded."""
+    """Write each seat's generation of access; record a failure for each seat where that fails."""
     for seat, generation in generations.items():
         folder = Path(lab.seat_dir(seat))
         try:
@@ -42,8 +43,8 @@ def begin_generations(lab: Lab, generations: dict[str, str]) -> None:
 
 
 def retire(lab: Lab, generations: dict[str, str]) -> None:
-    """Give each seat a new generation of access, and keep what was valid until it is proven
-    worthless. Raises LabError where the Git server is in the cluster, and silent."""
+    """Give each seat a new generation of access, and keep the access that was valid until it is
+    proven worthless. Raises LabError where the Git server is in the cluster and does not answer."""
     withdraw(lab, list(generations))
     for seat, generation in generations.items():
         folder, kept = Path(lab.seat_dir(seat)), Path(lab.class_dir, "retired", seat)
@@ -53,12 +54,14 @@ def retire(lab: Lab, generations: dict[str, str]) -> None:
             for name, content in _valid(lab, seat).items():
                 files.write(new / name, content)
             new.rename(kept / f"before-{generation}")
-        # Before the password: whatever happens then, the next run gives the seat another user.
+        # Written before the password is replaced: whatever happens after this, the next run gives
+        # the seat another user.
         files.write(folder / "generation", f"{generation}\n")
 
 
 def _valid(lab: Lab, seat: str) -> dict[str, bytes]:
-    """Return what a seat's access consists of, as far as it is there and was in use."""
+    """Return the files of a seat's valid access, by name: the kubeconfig if the seat's present
+    proof is in it, and the login if the Git server is the lab's own."""
     folder = Path(lab.seat_dir(seat))
     kubeconfig = files.read(folder / "kubeconfig") or b""
     proof = GIVEN[issuer_of(lab)].proof(folder).values()
@@ -69,12 +72,12 @@ def _valid(lab: Lab, seat: str) -> dict[str, bytes]:
 
 
 def prove(lab: Lab, seats: list[str], within: int) -> None:
-    """Wait until what was retired opens nothing and what replaces it works; then remove what was
-    retired.
+    """Wait until retired access opens nothing and the new access works; then remove the retired
+    access.
 
-    Raises LabError with a line for each seat of which that is not true in time.
+    Raises LabError with a line for each seat where this is not true in time.
 
-    + within: how many seconds that may take for all of them
+    + within: how many seconds this may take for all seats together
     """
     Kubectl(lab).ask_flux([_PLATFORM], 20)
     deadline, problems = Deadline(within), []
@@ -95,12 +98,13 @@ def prove(lab: Lab, seats: list[str], within: int) -> None:
 
 
 def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
-    """Return what is not as it should be, and what a program said of it; None if all is."""
+    """Return which part of a seat's access is not as it should be, and what a program said about
+    it; None if all is well."""
     repository, word = f"{seat}/lab", WORDS[issuer_of(lab)]
     for old in sorted(Path(lab.class_dir, "retired", seat).iterdir()):
         kubeconfig, login = old / "kubeconfig", old / "git-credentials"
         if files.has_content(kubeconfig):
-            # This cluster is asked, whichever one the old kubeconfig leads to.
+            # The lab's cluster is asked, even if the old kubeconfig leads to another one.
             both = f"{kubeconfig}:{lab.lab_kubeconfig}"
             failure = _no_pods(Kubectl(lab, kubeconfig=both), seat)
             if failure is None:
@@ -125,7 +129,7 @@ def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
 
 
 def _no_pods(kubectl: Kubectl, seat: str) -> Failed | None:
-    """Return how the user of a seat failed to look into its namespace; None if they could look."""
+    """Return how a seat's user failed to list the pods of its namespace; None if that succeeded."""
     try:
         kubectl.run(
             "--request-timeout", "10s", "get", "pods", "--output", "name",
@@ -138,7 +142,8 @@ def _no_pods(kubectl: Kubectl, seat: str) -> Failed | None:
 
 
 def await_bound(lab: Lab, users: dict[str, str], within: int) -> None:
-    """Wait until the cluster lets the user of each seat into its namespace, and no earlier one."""
+    """Wait until the cluster lets only the present user of each seat into its namespace; record a
+    failure for each seat where this takes too long."""
     Kubectl(lab).ask_flux([_PLATFORM], 20)
     deadline = Deadline(within)
     while users := still_unbound(users, bound(lab)):

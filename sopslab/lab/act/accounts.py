@@ -1,5 +1,5 @@
-"""Accounts on Git servers: what each user of the lab logs in with, and what the embedded server
-checks that against."""
+"""Accounts on Git servers: what each user of the lab logs in with, and the hashes against which the
+embedded server checks passwords."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sopslab.lab.observe.accounts import LOCK, known_accounts
 from sopslab.lab.tools import files
 from sopslab.model.passwords import essence, new_password
 
-# The password is 84 random bits, which no cost would protect better; the server checks it at every
-# request, a hundred clones of a class included.
+# No higher cost would protect 84 random bits any better, and the server checks the password at
+# every request, also when a class makes a hundred clones.
 _BCRYPT_COST = 5
 _LOCK = LOCK.encode()
 
@@ -39,7 +39,7 @@ class Account:
         return bcrypt.hashpw(essence(self.password.encode())[:72], salt).decode()
 
     def credential(self, places: Places) -> str:
-        """Return its line in git's credential store."""
+        """Return the account's line in git's credential store."""
         scheme, _, rest = places.git_base_url.partition("://")
         server = rest.split("/", 1)[0]
         return (
@@ -48,18 +48,18 @@ class Account:
 
 
 def new_account(user: str) -> Account:
-    """Return an account with a password that nobody has had."""
+    """Return an account with a new random password."""
     return Account(user, user, new_password())
 
 
 def renew(lab: Lab, users: list[str]) -> None:
-    """Give each of the users of the embedded Git server a password that nobody has had."""
+    """Give each of these users of the embedded Git server a new random password."""
     _write(lab, [new_account(user) for user in users])
 
 
 def lock(lab: Lab, users: list[str]) -> None:
-    """Have the embedded Git server refuse these users, and nobody else who has a password; the
-    passwords stay as they are."""
+    """Lock these users out of the embedded Git server, and unlock all others. Passwords stay as
+    they are."""
     path = Path(lab.git_dir, "htpasswd")
     lines = []
     for line in (files.read(path) or b"").splitlines():
@@ -75,9 +75,9 @@ def store(lab: Lab, users: list[str], username: str, password: str) -> None:
 
 
 def move(lab: Lab, users: list[str]) -> None:
-    """Move the stored logins of users to the address that the embedded Git server has now.
+    """Change the address in users' stored logins to the one that the embedded Git server has now.
 
-    Passwords stay: only the address around them changes.
+    The passwords stay as they are.
     """
     scheme, _, server = lab.git_base_url.partition("://")
     for user in users:
@@ -92,23 +92,24 @@ def _write(lab: Lab, accounts: Iterable[Account]) -> None:
     folder, kept = Path(lab.git_dir), Path(lab.git_dir, "credentials")
     with files.umask(0o077):
         kept.mkdir(parents=True, exist_ok=True)
-        # Made here, because the server sees nothing of this folder.
+        # Made inside this folder, because the server sees nothing of it.
         with files.new_folder(kept / "any") as new:
             for user, account in made.items():
                 files.write(new / user / "username", account.username)
                 files.write(new / user / "password", account.password)
                 files.write(new / user / "git-credentials", f"{account.credential(lab)}\n")
-            # Another password opens nothing that was locked.
+            # A user who is locked stays locked, with a new password too.
             locked = dict.fromkeys(known_accounts(lab).locked, LOCK)
             lines = [
                 f"{user}:{locked.get(user, '')}{account.hashed}\n".encode()
                 for user, account in made.items()
             ]
             lines += _others(folder / "htpasswd", made)
-            # Whoever has no password yet, or none any more, is given one by the next run.
+            # If a run is killed here, the next run gives a password to each user without these
+            # files.
             for user in made:
                 files.remove(kept / user)
-            # The Git server's group, which the folder hands on, reads it.
+            # Readable by the Git server's group, which the file inherits from its folder.
             files.write(folder / "htpasswd", b"".join(lines), 0o640)
             for user in made:
                 (new / user).rename(kept / user)
@@ -122,8 +123,8 @@ def _others(htpasswd: Path, but: Iterable[str]) -> list[bytes]:
 
 
 def _share_token(folder: Path) -> None:
-    """Make the token that the server's hook signs its calls with, if there is none; Flux gets the
-    same."""
+    """Make the token with which the server's hook signs its calls, if there is none. Flux is given
+    the same token."""
     token = folder / "token"
     if files.has_content(token):
         return

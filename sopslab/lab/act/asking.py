@@ -1,5 +1,4 @@
-"""What is written down beside the learners' repositories: who was helped, and which hints there
-were."""
+"""The notes beside learners' repositories: who asks for help, and which hints were given."""
 
 from __future__ import annotations
 
@@ -16,8 +15,8 @@ from sopslab.model.mark import MARK
 
 @where_repositories_are
 def helped(lab: Lab, environments: list[Environment]) -> dict[str, float]:
-    """Take the mark away from learners who ask for help; return since when they have asked, in
-    seconds since 1970, by their ids."""
+    """Remove the mark of learners who ask for help, and return since when each has asked: by the
+    learner's id, in seconds since 1970."""
     since = {one.id: asked(lab, one) for one in environments}
     for one in environments:
         files.remove(Path(bare_repository(lab, one), MARK))
@@ -26,12 +25,12 @@ def helped(lab: Lab, environments: list[Environment]) -> dict[str, float]:
 
 @where_repositories_are
 def hint_given(lab: Lab, environment: Environment, step: str, now: float) -> None:
-    """Have on record that a hint for a step was given; nothing where there is no repository.
+    """Record that a hint for a step was given; do nothing where there is no repository.
 
-    + now: in seconds since 1970
+    + now: the present time, in seconds since 1970
     """
     repository = Path(bare_repository(lab, environment))
     if repository.is_dir():
         record = render_given(given(lab, environment).with_another(step, now))
-        # The Git server, too, has to read it: its folder hands on the group.
+        # The Git server has to read it, too: the file inherits the server's group from its folder.
         files.write(repository / RECORD, record, 0o640)

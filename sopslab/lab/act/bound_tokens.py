@@ -1,5 +1,5 @@
-"""Tokens for learners, where the cluster signs no certificates: each generation of a seat's access
-has a ServiceAccount. A seat that fails says so in a file of its own while the others go on."""
+"""Tokens for learners, where the cluster signs no certificates. Each generation of a seat's access
+has a ServiceAccount of its own. A failure is recorded for that seat only, and the others go on."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ from sopslab.model.objects import Object, identity
 from sopslab.model.results import Undecided
 from sopslab.model.wire import encode
 
-# As long as a certificate. What a cluster does not grant it shortens.
+# As long as a certificate is valid. The cluster may grant less.
 _SECONDS = 30 * 24 * 3600
-# A token has no object that could be created with others: each is a process, which mostly waits
-# where the cluster is far away, or asks another program for its own login.
+# A token is not an object that could be created in one call with others: each needs a process of
+# kubectl. That process mostly waits: for a cluster that is far away, or for another program that
+# provides kubectl's own login.
 _TOGETHER = 8
 _PATIENCE_S = 20.0
 
 
 def issue(lab: Lab, users: Mapping[str, str], within: int) -> dict[str, dict[str, bytes]]:
-    """Return for each seat the file of a token that the cluster has granted, for as long as it
-    does. The tokens of earlier generations end with their ServiceAccounts, which are deleted.
+    """Return, for each seat, the file of a token, which is valid for as long as the cluster has
+    granted. Tokens of earlier generations become invalid, because their ServiceAccounts are
+    deleted.
 
-    Raises LabError where the cluster takes no ServiceAccount at all, and Undecided where it does
+    Raises LabError where the cluster accepts no ServiceAccount at all, and Undecided where it does
     not show them.
 
-    + users: whom each seat's token is to name
-    + within: how many seconds the cluster has for all of them
+    + users: the user that each seat's token is to name
+    + within: how many seconds the cluster has for all tokens together
     """
     kubectl = Kubectl(lab)
     wanted = {seat: _account(seat, user) for seat, user in users.items()}
@@ -85,8 +87,8 @@ def _place(account: Object) -> tuple[str, str]:
 
 
 def _apply(lab: Lab, kubectl: Kubectl, wanted: Mapping[str, Object]) -> None:
-    """Have the ServiceAccounts in the cluster; a seat whose is refused says so. Raises LabError if
-    none is taken."""
+    """Apply the ServiceAccounts, and record a failure for each seat whose ServiceAccount is
+    refused. Raises LabError if the cluster accepts none."""
     try:
         kubectl.apply(wanted.values())
     except Failed as failure:
@@ -105,8 +107,8 @@ def _apply(lab: Lab, kubectl: Kubectl, wanted: Mapping[str, Object]) -> None:
 def _delete(
     lab: Lab, kubectl: Kubectl, wanted: Mapping[str, Object], live: Iterable[Object]
 ) -> None:
-    """Delete the ServiceAccounts of earlier generations of the seats; a seat that keeps one, or may
-    keep one, says so."""
+    """Delete the ServiceAccounts of the seats' earlier generations, and record a failure for each
+    seat that keeps one or may keep one."""
     namespaces = {_place(one)[0] for one in wanted.values()}
     present = set(map(_place, wanted.values()))
     former = [
@@ -119,7 +121,7 @@ def _delete(
     except Failed as failure:
         refused = refused_by_seat(failure.lines, list(wanted))
         if not refused:
-            # Such as a connection that breaks: any of them may be there still.
+            # Such as when a connection breaks: any of the ServiceAccounts may still be there.
             places = {one["metadata"]["namespace"] for one in former}
             refused = {
                 seat: failure.lines for seat, one in wanted.items() if _place(one)[0] in places
@@ -147,7 +149,8 @@ def _granted(
 
 
 def _read(answer: Object, uid: str, user: str) -> BoundToken:
-    """Return what the API server has granted: the lifetime may be shorter than what was asked."""
+    """Return the token that the API server has granted; its lifetime may be shorter than
+    requested."""
     end = datetime.fromisoformat(answer["status"]["expirationTimestamp"])
     begin = int(end.timestamp()) - int(answer["spec"]["expirationSeconds"])
     return BoundToken(user, uid, begin, int(end.timestamp()), str(answer["status"]["token"]))

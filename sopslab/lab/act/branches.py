@@ -7,9 +7,10 @@ from sopslab.lab.tools.git import MAIN
 
 
 def move(repository: Repository, branch: str, to: str, before: str) -> None:
-    """Move a branch to another commit, if it is still where it was. Raises Failed.
+    """Move a branch to another commit, if it is still at the commit `before`. Raises Failed.
 
-    Where the Git server is not ours, main is moved there first: the other branches are copies.
+    Where the Git server is not the lab's own, main is moved on that server first. Other branches
+    are moved only in the copy on this machine.
     """
     if repository.url is not None and branch == MAIN:
         repository.git.push(repository.url, f"{to}:{branch}", lease=f"{branch}:{before}")

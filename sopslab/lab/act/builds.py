@@ -1,4 +1,4 @@
-"""End builds of Flux: there is one at a time for everybody."""
+"""End a build of Flux: all environments share one lock, so that only one build runs at a time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _SUSPENDED = {
 
 
 def end(lab: Lab, build: Building) -> None:
-    """End a build with its controller, which comes back without the lease of the one before.
+    """End a build by deleting its controller's pod and lease: the new pod need not wait for the old
+    lease to expire.
 
-    It would begin with the same build again, unless the source has another commit by then: if not,
-    the Kustomization is suspended. Raises Failed, and Undecided.
+    The new controller would begin the same build again unless the source has another commit by
+    then. If it has none, the Kustomization is suspended. Raises Failed and Undecided.
     """
     kubectl = Kubectl(lab)
     if _begun(kubectl, build) != build.since:
@@ -53,7 +54,8 @@ def end(lab: Lab, build: Building) -> None:
 
 
 def _begun(kubectl: Kubectl, build: Building) -> str | None:
-    """Return when the present build of the Kustomization began, None if nothing tells."""
+    """Return when the present build of the Kustomization began, None if the cluster does not
+    say."""
     try:
         one = kubectl.get(KUSTOMIZATIONS, build.name, build.namespace) or {}
     except Undecided:

@@ -1,4 +1,5 @@
-"""Wait for canaries: what was encrypted and pushed last is in the cluster, decrypted."""
+"""Wait until canaries arrive: until what was last encrypted and pushed is decrypted in the
+cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from sopslab.model.canaries import PROVEN, CanaryState, Link
 
 _LONGEST_S = 180
 _ASKED_AGAIN_S = 5
-# When it is over, the next look sees whether Flux is stuck.
+# How long kubectl waits for a commit to be applied. After that, the next look sees whether Flux is
+# stuck.
 _APPLIED_S = 5
 _WAY = (Ask.TENANT, Ask.SOURCE, Ask.OWN)
 _ON_ITS_WAY = (Link.BEGINNING, Link.COMMIT)
@@ -31,18 +33,18 @@ Found = Mapping[str, CanaryState]
 
 
 def await_canaries(lab: Lab, environments: list[Environment]) -> None:
-    """Return when the canaries of environments have arrived; an environment whose canary does not
-    arrive fails. Raises LabError, with the first broken link of its way, if only that of the lab's
-    own learner does not."""
+    """Wait until the canaries of environments have arrived, and record a failure for each
+    environment whose canary does not arrive. If only the canary of the lab's own learner does not,
+    raise LabError instead, with the first broken link of its way."""
     canaries, failed = Canaries(lab), seat_failures(lab)
-    # Whoever has failed already is reported with the reason, and not waited for.
+    # An environment that has failed already is reported with its reason, and not waited for.
     left = [one for one in environments if one.id not in failed]
     lost: dict[Environment, Link | None] = {
         one: None for one in left if not one.is_seat and canaries.head(one) is None
     }
     left = [one for one in left if one not in lost]
-    # Looking takes processor time that Flux needs on a small machine. No canary arrives sooner than
-    # this.
+    # No canary arrives sooner than this, and looking takes processor time that Flux needs on a
+    # small machine.
     time.sleep(0.4 * len(left) / len(os.sched_getaffinity(0)))
     found = _await(canaries, left, _Pace(lab, canaries))
     for one in left:
@@ -53,7 +55,7 @@ def await_canaries(lab: Lab, environments: list[Environment]) -> None:
             fail(lab, one.id, f"its canary did not arrive: {state.said or state.progress}")
         else:
             lost[one] = state.link
-    # A run that ends here would not name the others who have failed.
+    # LabError ends the run, and nobody would be told which other environments have failed.
     others = bool(seat_failures(lab))
     for one, link in lost.items():
         broken = broken_link(lab, one, link)
@@ -63,8 +65,8 @@ def await_canaries(lab: Lab, environments: list[Environment]) -> None:
 
 
 class _Pace:
-    """How canaries are waited for: all of them together, and Flux is asked for those that are
-    stuck."""
+    """How canaries are waited for: all of them together; Flux is asked to look again at those that
+    are stuck."""
 
     def __init__(self, lab: Lab, canaries: Canaries) -> None:
         self._lab = lab
@@ -76,11 +78,11 @@ class _Pace:
         self._since = time.monotonic()
 
     def goes_on(self, left: Sequence[Environment], found: Found) -> bool:
-        """Return whether to go on waiting for these."""
-        # Not compared by what Flux says of one: there may be another name in it each time.
+        """Return whether to go on waiting for the canaries of these environments."""
+        # What Flux says about a canary is not compared: it may have another name in it each time.
         after: dict[str, object] = {who: (one.progress, one.link) for who, one in found.items()}
         if self._before is None:
-            # Where Flux has been before, it is not about to come again by itself.
+            # Where Flux has applied something before, it is not about to look again by itself.
             self._ask([one for one in left if found[one.id].link is not Link.BEGINNING])
         if after != self._before:
             self._before, self._since = after, time.monotonic()
@@ -97,8 +99,9 @@ class _Pace:
             ask(self._lab, dict.fromkeys(environments, _WAY))
 
     def pause(self, left: Sequence[Environment], found: Found) -> None:
-        """Return when it is time to look again: as soon as Flux has applied something where that
-        can be waited for, else soon for a few, and later for many."""
+        """Wait until it is time to look again. A single canary on its way is looked at as soon as
+        Flux has applied its commit. Otherwise the pause is short for a few canaries, and longer for
+        many."""
         if len(left) == 1 and found[left[0].id].link in _ON_ITS_WAY and self._is_applied(left[0]):
             return
         time.sleep(0.3 if len(left) < 8 else len(left) / 25)
@@ -114,7 +117,7 @@ class _Pace:
 
 
 def _await(canaries: Canaries, environments: Sequence[Environment], pace: _Pace) -> Found:
-    """Return the canaries that have not arrived while they were waited for."""
+    """Wait for canaries, and return those that have not arrived by the end."""
     left = list(environments)
     while left:
         seen = canaries.look(left)

@@ -20,20 +20,21 @@ from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.tools import files
 from sopslab.lab.tools.x509 import certificate_in, key_in, key_pem, name, new_key
 
-# Ten years; whoever trusts it has a copy, so it is not renewed.
+# Ten years: everyone who trusts the CA has a copy of its certificate, so it is not renewed.
 _CA_DAYS = 3650
-# No client accepts a server's certificate for longer than about this.
+# Clients do not accept a server's certificate that is valid for much longer than this.
 _SERVER_DAYS = 397
 _EVERY_ADDRESS = ipaddress.ip_network("0.0.0.0/0")
 
 
 def make_ca(lab: Lab) -> None:
-    """Make the lab's CA; what is there already is not overwritten. Raises LabError."""
+    """Make the lab's CA. An existing CA is never overwritten. Raises LabError."""
     key, folder = new_key(), Path(lab.tls_dir)
     try:
         files.private_folder(folder.parent)
         with files.new_folder(folder) as new:
-            # Key and certificate appear together, by a rename that fails where there is anything.
+            # Key and certificate appear together, by a rename that fails if the folder already
+            # holds anything.
             made = new / "tls"
             made.mkdir()
             made.chmod(0o755)
@@ -47,9 +48,9 @@ def make_ca(lab: Lab) -> None:
 def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
     """Return the certificate of the CA.
 
-    It names everything that the CA may sign for: this lab's Git server, by its own names, on a
-    machine and in a cluster, and by any IPv4 address, because the machine's may change. It is worth
-    nothing for anybody else's name.
+    It limits what the CA may sign for to this lab's Git server: by the server's own names, on a
+    machine and in a cluster, and by any IPv4 address, because the machine's address may change.
+    What the CA signs for any other name is worth nothing.
     """
     subject = name(f"sops-lab {lab.lab}")
     its_own = ("localhost", git_server_name(lab.lab), git_service_name(lab.lab))
@@ -69,8 +70,8 @@ def _ca(lab: Lab, key: EllipticCurvePrivateKey) -> bytes:
 
 
 def certify_server(lab: Lab) -> None:
-    """Make a certificate of the lab's CA for its Git server, beside the server's key. Raises
-    LabError."""
+    """Write a new key for the Git server and its certificate, signed by the lab's CA, to one file.
+    Raises LabError."""
     key, path = new_key(), Path(server_file(lab))
     try:
         files.private_folder(path.parent)

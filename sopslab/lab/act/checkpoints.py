@@ -1,6 +1,6 @@
-"""Put repositories back to a checkpoint, from whatever state they are in, and then the clone.
+"""Put repositories, and then the learner's clone, back to a checkpoint, whatever state they are in.
 
-A checkpoint is made when it is first asked for, on top of the one before, and kept.
+A checkpoint is made when it is first asked for, on top of the checkpoint before it, and kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sopslab.policy.recipients import CONFIG
 def put_back(lab: Lab, environments: list[Environment], checkpoint: str, saved: str) -> None:
     """Move main of every repository to a checkpoint; what is overwritten is kept on a branch.
 
-    + saved: the branch for what the checkpoint does not hold
+    + saved: the branch for commits that the checkpoint does not hold
     """
     with worked_on(lab, environments):
         for environment in environments:
@@ -47,13 +47,13 @@ def _put_back(lab: Lab, environment: Environment, checkpoint: str, saved: str) -
             git.push(repository.url, f"{kept}:{branch}")
         lease = f"{MAIN}:{main or ''}"
         git.push(repository.url, f"{target}:{MAIN}", lease=lease)
-    # All of it or nothing, and only if nobody has pushed meanwhile.
+    # All refs change or none, and only if nobody has pushed meanwhile.
     creation = [f"create {branch} {kept}"] if kept is not None else []
     git.update_refs(*creation, f"update {MAIN} {target} {main or NOTHING}")
 
 
 def _reached(lab: Lab, environment: Environment, repository: Repository, checkpoint: str) -> str:
-    """Return the commit of a checkpoint, which is made if it is not there."""
+    """Return the commit of a checkpoint; make the checkpoint if there is none."""
     git, ref = repository.git, checkpoint_ref(checkpoint)
     there = git.commit(ref)
     if there is not None:
@@ -87,8 +87,8 @@ def _listed(kustomization: bytes) -> bytes:
 
 
 def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
-    """Put the learner's clone on main as the repository has it; what was never pushed is kept on a
-    branch of the clone: it may hold a value in plain text, so it is not pushed now."""
+    """Put the learner's clone on the main of the repository. What was never pushed is kept on a
+    branch of the clone, and not pushed now, because it may hold a value in plain text."""
     work = Git(lab, lab.work_dir, work=True)
     work.run(
         "fetch", "--quiet", "--prune", bare_repository(lab, environment),
@@ -98,7 +98,7 @@ def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
     if int(work.text("rev-list", "--count", tip, "--not", "--remotes=origin")):
         work.run("update-ref", f"refs/heads/{free_name(work, saved)}", tip, "")
     for operation in ("rebase", "cherry-pick", "revert", "am"):
-        # Only one of them can be under way.
+        # Only one of these operations can be under way; git refuses the others.
         work.ask(operation, "--quit")
     work.run("checkout", "--quiet", "--force", "-B", "main", "refs/remotes/origin/main")
     work.run("config", "branch.main.remote", "origin")
@@ -107,9 +107,10 @@ def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
 
 
 def _everything(work: Git) -> str:
-    """Return a commit that holds what a clone has: its commits, and its files as they are."""
+    """Return a commit that holds everything in a clone: its own commits, and its files as they are
+    now."""
     tips = own_tips(work)
-    # The index is the learner's, too: another one takes the files as they are.
+    # The learner's own index is not touched: a temporary one takes in the files.
     with new_folder(work.folder) as folder:
         index = {"GIT_INDEX_FILE": f"{folder}/index"}
         if tips:

@@ -31,14 +31,15 @@ _FREED = '{"metadata": {"finalizers": null}}'
 
 
 def clear(lab: Lab, environments: list[Environment]) -> None:
-    """Delete what Flux did not apply, resume what is suspended, and see deleted namespaces to their
-    end; then have Flux make anew what is missing. An environment that cannot be cleared fails."""
+    """Delete what Flux did not apply, resume what is suspended, and wait for the end of namespaces
+    that are being deleted; then ask Flux to make what is missing. Record a failure for each
+    environment that cannot be cleared."""
     deadline = Deadline(_LONGEST_S)
     found = look(lab, environments)
     while any(one.is_blocked for one in found.values()) and not deadline.is_over:
         clear_away(lab, found.values())
         time.sleep(0.3)
-        # While the cluster is silent for a moment, what was seen last counts.
+        # If the cluster does not answer for a moment, the last look counts.
         with suppress(Undecided):
             found = look(lab, environments)
     for who, obstacle in found.items():
@@ -52,7 +53,7 @@ def clear(lab: Lab, environments: list[Environment]) -> None:
 
 
 def _named(obstacle: InTheWay) -> str:
-    """Return what is told first of an obstacle."""
+    """Return in words the first thing that blocks an environment."""
     for name in obstacle.going:
         return f"the namespace {name} is still being deleted"
     left = [*obstacle.suspended, *(stray.what for stray in obstacle.strays)]
@@ -60,10 +61,10 @@ def _named(obstacle: InTheWay) -> str:
 
 
 def clear_away(lab: Lab, found: Iterable[InTheWay]) -> None:
-    """Act once on what is in the way; whether that was enough, the next look says.
+    """Act once on what is in the way; the next look shows whether that was enough.
 
-    A finalizer is removed only from something that is being deleted and waits for a controller that
-    does not come: those that are there have answered by then.
+    A finalizer is removed only from an object that is being deleted and whose controller does not
+    come: a controller that is there has removed its finalizer by then.
     """
     cluster, obstacles = Kubectl(lab), list(found)
     strays = [stray for one in obstacles for stray in one.strays]
@@ -72,18 +73,18 @@ def clear_away(lab: Lab, found: Iterable[InTheWay]) -> None:
     gone = ["--ignore-not-found", "--wait=false"]
     _for_all(cluster, suspended, "patch", "--type", "merge", "--patch", _RESUMED)
     _for_all(cluster, waiting, "delete", *gone)
-    # Owners first: they would make anew what they own.
+    # Owners first: otherwise they would make again what they own.
     standing = [one.what for one in strays if not _is_pod(one) and not _deleted(one)]
     standing.sort(key=lambda what: what["metadata"].get("ownerReferences") is not None)
     _for_all(cluster, standing, "delete", *gone)
-    # A pod that is ending already is ended now.
+    # Pods are ended at once, even if they are terminating already.
     pods = [one.what for one in strays if _is_pod(one)]
     _for_all(cluster, pods, "delete", *gone, "--grace-period=0", "--force")
     stuck = [one.what for one in strays if _is_stuck(one)]
     _for_all(cluster, stuck, "patch", "--type", "merge", "--patch", _FREED)
     going = [f"namespace/{name}" for one in obstacles for name in one.going]
     if going:
-        # The controller that deletes a namespace comes back after eight seconds, or after five if
+        # The controller that deletes a namespace tries again after eight seconds, or after five if
         # the namespace was changed.
         mark = f"sops-lab/reset={int(time.time())}"
         cluster.succeeds("annotate", "--overwrite", *going, mark)
@@ -113,10 +114,10 @@ def _is_stuck(stray: Stray) -> bool:
 
 
 def _make_empty(lab: Lab, environments: Sequence[Environment], found: dict[str, InTheWay]) -> None:
-    """Make the namespaces of seats that are not there, empty.
+    """Make the missing namespaces of seats, with nothing in them.
 
-    Flux then sees at once what is missing. If it was at work when a namespace went, it waits a
-    minute for that to be back: an empty one will do.
+    Flux then sees at once what else is missing. If Flux was at work when a namespace was deleted,
+    it waits a minute for that namespace to come back; an empty one is enough.
     """
     ours = owner_labels(lab)
     spaces = [

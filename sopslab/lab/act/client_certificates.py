@@ -1,5 +1,5 @@
-"""Certificates of learners that the cluster signs, where its controller manager does that. A seat
-that fails says so in a file of its own while the others go on."""
+"""Learners' certificates, where the cluster's controller manager signs them. A failure is recorded
+for that seat only, and the others go on."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from sopslab.model.objects import Object
 _DAYS = 30
 _MARK = "sops-lab/request"
 _REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-# kubectl allows itself ten requests at once and five a second from then on, and each approval is
-# two: a hundred by one process would take 40 s.
+# kubectl limits itself to ten requests at once and to five a second from then on, and each approval
+# takes two requests: one process would need 40 s for a hundred approvals.
 _TOGETHER, _PROCESSES = 5, 4
-# Whom a certificate names with which the cluster is tried: no learner's user has this form.
+# The seat and the user in the certificate that tests the cluster; no learner's user has this form.
 _PROBE, _NO_LEARNER = "probe", "sops-lab:probe"
 
 
 def issue(lab: Lab, users: Mapping[str, str], within: int) -> dict[str, dict[str, bytes]]:
-    """Return for each seat the files of a certificate that the cluster has signed.
+    """Return, for each seat, the files of a certificate that the cluster has signed.
 
-    Raises LabError where the cluster takes no request at all, or shows none.
+    Raises LabError where the cluster accepts no request at all, or does not show them.
 
-    + users: whom each seat's certificate is to name
+    + users: the user that each seat's certificate is to name
     + within: how many seconds the cluster has to sign
     """
     keys = {seat: key for seat in users if (key := _new_key(lab, seat)) is not None}
@@ -61,8 +61,8 @@ def issue(lab: Lab, users: Mapping[str, str], within: int) -> dict[str, dict[str
 
 
 def works(lab: Lab, within: int) -> bool:
-    """Whether the cluster signs a certificate within so many seconds, and lets its bearer in. It
-    is one that nothing is bound to."""
+    """Whether the cluster signs a certificate within `within` seconds and accepts it as a login.
+    The certificate names a user that has no rights."""
     key = x509.new_key()
     try:
         requests, _ = _requested(lab, {_PROBE: _NO_LEARNER}, {_PROBE: key}, within)
@@ -91,9 +91,10 @@ def _is_taken(lab: Lab, certificate: bytes, key: EllipticCurvePrivateKey) -> boo
 def _requested(
     lab: Lab, users: Mapping[str, str], keys: Mapping[str, EllipticCurvePrivateKey], within: int
 ) -> tuple[dict[str, Object], dict[str, list[str]]]:
-    """Return the requests as the cluster has decided them, and what was said against each, by seat.
+    """Return the requests with the cluster's decisions, and what kubectl said against each, both by
+    seat.
 
-    Raises LabError where the cluster takes no request at all, or shows none.
+    Raises LabError where the cluster accepts no request at all, or does not show them.
     """
     mark, ours = str(time.time_ns()), owner_labels(lab, REQUEST_LABEL)
     kubectl = Kubectl(lab)
@@ -102,7 +103,7 @@ def _requested(
         [_request({**ours, _MARK: mark}, seat, users[seat], key) for seat, key in keys.items()],
     )
     requests = _signed(kubectl, mark, within)
-    # Those of a killed run go, too; the cluster would keep them for hours.
+    # Requests of a killed run are deleted, too; the cluster would keep them for hours.
     selector = quote(",".join(f"{key}={value}" for key, value in ours.items()), safe="")
     kubectl.succeeds(
         "--request-timeout", "20s", "delete", "--raw", f"{_REQUESTS}?labelSelector={selector}"
@@ -145,9 +146,10 @@ def _request(
 
 
 def _submitted(kubectl: Kubectl, requests: Iterable[Object]) -> list[str]:
-    """Create requests and approve them; return what was said against some of them.
+    """Create requests and approve them; return what kubectl said against any of them.
 
-    Raises LabError if the cluster takes none. Approving begins while others are created.
+    The first are approved while others are still being created. Raises LabError if the cluster
+    accepts none.
     """
     created: list[str] = []
     words: list[str] = []
@@ -179,7 +181,7 @@ def _approve(kubectl: Kubectl, names: list[str]) -> list[str]:
 
 
 def _signed(kubectl: Kubectl, mark: str, within: int) -> dict[str, Object]:
-    """Return the requests of a mark, by seat, as soon as all are decided, or when the time is over.
+    """Return the requests with a mark, by seat, once all of them are decided or the time is over.
 
     Raises LabError if the cluster does not show them.
     """

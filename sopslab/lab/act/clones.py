@@ -1,4 +1,4 @@
-"""Bring the learner's clone up to date with the repository, where it has nothing of its own."""
+"""Bring the learner's clone up to date with the repository, if the clone has nothing of its own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sopslab.lab.tools.git import Git
 
 
 def follow(lab: Lab, environment: Environment) -> None:
-    """Move the learner's clone to main as the repository has it. Raises Failed if that is not a
-    fast-forward."""
+    """Fast-forward the learner's clone to the main of the repository. Raises Failed if that is not
+    possible."""
     work = Git(lab, lab.work_dir, work=True)
     branches = "+refs/heads/*:refs/remotes/origin/*"
     work.run("fetch", "--quiet", bare_repository(lab, environment), branches)

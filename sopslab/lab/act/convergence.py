@@ -27,17 +27,17 @@ def settle(lab: Lab, environments: list[Environment]) -> None:
 
 
 def ask(lab: Lab, environments: list[Environment]) -> None:
-    """Have Flux decrypt once more, with what it has now."""
+    """Ask Flux to decrypt again, with the files and keys that it has now."""
     delivery.ask(lab, {one: [Ask.OWN] for one in environments})
 
 
 def await_values(
     lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
 ) -> None:
-    """Wait until the cluster holds what files say; a learner with one that differs after 30 seconds
-    fails.
+    """Wait until the cluster holds the values of files; record a failure for each learner with a
+    value that still differs after 30 seconds.
 
-    + files: those of each learner, by the learner's id
+    + files: the files of each learner, by the learner's id
     """
     deadline = Deadline(_ARRIVING_S)
     while (left := _differing(lab, environments, files)) and not deadline.is_over:
@@ -60,7 +60,8 @@ def _differing(
 def restart(
     lab: Lab, environments: list[Environment], incident: str, workloads: dict[str, list[str]]
 ) -> None:
-    """Restart workloads, once for an incident; a learner with one that cannot be restarted fails.
+    """Restart workloads, once for each incident; record a failure for each learner with a workload
+    that cannot be restarted.
 
     + workloads: such as `deployment/web`, by the learner's id
     """

@@ -1,5 +1,5 @@
-"""Work on repositories of a Git server in the cluster: done on copies here, and published there in
-one call for all of them."""
+"""Work on repositories of a Git server in the cluster: it is done on copies on this machine, which
+are then published to the server together."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from sopslab.lab.tools.git import NOTHING, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.copies import Change
 
-# Of packs in one call: the server's pod has them in memory, beside what learners push.
+# Packs of about so many bytes go in one call: the server's pod holds them in memory, beside what
+# learners push.
 _MOST = 8 * 1024 * 1024
 
 
 @contextmanager
 def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
-    """Have what the block changes in the repositories of environments on the Git server, too, where
-    that is in the cluster: of each repository all or nothing, and only if nobody pushed meanwhile.
+    """Publish what the block changes in the repositories of environments to the Git server, where
+    that is in the cluster. Each repository changes as a whole or not at all, and only if nobody has
+    pushed meanwhile.
 
-    A block that fails changes nothing there. Raises LabError where the server does not answer, and
-    if a repository that is alone is refused; of several, each says so for itself.
+    If the block fails, nothing changes on the server. Raises LabError where the server does not
+    answer, or refuses the only repository; of several, a failure is recorded for each refused one.
     """
     if lab.git_pod is None:
         yield
@@ -44,9 +46,9 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
 
 
 def make(lab: Lab, repositories: list[str]) -> None:
-    """Make bare repositories on the lab's own Git server. In the cluster they get what copies hold
-    of those that were there, with what is written down beside it. Raises Failed, and LabError where
-    the server does not answer, or refuses that.
+    """Make bare repositories on the lab's own Git server. In the cluster, an empty one is filled
+    with its copy from this machine and the notes beside that. Raises Failed, and LabError where the
+    server does not answer, or refuses the content.
 
     + repositories: their paths, without `.git`
     """
@@ -64,10 +66,10 @@ def make(lab: Lab, repositories: list[str]) -> None:
 
 
 def _publish(lab: Lab, before: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
-    """Have on the server what has become of copies, and return in clauses why that failed for some.
+    """Publish copies to the server; return, in a clause for each repository where that failed, why.
 
-    + before: the refs that the server has, by repository; where it has none, it lacks what is
-        written down beside them, too
+    + before: the refs that the server has, by repository; a repository without any also lacks the
+      notes beside it
     """
     refused: dict[str, str] = {}
     changes: dict[str, Change] = {}
@@ -95,7 +97,7 @@ def _tell(lab: Lab, learners: Mapping[str, str], problems: Mapping[str, str]) ->
 
 
 def _change(git: Git, before: Mapping[str, str]) -> Change | None:
-    """Return what has become of a repository since, None if that is nothing."""
+    """Return the change from the refs `before` to those of a repository, None if there is none."""
     now = refs_of(git) if git.folder.is_dir() else {}
     updates = [
         f"update {name} {commit} {before.get(name, NOTHING)}"

@@ -17,22 +17,24 @@ from sopslab.model.objects import Object, reference
 
 EVERYTHING = (Ask.TENANT, Ask.SOURCE, Ask.OWN, Ask.RECEIVER)
 _LONGEST_S = 60
-# What failed for a reason that is gone is not left until Flux tries again by itself.
+# How often Flux is asked again: otherwise, what failed for a reason that is gone would wait until
+# Flux tries again by itself.
 _AGAIN_S = 2
-# A Kustomization that is about to apply what was read would be interrupted by a request, and say
-# so.
+# Such a Kustomization is asked only after so long: a request would interrupt one that is about to
+# apply what was read, and it would report that.
 _LATE_S = 10
 
 
 def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> None:
-    """Wait until Flux has done what the repositories say now; a learner for whom it has not within
-    a minute fails.
+    """Wait until Flux has done what the repositories say now; record a failure for each learner for
+    whom this takes more than a minute.
 
-    + secrets: names of Secrets that have to be there, in every environment
+    + secrets: names of the Secrets that have to be in every environment
     """
     goal = wanted(lab, environments, secrets)
     found = look(lab, goal, environments)
-    # An environment that seems to have everything and is here nevertheless lacks the right Secrets.
+    # An environment that seems to have everything was passed here because its Secrets are not the
+    # right ones.
     ask(
         lab,
         {
@@ -59,7 +61,7 @@ def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> 
                     for one in open_ones
                 },
             )
-        # Looking at many takes processor time that Flux needs.
+        # Looking at many environments takes processor time that Flux needs.
         time.sleep(1 if len(environments) > 5 else 0.3)
     for one in open_ones:
         fail(lab, one.id, found[one.id][0].said)

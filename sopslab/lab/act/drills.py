@@ -1,4 +1,4 @@
-"""The leak of the chapter, staged in an environment, and taken away again."""
+"""Stage the leak of the chapter in an environment, and take it away again."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _HURRY = "Give the payment API its key, so that the deploy works again"
 
 
 def stage(lab: Lab, environment: Environment, text: dict[str, str]) -> None:
-    """Put a value in plain text into the history of main, reverted and then encrypted as it was;
-    and make a log and a clone that hold it.
+    """Stage a leak: commit a value in plain text on main, revert that commit, and then commit the
+    same value encrypted; and make a log and a clone that hold the value.
 
-    It is what a colleague would have done in a hurry, in that order; only the server's guard is
-    bypassed. The value exists in this process, in pipes and in files of ours, and is recognised
+    These are the commits of a colleague in a hurry, in the same order; only the server's guard is
+    bypassed. The value exists in this process, in pipes and in files of the lab, and is recognised
     later by its hash.
 
-    + text: what the drill says of itself, by path
+    + text: the texts that explain the drill, by path
     """
     with worked_on(lab, [environment]):
         _stage(lab, environment, text)
@@ -73,8 +73,8 @@ def _stage(lab: Lab, environment: Environment, text: Mapping[str, str]) -> None:
             _clone(lab, git, new / CLONE, staged.leak, environment)
             (new / LOG).write_text(_log(environment, value))
             (new / STATE).write_text(render_staged(staged))
-            # All that belongs to the drill appears with the folder; main follows, unless somebody
-            # pushed meanwhile.
+            # The folder appears with everything that belongs to the drill; main is moved after
+            # that, unless somebody has pushed meanwhile.
             if folder.exists():
                 shutil.rmtree(folder)
             new.rename(folder)
@@ -82,8 +82,8 @@ def _stage(lab: Lab, environment: Environment, text: Mapping[str, str]) -> None:
 
 
 def _listed_on(repository: Repository, main: str) -> bytes:
-    """Return the kustomization on main with the leak listed. Raises LabError where that, or the
-    leak, cannot be put there."""
+    """Return the kustomization on main with the leak added to its list. Raises LabError where the
+    leak cannot be committed or listed there."""
     git = repository.git
     git.refuse_links(main, PATH, LIST_PATH)
     if git.ask("cat-file", "-e", f"{main}:{PATH}").code == 0:
@@ -97,8 +97,8 @@ def _listed_on(repository: Repository, main: str) -> bytes:
 
 
 def with_entry(kustomization: bytes, name: str) -> bytes | None:
-    """Return a kustomization with a file at the top of its resources, None if it has no such list
-    that begins on a line of its own."""
+    """Return a kustomization with a file added at the top of its resources; None if it has no list
+    of resources that begins on a line of its own."""
     listed, found = re.subn(
         rb"(?m)^resources:[ \t]*$",
         lambda line: line[0] + f"\n  - {name}".encode(),
@@ -116,7 +116,7 @@ def _commit(
     listed: bytes,
     value: str,
 ) -> Staged:
-    """Return the commits on top of main that nothing names yet."""
+    """Make the drill's commits on top of main, and return them; no ref leads to them yet."""
     git = repository.git
     plain = (
         f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {SECRET}\n"
@@ -135,8 +135,8 @@ def _commit(
 
 
 def _clone(lab: Lab, git: Git, folder: Path, leak: str, environment: Environment) -> None:
-    """Make what Kim cloned while the value lay there for all to see; without a work tree, in which
-    a learner's links would be followed."""
+    """Make the clone that Kim made while the value was there for all to see. It has no work tree,
+    because a learner's links would be followed in one."""
     clone = Git(lab, folder)
     clone.run("-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template=")
     git.run(
@@ -158,9 +158,9 @@ def _log(environment: Environment, value: str) -> str:
 
 
 def end(lab: Lab, environments: list[Environment], saved: str) -> None:
-    """Put main back to where it was before a drill, and remove every branch that holds its leak: in
-    the repositories, and in the clone of the learner who is here. What was made on top of the leak
-    is kept in a bundle.
+    """Put main back to where it was before a drill, and remove all other branches and tags that
+    hold its leak; also remove it from the branches of the clone that the lab's own learner has.
+    What was made on top of the leak is kept in bundles.
 
     + saved: the branch for what the clone has not pushed
     """
@@ -183,7 +183,7 @@ def _end(lab: Lab, environment: Environment) -> None:
     if not refs:
         return
     _keep(lab, git, refs, staged, environment.id)
-    # What somebody pushes now is in no bundle: it stays, and so does the rest.
+    # If somebody pushes now, their commits are in no bundle: then git refuses, and nothing changes.
     if repository.url is not None:
         leases = [f"--force-with-lease={ref}:{tip}" for ref, tip in refs.items()]
         wanted = [f"{staged.before if ref == MAIN else ''}:{ref}" for ref in refs]
@@ -208,7 +208,8 @@ def _end_in_clone(lab: Lab, environment: Environment, saved: str) -> None:
 
 
 def _has(work: Git, leak: str) -> bool:
-    """Return whether a clone has a leak where somebody would come upon it."""
+    """Return whether a clone has a leak where somebody would come upon it: in HEAD or in a
+    branch."""
     if work.commit(leak) is None:
         return False
     return work.is_ancestor(leak, "HEAD") or bool(
@@ -217,8 +218,8 @@ def _has(work: Git, leak: str) -> bool:
 
 
 def _keep(lab: Lab, git: Git, refs: Mapping[str, str], staged: Staged, name: str) -> None:
-    """Write what refs hold on top of a drill to a file: a bundle is not a ref, so that nothing of
-    it stays in a history that is searched."""
+    """Write the commits that refs have since a drill began to a bundle. A bundle is a file and not
+    a ref, so the leak stays in no history that is searched."""
     kept = Path(kept_dir(lab))
     with files.umask(0o077), files.new_folder(lab.class_dir) as new:
         kept.mkdir(parents=True, exist_ok=True)
