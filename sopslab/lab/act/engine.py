@@ -1,4 +1,5 @@
-"""The Docker engine set up for a lab: our runtime in front of runc, and who may use it."""
+"""Set up the Docker engine for a lab: the lab's runtime in front of runc, and who may use the
+engine."""
 
 from __future__ import annotations
 
@@ -22,11 +23,11 @@ _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
 
 
 def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
-    """Make a runtime of ours the default one.
+    """Make a runtime of the lab the engine's default.
 
     + wrapper: the program, in Python
     + runtime: its name
-    + path: where it will be
+    + path: where the program is put
     + config: the engine's configuration
     + pid_file: where the engine says which process it is
     """
@@ -43,8 +44,8 @@ def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid
 
 
 def _runnable(program: str) -> str:
-    """Return a Python program that starts with the machine's own Python: Docker needs it for longer
-    than the virtual environment that this runs in exists."""
+    """Return a program with a first line that starts the machine's own Python: Docker needs the
+    program for longer than the present virtual environment exists."""
     python = shutil.which("python3", path=_SYSTEM_PATH) or os.path.realpath(sys.executable)
     return re.sub(r"\A#!\S+", f"#!{python}", program)
 
@@ -52,10 +53,11 @@ def _runnable(program: str) -> str:
 def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
     """Return an engine's configuration in which a runtime is the default one.
 
-    Raises LabError if another one is the default already, or if the text is not a configuration.
+    Raises LabError if another runtime is the default already, or if the text is not a
+    configuration.
 
-    + configured: what it is now
-    + config: the file
+    + configured: the present configuration
+    + config: the file with the configuration
     """
     try:
         known = json.loads(configured.strip() or "{}")
@@ -76,8 +78,8 @@ def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
 
 
 def admit(user: str, uid: int, gid: int, socket: str) -> None:
-    """Let a user talk to the engine: the group counts from the next login on, the entry on the
-    socket from now on.
+    """Let a user talk to the engine: by its group, which counts from the next login on, and from
+    now on by an entry in the access control list of its socket.
 
     + uid, gid: the user's numbers
     + socket: where the engine listens

@@ -1,4 +1,4 @@
-"""A cluster that the lab did not make: taken on, and left as it was."""
+"""Take on a cluster that the lab did not make, and leave it as it was."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.results import Undecided
 
 _AT_ONCE = ("--ignore-not-found", "--wait=false")
-# For a namespace or two, and how much longer for each one more.
+# How long namespaces may take to go: for any number of them, and in addition for each.
 _GOING_S, _EACH_S = 90, 2
 
 
 def take_on(lab: Lab, kubeconfig: str) -> None:
-    """Write the lab's own kubeconfig for a cluster that exists: one context of a user's file.
+    """Write the lab's own kubeconfig for an existing cluster, from one context of a user's file.
 
-    Before that, and so before anything is made in a cluster, the lab has an id. Raises Failed if
-    there is no such context, and LabError where the id is damaged.
+    The lab gets its id first, and so before anything is made in a cluster. Raises Failed if there
+    is no such context, and LabError where the id is damaged.
 
     + kubeconfig: the user's file
     """
     context = context_of(lab, kubeconfig)
     if lab_id(lab) is None:
-        # From now on, what pods reached does not say where the lab was before.
+        # Once the lab has an id, the record of what pods reached no longer tells where the lab was
+        # before.
         if before := unmarked_clusters(lab):
             files.write(lab.clusters_file, json.dumps(before))
         files.write(lab.id_file, secrets.token_hex(8))
@@ -52,11 +53,12 @@ def take_on(lab: Lab, kubeconfig: str) -> None:
 
 def leave(lab: Lab) -> None:
     """Remove from a cluster what the lab brought: Flux, the environments, what guards them, and
-    what a killed run left. Raises Failed, Undecided, and LabError where the cluster does not
-    answer, a namespace stays, or, before anything is removed, others use the lab's Flux.
+    what a killed run left. Raises Failed and Undecided, and LabError where the cluster does not
+    answer or a namespace stays; also, before anything is removed, where others use the lab's Flux.
 
-    What Flux applied goes first, while its controllers still answer for the finalizers. Where they
-    do not, it goes nevertheless: all of it is found by its label.
+    What Flux applied is removed first, while Flux's controllers still remove their finalizers. If
+    the controllers do not answer, it is removed all the same, because all of it is found by its
+    label.
     """
     found = brought(lab)
     if isinstance(found, Trouble):
@@ -77,8 +79,8 @@ def leave(lab: Lab) -> None:
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         if kind in found:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
-    # Last of all: without it, what is left there would be somebody else's. A Git server's
-    # repositories stay there.
+    # The record comes last: without it, what is left in the cluster would count as somebody else's.
+    # It stays if the Git server is in the cluster, because that leaves its repositories there.
     if lab.git_pod is None and (before := unmarked_clusters(lab)):
         cluster = cluster_id(kubectl)
         files.write(lab.clusters_file, json.dumps([one for one in before if one != cluster]))
@@ -91,7 +93,8 @@ def _remove_flux(lab: Lab, kubectl: Kubectl) -> None:
     awaited = ("--ignore-not-found", "--timeout", "90s")
     gone = ("--all", *(awaited if _flux_answers(kubectl) else _AT_ONCE))
     if _has_kind(kubectl, KUSTOMIZATIONS):
-        # Flux would take itself out halfway and leave the rest; what is suspended prunes nothing.
+        # Flux would prune itself halfway and leave the rest; a suspended Kustomization prunes
+        # nothing.
         kubectl.succeeds(
             *in_flux, "patch", KUSTOMIZATIONS, FLUX_NAMESPACE,
             "--type", "merge", "--patch", '{"spec":{"suspend":true}}', patience=120,
@@ -100,13 +103,13 @@ def _remove_flux(lab: Lab, kubectl: Kubectl) -> None:
     for kind in (RECEIVERS, GIT_REPOSITORIES):
         if _has_kind(kubectl, kind):
             kubectl.succeeds(*in_flux, "delete", kind, *gone, patience=120)
-    # It takes Flux's finalizers off whatever is left, in every namespace.
+    # This removes Flux's finalizers from whatever is left, in every namespace.
     flux.uninstall(lab)
 
 
 def _flux_answers(kubectl: Kubectl) -> bool:
-    """Return whether there are controllers that take Flux's finalizers off: each kind of its
-    objects would be awaited in vain without them."""
+    """Return whether Flux's controllers are there to remove its finalizers: without them, it would
+    be in vain to wait for the end of its objects."""
     ready = ("--for=condition=Available", "--timeout", "10s")
     return kubectl.succeeds(
         "--namespace", FLUX_NAMESPACE, "wait", "deployments", "--all", *ready, patience=20
@@ -118,8 +121,8 @@ def _has_kind(kubectl: Kubectl, kind: str) -> bool:
 
 
 def _remove_namespaces(kubectl: Kubectl, names: Sequence[str]) -> None:
-    """Delete namespaces, and wait until they are gone. Raises Failed, and LabError with what holds
-    one that stays."""
+    """Delete namespaces, and wait until they are gone. Raises Failed, and LabError that says what
+    holds a namespace that stays."""
     if not names:
         return
     kubectl.run("delete", "namespace", *names, *_AT_ONCE)
@@ -132,7 +135,7 @@ def _remove_namespaces(kubectl: Kubectl, names: Sequence[str]) -> None:
 
 
 def _staying(kubectl: Kubectl, names: Sequence[str], patience: int) -> str:
-    """Return which of some namespaces is still there, and what holds it."""
+    """Return in a sentence which namespace is still there, and what holds it."""
     try:
         found = [one for name in names if (one := kubectl.get("namespace", name)) is not None]
     except Undecided:

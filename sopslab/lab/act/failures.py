@@ -1,4 +1,4 @@
-"""One environment of many may fail: it says so in a file of its own while the others go on."""
+"""Record the failure of one environment in a file of its own, while the others go on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def fail(places: Places, who: str, sentence: str) -> None:
 
 
 def fail_first(places: Places, who: str, sentence: str) -> None:
-    """Record the same, unless the environment has failed before: the first reason counts."""
+    """Record why an environment failed, unless it has failed before in this run: the first reason
+    counts."""
     if not has_failed(places, who):
         fail(places, who, sentence)
 
@@ -54,13 +55,14 @@ def attempt(places: Places, who: str, what: str) -> Iterator[None]:
 
 
 def meaning_of(error: OSError) -> str:
-    """Return what an error of the operating system means; if that is not known, it goes to the log,
-    as in `told`."""
+    """Return what an error of the operating system means; if that is not known, the error is
+    written to the log, as in `told`."""
     return told(Failed("", f"{error}\n".encode()))
 
 
 def told(failure: Failed) -> str:
-    """Return what a program's failure means; words that mean nothing here are left to the log."""
+    """Return what a program's failure means; if that is not known, the program's words are written
+    to the log."""
     meaning = causes.reason(failure.lines)
     if meaning.endswith(causes.LOGGED):
         log(failure)
@@ -68,6 +70,6 @@ def told(failure: Failed) -> str:
 
 
 def log(failure: Failed) -> None:
-    """Write a program's own words to the log, where nobody is shown them."""
+    """Write a program's own words to the log, and show them to nobody."""
     sys.stderr.buffer.write(failure.words)
     sys.stderr.buffer.flush()

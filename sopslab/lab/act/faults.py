@@ -1,4 +1,4 @@
-"""Faults in an environment: injected to practise on, and undone."""
+"""Inject faults into an environment to practise on, and undo them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from sopslab.lab.tools import files
 def inject(lab: Lab, environment: Environment, faults: dict[str, str | None]) -> None:
     """Break an environment with faults. Raises LabError if that cannot be done.
 
-    + faults: their ids, each with the commit that an earlier run made for it, if one did
+    + faults: the ids of the faults, each with the commit that an earlier run made for it, if one
+      did
     """
     objects = FluxObjects(lab, environment)
     in_cluster = [fault for fault in faults if not BY_ID[fault].in_git]
     if in_cluster:
         objects.require_cluster()
     for fault in in_cluster:
-        # Before something is broken, and again after it: a run after one that was killed in between
-        # goes on from here, or undoes it.
+        # Recorded before something is broken, and again afterwards: if a run is killed in between,
+        # the next one goes on from here, or undoes the fault.
         _remember(lab, environment, fault, Injection(done=False))
         objects.inflict(fault)
         _remember(lab, environment, fault, Injection(done=True))
@@ -61,10 +62,10 @@ def _remember(lab: Lab, environment: Environment, fault: str, injection: Injecti
 
 
 def mend(lab: Lab, environment: Environment, faults: list[str]) -> None:
-    """Restore objects of Flux to what they were before faults, and have Flux work with them. Raises
-    LabError if the cluster does not answer.
+    """Restore Flux's objects to what they were before faults, and ask Flux to look at them again.
+    Raises LabError if the cluster does not answer.
 
-    + faults: their ids; the keys and credentials among them are others' to put back
+    + faults: the ids of the faults; those in keys and credentials are undone elsewhere
     """
     objects = FluxObjects(lab, environment)
     objects.require_cluster()

@@ -1,4 +1,4 @@
-"""The objects with which Flux delivers an environment: broken to practise on, and mended."""
+"""Break the objects with which Flux delivers an environment, to practise on, and mend them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sopslab.layout import (
 )
 
 LOCKDOWN_FLAG = "--no-remote-bases=true"
-# Nobody listens there; a connection is refused at once, and Flux says so at once.
+# Nothing listens on this port: a connection is refused at once, and Flux reports it at once.
 _NO_PORT = 9
 _NO_FOLDER = "./flux/secrets/staging"
 _MANAGER = "sops-lab-fault"
@@ -47,14 +47,15 @@ class FluxObjects:
     def reconcile(self) -> None:
         """Ask Flux to look again, now, at what the environment is made of."""
         system = self._environment.system
-        # The platform may be read with the same credential, from the same namespace.
+        # All GitRepositories: the platform's may be in this namespace, too, and use the same
+        # credential.
         self._kubectl.ask_flux_in(system, "--all", GIT_REPOSITORIES, seconds=_ASK_S)
         own = f"kustomization/{self._environment.kustomization}"
         self._kubectl.ask_flux_in(system, own, seconds=_ASK_S)
 
     def inflict(self, fault: str) -> None:
-        """Inject one fault into the cluster. Flux is told to leave alone what it would put back by
-        itself. Raises LabError, Failed and Undecided."""
+        """Inject one fault into the cluster. Flux is told to leave an object alone if it would
+        otherwise put it back by itself. Raises LabError, Failed and Undecided."""
         match fault:
             case "missing-key":
                 self._delete_key()
@@ -80,7 +81,7 @@ class FluxObjects:
 
     def mend(self, fault: str) -> None:
         """Restore what a fault changed in an object; do nothing about a key or a credential, which
-        others put back. Raises Failed."""
+        is put back elsewhere. Raises Failed."""
         match fault:
             case "suspended-kustomization":
                 self._patch_kustomization({"spec": {"suspend": None}})
@@ -121,8 +122,9 @@ class FluxObjects:
         )  # fmt: skip
 
     def _give_key(self, entry: str, identity: bytes) -> None:
-        """Replace the key by a new object with this one entry: `up` and a reset, which apply it
-        again, have to own each of its fields."""
+        """Replace the key's Secret by a new one that has only this entry. It is not changed in
+        place, because `up` and a reset, which apply the Secret again, have to own each of its
+        fields."""
         one = self._environment
         key = manifest(one.system, KEY_SECRET, {entry: identity}, labels_of(one) | WATCHED)
         self._delete_key()

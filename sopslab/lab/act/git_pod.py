@@ -1,4 +1,4 @@
-"""The Git server in the cluster: laid out, awaited, and taken away but for the repositories."""
+"""Lay out the Git server in the cluster, wait for it, and remove it without its repositories."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sopslab.lab.tools.waiting import Deadline, wait_until
 from sopslab.model.git_pod import LABEL, NAME, POD, PodShape
 from sopslab.model.results import Undecided
 
-# Its node has to pull the image, and to be given a volume.
+# The pod's node has to pull the image, and to be given a volume.
 _READY_S, _ANSWERS_S = 240, 60
-# The server last: while it is there, `down` has not ended.
+# The server comes last: as long as it is there, `down` has not ended.
 _KINDS = "networkpolicies,services,configmaps,secrets,serviceaccounts,statefulsets"
 
 
@@ -32,8 +32,8 @@ def lay_out(lab: Lab, shape: PodShape) -> None:
 
 
 def await_server(lab: Lab) -> None:
-    """Wait until the Git server answers where learners reach it. Raises LabError if it does not in
-    time, and says what keeps it from that; Undecided where the cluster does not say."""
+    """Wait until the Git server answers where learners reach it. Raises LabError with what keeps it
+    from that if it does not answer in time, and Undecided where the cluster does not say."""
     kubectl, namespace = Kubectl(lab), git_namespace(lab.lab)
     deadline = Deadline(_READY_S)
     while (trouble := server_trouble(lab)) not in (None, SILENT):
@@ -54,7 +54,8 @@ def await_server(lab: Lab) -> None:
 
 
 def _replace(kubectl: Kubectl, namespace: str) -> None:
-    """Delete a pod that never became ready and is not what is wanted now."""
+    """Delete the server's pod if it is not ready and of an older revision than what is wanted
+    now."""
     try:
         pod = kubectl.get("pod", POD, namespace, patience=20)
         wanted = kubectl.get("statefulset", NAME, namespace, patience=20)
@@ -65,7 +66,7 @@ def _replace(kubectl: Kubectl, namespace: str) -> None:
 
 
 def take_away(lab: Lab, kubeconfig: str, purge: bool) -> None:
-    """Take the Git server out of the cluster; the repositories stay, unless purged. Raises
+    """Remove the Git server from the cluster; its repositories stay, unless they are purged. Raises
     Failed, and LabError where no cluster is known.
 
     + kubeconfig: the user's file

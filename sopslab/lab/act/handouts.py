@@ -1,4 +1,4 @@
-"""What the lab's own Git server hands out to learners: put there, and taken away again."""
+"""Put in place what the lab's own Git server hands out to learners, and take it away again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sopslab.lab.tools.programs import Failed
 
 
 def hand_out(lab: Lab, pages: dict[str, str]) -> None:
-    """Have the CA handed out to everybody, and to each of the learners what is theirs: a page, and
-    a copy of the kubeconfig that lies in the seat's folder. A seat that fails says so. Raises
-    LabError where the server is in the cluster, and silent.
+    """Hand out the CA to everybody, and to each learner their own page and a copy of the kubeconfig
+    in the seat's folder. Record a failure for each seat where that fails. Raises LabError where the
+    server is in the cluster and does not answer.
 
     + pages: the page of each seat
     """
@@ -38,5 +38,5 @@ def _fail(lab: Lab, seat: str, meaning: str) -> None:
 
 
 def withdraw(lab: Lab) -> None:
-    """Have nothing handed out any more. Raises LabError as `hand_out` does."""
+    """Stop handing out anything. Raises LabError as `hand_out` does."""
     served.withdraw(lab, handed_out(lab))

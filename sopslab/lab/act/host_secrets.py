@@ -1,4 +1,4 @@
-"""Secrets that the cluster is given from files of this machine. Values travel in pipes."""
+"""Give the cluster Secrets that come from files of this machine. Their values travel in pipes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from sopslab.model.objects import namespace
 
 def give(lab: Lab, environments: list[Environment]) -> None:
     """Put the Secrets of environments into the cluster, all together, so that Flux is never without
-    one. What the API server refuses of a seat is that seat's failure; whatever else fails is raised
-    as Failed."""
+    one. If the API server refuses something of a seat, a failure is recorded for that seat; any
+    other failure is raised as Failed."""
     wanted = secrets_of(lab, environments)
     secrets = [each for found in wanted.values() for each in found]
     seats = [one for one in environments if one.is_seat and one.id in wanted]
@@ -37,17 +37,18 @@ def give(lab: Lab, environments: list[Environment]) -> None:
         ours = owner_labels(lab)
         spaces = [namespace(one.system, {**ours, **labels_of(one)}) for one in seats]
         Kubectl(lab).apply([*spaces, *secrets])
-    # Server-side apply leaves every entry and label that somebody has added.
+    # Server-side apply leaves every entry and label that somebody has added; a replacement does
+    # not.
     with _refusals_told(lab, seats, only_seats=only_seats):
         Kubectl(lab).replace(astray(secrets, live_secrets(lab, environments)))
 
 
 @contextmanager
 def _refusals_told(lab: Lab, seats: Sequence[Environment], *, only_seats: bool) -> Iterator[None]:
-    """Record what the API server refuses with the seats that it names, and raise what it does not
-    say of any of them.
+    """Record what the API server refuses in the block as failures of the seats that it names. Raise
+    Failed if it names none, or also refuses something without a seat's name.
 
-    + only_seats: whether a line that names no seat belongs to one that does
+    + only_seats: whether each line without a seat's name belongs to a line that has one
     """
     try:
         yield
@@ -71,8 +72,8 @@ def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:
 
 
 def refuse_keys(lab: Lab, seats: list[str]) -> None:
-    """Record that the store and the cluster have different keys of seats: neither is replaced
-    before somebody says which one is right."""
+    """Record a failure for each of these seats, of which the store and the cluster have different
+    keys: neither key is replaced before somebody says which one is right."""
     for seat, live in recipients_in_cluster(lab, seats).items():
         stored = (read(f"{lab.keys_dir}/{seat}.pub") or b"").decode().strip()
         fail(

@@ -1,4 +1,5 @@
-"""Age identities of the lab's key store. None is ever overwritten: it exists only once."""
+"""Age identities of the lab's key store. None is ever overwritten, because each exists only
+once."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def generate(lab: Lab, kind: str, paths: list[str]) -> None:
         for name, identity, recipient in zip(names, made, recipients, strict=True):
             files.write(new / f"{name}{_IDENTITY}", identity)
             files.write(new / f"{name}{_RECIPIENT}", f"{recipient}\n")
-        # A link is made only where nothing is: no identity is ever overwritten.
+        # A hard link is made only where no file is: no identity is ever overwritten.
         for name in names:
             (folder / f"{name}{_IDENTITY}").hardlink_to(new / f"{name}{_IDENTITY}")
         for name in names:
@@ -53,15 +54,15 @@ def _new_identity(lab: Lab, kind: str, path: str) -> bytes:
 
 
 def record(lab: Lab, paths: list[str]) -> None:
-    """Note the recipient of the identity at each of the paths."""
+    """Write down the recipient of the identity at each of the paths."""
     for path in paths:
         recipients = sops.recipients(lab, Path(f"{path}{_IDENTITY}").read_bytes())
         files.write(f"{path}{_RECIPIENT}", "".join(f"{one}\n" for one in recipients))
 
 
 def recover(lab: Lab, path: str, namespace: str) -> None:
-    """Write the identity that the cluster decrypts with in a namespace to a path; what was there is
-    archived. Raises LabError if the cluster has none."""
+    """Write the identity with which the cluster decrypts in a namespace to a path; an identity that
+    was at that path is archived. Raises LabError if the cluster has none."""
     identity = _held(lab, namespace)
     recipients = sops.recipients(lab, identity)
     with files.umask(0o077):

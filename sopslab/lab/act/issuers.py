@@ -1,4 +1,4 @@
-"""What learners log in to an existing cluster with: whatever it gives."""
+"""Choose what learners log in to an existing cluster with, by what the cluster issues."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from sopslab.model.wire import encode
 
 
 def choose(lab: Lab, within: int) -> None:
-    """Find out whether the lab's cluster signs certificates of clients, and record it; one that
-    does not has tokens.
+    """Find out whether the lab's cluster signs client certificates, and record what learners are
+    given: certificates if it does, else tokens.
 
-    A managed cluster may approve a request and never sign it (EKS), or sign what it does not take.
-    Raises Undecided where the cluster does not answer.
+    A managed cluster may approve a request and never sign it (EKS), or sign a certificate that it
+    does not accept. Raises Undecided where the cluster does not answer.
 
     + within: how many seconds the cluster has to sign
     """
     files.private_folder(lab.class_dir)
     signs = client_certificates.works(lab, within)
-    # Asked last: a cluster that fell silent meanwhile has not said no.
+    # Asked last: this raises Undecided if the cluster fell silent meanwhile, which is not a
+    # refusal.
     cluster = cluster_id(Kubectl(lab))
     chosen = ChosenIssuer(cluster, Issuer.CERTIFICATES if signs else Issuer.TOKENS)
     files.write(lab.issuer_file, json.dumps(encode(chosen)))

@@ -1,5 +1,5 @@
-"""Learners' kubeconfigs, with what the lab's issuer vouches for them by. A seat that fails says so
-in a file of its own while the others go on."""
+"""Learners' kubeconfigs, with the certificates or tokens that the lab's issuer gives. A failure is
+recorded for that seat only, and the others go on."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from sopslab.model.objects import Object
 
 
 class Issuing(Protocol):
-    """A module by which an issuer vouches for learners."""
+    """A module that issues what proves who a learner is."""
 
     def issue(self, lab: Lab, users: Mapping[str, str], within: int) -> dict[str, dict[str, bytes]]:
-        """Return for each seat the files, by name, of what proves that its learner is a user."""
+        """Return, for each seat and by name, the files that prove that its learner is a user."""
 
 
 _ISSUERS: Mapping[Issuer, Issuing] = {
@@ -32,11 +32,12 @@ _ISSUERS: Mapping[Issuer, Issuing] = {
 
 
 def issue(lab: Lab, users: dict[str, str], within: int) -> None:
-    """Give each seat what proves that its learner is a user, and a kubeconfig with it.
+    """Give each seat what proves that its learner is a user, and a kubeconfig that contains it.
 
-    Raises LabError where the cluster issues nothing at all.
+    Raises LabError where the cluster issues nothing at all, and Undecided where it does not show
+    its ServiceAccounts.
 
-    + users: whom the cluster is to take each seat's learner for
+    + users: the user that the cluster is to take each seat's learner for
     + within: how many seconds the cluster has
     """
     for name in ("seats", "failed"):
@@ -60,7 +61,7 @@ def _hand_over(
                     files.write(new / seat / name, content)
                 text = kubeconfig(lab.lab, cluster, seat, given.proof(new / seat))
                 files.write(new / seat / "kubeconfig", text)
-                # The kubeconfig comes last: what counts as access is whether it is there.
+                # The kubeconfig comes last: a seat has access when its kubeconfig is there.
                 for name in (*contents, "kubeconfig"):
                     (new / seat / name).rename(Path(lab.seat_dir(seat), name))
                 _tidy(Path(lab.seat_dir(seat)), given)
@@ -69,7 +70,7 @@ def _hand_over(
 
 
 def _tidy(folder: Path, given: Given) -> None:
-    """Remove from a seat's folder what another issuer has given: it is of another cluster."""
+    """Remove from a seat's folder the files of other issuers: they belong to another cluster."""
     for other in GIVEN.values():
         for name in set(other.FILES) - set(given.FILES):
             files.remove(folder / name)

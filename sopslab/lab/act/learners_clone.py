@@ -1,4 +1,4 @@
-"""The clone of the learner who is here, with the commit hook installed."""
+"""The clone of the lab's own learner, with the commit hook installed."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def _clone(lab: Lab, repository: str, author: Author) -> None:
 
 
 def _log_in(lab: Lab) -> None:
-    """Configure the clone to log in as its learner; a helper of the learner's own stays."""
+    """Configure the clone to log in as its learner; a credential helper of the learner's own
+    stays."""
     login = lab.login_file(lab.learner_id)
-    # Our former helper let Git erase a login that a server had refused once.
+    # Our former helper is replaced: with it, Git erased a login that a server had refused once.
     former = re.escape(f"store --file='{login}'")
     ours = rf"^({former}$|!only_get\(\))"
     helper = git.login_helper(login)
@@ -50,7 +51,8 @@ def _log_in(lab: Lab) -> None:
 
 
 def move(lab: Lab, repository: str) -> None:
-    """Point the origin of the clone to where the Git server is now, and trust it there."""
+    """Point the clone's origin to the Git server's present address, and trust the server's present
+    CA."""
     work = Git(lab, lab.work_dir, work=True)
     work.run("config", "remote.origin.url", f"{lab.git_base_url}/{repository}.git")
     if lab.git_ca is not None:

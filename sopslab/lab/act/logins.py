@@ -1,4 +1,4 @@
-"""Passwords of the Git server that leaked: kept until they are proven to be worth nothing."""
+"""Leaked passwords of the Git server: kept until they are proven to be worth nothing."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sopslab.model.rotation import Login
 
 
 def keep(lab: Lab, folder: str, users: list[str]) -> None:
-    """Keep in a folder what users log in with now; it leaked, and is to be replaced."""
+    """Keep users' present logins in a folder: they leaked, and are about to be replaced."""
     files.private_folder(folder)
     for user in users:
         files.write(Path(folder, user), Path(lab.login_file(user)).read_bytes())
 
 
 def prove(lab: Lab, folder: str, logins: list[Login]) -> None:
-    """Try the logins that leaked and those that replace them. What is refused is not kept any
-    longer; a learner for whom the proof does not hold has failed.
+    """Try the logins that leaked and those that replace them. A leaked login is removed if it is
+    refused and its replacement works; otherwise, a failure is recorded for the learner.
 
-    + folder: where those that leaked are kept
+    + folder: where the logins that leaked are kept
     """
     for login in logins:
         problem = _problem(lab, folder, login)

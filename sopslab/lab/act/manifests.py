@@ -26,17 +26,17 @@ from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 _ENDING_S, _SERVED_S = 60, 120
-# Without an answer, what is applied next says what is wrong.
+# If there is no answer in this time, the next manifests that are applied show what is wrong.
 _ASKED_S = 20
 
-# Only names and numbers, of what the API server says of a namespace.
+# Of what the API server says about a namespace, only names and numbers are shown.
 _HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
 _NOT_SERVED = re.compile(r"no matches for kind|NotFound|not found")
 
 
 def apply(lab: Lab, path: str) -> None:
-    """Bring the cluster to what the manifests in a file say; the kinds that they define are served
-    then. Raises LabError if it refuses them."""
+    """Bring the cluster to what the manifests in a file say, and wait until it serves the kinds
+    that they define. Raises LabError if the cluster refuses them."""
     text = Path(path).read_text(encoding="utf-8")
     _await_end(lab, "namespace", lambda: ending_namespaces(lab, text), _held)
     _await_end(lab, "kind", lambda: ending_kinds(lab, text), _left)
@@ -45,7 +45,7 @@ def apply(lab: Lab, path: str) -> None:
         try:
             made = Kubectl(lab).apply_file(path)
         except Failed as failure:
-            # A kind that was defined a moment ago is served a moment later.
+            # The API server takes a moment to serve a kind that was just defined.
             said = "\n".join(failure.lines)
             if not _NOT_SERVED.search(said) or deadline.is_over:
                 raise LabError(
@@ -64,8 +64,8 @@ def _ask_for(lab: Lab, made: Iterable[Object]) -> None:
     """Ask for all objects of the kinds that were defined, until the cluster serves these kinds.
 
     The API server begins to keep the objects of a kind in memory when it is first asked for them,
-    and sends whoever watches before it does away for a second: Flux's controllers otherwise, which
-    watch one kind after the other.
+    and turns away for a second whoever watches them before that. Otherwise, this would happen to
+    Flux's controllers, which watch one kind after the other.
     """
     kinds = defined_kinds(made)
     if kinds:
@@ -90,8 +90,8 @@ def _remember(lab: Lab, path: str, made: Iterable[Object]) -> None:
 def _await_end(
     lab: Lab, kind: str, ending: Callable[[], list[str]], holds: Callable[[Lab, str], str]
 ) -> None:
-    """Return when nothing that is named is being deleted any more. Raises LabError when that takes
-    too long, and says who holds it."""
+    """Wait until none of the named objects is being deleted any more. Raises LabError, which says
+    what holds the first of them, if that takes too long."""
     deadline = Deadline(_ENDING_S)
     while left := ending():
         if deadline.is_over:
@@ -115,7 +115,7 @@ def _held(lab: Lab, namespace: str) -> str:
 
 
 def holders(namespace: Any) -> str:
-    """Return in words what holds a namespace, as the API server says."""
+    """Return in words what holds a namespace, according to the API server."""
     conditions = (namespace.get("status") or {}).get("conditions") or []
     said = " ".join(one.get("message", "") for one in conditions if one["status"] == "True")
     found = [one.replace(" has ", " in ") for one in _HELD.findall(said)]
@@ -131,9 +131,8 @@ def _left(lab: Lab, kind: str) -> str:
 
 
 def _let_go(lab: Lab) -> None:
-    """Take Flux's own finalizers from its objects that are being deleted: they wait for a
-    controller that may be gone itself. What they have applied stays, as with `flux uninstall`.
-    """
+    """Remove Flux's own finalizer from those of its objects that are being deleted: they wait for a
+    controller that may be gone itself. What they have applied stays, as with `flux uninstall`."""
     kubectl = Kubectl(lab)
     for kind in (KUSTOMIZATIONS, GIT_REPOSITORIES, RECEIVERS):
         for one in listed(lab, kind):

@@ -1,8 +1,8 @@
-"""Commits with which a teammate breaks an environment: put on main, and taken back from there.
+"""Put commits with which a teammate breaks an environment on main, and take them back.
 
-The learner's commits stay what they are. Where nobody has committed on top of a mistake, or where
-its commit exposes a value, it is taken out of the history; else what is still wrong is put right on
-top.
+What the learner committed stays. A mistake is taken out of the history if nobody has committed on
+top of it, or if its commit exposes a value. Otherwise, a new commit on top corrects what is still
+wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEAMMATE = Author("A teammate", "teammate@example.org")
 
 
 def checked_main(repository: Repository) -> str:
-    """Return main, on top of which a mistake can be made. Raises LabError where none can."""
+    """Return the commit of main. Raises LabError where no mistake can be made on top of it."""
     main = repository.main
     if main is None:
         raise LabError("the repository has no branch main")
@@ -47,8 +47,8 @@ def fits(repository: Repository, main: str, commit: str) -> bool:
 
 
 def make(lab: Lab, environment: Environment, repository: Repository, main: str, fault: str) -> str:
-    """Return a commit on top of main that brings a fault, and that nothing names yet. Raises
-    LabError where there is nothing to break."""
+    """Make a commit on top of main that brings a fault, and return it; no ref leads to it yet.
+    Raises LabError where there is nothing to break."""
     git = repository.git
 
     def before(path: str) -> bytes:
@@ -72,8 +72,8 @@ def make(lab: Lab, environment: Environment, repository: Repository, main: str, 
             message = "Fix the token"
         case "encrypted-regex-typo":
             files = changed(CONFIG, with_slip(before(CONFIG)))
-            # By the rules that the lab made, not by those on main. What is left in plain text is
-            # the value that was made up a moment ago.
+            # Encrypted by the rules that the lab made, not by those on main. The only value in
+            # plain text is one that was made up a moment ago.
             rules = with_slip(repository.first_rules())
             files[MANIFEST_PATH] = new_secret(lab, rules, environment.namespace)
             message = "Correct the rules and renew the token"
@@ -83,7 +83,7 @@ def make(lab: Lab, environment: Environment, repository: Repository, main: str, 
 
 
 def _rules_for_a_stranger(lab: Lab) -> bytes:
-    # Nobody has the identity: it was in this process only.
+    # Nobody has the identity of this recipient: it existed in this process only.
     (recipient,) = sops.recipients(lab, sops.new_identity(lab))
     return (
         f"creation_rules:\n  - encrypted_regex: ^(data|stringData)$\n    age: {recipient}\n"
@@ -108,7 +108,8 @@ def take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> No
 
 
 def _take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> str | None:
-    """Return what main was before, None where it stays."""
+    """Remove mistakes from all branches. Return the commit that main was at before, None if main
+    has not moved."""
     repository = Repository(lab, environment)
     repository.refresh()
     git, main, moved = repository.git, repository.main, False
@@ -131,7 +132,7 @@ def _take_back(lab: Lab, environment: Environment, mistakes: list[Mistake]) -> s
 
 
 class _Healing:
-    """How a history becomes one without a mistake."""
+    """The removal of one mistake from histories."""
 
     def __init__(self, lab: Lab, git: Git, brought: str) -> None:
         self._lab, self._git, self._brought = lab, git, brought
@@ -141,8 +142,9 @@ class _Healing:
         self._patches = [git.run(*difference, "--", path) for path in paths]
 
     def _tree(self, commit: str) -> str:
-        """Return the tree of a commit without the mistake, where it is still as it was brought."""
-        # What a killed run leaves there is swept up; among the repositories it would stay.
+        """Return the tree of a commit, in which the mistake is undone in each file that it still
+        applies to."""
+        # What a killed run leaves in this folder is swept up; among the repositories it would stay.
         with new_folder(f"{self._lab.lab_dir}/index") as folder:
             index = {"GIT_INDEX_FILE": f"{folder}/index"}
             self._git.run("read-tree", commit, environment=index)
@@ -154,8 +156,8 @@ class _Healing:
             return self._git.text("write-tree", environment=index)
 
     def without(self, tip: str) -> str:
-        """Return the commit that takes the place of another, as if the mistake had never been
-        made."""
+        """Return the commit that takes the place of `tip` in a history in which the mistake was
+        never made."""
         instead = {self._brought: self._before}
         later = self._git.text("rev-list", "--reverse", "--topo-order", tip, f"^{self._brought}")
         for commit in later.split():
@@ -167,7 +169,7 @@ class _Healing:
         return instead[tip]
 
     def on_top_of(self, tip: str) -> str | None:
-        """Return a commit that puts right what is still wrong, None if nothing is."""
+        """Return a commit on top of `tip` that corrects what is still wrong, None if nothing is."""
         tree = self._tree(tip)
         if tree == self._git.text("rev-parse", f"{tip}^{{tree}}"):
             return None
@@ -175,9 +177,9 @@ class _Healing:
 
 
 def replanted(commit: bytes, tree: str, instead: Mapping[str, str]) -> bytes:
-    """Return a commit with another tree and with other parents; all else of it is kept.
+    """Return a commit with another tree and other parents; everything else in it is kept.
 
-    + instead: for a commit, the one that takes its place
+    + instead: for each commit that is replaced, the one that takes its place
     """
     header, blank, message = commit.partition(b"\n\n")
     lines = header.split(b"\n")
@@ -192,7 +194,7 @@ def replanted(commit: bytes, tree: str, instead: Mapping[str, str]) -> bytes:
 
 
 def _follow(lab: Lab, environment: Environment, before: str) -> None:
-    """Move the learner's clone to main, if it has nothing of its own."""
+    """Move the learner's clone to main, if the clone has nothing of its own."""
     if not Path(lab.work_dir, ".git").is_dir():
         return
     work = Git(lab, lab.work_dir, work=True)

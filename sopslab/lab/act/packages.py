@@ -13,10 +13,10 @@ _PATIENCE = 900
 
 
 def install(manager: str, packages: list[tuple[str, ...]]) -> None:
-    """Install packages, and take none off the machine. Raises LabError if one cannot be had.
+    """Install packages without removing any from the machine. Raises LabError if one cannot be had.
 
     + manager: the command of the package manager
-    + packages: the names that each may have; the first that can be installed counts
+    + packages: the names that each package may have; the first that can be installed is taken
     """
     way = MANAGERS[manager]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
