@@ -1,6 +1,7 @@
-"""The platform repository: what the cluster reconciles itself from, and what it is started with.
+"""The platform repository, from which the cluster reconciles itself, and the manifests that it is
+started with.
 
-The manifests of the start are built from the very commit that is pushed.
+These manifests are built from the very commit that is pushed.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _TOOLKIT = re.compile(rb"apiVersion: [a-z.]*toolkit\.fluxcd\.io/")
 def cloned(lab: Lab) -> Iterator[Git]:
     """Yield a new clone of the platform repository, in a folder beside the lab's own clone of it.
 
-    `push` and `replace` put it there; until then it is nobody's. Raises LabError if it cannot be
-    made.
+    `push` publishes its content, and `replace` puts it in the place of the lab's own; until then
+    nobody uses it. Raises LabError if it cannot be made.
     """
     url = f"{lab.git_base_url}/platform.git"
     login = lab.login_file(INSTRUCTOR)
@@ -51,9 +52,9 @@ def cloned(lab: Lab) -> Iterator[Git]:
 
 
 def push(git: Git, *refs: str) -> None:
-    """Push what a clone has, all of it or nothing. Raises Failed.
+    """Push the HEAD of a clone to main, and refs with it: all of them or none. Raises Failed.
 
-    The push is the one moment at which it appears.
+    The clone's content appears in the platform repository at once, with this push.
     """
     git.run("push", "--quiet", "--atomic", "origin", "HEAD:refs/heads/main", *refs)
     git.run("fetch", "--quiet")
@@ -72,15 +73,15 @@ def lay_out(
 
     Raises LabError if the node could not start this version of Flux.
 
-    + files: what it holds, packed
-    + mark: what the commit says it was laid out from
+    + files: the files of the repository, packed
+    + mark: what the commit names as the content that was laid out
     + components: the controllers of Flux
-    + node: the node of the cluster, where that has only the images that it was made with
-    + tag: the tag that is set where it is new
+    + node: the cluster's node, if it has only the images that it was made with
+    + tag: a tag for the commit, which is set if there is no such tag yet
     """
     with ThreadPoolExecutor(1) as beside, cloned(lab) as git:
         exported = beside.submit(flux.manifests, lab, components)
-        # Meanwhile the clone is made ready.
+        # The clone is made ready while Flux's manifests are exported.
         git.run("rm", "-rq", "--ignore-unmatch", "--", ".", ":(exclude)docs")
         unpack(files, git.folder)
         (git.folder / _FLUX / "gotk-components.yaml").write_bytes(exported.result())
@@ -101,18 +102,19 @@ def lay_out(
             if git.commit(refs[0]) is None:
                 git.run("tag", tag)
         push(git, *refs)
-        # The clone says that all is done: it goes first, and comes last.
+        # The lab's own clone shows that everything is done: the old one goes first, the new one
+        # comes last.
         shutil.rmtree(lab.platform_dir, ignore_errors=True)
         replace(manifests, lab.manifests_dir)
         replace(git.folder, lab.platform_dir)
     if lab.cluster_provider == "existing":
-        # No hook of the Git server tells a cluster that the lab did not make.
+        # The Git server's hook does not reach a cluster that the lab did not make.
         Kubectl(lab).ask_flux([reference("GitRepository", FLUX_NAMESPACE, FLUX_NAMESPACE)], 20)
 
 
 def _write(folder: Path, built: bytes, learners: Iterable[bytes]) -> None:
-    """Write the manifests of the start: what only the toolkit's own kinds can express is applied
-    second, when those kinds are served."""
+    """Write the manifests that the cluster is started with. Objects of the Flux toolkit's own kinds
+    go into the second file, which is applied when the cluster serves these kinds."""
     of_toolkit, others = split(built)
     folder.mkdir()
     (folder / "components.yaml").write_bytes(joined(others))
@@ -130,8 +132,8 @@ def split(built: bytes) -> tuple[list[bytes], list[bytes]]:
 def _refuse_without_images(lab: Lab, node: str, built: bytes) -> None:
     """Raise LabError if a node lacks images that Flux is made of.
 
-    A node has the images that it was made with, and gets no others: a push would stop the Flux that
-    runs, and start none.
+    A node keeps the images that it was made with, and gets no others: a push would stop the running
+    Flux and start no new one.
     """
     held = node_images(lab, node) if has_content(lab.lab_kubeconfig) else None
     lacking = lacking_images(built, held) if held is not None else []

@@ -1,4 +1,4 @@
-"""A namespace of its own, in which an existing cluster is asked by pods and dry runs."""
+"""A temporary namespace, in which pods and dry runs test an existing cluster."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _PAUSE_S = 1.0
 
 
 class ProbeSpace:
-    """That namespace, as long as it is there."""
+    """The temporary namespace, as long as it is there."""
 
     def __init__(self, kubectl: Kubectl, name: str) -> None:
         self.name = name
         self.kubectl = kubectl
 
     def seen(self) -> Object:
-        """Return the namespace as the cluster has it. Raises Undecided where it does not show
-        it."""
+        """Return the namespace as the cluster has it. Raises Undecided where the cluster does not
+        show it."""
         found = self.kubectl.get("namespace", self.name)
         if found is None:
             raise Undecided(f"the namespace {self.name} was deleted while pods were asked in it")
         return found
 
     def put(self, objects: Sequence[Object]) -> None:
-        """Have objects in it. Raises Failed."""
+        """Apply objects in the namespace. Raises Failed."""
         self.kubectl.apply(
             {**one, "metadata": {**one["metadata"], "namespace": self.name}} for one in objects
         )
@@ -45,8 +45,11 @@ class ProbeSpace:
     def await_pods(
         self, look: Callable[[Mapping[str, Object]], Mapping[str, object]], seconds: float
     ) -> Mapping[str, Object]:
-        """Return its pods, by name, as soon as a look at them leaves nothing undecided, which is
-        None, or when the time is over. Raises Undecided where they cannot be seen."""
+        """Return the namespace's pods, by name, as soon as `look` has decided everything or the
+        time is over. Raises Undecided where the pods cannot be seen.
+
+        + look: is given the pods, and returns None for each thing that they do not decide yet
+        """
         deadline = Deadline(seconds)
         while True:
             listed = self.kubectl.list("pods", namespace=self.name)
@@ -58,10 +61,11 @@ class ProbeSpace:
     def await_refusal(
         self, forbidden: Object, judge: Callable[[Sequence[str] | None], str], seconds: float
     ) -> str:
-        """Return "" once a dry run of something is refused as it should be, and what the judge says
-        of it when the time is over.
+        """Return "" once a dry run of something forbidden is refused as it should be. When the time
+        is over, return what `judge` says about the last dry run.
 
-        + judge: is given the words of a refusal, and None of a dry run that went through
+        + judge: is given the words of a refusal, or None if the dry run went through; returns ""
+          for a refusal as it should be
         """
         dry = ("create", "--dry-run=server", "--validate=false", "--namespace", self.name)
         deadline = Deadline(seconds)
@@ -78,9 +82,9 @@ class ProbeSpace:
 
 @contextmanager
 def probe_space(lab: Lab) -> Iterator[ProbeSpace]:
-    """Yield a new namespace with an account for pods, which is gone after the block, and so is what
-    a run that was killed left in it. Raises Failed, LabError if it is somebody else's, and
-    Undecided where the cluster does not say."""
+    """Yield a new namespace with an account for pods, and delete it after the block. One that a
+    killed run left is deleted before. Raises Failed, LabError if the namespace is somebody else's,
+    and Undecided where the cluster does not say."""
     name, kubectl = probe_namespace(lab.lab), Kubectl(lab)
     labels = {**owner_labels(lab), "pod-security.kubernetes.io/enforce": "restricted"}
     there = kubectl.get("namespace", name)
@@ -93,5 +97,6 @@ def probe_space(lab: Lab) -> Iterator[ProbeSpace]:
         kubectl.apply([namespace(name, labels), account(name)])
         yield ProbeSpace(kubectl, name)
     finally:
-        # Whoever needs it to be gone waits for that.
+        # The end is not awaited here: a later run waits for it if it needs the namespace to be
+        # gone.
         kubectl.succeeds(*deletion, "--wait=false")

@@ -1,4 +1,4 @@
-"""Pods and dry runs that find out what an existing cluster gives, before anything is made in it."""
+"""Find out with pods and dry runs what an existing cluster gives, before anything is made in it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from sopslab.model.wire import encode
 
 # A node that has no image yet pulls three, of 60 MB together.
 _STARTED_S = 180
-# A connection that is dropped is given up after 30 s, twice, and may be tried once more.
+# A pod gives up a dropped connection after 30 s. It tries twice, and perhaps once more.
 _TRIED_S = 160
-# Every API server knows a policy a moment after it was made.
+# It takes a moment until every API server of a cluster knows a new policy.
 _REFUSED_S = 20
 
 
 def probe(lab: Lab, accept: list[str], seats: list[str]) -> None:
-    """Find out what is not on record of the cluster, and record it.
+    """Find out what is not yet on record about the cluster, and record it.
 
-    Raises LabError with all that it lacks and the lab does not do without; Undecided where the
-    cluster cannot be asked.
+    Raises LabError with everything that the cluster lacks and the lab cannot do without; Undecided
+    where the cluster cannot be asked.
 
-    + accept: what the lab does without, by name
-    + seats: the ids of those of a class, which asks for more
+    + accept: the names of what the lab does without
+    + seats: the ids of a class's seats; a class asks more of a cluster
     """
     wanted, known, nodes = wanted_reach(lab), reach_of(lab), usable_nodes(lab)
     asked = questions(nodes, wanted, known, accept, seats)
@@ -64,7 +64,7 @@ def probe(lab: Lab, accept: list[str], seats: list[str]) -> None:
 def _reach(
     lab: Lab, space: ProbeSpace, nodes: Sequence[str], images: Sequence[str]
 ) -> dict[str, NodeReach]:
-    """Return what pods on some nodes find out."""
+    """Return what pods find out on nodes, by node."""
     ca = files.read(lab.git_ca) if lab.git_ca is not None else None
     made = probe_pods.pods(nodes, images, lab.git_base_cluster_url, ca)
     space.put(made)
@@ -82,9 +82,10 @@ def _reach(
 def _policies(
     space: ProbeSpace, nodes: Sequence[str], usable: Sequence[str], images: Sequence[str]
 ) -> dict[str, str]:
-    """Return why network policies are not known to be enforced on some nodes, "" where they are.
+    """Return, by node, why network policies are not known to be enforced there, "" where they are.
 
-    + usable: all nodes that pods may be put on, of which another one is asked, too
+    + usable: all nodes that pods may be put on; each node is tried together with another one of
+      them
     """
     tried = policy_pods.trials(nodes, usable)
     if not tried:
@@ -109,7 +110,8 @@ def _policies(
 
 
 def _admission(space: ProbeSpace) -> Admission:
-    """Return why what a class forbids is not known to be refused."""
+    """Return why the cluster is not known to refuse what a class forbids, "" for what it does
+    refuse."""
     try:
         space.kubectl.apply(dry_runs.policy(space.name, space.seen()))
         judge = partial(dry_runs.refusal, who=dry_runs.policy_words(space.name))

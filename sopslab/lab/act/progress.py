@@ -12,12 +12,12 @@ from sopslab.lab.observe.progress import progress_file
 from sopslab.lab.tools import files
 from sopslab.model.progress import Change, as_lines, in_lines
 
-# As many changes as a history has at most, of a hundred bytes and less.
+# Room for the most changes that a history has, with a hundred bytes for each.
 _MOST_BYTES = MOST * 100
 
 
 def append(places: Places, changes: Sequence[Change]) -> None:
-    """Have changes on record, in one write at the end of it; what is old is left out once it is too
+    """Append changes to the record, in one write. Old changes are left out once the record is too
     long. Raises OSError."""
     path = progress_file(places)
     files.private_folder(places.class_dir)
@@ -25,7 +25,7 @@ def append(places: Places, changes: Sequence[Change]) -> None:
     descriptor = os.open(path, flags, 0o600)
     try:
         size = os.fstat(descriptor).st_size
-        # What a killed process began stays a line of its own.
+        # A line that a killed process left unfinished is ended here, so that the next one is whole.
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         os.write(descriptor, (b"\n" if torn else b"") + as_lines(changes))
     finally:

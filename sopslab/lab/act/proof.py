@@ -11,9 +11,10 @@ from sopslab.policy.sops import foreign_kinds
 
 
 def prove(lab: Lab, attempts: list[Attempt]) -> None:
-    """Try to open files; a learner fails if sops does not end as it has to with one of them.
+    """Try to open files, and record a failure for each learner with a file for which sops does not
+    end with the expected exit code.
 
-    No other failure is a proof: a sops that is not there opens nothing either.
+    Any other failure of sops proves nothing: if sops is missing, it opens nothing either.
     """
     for one in attempts:
         with attempt(lab, one.learner, one.what):

@@ -1,4 +1,4 @@
-"""Seats that are pruned: nothing of them is left in the cluster or on the Git server.
+"""Prune seats, so that nothing of them is left in the cluster or on the Git server.
 
 Flux removes what it applied; keys, Git data and access are archived, because they exist only once.
 """
@@ -28,33 +28,33 @@ from sopslab.model.results import Undecided
 
 
 def prune(lab: Lab, environments: list[Environment], roster: str, patience: int) -> None:
-    """Remove seats from the cluster and the Git server. Raises LabError if Flux does not remove
-    them, or a repository could not be fetched to be archived, and Failed.
+    """Remove seats from the cluster and the Git server. Raises Failed, and LabError if Flux does
+    not remove them or a repository cannot be fetched for the archive.
 
-    + environments: those of the seats
-    + roster: who has a seat when that is done, as it is recorded
+    + environments: the environments of the seats
+    + roster: who has a seat afterwards, in the form in which that is recorded
     + patience: how many seconds Flux may take
     """
     now, ids = int(time.time()), [one.id for one in environments]
-    # What can be made anew first: whoever logs in meanwhile gets no kubeconfig any more.
+    # What can be made anew goes first: learners who log in meanwhile get no kubeconfig any more.
     forget(lab, ids)
     for learner, problem in bring(lab, environments).items():
         raise LabError(f"the repository of {learner} cannot be archived: {problem}")
     for one in environments:
         _archive(lab, one.id, Path(lab.pruned_dir, f"{one.id}-{now}"))
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
-    # On this machine they are archived.
+    # This removes them in the cluster; on this machine they have been archived.
     repositories.remove(lab, ids)
     _await_end(lab, environments, patience)
-    # Whoever is pruned is on record until nothing is left: a run may be killed before.
+    # Pruned seats stay on record until nothing of them is left, because a run may be killed before.
     record(lab, roster)
 
 
 def _archive(lab: Lab, seat: str, to: Path) -> None:
-    """Move what a seat had to where nobody looks for it.
+    """Move a seat's files into an archive.
 
-    The repository first and the key last: whoever comes back after half of this gets a repository
-    that is encrypted to the key that is there.
+    The repository goes first and the key last: if only half of this happens and the seat comes
+    back, its new repository is encrypted to the key that is still there.
     """
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     to.mkdir(exist_ok=True, mode=0o700)

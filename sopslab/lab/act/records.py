@@ -1,4 +1,4 @@
-"""Records of the platform repository: what it says of incidents and credentials."""
+"""The platform repository's records of incidents and credentials."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sopslab.lab.tools import files
 def record(lab: Lab, records: dict[str, str], gone: list[str]) -> None:
     """Commit records to the platform repository, and push them.
 
-    + records: their paths, and what they say
-    + gone: paths of those that are no longer to be there; Git's history keeps them
+    + records: the text of each record, by its path
+    + gone: the paths of records to remove; Git's history keeps them
     """
     with platform.cloned(lab) as clone:
         if gone:

@@ -1,7 +1,8 @@
-"""Encrypted files of repositories that get another data key, other recipients and other values.
+"""Give encrypted files of repositories another data key, other recipients and other values.
 
-They are changed as copies, which hold nothing but ciphertext, and become objects of the repository;
-the branch changes last. The values come with the order, and go to sops by its standard input.
+Copies of the files are changed, which hold nothing but ciphertext; they become objects of the
+repository, and the branch is moved last. The new values come with the order, and go to sops by its
+standard input.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sopslab.layout import CANARY_PATH
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
 
-# The checkpoints that are made anew on top of the start, when they are asked for.
+# These checkpoints are made anew on top of the new start when somebody asks for them.
 _CHECKPOINTS = ("encrypted", "wired", "done")
 _CANARY_VALUE = Leaf("stringData", "value")
 
@@ -38,7 +39,7 @@ _CANARY_VALUE = Leaf("stringData", "value")
 def reencrypt(lab: Lab, message: str, orders: list[Order]) -> None:
     """Carry out orders, each in a commit on top of what its repository has.
 
-    + message: that of the commits
+    + message: the message of the commits
     """
     with worked_on(lab, [order.environment for order in orders]):
         for order in orders:
@@ -64,10 +65,10 @@ class _Work:
         self._commits: dict[str, str] = {}
 
     def publish(self) -> None:
-        """Put what is ordered at main and at the start: all of it or nothing.
+        """Put what is ordered on main and on the start: all of it or nothing.
 
-        If somebody has pushed meanwhile, their commit is not lost: the next look sees it, and it is
-        built upon.
+        If somebody has pushed meanwhile, nothing is changed, so that their commit is not lost. The
+        next look sees it, and a new order is built on top of it.
         """
         start, main = self._order.start, self._order.main
         made = {
@@ -95,7 +96,8 @@ class _Work:
             self._git.update_refs(*updates)
 
     def _made(self, version: NewVersion) -> str:
-        """Return the commit that is made of a version; main may be at the start."""
+        """Return the commit that is made of a version. It is made once for both refs, if main is
+        still at the start."""
         if version.commit not in self._commits:
             self._commits[version.commit] = self._commit(version)
         return self._commits[version.commit]
@@ -125,7 +127,7 @@ class _Work:
         return self._encrypted[known]
 
     def _change(self, file: NewFile) -> None:
-        # Another recipient alone would leave the data key, which is known.
+        # With another recipient alone, the file would keep its data key, which is known.
         self._ask_sops(self._holder, file, "rotate", "--in-place", file.path)
         for value in file.values:
             try:
@@ -145,7 +147,8 @@ class _Work:
             raise LabError(f"{file.path}: sops {command} failed: {told(failure)}") from None
 
     def _checked(self, file: NewFile, copy: Path) -> bytes:
-        """Return what became of a file. Raises LabError if it is not what it has to be."""
+        """Return the re-encrypted file. Raises LabError if the new key does not open it, or if its
+        recipients are not the ordered ones."""
         if not self._workshop.opens(self._holder, file.path):
             raise LabError(f"{file.path}: the new key does not open what became of it")
         content = copy.read_bytes()
@@ -154,7 +157,7 @@ class _Work:
         return content
 
     def _note_canary(self, start: NewVersion) -> None:
-        """Record the hash of the value that a seat's canary begins with now."""
+        """Record the hash of the new value that a seat's canary has at the start."""
         noted = Path(self._lab.seat_dir(self._order.environment.id), "canary")
         for file in start.files:
             for value in file.values:
@@ -179,7 +182,7 @@ def _opener(lab: Lab, change: Change) -> Path:
 
 
 def _as_told(value: NewValue) -> bytes:
-    """Return a value as sops is told it: JSON, of what the field holds."""
+    """Return a value as sops reads it: in JSON, and encoded as its field is."""
     text = value.text
     if value.leaf.section == "data":
         text = base64.b64encode(text.encode()).decode()

@@ -1,5 +1,5 @@
-"""The Git server's image for a registry: made of the one that the lab runs here, and the programs
-that are mounted into that one."""
+"""The Git server's image for a registry: made of the image that the lab runs on this machine, and
+of the programs that are mounted into that image there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sopslab.layout import git_pod_sources
 from sopslab.model.images import GIT_SERVER, PushedImage
 from sopslab.model.wire import encode
 
-# What it is called on this machine, and what says what it is made of.
+# The image's name on this machine, and the label that says what it is made of.
 _HERE = "sops-lab/git-server:pushed"
 _MADE_OF = "sops-lab.made-of"
 _HUB = "docker.io/"
@@ -28,16 +28,16 @@ _HUB = "docker.io/"
 def push(lab: Lab, image: str, registry: str, made_of: str) -> None:
     """Push the Git server's image to a registry, and record its digest.
 
-    Raises LabError where the registry does not take it, and Failed.
+    Raises LabError where the registry does not accept the image, and Failed.
 
     + image: the image of the embedded server
-    + registry: with the path below which it is pushed
+    + registry: the registry, with the path below which the image is pushed
     + made_of: the digest of that image and of the programs, which becomes the tag
     """
     repository = f"{registry}/{GIT_SERVER}"
     target = f"{repository}:{made_of}"
     with image_bench(lab) as place:
-        # Another one would have another digest, for its times alone.
+        # A new image of the same parts would have another digest, if only for its times.
         if image_labels(_HERE).get(_MADE_OF) != made_of:
             _assemble(place, image, made_of)
         place.run("docker", "tag", _HERE, target)
@@ -52,7 +52,7 @@ def push(lab: Lab, image: str, registry: str, made_of: str) -> None:
         finally:
             ask_docker("rmi", target)
     digest = _digest(json.loads(said), repository)
-    # Another lab of this root may pull from another one.
+    # Another lab of this root may pull from another registry: those records stay.
     pushed = {**recorded_images(lab), registry: PushedImage(made_of, f"{repository}@{digest}")}
     files.write(lab.pushed_images, json.dumps(encode(pushed)))
 
@@ -63,7 +63,7 @@ def _assemble(place: Bench, image: str, made_of: str) -> None:
     with new_tar(programs) as packed:
         for path, source in git_pod_sources().items():
             packed.text(f"srv/git/policy/{path}", source.read_bytes())
-        # Where the server has its data, a lab has it, too.
+        # A link from the place of a lab's Git data to the place of the server's.
         packed.link(f"{IN_POD.git_dir.removeprefix('/')}", "/srv/git")
     container.unpack(programs)
     container.commit(
@@ -77,8 +77,8 @@ def _assemble(place: Bench, image: str, made_of: str) -> None:
 
 
 def _digest(digests: list[str], repository: str) -> str:
-    """Return the digest that an image has in a repository. Raises LabError without one."""
-    # Docker leaves the name of its own registry out.
+    """Return the digest that an image has in a repository. Raises LabError if it has none."""
+    # Docker omits the name of its own registry.
     names = (repository, repository.removeprefix(_HUB))
     for known in digests:
         name, _, digest = known.partition("@")

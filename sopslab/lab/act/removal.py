@@ -16,7 +16,8 @@ _SHARED = (
     *("store", "cache", "schemas", "members", "wheels", "lock.json", "source"),
     *("bundle.json", "bundle-signers", "pushed-images.json"),
 )
-# This very program may run from `product`: both stay until whoever installed it removes them.
+# This command and the folder `product`, from which it may run just now, stay until the user who
+# installed them removes them.
 _COMMAND = "sopslab"
 
 
@@ -27,7 +28,7 @@ def purge_own(lab: Lab) -> None:
 
 
 def purge(lab: Lab) -> None:
-    """Remove a lab and, with the last one of a root, what its labs share."""
+    """Remove a lab; with the last lab of a root, also remove what the labs of this root share."""
     root = Path(lab.root)
     purge_own(lab)
     try:
@@ -37,7 +38,7 @@ def purge(lab: Lab) -> None:
     with ExitStack() as held:
         if (root / "cache").is_dir():
             held.enter_context(turn(lab, BUILDS))
-            # Perhaps a process is still removing the caches.
+            # If another process is still removing the caches, this waits for it.
             held.enter_context(removal(lab))
         for name in _SHARED:
             files.remove_all(root / name)
@@ -47,7 +48,7 @@ def purge(lab: Lab) -> None:
     for folder in (root / "bin", root / "sysctl", root):
         with suppress(OSError):
             folder.rmdir()
-    # Docker keeps images that a container uses, such as that of a lab on another root; any other
+    # Docker keeps an image that a container uses, such as that of a lab on another root. Any other
     # root makes its images again from its store.
     with suppress(Failed):
         names = "{{.Repository}}:{{.Tag}}"

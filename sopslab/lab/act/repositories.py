@@ -14,22 +14,23 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import where_repositories_are
 from sopslab.model.copies import Change
 
-# From so many objects on, a pack stays one: as many files, each flushed to the disk, take minutes.
+# A pack with at least so many objects is kept as one file: that many files, each flushed to the
+# disk, would take minutes.
 _PACKED = 100
 
 
 @where_repositories_are
 def make(lab: Lab, repositories: list[str]) -> None:
-    """Make bare repositories; what is in the place of one is not a repository yet, and is removed.
+    """Make bare repositories. Whatever is in the place of one is removed: it is not yet a
+    repository.
 
     + repositories: their paths, without `.git`
     """
     data = Path(lab.git_dir)
     places = [data / "repositories" / f"{repository}.git" for repository in repositories]
-    # The server writes there, and so does git on the host.
+    # Both the server and git on the host write there.
     with files.umask(0o007), tempfile.TemporaryDirectory(prefix="sops-lab-repository-") as new:
-        # Git makes one, which is copied: a class has hundreds of folders, and one process makes
-        # them.
+        # Git makes one repository, and this process copies it: a class needs hundreds of folders.
         empty = Path(new, "empty")
         _make_empty(lab, empty)
         folders = [path.relative_to(empty) for path in empty.rglob("*") if path.is_dir()]
@@ -37,7 +38,7 @@ def make(lab: Lab, repositories: list[str]) -> None:
             files.remove(place)
             for folder in folders:
                 (place / folder).mkdir(parents=True, exist_ok=True)
-        # What has no HEAD is not a repository yet.
+        # HEAD comes last: without it, a folder is not yet a repository.
         for place in places:
             for name in ("config", "HEAD"):
                 (place / name).write_bytes((empty / name).read_bytes())
@@ -51,7 +52,7 @@ def _make_empty(lab: Lab, folder: Path) -> None:
         "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--shared=group",
         "--template=",
     )  # fmt: skip
-    # Git has a shared repository refuse forced pushes; this one is the learner's own.
+    # In a shared repository, Git refuses forced pushes; but this one is the learner's own.
     git.run("config", "--unset", "receive.denyNonFastforwards")
 
 
@@ -62,8 +63,8 @@ def _close(folder: Path) -> None:
 
 @where_repositories_are
 def change(lab: Lab, changes: dict[str, Change]) -> dict[str, str]:
-    """Change repositories, each as a whole or not at all, past the hooks of a push; return what git
-    says where it refuses, which is for the log.
+    """Change repositories, each as a whole or not at all, without the hooks of a push. Return git's
+    words, which are for the log, for each repository where it refuses.
 
     + changes: by the repository's path, without `.git`
     """
@@ -84,7 +85,7 @@ def change(lab: Lab, changes: dict[str, Change]) -> dict[str, str]:
 
 
 def _take_in(git: Git, pack: bytes) -> None:
-    """Have the objects of a pack in a repository. Raises Failed."""
+    """Add the objects of a pack to a repository. Raises Failed."""
     # gitformat-pack(5)
     count = int.from_bytes(pack[8:12])
     if count < _PACKED:
@@ -95,6 +96,6 @@ def _take_in(git: Git, pack: bytes) -> None:
 
 @where_repositories_are
 def remove(lab: Lab, owners: list[str]) -> None:
-    """Remove all repositories of owners, whose ids are given."""
+    """Remove all repositories of the owners with these ids."""
     for owner in owners:
         files.remove(Path(lab.git_dir, "repositories", owner))

@@ -1,4 +1,4 @@
-"""Identities that leaked make room for their successors, and are never lost."""
+"""Put successors in the place of leaked identities, which are archived and never lost."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sopslab.lab.tools.files import sync
 
 
 def retire(lab: Lab, keys: list[str]) -> None:
-    """Put each successor in the place of the identity before it, which is archived.
+    """Put each successor in the place of its identity, which is archived.
 
-    The old identity has its second name before it loses the first, and there is no moment without
-    an identity of that name. Its recorded recipient is removed first: `up` then records the new
-    one.
+    The old identity is linked into the archive before the successor replaces it, so that there is
+    always an identity with that name. The old recipient is removed before that, too: if the run is
+    killed then, `up` records the new recipient.
     """
     archive = Path(lab.keys_dir, "archive")
     archive.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
-"""The rows of learners, told the Git server: each learner's page there shows the own one only.
+"""Learners' rows of the board, for the Git server: each learner's page there shows only their own
+row.
 
-They are there while somebody looks. The server reads them by its group, and nobody else does.
+The rows exist while somebody looks at the board. The server can read them by its group, and nobody
+else can.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def publish(places: Places, rows: Iterable[Row], unchanged: Collection[str] = ()) -> None:
-    """Have the rows of these learners there, and those of nobody else; one that says the same as
-    before is not written. Nothing where the Git server is not the lab's own. Raises OSError.
+    """Publish the rows of these learners, and remove all others; an unchanged row is not written
+    again. Do nothing where the Git server is not the lab's own. Raises OSError.
 
-    + unchanged: whose rows say the same as when they were written
+    + unchanged: the learners whose rows have not changed since they were written
     """
     if places.git_url is not None:
         return
@@ -35,7 +37,7 @@ def publish(places: Places, rows: Iterable[Row], unchanged: Collection[str] = ()
 
 
 def withdraw(places: Places) -> None:
-    """Have no rows there: nobody looks any more. Raises OSError."""
+    """Remove all rows, because nobody looks at the board any more. Raises OSError."""
     try:
         withdraw_rows(places)
     except LabError as error:

@@ -1,5 +1,4 @@
-"""Secrets with a value that nobody has seen: it is random, and exists in this process and in pipes
-only."""
+"""Secrets with a random value that nobody has seen: it exists in this process and in pipes only."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ _CANARY = "lab-canary"
 def new_secret(lab: Lab, rules: bytes, namespace: str) -> bytes:
     """Return the Secret of the chapter with one new value, encrypted by the creation rule for it.
 
-    Raises LabError where the rules would have sops ask others than age, and Failed.
+    Raises Failed, and LabError where the rules name other kinds of recipients than age's.
     """
     token = base64.b64encode(new_token().encode()).decode()
     plain = f"{_head(SECRET, namespace)}data:\n  API_TOKEN: {token}\n"
@@ -25,9 +24,9 @@ def new_secret(lab: Lab, rules: bytes, namespace: str) -> bytes:
 
 
 def new_canary(lab: Lab, rules: bytes, namespace: str, token: str) -> bytes:
-    """Return a canary, encrypted by the creation rule for it; its value is the token.
+    """Return a canary whose value is the token, encrypted by the creation rule for it.
 
-    Raises LabError where the rules would have sops ask others than age, and Failed.
+    Raises Failed, and LabError where the rules name other kinds of recipients than age's.
     """
     plain = f"{_head(_CANARY, namespace)}stringData:\n  value: {token}\n"
     return sops.encrypt(lab, rules, CANARY_PATH, plain.encode())

@@ -1,4 +1,4 @@
-"""Fill learners' repositories, once: with one commit, and in it a canary for each learner.
+"""Fill learners' repositories, once: each with one commit, which has a canary for the learner.
 
 A canary is an encrypted Secret with a random value, which exists in this process and in pipes only.
 """
@@ -26,15 +26,15 @@ from sopslab.layout import CANARY_PATH
 from sopslab.model.repositories import Beginning
 from sopslab.model.results import Undecided
 
-# What the commit is called until it is main, and the start.
+# The commit's ref until the commit is main and the start.
 NEW = "refs/lab/new"
 
 
 def seed(lab: Lab, environments: list[Environment], beginnings: dict[str, Beginning]) -> None:
-    """Fill the repositories of environments, all of them together. A seat that fails says so while
-    the others go on; alone on a lab there are no others, and what fails is raised.
+    """Fill the repositories of environments, several at a time. A seat's failure is recorded while
+    the others go on; a failure of the lab's own learner is raised.
 
-    + beginnings: how each begins, by the learner's id
+    + beginnings: how each repository begins, by the learner's id
     """
     processors = len(os.sched_getaffinity(0))
     with worked_on(lab, environments), ThreadPoolExecutor(processors) as pool:
@@ -65,16 +65,19 @@ def _push(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
-    """Fill a repository of the lab's own Git server as it lies on this machine: a hundred pushes
-    would take a minute. A push to the branch `reset` puts main back to its start; no push can
-    change the start itself."""
+    """Fill a repository of the lab's own Git server directly on this machine's disk: a hundred
+    pushes would take a minute.
+
+    The commit becomes main and the start. A learner's push to the branch `reset` puts main back to
+    the start; no push can change the start itself.
+    """
     git = Git(lab, bare_repository(lab, environment))
     begun = git.blob(START, CANARY_PATH)
-    # Where it is there, the repository is the learner's and stays; only the hash of its canary was
-    # lost. The hash is kept first, and the branch appears last.
+    # If the start is there, the repository is the learner's and stays; only the hash of its canary
+    # was lost. The hash is kept first, and the branch appears last.
     token = new_token() if begun is None else _opened(lab, environment, begun)
     if environment.is_seat:
-        # For a learner who is alone, the lab decrypts what is at main.
+        # For a learner who is alone, no hash is needed: the lab decrypts the canary on main.
         digest = hashlib.sha256(token.encode()).hexdigest()
         files.write(Path(lab.seat_dir(environment.id), "canary"), f"{digest}\n")
     if begun is None:
@@ -83,11 +86,11 @@ def _fill(lab: Lab, environment: Environment, beginning: Beginning) -> None:
 
 
 def _begin(lab: Lab, git: Git, environment: Environment, beginning: Beginning, token: str) -> None:
-    """Make `NEW` the first commit, with a canary of this value."""
+    """Make the first commit, with a canary whose value is the token, and point `NEW` at it."""
     rules = beginning.rules.encode()
     manifest = new_canary(lab, rules, environment.namespace, token)
     canary = f"M 100644 inline {CANARY_PATH}\ndata {len(manifest)}\n".encode() + manifest + b"\n"
-    # Input that is cut off has no `done`.
+    # With `--done`, git refuses input that is cut off, because the `done` at its end is missing.
     git.run(
         "-c", "fastimport.unpackLimit=1", "fast-import",
         "--quiet", "--force", "--done", "--date-format=now",

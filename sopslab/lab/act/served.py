@@ -1,5 +1,5 @@
-"""What the lab's own Git server tells learners beside repositories: put where its data is, and
-taken away again."""
+"""What the lab's own Git server shows learners beside repositories: put where the server's data is,
+and taken away again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from sopslab.model.wire import decoded, encode
 
 @where_repositories_are
 def serve(lab: Lab, contents: dict[str, str]) -> dict[str, str]:
-    """Have files handed out, and return which could not be written, and why, as the machine says.
+    """Hand out files. Return, by path, the operating system's reason for each that could not be
+    written.
 
-    + contents: by the path below `access`
+    + contents: the content of each file, by its path below `access`
     """
     folder, failed = Path(lab.handouts_dir), {}
     with files.umask(0o027):
@@ -36,7 +37,7 @@ def serve(lab: Lab, contents: dict[str, str]) -> dict[str, str]:
 
 @where_repositories_are
 def withdraw(lab: Lab, names: list[str]) -> None:
-    """Have some of it handed out no more.
+    """Stop handing out some files.
 
     + names: ids of seats, and `ca.crt`
     """
@@ -46,18 +47,18 @@ def withdraw(lab: Lab, names: list[str]) -> None:
 
 @where_repositories_are
 def show_rows(places: Places, rows: dict[str, OwnRow], unchanged: list[str], now: float) -> None:
-    """Have these rows shown and no others, by the learner's id; one that says the same as before is
-    not written. Nothing where the server has no data yet. Raises OSError.
+    """Show these rows, by the learner's id, and no others; an unchanged row is not written again.
+    Do nothing where the server has no data yet. Raises OSError.
 
-    + unchanged: whose rows say the same as when they were written
-    + now: in seconds since 1970, what a row that changes has as the time of that
+    + unchanged: the learners whose rows have not changed since they were written
+    + now: the time, in seconds since 1970, that a changed row is given as the time of its change
     """
     folder = _rows(places)
     if not folder.parent.is_dir():
         return
     if not folder.is_dir():
         folder.mkdir()
-        # New files have the group of the folder, which is the server's.
+        # New files get the folder's group, which is the server's.
         folder.chmod(0o2750)
     there = {path.stem: path for path in _shown(folder)}
     for seat in there.keys() - rows.keys():
@@ -74,14 +75,14 @@ def show_rows(places: Places, rows: dict[str, OwnRow], unchanged: list[str], now
 
 @where_repositories_are
 def withdraw_rows(places: Places) -> None:
-    """Have no rows shown: nobody looks any more. Raises OSError."""
+    """Remove all rows, because nobody looks at the board any more. Raises OSError."""
     for path in _shown(_rows(places)):
         path.unlink(missing_ok=True)
 
 
 @where_repositories_are
 def forget(lab: Lab, seats: list[str]) -> None:
-    """Have nothing handed out and shown to learners who have no seat any more."""
+    """Remove the hand-outs and the rows of learners who have no seat any more."""
     for seat in seats:
         files.remove(Path(lab.handout_dir(seat)))
         files.remove(_rows(lab) / f"{seat}.json")

@@ -1,4 +1,5 @@
-"""Keep what the cluster says of its own API on this machine, as Kubernetes' sources have it."""
+"""Keep the schemas of the cluster's API on this machine, in files named as in Kubernetes'
+sources."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def keep(lab: Lab, folder: str) -> None:
         for path in sorted(served["paths"]):
             if _VERSION.search(path):
                 schema = kubectl.run("get", "--raw", f"/openapi/v3/{path}", patience=20)
-                # apis/apps/v1 is apis__apps__v1_openapi.json there.
+                # Kubernetes' sources have apis/apps/v1 as apis__apps__v1_openapi.json.
                 (openapi / f"{path.replace('/', '__')}_openapi.json").write_bytes(schema)
         installed = documents(flux.manifests(lab))
         kinds = [one for one in installed if b"kind: CustomResourceDefinition" in one]

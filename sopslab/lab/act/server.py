@@ -1,10 +1,10 @@
 """The embedded Git server, in a container, and what it may read and write.
 
-The server runs as the user who runs the lab; if that is root, as a user that nobody else is.
-What it reads has its group. A repository is written by it and by the host's own git, and each can
-change what the other wrote: core.sharedRepository, in folders that hand on their group. It can
-write nothing else, and the passwords themselves are not there. No server runs until all of that is
-so.
+The server runs as the user who runs the lab; if that is root, as a user that nobody else is. The
+files that the server reads have its group. A repository is written by the server and by the host's
+own git, and each can change what the other wrote, because of core.sharedRepository and because the
+folders hand on their group. The server can write nothing else, and the passwords themselves are not
+in its container. It is not started until all of this is so.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sopslab.lab.tools.waiting import wait_until
 
 _PATIENCE = 20  # seconds
 _FOLDERS = ("access", "credentials", "receiver", "recipients", "repositories", "rows", "tls")
-# Of these what is put there while it runs is the server's to read, too: they hand on their group.
+# These folders hand on their group: the server has to read what is put there while it runs, too.
 _HANDED_ON = ("access", "rows")
 
 
 def serve(lab: Lab, image: str, label: str) -> None:
     """Start the server anew. Raises LabError if it does not answer, and Failed.
 
-    + image: its image
-    + label: what tells later what it was started with
+    + image: the server's image
+    + label: the label that tells later what the server was started with
     """
     container = git_server_name(lab.lab)
     with suppress(Failed):
@@ -66,9 +66,10 @@ def options_for(lab: Lab, user: int, group: int, processors: int) -> list[str]:
         "--user", f"{user}:{group}",
         "--read-only", "--tmpfs", "/tmp:mode=1777,size=192m",
         "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-        # With SELinux a container may not read what is labelled as a user's, and that stays so.
+        # Under SELinux, a container may not read files that are labelled as a user's, and these
+        # keep their labels.
         "--security-opt", "label=disable",
-        # Three quarters of what there is.
+        # Three quarters of the processors.
         "--memory", "768m", "--cpus", f"{processors * 0.75:.2f}", "--pids-limit", "512",
         "--log-opt", "max-size=1m",
         "--volume", f"{data}:/srv/git:ro",
@@ -80,7 +81,7 @@ def options_for(lab: Lab, user: int, group: int, processors: int) -> list[str]:
 
 
 def prepare(lab: Lab, group: int) -> None:
-    """Give what the server reads and writes to its group, and nothing else."""
+    """Give what the server reads and writes, and nothing else, to its group."""
     data = Path(lab.git_dir)
     for name in _FOLDERS:
         (data / name).mkdir(parents=True, exist_ok=True)
@@ -91,14 +92,14 @@ def prepare(lab: Lab, group: int) -> None:
             _give(path, group, _to_read)
     for name in _HANDED_ON:
         for path in _all(data / name):
-            # A board may be at work there.
+            # A board may be replacing files there.
             with suppress(FileNotFoundError):
                 _give(path, group, _to_hand_on)
     repositories = data / "repositories"
     for path in _all(repositories):
         _give(path, group, _to_write)
     for folder in (repositories, *repositories.iterdir()):
-        # Whoever pushes to a repository must not be able to make others beside it.
+        # A learner who pushes to a repository must not be able to make others beside it.
         if folder.is_dir() and not folder.is_symlink() and folder.suffix != ".git":
             _give(folder, group, lambda mode: stat.S_IMODE(mode) & ~stat.S_IWGRP)
     for config in (*repositories.glob("*.git/config"), *repositories.glob("*/*.git/config")):
@@ -113,8 +114,8 @@ def _all(folder: Path) -> Iterator[Path]:
 
 
 def _give(path: Path, group: int, permitted: Callable[[int], int]) -> None:
-    """Give something to a group, with the mode that is made of the one it has. A link has none of
-    its own, and what it leads to is left alone."""
+    """Give a file or folder to a group, with the mode that `permitted` makes of its present one. A
+    link has no mode of its own, and what it leads to is left alone."""
     status = path.lstat()
     if status.st_gid != group:
         os.chown(path, -1, group, follow_symlinks=False)

@@ -15,10 +15,12 @@ from sopslab.model.suspension import SUSPENDED_BY, Suspended
 
 
 def look_away(lab: Lab, environments: list[Environment]) -> None:
-    """Have Flux begin nothing for environments; what a person has suspended is left alone.
+    """Suspend environments' Kustomizations, so that Flux begins nothing for them; what a person has
+    suspended is left alone.
 
-    Flux is told twice of a Secret that changes: as it was, and as it is. Where Flux cancels health
-    checks, the second time interrupts what the first has begun, and Flux is not ready for a moment.
+    Flux is told of a changed Secret twice: with its old content, and with its new content. Where
+    Flux cancels health checks, the second message interrupts what the first has begun, and Flux is
+    not ready for a moment.
     """
     found = own_kustomizations(lab, environments).values()
     awake = [one for one in found if not is_suspended(one)]
@@ -26,7 +28,7 @@ def look_away(lab: Lab, environments: list[Environment]) -> None:
 
 
 def look_again(lab: Lab, environments: list[Environment]) -> None:
-    """Put Flux to work on environments again; what a person has suspended stays so."""
+    """Resume what `look_away` has suspended; what a person has suspended stays suspended."""
     found = own_kustomizations(lab, environments).values()
     ours = [one for one in found if suspended_by(one) == ROTATE]
     _patch(lab, ours, {"spec": {"suspend": None}, **_marked(None)})

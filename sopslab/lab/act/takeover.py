@@ -1,7 +1,8 @@
 """Take over a lab that an older product made: bring its files to this product's format.
 
-Whenever it is killed, the next run goes on: a file is kept as it was before it is changed, each
-change is one rename, and the number is raised when all of its changes are made.
+If a run is killed at any time, the next one goes on: the original of a file is kept before the file
+is changed, each change is one rename, and the number of the format is raised when all of its
+changes are made.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from sopslab.model.formats import Format, render_format
 
 
 def take_over(lab: Lab) -> None:
-    """Bring the lab's folder to the format of this product; a lab that is yet to be made begins
-    with it.
+    """Bring the lab's folder to this product's format; a lab that is yet to be made begins with it.
 
-    Raises LabError if its format cannot be read.
+    Raises LabError if the format of the lab cannot be read.
     """
     found = lab_format(lab)
     if found is None:
@@ -43,9 +43,9 @@ def _left(lab: Lab, migration: Migration) -> list[Change]:
 
 
 def _keep(path: Path, kept: Path) -> None:
-    """Give a file, as it is before its first change, a second name for this account alone."""
+    """Keep the original of a file under a second name, for this account alone."""
     files.private_folder(kept.parent)
-    # A change gives the first name to another file: this one stays as it was.
+    # A change puts another file under the first name, so the file with this name stays as it was.
     with suppress(FileExistsError, FileNotFoundError):
         kept.hardlink_to(path)
 

@@ -1,4 +1,4 @@
-"""The lab's tools where they are looked for: links in its bin folder."""
+"""Links to the lab's tools in its bin folder, where they are looked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sopslab.config.places import Lab
 
 
 def link(lab: Lab, links: dict[str, str]) -> None:
-    """Make links in the bin folder, each in one step: a tool is there all the time.
+    """Make links in the bin folder, each in one step, so that no tool is missing at any time.
 
-    + links: where each leads
+    + links: the target of each link, by its name
     """
     folder = Path(lab.bin_dir)
     folder.mkdir(parents=True, exist_ok=True)
