@@ -1,4 +1,4 @@
-"""How much a backup may have in it: whoever encrypts one decides what it unpacks to."""
+"""Limits of what is in a backup: the person who encrypts it decides what it unpacks to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sopslab.checks.backups import amount_problem
 from sopslab.errors import LabError
 from sopslab.files.bounded import Bounded, Stream
 
-# What tarfile reads ahead, the headers of a file, and the end of an archive; bytes.
+# Bytes beside the files: what tarfile reads ahead, a file's headers, and the end of an archive.
 _AROUND = 1 << 16
-# Two headers, the longer one's records without the name, and what fills up the last blocks.
+# Bytes for each file: two headers, the records of the longer one without the name, and what fills
+# up the last blocks; and bytes for each letter of its name.
 _HEADERS, _LETTER = 2560, 4
 
 
@@ -20,8 +21,8 @@ class Refused(LabError):
 
 
 def bounded_by_files(stream: Stream) -> Bounded:
-    """Return the stream of an archive that goes on for as long as files were let in by `admitted`.
-    It raises Refused."""
+    """Return the stream of an archive, which can be read only as far as `admitted` has let files
+    in. A read beyond that raises Refused."""
     return Bounded(stream, _AROUND, Refused("it has more in it than its sums say"))
 
 
@@ -34,7 +35,7 @@ def admitted(archive: tarfile.TarFile, bounded: Bounded, room: int) -> Iterator[
     """
     count = letters = size = 0
     for member in archive:
-        # tarfile keeps each, and gives each a copy of the records that are for all.
+        # tarfile keeps each file, and gives each a copy of the records that count for all.
         archive.members.clear()  # type: ignore[attr-defined]
         if archive.pax_headers or member.size < 0:
             raise Refused("it is damaged, or no backup of ours")
@@ -47,7 +48,7 @@ def admitted(archive: tarfile.TarFile, bounded: Bounded, room: int) -> Iterator[
                 f"its files have {size / 1e9:.1f} GB or more, and the disk has {room / 1e9:.1f} GB"
                 " left"
             )
-        # A folder has a size, too, but nothing of it follows.
+        # A folder's header may have a size, too, but no content follows.
         content = member.size * member.isreg()
         bounded.allow(_HEADERS + _LETTER * len(member.name) + content)
         yield member

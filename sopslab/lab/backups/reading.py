@@ -1,5 +1,5 @@
-"""A backup, restored: unpacked beside the lab's place, and checked there to its last byte before
-that becomes the lab."""
+"""Restore a backup: unpack it beside the lab's place, and check it there to its last byte before it
+becomes the lab."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ from sopslab.model.wire import decoded
 
 _PIECE = 1 << 20
 _MOST_HEAD = 1 << 20
-# Around the sums, and for each of them; a letter takes two escapes of 6 at most.
+# Bytes around all sums, for each sum, and for each letter of a name: in JSON, a letter takes at
+# most two escapes of six bytes.
 _SUMS, _SUM, _LETTER = 100, 100, 12
-# More than our level asks for.
+# More than the level of compression needs that backups are written with.
 _WINDOW = 1 << 25
 
 
@@ -62,14 +63,14 @@ def restore(
     key: Callable[[IO[bytes]], Sequence[Path] | Passphrase],
     lab_file: Callable[[BackupHead], str | None],
 ) -> Restored:
-    """Have the lab of a backup where there is none, and where no other run is at work.
+    """Restore the lab of a backup, where there is no lab yet and no other run is at work.
 
-    Raises LabError where there is a lab, or the backup is not whole, not ours or of another lab;
-    nothing is changed then.
+    Raises LabError, and changes nothing, where there is a lab, or the backup is incomplete, not
+    ours or of another lab.
 
-    + key: returns what opens a file
-    + lab_file: returns the lab file with the settings of a backup that are not the present ones,
-      None where there are none
+    + key: returns what opens the file
+    + lab_file: returns a lab file with those settings of the backup that differ from the present
+      ones, None where all are the same
     """
     if lab_format(lab) is not None:
         raise LabError(
@@ -79,10 +80,10 @@ def restore(
         )
     beside = Path(lab.restoring_dir)
     try:
-        # age reads on where this process has stopped: nothing is read ahead.
+        # age reads on where this process has stopped, so nothing may be read ahead.
         with file.open("rb", buffering=0) as source:
             opened = key(source)
-            # A killed run has left it.
+            # Left by a killed run, if it is there.
             files.remove(beside)
             files.private_folder(beside)
             restored = _unpack(lab, source, opened, beside)
@@ -106,9 +107,9 @@ def restore(
 def _unpack(
     lab: Lab, source: IO[bytes], key: Sequence[Path] | Passphrase, beside: Path
 ) -> Restored:
-    """Have the lab of a backup in a folder, as if that were the root. Raises Refused, and Failed
-    where age does not open it."""
-    # The repositories are made here; a Git server in the cluster is given them by `up`.
+    """Unpack the lab of a backup into a folder, as if the folder were the root. Raises Refused, and
+    Failed where age does not open the backup."""
+    # The repositories are made on this machine; `up` gives them to a Git server in the cluster.
     staged, bundles = replace(lab, root=str(beside), git_pod=None), beside / "bundles"
     with age.decrypting(lab, key, source) as plain:
         head, sums = _taken(plain, staged, bundles)
@@ -139,7 +140,8 @@ def _commits(staged: Lab, repository: str, bundle: Path) -> int:
 
 
 def _taken(plain: IO[bytes], staged: Lab, bundles: Path) -> tuple[BackupHead, Mapping[str, str]]:
-    """Return how an archive begins, and the sums of what was taken out of it. Raises Refused."""
+    """Take the files out of an archive. Return how the archive begins, and the sums of these files.
+    Raises Refused."""
     unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
         with unpacker.stream_reader(plain, closefd=False) as unpacked:
@@ -182,7 +184,8 @@ def _read(
 
 
 def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo | None, name: str, most: int) -> bytes:
-    """Return a file that is expected in this place."""
+    """Return the content of a file that has to come next in the archive. Raises Refused if it does
+    not."""
     if member is None or member.name != name or not _is_file(member) or member.size > most:
         raise Refused(f"it has no {name} where that has to be")
     content = archive.extractfile(member)
@@ -190,7 +193,7 @@ def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo | None, name: str, 
 
 
 def _longest(sums: Collection[str]) -> int:
-    """Return how many bytes the sums of files may have, by the names of these."""
+    """Return how many bytes the sums of the files with these names take at most."""
     return _SUMS + sum(_SUM + _LETTER * len(name) for name in sums)
 
 
@@ -205,7 +208,7 @@ def _make_repositories(staged: Lab, repositories: list[str]) -> None:
 
 
 def _problem(member: tarfile.TarInfo, head: BackupHead, seen: Collection[str]) -> str | None:
-    """Return why a file is refused, before anything of it is read."""
+    """Return why a file is refused, None if it is not; nothing of its content has been read yet."""
     problem = name_problem(member.name, seen)
     if problem is not None:
         return problem
@@ -219,7 +222,7 @@ def _problem(member: tarfile.TarInfo, head: BackupHead, seen: Collection[str]) -
 
 
 def _place(member: tarfile.TarInfo, staged: Lab, bundles: Path) -> Path | None:
-    """Return where a file goes, None where it is one that this version makes anew."""
+    """Return where a file goes, None if this version makes the file anew."""
     name = member.name
     if name.startswith(REPOSITORIES):
         return bundles / name.removeprefix(REPOSITORIES)
@@ -229,7 +232,7 @@ def _place(member: tarfile.TarInfo, staged: Lab, bundles: Path) -> Path | None:
 
 
 def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> str:
-    """Have a file or a folder in its place, if it has one, and return its sum."""
+    """Put a file or a folder in its place, if it has one, and return its sum."""
     if member.isdir():
         if place is not None:
             files.private_folder(place)
@@ -238,21 +241,21 @@ def _keep(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None)
     if place is not None:
         files.private_folder(place.parent)
     counted, content = hashlib.sha256(), archive.extractfile(member)
-    # Where anything is in that place, two files of the backup are in each other's way.
+    # `x` fails if something is there: then two files of the backup are in each other's way.
     with open(target, "wb" if place is None else "xb", opener=files.private_opener) as file:
         while content is not None and (piece := content.read(_PIECE)):
             counted.update(piece)
             file.write(piece)
     if place is not None:
         place.chmod(0o700 if member.mode & 0o100 else 0o600)
-        # The age of a password counts from then.
+        # The age of a password counts from the time of its file.
         os.utime(place, (member.mtime, member.mtime))
     return counted.hexdigest()
 
 
 def _put(lab: Lab, beside: Path) -> None:
-    """Have what was unpacked in the lab's place. Its lock goes with it: whoever waits for it waits
-    for this run."""
+    """Put what was unpacked in the lab's place. The lab's lock file goes with it, so that a process
+    that waits for the lock waits for this run."""
     folder, made = Path(lab.lab_dir), beside / "labs" / lab.lab
     (made / "lock").hardlink_to(folder / "lock")
     if (folder / "log").exists():

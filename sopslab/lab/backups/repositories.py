@@ -1,9 +1,9 @@
-"""The lab's repositories as git bundles, whoever pushes meanwhile.
+"""The lab's repositories as git bundles, even if learners push meanwhile.
 
-The refs are listed once, and what they led to then is packed. A push adds its objects before it
-moves a ref, so none is missing; they go only where the Git server clears a repository that is full,
-and then git says so, and the refs are listed again. `git bundle create` would not do: it reads each
-ref again in the end, and leaves out those that have moved.
+The refs are listed once, and the objects that they led to then are packed. A push adds its objects
+before it moves a ref, so no object is missing. Objects go only where the Git server clears a
+repository that is full; then git fails, and the refs are listed again. `git bundle create` would
+not do: in the end it reads each ref again, and leaves out those that have moved.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _bundled(git: Git) -> Bundle:
         "pack-objects", "--quiet", "--stdout", "--revs", "--delta-base-offset",
         stdin=tips, patience=_PATIENCE_S,
     )  # fmt: skip
-    # Whoever clones the bundle by hand is on main.
+    # With a HEAD, a clone that somebody makes of the bundle by hand is on main.
     head = [line.replace(MAIN.encode(), b"HEAD") for line in listed if _is_main(line)]
     return Bundle(b"\n".join([_SIGNATURE, *listed, *head, b"", pack]), _commits(git, tips))
 
@@ -71,7 +71,7 @@ def _is_main(line: bytes) -> bool:
 
 
 def refs_of(bundle: bytes) -> dict[str, str]:
-    """Return what the refs of a bundle lead to. Raises ValueError."""
+    """Return what each ref of a bundle leads to. Raises ValueError if it is not a bundle."""
     head, end, _ = bundle.partition(b"\n\n")
     signature, *lines = head.split(b"\n")
     if signature != _SIGNATURE or not end:
@@ -85,9 +85,9 @@ def _ref(line: bytes) -> tuple[str, str]:
 
 
 def unbundle(lab: Lab, repository: str, bundle: Path) -> int:
-    """Have in an empty repository what a bundle has, and return the number of commits.
+    """Put the content of a bundle into an empty repository, and return the number of commits.
 
-    Raises LabError if that is not all of what the bundle says.
+    Raises LabError if the repository then lacks anything that the bundle names.
     """
     git = _git(lab, repository)
     try:
@@ -111,5 +111,5 @@ def _git(lab: Lab, repository: str) -> Git:
 
 
 def _commits(git: Git, tips: bytes) -> int:
-    """Return how many commits there are in the histories of some."""
+    """Return how many commits there are in the histories of the tips."""
     return int(git.text("rev-list", "--count", "--stdin", stdin=tips))

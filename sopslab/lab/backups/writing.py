@@ -1,6 +1,6 @@
-"""A backup, written: a tar archive, compressed and encrypted on its way to the disk.
+"""Write a backup: a tar archive, compressed and encrypted on its way to the disk.
 
-It is an ordinary one: `age --decrypt | zstd -d | tar -x` opens it where no sops-lab is.
+Ordinary tools open it where there is no sops-lab: `age --decrypt | zstd -d | tar -x`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _LEVEL = 6
 
 @dataclass
 class Written:
-    """What a backup has: files, repositories and commits, and in `left_out` the paths of what is
-    neither a file nor a folder. `size` is that of the encrypted file, in bytes."""
+    """How many files, repositories and commits a backup has. `size` is the size of the encrypted
+    file in bytes, and `left_out` has the paths of what is neither a file nor a folder."""
 
     files: int = 0
     repositories: int = 0
@@ -54,11 +54,11 @@ class Written:
 
 def write(lab: Lab, head: BackupHead, file: Path, key: Sequence[str] | Passphrase) -> Written:
     """Write a backup of a lab that no other run works on. The file appears whole, for its owner
-    alone; one that was there is replaced.
+    alone; an older file at its path is replaced.
 
     Raises LabError where something cannot be read, encrypted or written.
 
-    + head: what it begins with; its repositories are those that it has
+    + head: what the backup begins with; it names the repositories that the backup has
     + key: the recipients that may open it, or a passphrase
     """
     written = Written()
@@ -146,10 +146,12 @@ def _json(value: BackupHead | BackupSums) -> bytes:
 
 
 def _carried(lab: Lab, left_out: list[str]) -> list[str]:
-    """Return the paths of all files that are carried, and of empty folders with a `/` at their end;
-    git's objects come last: what a branch leads to is there whenever the branch was read.
+    """Return the paths of all files that are carried, and of empty folders with a `/` at their end.
 
-    + left_out: gets the paths of links, and of whatever else is neither
+    Git's objects come last: if a branch was read, the object that it leads to is read later, and is
+    there.
+
+    + left_out: gets the paths of links, and of everything else that is neither a file nor a folder
     """
     found: list[str] = []
     for path, is_carriable in _walk(Path(lab.lab_dir), ""):
@@ -158,10 +160,11 @@ def _carried(lab: Lab, left_out: list[str]) -> list[str]:
 
 
 def _walk(top: Path, below: str) -> Iterator[tuple[str, bool]]:
-    """Yield the paths of files and empty folders, and whether each is one of these."""
+    """Yield all paths that are carried, and for each whether it is a file or an empty folder."""
     entries = sorted(os.scandir(top / below), key=lambda entry: entry.name)
     if not entries and below:
-        # A repository without the folder `refs` is none to git.
+        # Empty folders are carried, too: git takes nothing for a repository without the folder
+        # `refs`.
         yield below, True
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
@@ -179,8 +182,9 @@ def _is_object(path: str) -> bool:
 
 
 def _add_file(archive: _Archive, lab: Lab, path: str) -> bool:
-    """Put a file into an archive as it is now; return False where it is gone, which a mark may be
-    at any time. Raises LabError where it is an object of git's, or is not what it was."""
+    """Put a file into an archive as it is now. Return False if the file is gone, as a learner's
+    mark may be at any time. Raises LabError if it is gone and was an object of git's, or if it has
+    changed."""
     changed = LabError(f"{path} has changed while it was read: run `sopslab backup` again")
     try:
         # A learner may have put a link or a pipe there meanwhile.
@@ -195,13 +199,13 @@ def _add_file(archive: _Archive, lab: Lab, path: str) -> bool:
         if not stat.S_ISREG(status.st_mode):
             raise changed
         member = tarfile.TarInfo(f"{FILES}{path}")
-        # What is appended meanwhile is the next backup's.
+        # What is appended after this is left to the next backup.
         member.size, member.mtime = status.st_size, status.st_mtime
         member.mode = 0o700 if status.st_mode & stat.S_IXUSR else 0o600
         try:
             archive.add(member, content)
         except OSError as error:
-            # tarfile's own, where a file is shorter than it was.
+            # An error of tarfile's own has no number: the file is shorter than it was.
             if error.errno is None:
                 raise changed from None
             raise

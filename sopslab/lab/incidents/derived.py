@@ -1,6 +1,6 @@
 """The credentials that the lab itself knows: identities, Git passwords, the learners' Secrets.
 
-Only names and times are read, and what sops leaves readable of an encrypted file.
+Only names and times are read, and what sops leaves readable in an encrypted file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
 MOST = (1000, 8 * 1024 * 1024)
-"""Files and bytes of a learner's secrets that a look takes in."""
+"""The most files and bytes of a learner's secrets that a look reads."""
 
 _LAB = "instructor"
 

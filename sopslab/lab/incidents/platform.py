@@ -1,6 +1,6 @@
 """The records in the platform repository, read from the lab's clone of it.
 
-What is pushed counts, as with everything that the platform repository says.
+Only what is pushed counts, as with everything that the platform repository says.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def incident_ids(platform_dir: str) -> list[str]:
 def read_incidents(settings: Settings) -> dict[str, Incident]:
     """Return the incidents on record by id, in the order of their days.
 
-    Raises LabError where they cannot be read, with every problem that is in them.
+    Raises LabError where the records cannot be read, with every problem that is in them.
     """
     documents = _documents(settings.platform_dir, INCIDENTS_DIR)
     if not documents:
         return {}
-    # What validates a record takes long to import.
+    # Imported here, because what validates a record takes long to import.
     from sopslab.incidents.records import parse_incident
 
     incidents = []
@@ -63,7 +63,7 @@ def read_incidents(settings: Settings) -> dict[str, Incident]:
 def read_credentials(settings: Settings) -> tuple[Credential, ...]:
     """Return the credentials that an instructor has put on record.
 
-    Raises LabError where they cannot be read, with every problem that is in them.
+    Raises LabError where the record cannot be read, with every problem that is in it.
     """
     from sopslab.incidents.credentials import CREDENTIALS_FILE, parse_credentials
 
@@ -81,7 +81,7 @@ def _documents(platform_dir: str, path: str) -> dict[str, str]:
 
 
 def _with_main(platform_dir: str) -> Repository | None:
-    """Return the clone, None before the first push: there is no main, and no record either."""
+    """Return the clone; None before the first push, when it has neither a main nor a record."""
     if not (Path(platform_dir) / ".git").exists():
         return None
     git = Repository(platform_dir, git_environment())

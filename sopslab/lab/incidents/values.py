@@ -1,7 +1,7 @@
-"""Where exposed values are still in use: on main, and in the cluster. They are compared by hash.
+"""Where exposed values are still in use, on main and in the cluster. Values are compared by hash.
 
-What sops decrypts, and what the cluster answers, exists in this process only, and becomes SHA-256
-at once.
+What sops decrypts and what the cluster answers exists in this process only, and becomes SHA-256 at
+once.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def gather(
 def exposed_digests(
     settings: Settings, environment: Environment, exposure: Exposure
 ) -> frozenset[str]:
-    """Return the hashes of the values that an exposure names, none if they cannot be told."""
+    """Return the hashes of the values that an exposure names, none if they cannot be found."""
     git = Repository(bare_repository(settings, environment), git_environment())
     try:
         data = git.read(exposure.commit, exposure.path)
@@ -94,7 +94,7 @@ def exposed_digests(
 def uses_on_main(
     settings: Settings, environment: Environment, files: Mapping[str, bytes], exposed: Set[str]
 ) -> Iterator[Use]:
-    """Yield which of the encrypted files on main have one of the values."""
+    """Yield where an encrypted file on main has one of the exposed values."""
     for path, data in files.items():
         for key, digest in _opened(settings, environment, path, data).items():
             if digest in exposed:
@@ -104,7 +104,7 @@ def uses_on_main(
 
 
 def secrets_on_main(settings: Settings, environment: Environment) -> dict[str, bytes]:
-    """Return the encrypted files on main, by path. Raises Undecided where it cannot be read."""
+    """Return the encrypted files on main, by path. Raises Undecided where main cannot be read."""
     if problem := bring(settings, [environment]).get(environment.id):
         raise Undecided(f"main of {environment.repository} cannot be read: {problem}", UP)
     git = Repository(bare_repository(settings, environment), git_environment())
@@ -124,8 +124,8 @@ def replace_value(path: str, key: str) -> str:
 def _opened(
     settings: Settings, environment: Environment, path: str, data: bytes
 ) -> Mapping[str, str]:
-    """Return the hash of each value of an encrypted Secret, opened with whichever identity of the
-    lab can. Raises Undecided if none can."""
+    """Return the hash of each value of an encrypted Secret, opened with the first of the lab's
+    identities that can. Raises Undecided if none can."""
     foreign = sops.foreign_kinds(data.decode("utf-8-sig", "replace"))
     for key in () if foreign else (environment.key, INSTRUCTOR):
         answer = ask(
@@ -149,7 +149,7 @@ def _opened(
 def uses_in_cluster(
     environment: Environment, live: Mapping[str, LiveSecret], exposed: Set[str]
 ) -> Iterator[Use]:
-    """Yield which Secrets of the environment's namespace have one of the values."""
+    """Yield where a Secret of the environment's namespace has one of the exposed values."""
     namespace = environment.namespace
     wait = f"flux --namespace {environment.system} reconcile kustomization"
     wait += f" {environment.kustomization} --with-source"

@@ -1,4 +1,4 @@
-"""age, for what is too large to be held: it streams through, and is on no disk as plain text."""
+"""age, for files too large for memory: plain text streams through, and is never on a disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Passphrase:
 
 
 def asks_for_passphrase(source: IO[bytes]) -> bool:
-    """Return whether a passphrase opens a file; it is at its beginning before and after."""
+    """Return whether a passphrase opens a file, which is at its beginning before and after this."""
     beginning = source.read(len(_BY_PASSPHRASE))
     source.seek(0)
     return beginning == _BY_PASSPHRASE
@@ -40,13 +40,13 @@ def asks_for_passphrase(source: IO[bytes]) -> bool:
 def encrypting(
     places: Places, key: Sequence[str] | Passphrase, to: IO[bytes]
 ) -> Iterator[IO[bytes]]:
-    """Yield where plain text is written to, which a file gets encrypted: all of it once the block
-    has ended. Raises Failed.
+    """Yield a stream for plain text, which is written to a file encrypted. The file is complete
+    once the block has ended. Raises Failed.
 
     + key: the recipients, or a passphrase
     """
     options = _options("--recipient", key)
-    # It asks for a new passphrase twice.
+    # age asks for a new passphrase twice.
     with _at_work(places, ["--encrypt", *options], key, 2, stdin=subprocess.PIPE, stdout=to) as age:
         assert age.stdin is not None
         yield age.stdin
@@ -56,8 +56,8 @@ def encrypting(
 def decrypting(
     places: Places, key: Sequence[Path] | Passphrase, source: IO[bytes]
 ) -> Iterator[IO[bytes]]:
-    """Yield the plain text of a file. It is authentic, and all there is, if it was read to its end
-    and the block ends without Failed.
+    """Yield the plain text of a file. The text is authentic and complete only if it was read to its
+    end and the block ends without Failed.
 
     + key: files of identities, or a passphrase
     """
@@ -79,7 +79,8 @@ def _options(name: str, key: Sequence[str | Path] | Passphrase) -> list[str]:
 def _at_work(
     places: Places, options: Sequence[str], key: object, times: int, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run age in the block. Raises Failed if it fails, whatever the block made of that.
+    """Run age during the block. Raises Failed if age fails, even if the block raises something
+    else.
 
     + times: how often age asks for the passphrase
     """
@@ -95,7 +96,8 @@ def _at_work(
             try:
                 yield process
             except Exception:
-                # What came too early to an end did so because age has failed, or by itself.
+                # If age has failed, the block failed because of that: age's failure is raised
+                # instead.
                 if _has_ended(process) and process.returncode:
                     raise _failed(words) from None
                 raise
@@ -110,7 +112,8 @@ def _at_work(
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Return whether age is done: nothing more is written to it, or read of it."""
+    """Wait for the end of age, and return whether it has ended. Its input is closed first; if its
+    output was not read to the end, age counts as not ended."""
     if process.stdin is not None:
         with suppress(BrokenPipeError):
             process.stdin.close()
@@ -128,8 +131,8 @@ def _failed(words: IO[bytes]) -> Failed:
 
 @contextmanager
 def _typed(key: object, times: int) -> Iterator[dict[str, Any]]:
-    """Yield how age is started to find a passphrase typed already: it reads one from a terminal,
-    and from nothing else."""
+    """Yield the options to start age at a terminal where the passphrase is typed already: age reads
+    a passphrase from nothing else."""
     if not isinstance(key, Passphrase):
         yield {}
         return

@@ -1,4 +1,4 @@
-"""Programs that must not go on by themselves when whoever started them was killed."""
+"""Programs that must not go on when the process that started them was killed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have this process, which another one is just starting, end when that ends, however it does
-    (prctl(2), Linux)."""
+    """Make this process, which its parent is just starting, end when the parent ends, however that
+    happens (prctl(2), Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

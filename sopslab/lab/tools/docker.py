@@ -1,4 +1,4 @@
-"""Docker, as whoever runs the lab has it configured."""
+"""Docker, with the configuration of the user who runs the lab."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def docker(*arguments: str, patience: float = 60, inherited: int | None = None) 
 
 
 def ask_docker(*arguments: str, patience: float = 60) -> Answer:
-    """Return what docker answers, whatever its exit code: also where there is no docker.
+    """Return what docker answers, whatever its exit code; the code is 127 where there is no docker.
 
-    Raises Undecided if it does not end.
+    Raises Undecided if docker does not end.
     """
     if shutil.which("docker") is None:
         return _ABSENT

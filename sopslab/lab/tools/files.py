@@ -21,9 +21,10 @@ from typing import IO
 
 @contextmanager
 def new_folder(beside: str | Path) -> Iterator[Path]:
-    """Yield a new private folder beside a path, so that what is made in it can be renamed there.
+    """Yield a new private folder beside a path, so that what is made in it can be renamed to that
+    path.
 
-    What a killed process leaves of it is called `.new.*`, and the next run sweeps it up.
+    A folder that a killed process leaves is called `.new.*`, and the next run sweeps it up.
     """
     folder = Path(tempfile.mkdtemp(prefix=".new.", dir=Path(beside).parent))
     try:
@@ -34,7 +35,8 @@ def new_folder(beside: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """Give what the block makes the rights that a mask leaves. The mask is the whole process's."""
+    """Create what the block creates with the rights that a mask leaves. The mask counts for the
+    whole process."""
     before = os.umask(mask)
     try:
         yield
@@ -43,8 +45,8 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def private_folder(path: str | Path) -> None:
-    """Make a folder, if it is not there; it and those above it, where they are new, are this
-    account's alone."""
+    """Make a folder, and the folders above it, where they are missing. The new ones are for this
+    account alone."""
     path = Path(path)
     for folder in reversed([path, *path.parents]):
         if not folder.is_dir():
@@ -61,20 +63,21 @@ def remove(path: str | Path) -> None:
 
 
 def remove_all(path: str | Path) -> None:
-    """Remove the same, even folders that are read-only, as those of Go's module cache are.
+    """Remove a file, a link or a folder, even if folders in it are read-only, as in Go's module
+    cache.
 
-    Raises OSError if something cannot be removed; all else is removed even so.
+    Raises OSError if something cannot be removed; everything else is removed all the same.
     """
     for folder, _, _ in os.walk(path):
         with suppress(OSError):
             Path(folder).chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)
-    # This raises the reason for what is still there.
+    # If something is still there, this raises the reason.
     remove(path)
 
 
 def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
-    """Write a file with this content and mode: it is complete, or as it was before."""
+    """Write a file with this content and mode. At any time, it is complete or as it was before."""
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,16 +96,16 @@ def write(path: str | Path, content: bytes | str, mode: int = 0o600) -> None:
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[IO[bytes]]:
-    """Yield a new private file for what is written piece by piece. When the block has ended, it is
-    on the disk and takes the place of the path; where the block fails, the path is as it was.
+    """Yield a new private file, to be written piece by piece. When the block has ended, the file is
+    on the disk and replaces the one at the path; if the block fails, the path stays as it was.
 
-    What a killed process leaves of it is called `.<name>.new`, and the next one replaces it.
+    A file that a killed process leaves is called `.<name>.new`, and the next process replaces it.
     """
     path = Path(path)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:
-        # What somebody else put there meanwhile is not written to.
+        # If somebody else has put a file there meanwhile, it is not written to.
         with open(new, "xb", opener=private_opener) as file:
             yield file
             file.flush()
@@ -116,7 +119,7 @@ def new_file(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """Open a file that, where it is new, is its owner's alone: an `opener` of `open`."""
+    """Open a file, which is for its owner alone if it is new: an `opener` of `open`."""
     return os.open(path, flags, 0o600)
 
 
@@ -186,11 +189,11 @@ _READ_AND_WRITE = 6
 def admit(path: str | Path, uid: int) -> None:
     """Let one more user read and write a file, by an entry of its access control list.
 
-    Raises OSError where the file system knows none.
+    Raises OSError where the file system has no such lists.
     """
     entries = _acl(path)
     entries[_USER, uid] = _READ_AND_WRITE
-    # The mask is what all but the owner and the others may have at most.
+    # The mask limits the rights of every entry but those for the owner and for all others.
     entries.pop((_MASK, _NOBODY), None)
     masked = (
         right for (kind, _), right in entries.items() if kind in (_USER, _OWNING_GROUP, _GROUP)
@@ -203,7 +206,8 @@ def admit(path: str | Path, uid: int) -> None:
 
 
 def _acl(path: str | Path) -> dict[tuple[int, int], int]:
-    """Return the rights of each entry, by its kind and whom it is for."""
+    """Return the rights of each entry of a file's access control list, by the entry's kind and the
+    user or group that it is for."""
     try:
         listed = os.getxattr(path, _ACL)
     except OSError as error:

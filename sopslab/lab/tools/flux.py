@@ -9,8 +9,8 @@ from sopslab.lab.tools.programs import lab_environment, run
 
 
 def manifests(places: Places, components: Sequence[str] = ()) -> bytes:
-    """Return the manifests of Flux, with only these of its controllers, if any are named. Raises
-    Failed."""
+    """Return the manifests of Flux, with only the named controllers, or with the usual ones if none
+    are named. Raises Failed."""
     only = [f"--components={','.join(components)}"] if components else []
     return run(["flux", "install", "--export", *only], lab_environment(places))
 

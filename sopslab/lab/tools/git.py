@@ -1,5 +1,6 @@
-"""Git, with nothing of the user's configuration. No learner's tree is checked out here: what is
-written into a work tree goes where the links in it lead, with the rights of whoever writes."""
+"""Git, without the user's configuration. No learner's tree is checked out here: a file that is
+written into a work tree goes where the links in the tree lead, with the rights of the process that
+writes."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from sopslab.lab.tools.waiting import wait_until
 MAIN = "refs/heads/main"
 # How `update-ref` names a ref that is not there.
 NOTHING = "0" * 40
-# No transaction of Git takes seconds.
+# No transaction of Git takes this many seconds: a lock that lasts longer was left by a killed git.
 _LOCK_S = 5
 _LINK, _SUBMODULE = b"120000", b"160000"
 _ORDINARY = "100644"
-# With the helper `store` itself, git takes what a server refuses out of the file.
+# With the helper `store` itself, git would remove a login from the file when a server refuses it.
 _ONLY_GET = '!only_get() { [ "$2" != get ] || git credential-store --file="$1" get; }; only_get'
 
 
@@ -47,14 +48,14 @@ class Entry:
 
 
 def login_helper(login: str) -> str:
-    """Return a credential helper that has git log in with the accounts in a file, and never change
-    it."""
+    """Return a credential helper with which git logs in with the accounts in a file and never
+    changes the file."""
     return f"{_ONLY_GET} {shlex.quote(login)}"
 
 
 def login_options(login: str) -> dict[str, str]:
-    """Return the variables that have git log in with the accounts in a file and nothing else, past
-    any proxy."""
+    """Return the environment variables with which git logs in with the accounts in a file and no
+    others, past any proxy."""
     return {
         "GIT_CONFIG_COUNT": "3",
         "GIT_CONFIG_KEY_0": "http.proxy",
@@ -67,11 +68,11 @@ def login_options(login: str) -> dict[str, str]:
 
 
 def list_remote(places: Places, url: str, login: str, *refs: str) -> bytes:
-    """Return what a server lists of a repository, which it does for those who may read it. Raises
-    Failed.
+    """Return the refs of a repository that a server lists; it lists them for users who may read the
+    repository. Raises Failed.
 
-    + login: the file with the account for it, which is in no repository
-    + refs: those that are listed; without any, all
+    + login: the file with the account for the server, in a folder that is in no repository
+    + refs: the refs to list; without any, all of them
     """
     environment = lab_environment(places) | login_options(login)
     command = ["git", "ls-remote", "--quiet", url, *refs]
@@ -95,7 +96,7 @@ def clone(
 
 
 class Git:
-    """A bare repository, or with `work` the one of a work tree."""
+    """A bare repository, or, with `work`, the repository of a work tree."""
 
     def __init__(
         self,
@@ -109,13 +110,14 @@ class Git:
         """
         + folder: the repository
         + work: whether it is the folder of a work tree
-        + login: the file with the accounts for a server, where one is asked
-        + objects: the objects of another repository, which this one lacks; they are only read
+        + login: the file with the accounts for a server, if git asks one
+        + objects: the folder with another repository's objects, which this one lacks; they are only
+          read
         """
         self.folder = Path(folder)
         self._command = ["git", f"--git-dir={folder}"]
         if work:
-            # Nothing of a learner's is run: neither their hooks nor what watches their files.
+            # No program of a learner is run: neither their hooks nor one that watches their files.
             no_programs = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"]
             self._command = ["git", "-C", str(folder), *no_programs]
         self._environment = lab_environment(places) | (login_options(login) if login else {})
@@ -126,7 +128,7 @@ class Git:
             }
 
     def durable(self) -> Git:
-        """Return the repository as one in which what git says is written is on the disk: it
+        """Return the repository with a git that writes everything through to the disk, so that it
         outlives a loss of power."""
         durable = copy.copy(self)
         durable._command = [*self._command, "-c", "core.fsync=all"]
@@ -168,7 +170,7 @@ class Git:
 
     @property
     def branch(self) -> str | None:
-        """The ref that HEAD is on, None where it is on none."""
+        """The branch that HEAD is on, as a ref; None where it is on none."""
         answer = self.ask("symbolic-ref", "--quiet", "HEAD")
         return answer.text if answer.code == 0 else None
 
@@ -191,8 +193,8 @@ class Git:
         return found
 
     def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Return what blobs hold, each by its id, in one process; a name that stands for none is
-        left out. Raises Failed.
+        """Return the contents of blobs, each by its id, in one process. A name that stands for no
+        blob is left out. Raises Failed.
 
         + names: ids, or paths in commits as `commit:path`, without line breaks
         """
@@ -208,17 +210,20 @@ class Git:
         return {path: held[entry.blob] for path, entry in entries.items() if entry.blob in held}
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether a commit is in the history of another, or is that one."""
+        """Whether a commit is in the history of another, or is the same commit."""
         return self.ask("merge-base", "--is-ancestor", older, newer).code == 0
 
     def count(self, commit: str | None, but: str) -> int:
-        """Return how many commits are in the history of one and not in that of another; 0 for
-        None."""
+        """Return how many commits are in the history of `commit` but not in that of `but`; 0 if
+        `commit` is None."""
         return 0 if commit is None else int(self.text("rev-list", "--count", commit, f"^{but}"))
 
     def refs_with(self, commit: str, *below: str) -> dict[str, str]:
-        """Return the refs below others that have a commit in their history, and what each of them
-        points at. Raises Failed."""
+        """Return the refs that have a commit in their history, and what each of them points at.
+        Raises Failed.
+
+        + below: the prefixes of these refs, such as `refs/heads`
+        """
         listed = self.text(
             "for-each-ref", "--format=%(refname) %(objectname)", "--contains", commit, *below
         )
@@ -226,7 +231,7 @@ class Git:
 
     def refuse_links(self, commit: str, *paths: str) -> None:
         """Raise LabError if one of the paths in a commit is a link or a submodule, or leads through
-        one; what is not there is neither."""
+        one. A path that is not there is neither."""
         for path in paths:
             parts = path.split("/")
             for end in range(1, len(parts) + 1):
@@ -248,9 +253,10 @@ class Git:
         *,
         modes: Mapping[str, str] | None = None,
     ) -> str:
-        """Return a new commit on top of another, in which files are as given. Raises Failed.
+        """Make a commit on top of another, in which files are as given, and return it. Raises
+        Failed.
 
-        + modes: those of files that are not ordinary ones
+        + modes: the modes of files that are not ordinary ones
         """
         modes = modes or {}
         with tempfile.TemporaryDirectory(prefix="sops-lab-index-") as folder:
@@ -273,7 +279,7 @@ class Git:
     def commit_tree(
         self, tree: str, parents: Iterable[str], message: str, author: Author = SOPS_LAB
     ) -> str:
-        """Return a new commit of a tree. Raises Failed."""
+        """Make a commit of a tree, and return it. Raises Failed."""
         options = [option for parent in parents for option in ("-p", parent)]
         by = {
             "GIT_AUTHOR_NAME": author.name,
@@ -284,21 +290,21 @@ class Git:
         return self.text("commit-tree", *options, "-m", message, tree, environment=by)
 
     def update_refs(self, *lines: str) -> None:
-        """Change refs as lines for `update-ref --stdin` say: all of it or nothing, and only if they
-        are still what the lines take them for. Raises Failed."""
+        """Change refs as lines for `update-ref --stdin` say: all of them or none, and only if each
+        ref is still what its line expects. Raises Failed."""
         if lines:
             self.run("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines).encode())
 
     def unlock(self, refs: Iterable[str]) -> None:
-        """Remove what a killed git has left in a bare repository that keeps refs from being changed
-        for ever, and does not go by itself."""
+        """Remove the locks that a killed git has left in a bare repository: they do not go by
+        themselves, and would keep refs from being changed for ever."""
         for name in ("HEAD", "packed-refs", *refs):
             _take_away(self.folder / f"{name}.lock")
 
     def push(self, url: str, *refspecs: str, lease: str | None = None) -> None:
         """Push to a server. Raises Failed.
 
-        + lease: a ref and what it has to be there, as `ref:commit`
+        + lease: a ref, and the commit that it has to be at on the server, as `ref:commit`
         """
         options = [f"--force-with-lease={lease}"] if lease is not None else []
         self.run("push", "--quiet", *options, url, *refspecs)

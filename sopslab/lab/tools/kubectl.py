@@ -1,4 +1,5 @@
-"""The lab's cluster, through kubectl; every call names its context and ends by itself."""
+"""The lab's cluster, through kubectl. Every call names its context, and ends within bounded
+time."""
 
 from __future__ import annotations
 
@@ -15,14 +16,15 @@ from sopslab.model.objects import Object, identity
 from sopslab.model.results import Undecided
 
 MANAGER = "sops-lab"
-# For requests to Flux: what a field manager sets whose name begins with `kubectl`, Flux removes
-# from what it applies, perhaps before the request is heard.
+# The field manager of requests to Flux. If a manager's name begins with `kubectl`, Flux removes its
+# fields from the objects that Flux applies, perhaps before Flux has seen the request.
 FLUX = "flux"
 # Server-side apply goes by the schema in any case. If kubectl were told to be strict, it would
 # first fetch the whole API.
 _OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
-# A connection on which nothing comes is asked for a sign of life after so many seconds, and is dead
-# without one. What waits for news must not take a frozen node for a quiet one.
+# A connection on which nothing comes for so many seconds is asked for a sign of life, and counts as
+# dead without one. Otherwise, a process that waits for news would take a frozen node for a quiet
+# one.
 _ALIVE = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "3"}
 
 
@@ -54,7 +56,8 @@ class Kubectl:
         return run([*self._command, *arguments], together, stdin=stdin, patience=patience)
 
     def say(self, *arguments: str, patience: float = 60) -> bytes:
-        """Return what kubectl prints, whether it fails or not; nothing if it does not end."""
+        """Return what kubectl prints, whether it fails or not; nothing if it does not end in
+        time."""
         command = [*self._command, *arguments]
         try:
             return ask(command, self._environment, patience=patience).out
@@ -85,8 +88,8 @@ class Kubectl:
         """Return the objects of some kinds. Raises Undecided where they cannot be seen.
 
         + kinds: as kubectl takes them, with commas between
-        + namespace: the one to look into; all without it
-        + selector: of labels
+        + namespace: the namespace to look into; without it, all of them
+        + selector: a selector of labels
         + fields: a selector of fields
         """
         where = ["--all-namespaces"] if namespace is None else ["--namespace", namespace]
@@ -103,9 +106,10 @@ class Kubectl:
         return parsed(said) if said.strip() else None
 
     def present(self, *names: str, patience: float = 60) -> Sequence[Object]:
-        """Return those of some objects that are there. Raises Undecided where that cannot be seen.
+        """Return those of the named objects that are there. Raises Undecided where that cannot be
+        seen.
 
-        + names: those without a namespace, each as `kind/name`
+        + names: objects without a namespace, each as `kind/name`
         """
         said = self._get(*names, "--ignore-not-found", patience=patience)
         return _objects(parsed(said)) if said.strip() else []
@@ -122,8 +126,8 @@ class Kubectl:
             raise Undecided("the cluster could not be asked", "sopslab up") from None
 
     def follow(self, path: str, take: Callable[[bytes], bool]) -> Stream:
-        """Have the lines taken that the API server tells at a path, as they come. Raises Failed
-        where kubectl cannot be run; a connection that dies ends the stream within 10 s.
+        """Pass each line that the API server sends at a path to `take`, as it comes. Raises Failed
+        where kubectl cannot be run. A connection that dies ends the stream within 10 s.
 
         + take: is given each line, in a thread of its own, and returns whether it wants more
         """
@@ -141,8 +145,8 @@ class Kubectl:
         return clusters[0].get("cluster") if clusters else None
 
     def create(self, objects: Iterable[Object], patience: float = 60) -> Iterator[str]:
-        """Create objects, and yield what kubectl calls each, as soon as it is there. Raises Failed
-        in the end if one of them was refused."""
+        """Create objects, and yield kubectl's name for each as soon as it is there. Raises Failed
+        at the end if one of them was refused."""
         command = [
             *self._command, "--request-timeout", "20s",
             "create", "--validate=warn", "--filename", "-", "--output", "name",
@@ -161,14 +165,14 @@ class Kubectl:
             )
 
     def apply_file(self, path: str, *, patience: float = 60) -> Sequence[Object]:
-        """Apply a file of manifests on the server's side, and return what that has made of each
-        object, and whose each field is. Raises Failed."""
+        """Apply a file of manifests on the server's side. Return the resulting objects, with the
+        managers of their fields. Raises Failed."""
         shown = ("--output", "json", "--show-managed-fields")
         request = ("apply", *_OWNED, "--force-conflicts", "--filename", path)
         return _objects(parsed(self.run(*request, *shown, patience=patience)))
 
     def replace(self, objects: Iterable[Object], *, patience: float = 120) -> None:
-        """Replace objects that are there by those that are given, exactly. Raises Failed."""
+        """Replace existing objects by exactly these. Raises Failed."""
         items = list(objects)
         if items:
             self.run(
@@ -198,7 +202,7 @@ class Kubectl:
         )  # fmt: skip
 
     def patch_all(self, objects: Iterable[Object], patch: Object, *, manager: str) -> None:
-        """Change objects, of which kind, namespace and name are given, in one way. Raises Failed.
+        """Change objects, given by kind, namespace and name, all by the same patch. Raises Failed.
 
         + manager: who the changed fields belong to
         """
@@ -210,15 +214,15 @@ class Kubectl:
             )  # fmt: skip
 
     def ask_flux(self, objects: Sequence[Object], seconds: float = 60) -> None:
-        """Ask Flux to look again, now, at objects of which kind, namespace and name are given.
+        """Ask Flux to look again, now, at objects that are given by kind, namespace and name.
 
-        Whether it was heard is seen by whoever looks next.
+        Whether Flux has heard it, only a later look shows.
         """
         if objects:
             self._request("--filename", "-", stdin=listed(objects), patience=seconds)
 
     def ask_flux_in(self, namespace: str, *what: str, seconds: float = 60) -> None:
-        """Ask the same for what arguments of kubectl name in a namespace."""
+        """Ask Flux to look again, now, at what arguments of kubectl name in a namespace."""
         self._request("--namespace", namespace, *what, patience=seconds)
 
     def _request(self, *what: str, stdin: bytes = b"", patience: float) -> None:
@@ -235,7 +239,7 @@ def listed(objects: Iterable[Object]) -> bytes:
 
 
 def _objects(said: Any) -> list[Object]:
-    """Return the objects that kubectl prints, of which one alone is in no list."""
+    """Return the objects that kubectl prints: a List, or one object without a List."""
     return list(said["items"]) if said["kind"] == "List" else [said]
 
 

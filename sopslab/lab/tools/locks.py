@@ -1,4 +1,4 @@
-"""Locks between runs, and processes that go on with one when the run has ended."""
+"""Locks between runs, and processes that go on holding a lock when the run has ended."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sopslab.lab.tools.waiting import wait_until
 
 @contextmanager
 def locked(path: str | Path, seconds: float, otherwise: str, meanwhile: str = "") -> Iterator[int]:
-    """Hold a lock file in the block, and yield its descriptor. Raises LabError if others hold it
-    for longer.
+    """Hold a lock file during the block, and yield its descriptor. Raises LabError if others hold
+    the lock for longer than `seconds`.
 
-    A process that inherits the descriptor holds the lock, too: it is free when all have ended,
-    however they end.
+    A process that inherits the descriptor holds the lock, too: it is free when all of these
+    processes have ended, however they end.
 
     + seconds: how long to wait
-    + otherwise: what to say after that
-    + meanwhile: what the log is told where others hold it
+    + otherwise: the sentence of the LabError
+    + meanwhile: what the log is told if others hold the lock
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -34,7 +34,7 @@ def locked(path: str | Path, seconds: float, otherwise: str, meanwhile: str = ""
             raise LabError(otherwise)
         yield descriptor
     finally:
-        # Unlocking it would take the lock from whoever has inherited it.
+        # Only closed: unlocking would take the lock from processes that have inherited it.
         os.close(descriptor)
 
 
@@ -58,12 +58,13 @@ def _taken(descriptor: int) -> bool:
 
 
 def go_on_alone(work: Callable[[], None]) -> None:
-    """Do some work in a process that outlives this one, and inherits what it holds. Nobody hears
-    what it says."""
+    """Do some work in a new process, which outlives this one and inherits its locks. What the new
+    process prints is discarded."""
     if os.fork():
         return
     try:
-        # As a shell treats what it leaves in the background; and closing the terminal ends nothing.
+        # A shell's background job ignores SIGINT and SIGQUIT, too; without SIGHUP, closing the
+        # terminal ends nothing.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
         silence = os.open(os.devnull, os.O_RDWR)

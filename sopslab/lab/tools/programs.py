@@ -16,7 +16,7 @@ from sopslab.model.results import Undecided
 
 PATIENCE = 20.0  # seconds for each program
 
-# What the user has set for these must not change what the lab does.
+# The user's settings for these programs must not change what the lab does.
 _OTHERS = ("GIT_", "SOPS_", "KUBECONFIG", "KUBECACHEDIR")
 
 
@@ -30,14 +30,14 @@ class Failed(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """What it said, line by line."""
+        """What the program said, line by line."""
         return self.words.decode("utf-8", "replace").splitlines()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program said; of its errors only the code is kept, since they may quote input, unless
-    they were asked for."""
+    """What a program printed, and its exit code. Its standard error may quote input, and is kept
+    only if that was asked for."""
 
     code: int
     out: bytes = b""
@@ -59,7 +59,7 @@ def ask(
 ) -> Answer:
     """Return what a program answers. Raises Undecided if it cannot be run or does not end.
 
-    + errors: whether its standard error is part of that
+    + errors: whether the program's standard error is part of the answer
     """
     name = Path(argv[0]).name
     try:
@@ -93,11 +93,11 @@ def run(
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
-    + stdin: what it reads, or the file that it reads
-    + to: the file that it prints to, and nothing is returned
+    + stdin: what the program reads, or the file that it reads
+    + to: the file that the program prints to; then nothing is returned
     + patience: seconds
     + inherited: a descriptor that the program inherits, such as that of a lock
-    + errors: whether its standard error is returned, too
+    + errors: whether the program's standard error is returned, too
     """
     name = Path(argv[0]).name
     given: dict[str, Any] = {"input" if isinstance(stdin, bytes) else "stdin": stdin}
@@ -129,7 +129,8 @@ def lines(
     stdin: bytes = b"",
     patience: float = 60,
 ) -> Iterator[str]:
-    """Yield the lines that a program prints, as they come. Raises Failed as `run` does, in the end.
+    """Yield the lines that a program prints, as they come. Raises Failed as `run` does, after the
+    last line.
 
     + patience: seconds for all of them
     """
@@ -215,24 +216,26 @@ def clean_environment(places: Places) -> dict[str, str]:
     return {
         "PATH": f"{places.bin_dir}{os.pathsep}{os.defpath}",
         "HOME": "/nonexistent",
-        # kubectl would make a folder for its cache even there, as root.
+        # As root, kubectl would even make /nonexistent for its cache.
         "KUBECACHEDIR": places.kube_cache,
         "LC_ALL": "C",
     }
 
 
 def lab_environment(places: Places) -> dict[str, str]:
-    """Return this process's environment for the lab's tools, without what the user has set for
-    them; git trusts and believes nothing but the lab."""
+    """Return this process's environment for the lab's tools, without the user's own settings for
+    them. Git reads no configuration from outside of a repository, and trusts only the lab's CA if
+    there is one."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_OTHERS)}
     environment = {
         **kept,
         "PATH": f"{places.bin_dir}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "KUBECONFIG": places.lab_kubeconfig,
-        # kubectl would keep it in the user's ~/.kube, or without HOME in the working directory.
+        # kubectl would keep its cache in the user's ~/.kube, or without HOME in the working
+        # directory.
         "KUBECACHEDIR": places.kube_cache,
-        # Programs in Go that are done in a moment need no garbage collection, which is a fifth of
-        # their time.
+        # Programs in Go that end within a moment hardly need garbage collection, which takes a
+        # fifth of their time.
         "GOGC": "400",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -242,20 +245,21 @@ def lab_environment(places: Places) -> dict[str, str]:
     }
     if places.git_ca is not None:
         environment["GIT_SSL_CAINFO"] = places.git_ca
-        # Loopback bypasses every proxy by itself, and another address of this machine has to.
+        # Loopback bypasses every proxy by itself; any other address of this machine has to be named
+        # here.
         past = kept.get("NO_PROXY") or kept.get("no_proxy") or ""
         environment["NO_PROXY"] = environment["no_proxy"] = f"{past},{places.git_address}"
     return environment
 
 
-# What is looked at is what Flux sees, and Flux knows neither replacements nor grafts.
+# The lab has to see the history that Flux sees, and Flux knows neither replacements nor grafts.
 TRUE_HISTORY = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": "/dev/null/none"}
 
 
 def git_environment() -> dict[str, str]:
-    """Return the user's own environment for Git, without what would point it elsewhere.
+    """Return the user's own environment for Git, without variables that would point Git elsewhere.
 
-    The user's configuration stays: it decides which hooks Git runs and what it ignores.
+    The user's configuration stays: it decides which hooks Git runs and what Git ignores.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return {
@@ -269,8 +273,8 @@ def git_environment() -> dict[str, str]:
 
 
 def keep_to_the_lab(places: Places) -> None:
-    """Take from this process's environment what would point Git or sops elsewhere, and name the
-    scanner."""
+    """Remove from this process's environment what would point Git, sops or kubectl elsewhere, and
+    name the program of the secret scanner in it."""
     for name in list(os.environ):
         if name.startswith(("GIT_", "SOPS_")) or name == "KUBECONFIG":
             del os.environ[name]

@@ -24,9 +24,9 @@ Where = TypeVar("Where", bound=Places)
 
 SILENT = "the Git server in the cluster does not answer: `sopslab status` says more"
 _PATIENCE_S = 120
-# How kubectl says that it was not the one that failed.
+# kubectl says this if the command in the pod has failed, and not kubectl itself.
 _THERE = "command terminated with exit code"
-# The lab as it is there: its data is what the image has at /srv/git.
+# The lab as the pod sees it: the image has the lab's Git data at /srv/git.
 IN_POD = Lab(
     lab="server", root="/srv", cluster_provider="existing", context=None, git_bind="127.0.0.1",
     git_port=0, git_url=None, git_cluster_url=None, docker_host=None, instructor_recipient=None,
@@ -37,9 +37,12 @@ IN_POD = Lab(
 def where_repositories_are(
     function: Callable[Concatenate[Where, Order], Seen],
 ) -> Callable[Concatenate[Where, Order], Seen]:
-    """Have a function of `sopslab.lab` run where the repositories are. In the pod, that is one call
-    of the same program for all that the function is about; it raises LabError where the pod does
-    not answer, and with what the function says where it fails there."""
+    """Make a function of `sopslab.lab` run where the repositories are.
+
+    In the server's pod, one call of the same program does everything that the function is asked to
+    do. It raises LabError where the pod does not answer, and also, with the meaning of the failure,
+    where the function fails there.
+    """
 
     @wraps(function)
     def there(lab: Where, *given: Order.args, **order: Order.kwargs) -> Seen:

@@ -1,4 +1,4 @@
-"""sops and age. What is encrypted or opened exists in this process and in pipes only."""
+"""sops and age. Plain text exists in this process and in pipes only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from sopslab.lab.tools.files import new_folder
 from sopslab.lab.tools.programs import Answer, ask, clean_environment, run
 from sopslab.policy.recipients import CONFIG
 
-# Keys of YAML, however they are quoted, by which sops asks others than age about a file.
+# Keys of YAML, however they are quoted, of other kinds of recipients than age's: sops asks other
+# programs or services about them.
 _ELSEWHERE = re.compile(
     rb"^[\s-]*[?]|\\[xuU]"
     rb"|(^|[^a-z_])(pgp|(gcp_|hc)?kms|azure_(kv|keyvault)|hc_vault[a-z_]*)[\"']?\s*:",
@@ -25,7 +26,8 @@ NO_KEY, NO_VALUE, MAC_MISMATCH = 128, 25, 51
 
 
 def asks_elsewhere(text: bytes) -> bool:
-    """Whether sops might ask others than age about a file, or about creation rules.
+    """Whether sops might ask others than age when it opens a file with this text, or encrypts by
+    it.
 
     What a learner writes must not make this machine connect anywhere.
     """
@@ -33,12 +35,12 @@ def asks_elsewhere(text: bytes) -> bool:
 
 
 def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
-    """Return a manifest as creation rules encrypt it; no setting of a user counts.
+    """Return a manifest encrypted by creation rules; no setting of the user counts.
 
-    Raises LabError where the rules would have sops ask others than age, and Failed.
+    Raises Failed, and LabError where the rules name other kinds of recipients than age's.
 
     + rules: a `.sops.yaml`
-    + path: the file that the rules are asked about
+    + path: the path for which the rules are looked up
     """
     if asks_elsewhere(rules):
         raise LabError(f"{CONFIG} names recipients of other kinds than age: take them out")
@@ -56,8 +58,8 @@ def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
 def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
     """Return what sops answers when it opens a manifest with the identity in a file.
 
-    Raises Undecided if it does not answer. What it would have to ask others about is not opened, as
-    if no key fitted.
+    Raises Undecided if sops does not answer. A manifest about which sops might ask others than age
+    is not opened: the answer is then as if no key fitted.
     """
     if asks_elsewhere(encrypted):
         return Answer(NO_KEY)
@@ -65,9 +67,10 @@ def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 
 
 def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return the same for a manifest that sops is known to ask nobody about.
+    """Return what sops answers, as `decrypt` does, for a manifest that sops is known to open with
+    age alone.
 
-    Raises Undecided if it does not answer.
+    Raises Undecided if sops does not answer.
     """
     return ask(
         [
@@ -80,9 +83,9 @@ def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 
 
 class Workshop:
-    """A folder for the copy of an encrypted file, on which identities work.
+    """A folder for the copy of an encrypted file, on which sops works with an identity.
 
-    They work by a rule of ours: a learner's may have sops ask services elsewhere.
+    The creation rule there is the lab's own: a learner's rule may have sops ask services elsewhere.
     """
 
     def __init__(self, places: Places, folder: Path) -> None:
@@ -94,8 +97,8 @@ class Workshop:
         self._environment = clean_environment(places)
 
     def place(self, path: str, encrypted: bytes, recipients: Sequence[str]) -> Path:
-        """Put a copy of a file there that is to be encrypted to recipients, and no other; return
-        its path."""
+        """Put a copy of an encrypted file into the folder, as the only one, and set the recipients
+        that it is to be encrypted to. Return the path of the copy."""
         shutil.rmtree(self._folder, ignore_errors=True)
         copy = self._folder / path
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -105,9 +108,9 @@ class Workshop:
         return copy
 
     def work(self, identity: str | Path, command: str, *arguments: str, stdin: bytes = b"") -> None:
-        """Run a command of sops on the copy, which is named by its path. Raises Failed.
+        """Run a command of sops on the copy, which the arguments name by its path. Raises Failed.
 
-        + identity: the file of one that opens the copy as it is
+        + identity: the file of an identity that opens the copy as it is
         """
         environment = {**self._environment, "SOPS_AGE_KEY_FILE": str(identity)}
         asked = ["sops", "--config", str(self._config), command, *arguments]
@@ -126,6 +129,6 @@ def new_identity(places: Places, *options: str) -> bytes:
 
 
 def recipients(places: Places, identities: bytes) -> Sequence[str]:
-    """Return the recipients of identities, one each, in their order. Raises Failed."""
+    """Return the recipient of each identity, in their order. Raises Failed."""
     said = run(["age-keygen", "-y"], clean_environment(places), stdin=identities, patience=20)
     return said.decode("ascii", "replace").split()

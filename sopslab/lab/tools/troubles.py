@@ -1,4 +1,5 @@
-"""Why a cluster cannot be asked, by what kubectl says. Its words are recognised, never shown."""
+"""Why a cluster cannot be asked, by what kubectl says. kubectl's words are recognised, never
+shown."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from sopslab.checks.snapshot import Trouble
 
 # The texts are those of kubectl 1.36 and of Go's network library. The first that matches counts.
 _SAID: tuple[tuple[str, Trouble], ...] = (
-    # The one sentence that is ours.
+    # The only sentence that is the lab's own, and not kubectl's.
     (r"^kubectl: .*not found$", Trouble.NO_KUBECTL),
     (
         r"(?i)context \"?[^\"]*\"? does not exist|no context exists|error loading config file"
@@ -28,7 +29,7 @@ _SAID: tuple[tuple[str, Trouble], ...] = (
 
 
 def trouble_of(words: bytes) -> Trouble:
-    """Return what it means that kubectl failed with these words. Words that are not known here mean
-    a connection that brings no answer."""
+    """Return what it means that kubectl failed with these words. Unknown words mean a connection
+    that brings no answer."""
     text = words.decode("utf-8", "replace")
     return next((trouble for pattern, trouble in _SAID if re.search(pattern, text)), Trouble.SILENT)

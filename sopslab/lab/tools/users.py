@@ -6,7 +6,7 @@ import pwd
 
 
 def name_of(user: int) -> str:
-    """Return the name of a user, the number where it has none."""
+    """Return the name of a user, or the number of a user who has no name."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

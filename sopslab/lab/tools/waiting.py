@@ -1,4 +1,4 @@
-"""Waiting: bounded, by a clock that nobody sets."""
+"""Bounded waiting, by a clock that cannot be set."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Deadline:
 
 
 def wait_until(reached: Callable[[], bool], seconds: float, pause: float = 0.3) -> bool:
-    """Return whether something becomes true within `seconds`; it is looked at again after each
-    `pause`, in seconds."""
+    """Return whether something becomes true within `seconds`. It is asked again after each `pause`,
+    which is in seconds."""
     deadline = Deadline(seconds)
     while not reached():
         if deadline.is_over:

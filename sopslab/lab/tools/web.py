@@ -16,7 +16,7 @@ from sopslab.lab.tools.waiting import Deadline
 
 _CONNECT_S = 10
 _WHOLE_S = 900
-# Anything slower than this for so long counts as a standstill.
+# A transfer of less than this many bytes in this many seconds counts as a standstill.
 _STALL_S = 30
 _LEAST_BYTES = 1024 * _STALL_S
 _PIECE = 1 << 16
@@ -28,7 +28,7 @@ class Unavailable(LabError):
 
 
 def answers(url: str, seconds: float, proxies: urllib.request.ProxyHandler) -> bool:
-    """Return whether a URL can be had. Each step of asking has to end within `seconds`."""
+    """Return whether a URL can be had. Each step of the request has to end within `seconds`."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.build_opener(proxies).open(request, timeout=seconds):
@@ -87,9 +87,10 @@ def _cause(error: Exception) -> str:
 
 
 def proxies() -> urllib.request.ProxyHandler:
-    """Return the proxies of the environment; `all_proxy` is for what has none of its own.
+    """Return the proxies of the environment; `all_proxy` is for schemes without a proxy of their
+    own.
 
-    Raises Unavailable where one is not an HTTP proxy, such as SOCKS.
+    Raises Unavailable where a proxy is of another kind than HTTP, such as SOCKS.
     """
     named = urllib.request.getproxies()
     every = named.pop("all", None)
@@ -105,7 +106,7 @@ def proxies() -> urllib.request.ProxyHandler:
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection that is patient once it is there."""
+    """A connection that may be silent for longer once it is established."""
 
     @override
     def connect(self) -> None:
@@ -114,7 +115,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _TlsConnection(_Connection, http.client.HTTPSConnection):
-    """The same with TLS."""
+    """Such a connection, with TLS."""
 
 
 class _Http(urllib.request.HTTPHandler):

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 _DAMAGED = (ValueError, TypeError, UnsupportedAlgorithm)
-# They show what is damaged inside of a certificate only when they are read.
+# Damage inside these parts of a certificate shows only when they are read.
 _PARTS = ("subject", "not_valid_before_utc", "not_valid_after_utc", "extensions")
 
 
@@ -41,7 +41,7 @@ def name(common: str, organization: str | None = None) -> x509.Name:
 
 
 def request(key: EllipticCurvePrivateKey, subject: x509.Name) -> bytes:
-    """Return in PEM a request that a certificate be signed for a key."""
+    """Return, in PEM, a request to sign a certificate for a key."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
