@@ -1,5 +1,5 @@
-"""Begin, replace and prove learners' access. A certificate cannot be revoked, so access that is
-issued anew names another user. A failure is recorded for that seat only."""
+"""Begin, replace and prove learners' access. A certificate cannot be revoked, so new access names a
+new user. A seat's failure is recorded, and the other seats go on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Tokens for learners, where the cluster signs no certificates. Each generation of a seat's access
-has a ServiceAccount of its own. A failure is recorded for that seat only, and the others go on."""
+has a ServiceAccount of its own. A seat's failure is recorded, and the other seats go on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Learners' certificates, where the cluster's controller manager signs them. A failure is recorded
-for that seat only, and the others go on."""
+"""Learners' certificates, where the cluster's controller manager signs them. A seat's failure is
+recorded, and the other seats go on."""
 
 from __future__ import annotations
 

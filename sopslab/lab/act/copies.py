@@ -19,7 +19,7 @@ from sopslab.lab.tools.git import NOTHING, Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.copies import Change
 
-# Packs of about so many bytes go in one call: the server's pod holds them in memory, beside what
+# About how many bytes of packs go in one call: the server's pod holds them in memory, beside what
 # learners push.
 _MOST = 8 * 1024 * 1024
 

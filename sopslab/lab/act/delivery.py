@@ -20,8 +20,8 @@ _LONGEST_S = 60
 # How often Flux is asked again: otherwise, what failed for a reason that is gone would wait until
 # Flux tries again by itself.
 _AGAIN_S = 2
-# Such a Kustomization is asked only after so long: a request would interrupt one that is about to
-# apply what was read, and it would report that.
+# How long a Kustomization that is about to apply what was read is not asked: a request would
+# interrupt it, and it would report that.
 _LATE_S = 10
 
 

@@ -158,9 +158,9 @@ def _log(environment: Environment, value: str) -> str:
 
 
 def end(lab: Lab, environments: list[Environment], saved: str) -> None:
-    """Put main back to where it was before a drill, and remove all other branches and tags that
-    hold its leak; also remove it from the branches of the clone that the lab's own learner has.
-    What was made on top of the leak is kept in bundles.
+    """Put main back to where it was before a drill, and delete the other branches and tags that
+    hold its leak. Delete such branches in the clone of the lab's own learner, too. What was made on
+    top of the leak is kept in bundles.
 
     + saved: the branch for what the clone has not pushed
     """

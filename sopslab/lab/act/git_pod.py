@@ -1,4 +1,5 @@
-"""Lay out the Git server in the cluster, wait for it, and remove it without its repositories."""
+"""Lay out the Git server in the cluster, wait for it, and take it away; its repositories stay,
+unless they are purged."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:
 
 
 def refuse_keys(lab: Lab, seats: list[str]) -> None:
-    """Record a failure for each of these seats, of which the store and the cluster have different
-    keys: neither key is replaced before somebody says which one is right."""
+    """Record a failure for seats whose keys in the store and in the cluster differ: neither key is
+    replaced before somebody says which one is right."""
     for seat, live in recipients_in_cluster(lab, seats).items():
         stored = (read(f"{lab.keys_dir}/{seat}.pub") or b"").decode().strip()
         fail(

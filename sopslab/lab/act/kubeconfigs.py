@@ -1,5 +1,5 @@
-"""Learners' kubeconfigs, with the certificates or tokens that the lab's issuer gives. A failure is
-recorded for that seat only, and the others go on."""
+"""Learners' kubeconfigs, with the certificates or tokens that the lab's issuer gives. A seat's
+failure is recorded, and the other seats go on."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import where_repositories_are
 from sopslab.model.copies import Change
 
-# A pack with at least so many objects is kept as one file: that many files, each flushed to the
-# disk, would take minutes.
+# From this number of objects on, a pack is kept as one file: that many single files, each flushed
+# to the disk, would take minutes.
 _PACKED = 100
 
 

@@ -35,7 +35,7 @@ _LAB = "instructor"
 def derived_credentials(
     settings: Settings, environments: Sequence[Environment]
 ) -> tuple[Credential, ...]:
-    """Return the credentials that the lab knows, those of the given environments among them."""
+    """Return the credentials that the lab knows, including those of the given environments."""
     learners = [one.id for one in environments]
     found = [
         *_identities(settings, [INSTRUCTOR, *(one.key for one in environments)]),

@@ -22,9 +22,9 @@ FLUX = "flux"
 # Server-side apply goes by the schema in any case. If kubectl were told to be strict, it would
 # first fetch the whole API.
 _OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
-# A connection on which nothing comes for so many seconds is asked for a sign of life, and counts as
-# dead without one. Otherwise, a process that waits for news would take a frozen node for a quiet
-# one.
+# After how many seconds without data a connection is asked for a sign of life, and after how many
+# more it counts as dead. Otherwise, a process that waits for news would take a frozen node for a
+# quiet one.
 _ALIVE = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "3"}
 
 
@@ -56,8 +56,7 @@ class Kubectl:
         return run([*self._command, *arguments], together, stdin=stdin, patience=patience)
 
     def say(self, *arguments: str, patience: float = 60) -> bytes:
-        """Return what kubectl prints, whether it fails or not; nothing if it does not end in
-        time."""
+        """Return what kubectl prints, even if it fails; nothing if it does not end in time."""
         command = [*self._command, *arguments]
         try:
             return ask(command, self._environment, patience=patience).out

@@ -224,8 +224,8 @@ def clean_environment(places: Places) -> dict[str, str]:
 
 def lab_environment(places: Places) -> dict[str, str]:
     """Return this process's environment for the lab's tools, without the user's own settings for
-    them. Git reads no configuration from outside of a repository, and trusts only the lab's CA if
-    there is one."""
+    them. Git reads no configuration outside a repository, and trusts only the lab's CA if there is
+    one."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_OTHERS)}
     environment = {
         **kept,

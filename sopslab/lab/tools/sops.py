@@ -26,8 +26,7 @@ NO_KEY, NO_VALUE, MAC_MISMATCH = 128, 25, 51
 
 
 def asks_elsewhere(text: bytes) -> bool:
-    """Whether sops might ask others than age when it opens a file with this text, or encrypts by
-    it.
+    """Whether a text, as an encrypted file or as creation rules, might make sops use more than age.
 
     What a learner writes must not make this machine connect anywhere.
     """
@@ -58,8 +57,8 @@ def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
 def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
     """Return what sops answers when it opens a manifest with the identity in a file.
 
-    Raises Undecided if sops does not answer. A manifest about which sops might ask others than age
-    is not opened: the answer is then as if no key fitted.
+    Raises Undecided if sops does not answer. A manifest that might make sops use more than age is
+    not opened: the answer is then as if no key fitted.
     """
     if asks_elsewhere(encrypted):
         return Answer(NO_KEY)
@@ -67,8 +66,8 @@ def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: st
 
 
 def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return what sops answers, as `decrypt` does, for a manifest that sops is known to open with
-    age alone.
+    """Return what sops answers, as `decrypt` does, for a manifest that is known to make sops use
+    only age.
 
     Raises Undecided if sops does not answer.
     """
