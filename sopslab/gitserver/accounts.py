@@ -24,7 +24,7 @@ class Accounts:
         self._right: dict[str, bytes] = {}
 
     def user(self, header: str) -> str | None:
-        """Return the user that an `Authorization` header names, if the password is right."""
+        """Return the user that an `Authorization` header names, None if the password is wrong."""
         scheme, _, given = header.partition(" ")
         if scheme.lower() != "basic":
             return None

@@ -22,7 +22,7 @@ _MIB = 1024 * 1024
 # A push that is small on the wire may be large to judge: a megabyte takes a third of a second.
 MAX_BLOB, MAX_FOLDER, MAX_MESSAGE, MAX_BROUGHT = 5 * _MIB, 4 * _MIB, 64 * 1024, 8 * _MIB
 _PUSHABLE = ("refs/heads/", "refs/tags/")
-# A commit that the host or another push is just making may not have a ref yet.
+# A commit that is being made, on the host or by another push, may not have a ref yet.
 _PRUNE = "--prune=10.minutes.ago"
 
 
@@ -157,7 +157,7 @@ def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None
 
 
 def too_much_brought(repository: Repository) -> str | None:
-    """Return a refusal if a new object, or all of them together, exceed what a lab needs."""
+    """Return a refusal if one new object, or all together, exceed what a lab needs; else None."""
     most = {"blob": MAX_BLOB, "tree": MAX_FOLDER, "commit": MAX_MESSAGE, "tag": MAX_MESSAGE}
     what = {"blob": "a file", "tree": "a folder", "commit": "a commit's message", "tag": "a tag"}
     with repository.lines(

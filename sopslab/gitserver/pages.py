@@ -1,7 +1,7 @@
 """Serve the pages below ``/~``: a learner's own page and kubeconfig, and the CA's certificate.
 
-A learner needs the login of the card for them; nobody needs one for the certificate. No repository
-begins with ``~``. For each learner, the lab writes a folder with a page and a kubeconfig
+The page and the kubeconfig need the login of the learner's card, the certificate needs none. No
+repository begins with ``~``. For each learner, the lab writes a folder with a page and a kubeconfig
 (`access/<id>`); a user without such a folder, for example Flux, gets nothing. How far the learner
 is comes from `rows/<id>.json`, which the lab writes while the instructor has the board open.
 """

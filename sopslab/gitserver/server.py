@@ -1,7 +1,7 @@
-"""The Git server: it identifies and counts the user before it reads any of a request's body.
+"""The Git server: it knows the user, and counts their requests, before it reads a request's body.
 
 The body goes on to git as it arrives and is kept nowhere. A client that sends faster than git reads
-has to wait, and so has a learner with more requests than a learner needs.
+has to wait, and so has a user with more requests at once than a learner needs.
 """
 
 from __future__ import annotations

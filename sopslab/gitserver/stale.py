@@ -1,6 +1,6 @@
 """Remove the locks that a killed git has left in a repository.
 
-When the server's container ends, it kills every git that is running. If one of them held a lock,
+When the server's container ends, every git that runs in it is killed. If one of these held a lock,
 git would refuse every later push.
 """
 

@@ -1,4 +1,4 @@
-"""Bound the connections on which no user's request is being answered: too many end the oldest."""
+"""Limit the connections on which no user's request is being answered, by ending the oldest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Strangers:
-    """The connections on which no user's request is being answered, by the address they come from.
+    """The connections on which no user's request is being answered, by their clients' address.
 
     All learners on one machine have the same address. If new connections were refused because of
     silent ones, one learner could keep the others out; so the connection that has been silent
@@ -21,7 +21,7 @@ class Strangers:
 
     @contextmanager
     def hold(self, address: str, connection: asyncio.WriteTransport) -> Iterator[None]:
-        """Count a connection for its address while the block runs; if too many, end the oldest."""
+        """Count a connection of *address* in the block; if too many are open, end the oldest."""
         known = self._known.setdefault(address, {})
         known[connection] = None
         if len(known) > self._most:

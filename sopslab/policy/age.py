@@ -49,7 +49,7 @@ def kind_of(recipient: str) -> bytes | None:
 def is_intact(recipient: str) -> bool:
     """Return whether *recipient* is one of age's own keys, with the right length and checksum.
 
-    If a character was lost or mistyped, they are wrong.
+    A character that was lost or mistyped makes them wrong.
     """
     kind = kind_of(recipient)
     if kind is None:

@@ -100,7 +100,7 @@ def build(repository: Repository, commit: str) -> Result:
     if outcome.code == 0:
         return Built(outcome.output)
     if kustomizations.encrypted_sources(tree):
-        # Flux has the key: its build may be a different one, and nobody knows that it ends.
+        # Flux has the key, so its build may be a different one; nobody knows whether that ends.
         message = "cannot be built, as far as that can be told of encrypted files"
         return _refused("kustomize-build", message, commit, ROOT)
     return Broken()

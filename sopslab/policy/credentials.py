@@ -1,4 +1,4 @@
-"""Find credentials in files that are made to hold them, and in configuration that always does.
+"""Find credentials in files that are made for them, and in configuration that always has some.
 
 Names and forms are those of the tools' own documentation: Git, PostgreSQL, MySQL, curl, mail and
 FTP clients, IDEs, Rails, Django, WordPress and other frameworks, package managers, VPNs. In such a

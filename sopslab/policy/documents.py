@@ -305,7 +305,7 @@ def get(node: Node | None, *keys: str) -> Node | None:
 
 
 def fields(node: Node | None) -> dict[str, Node]:
-    """Return the values of a mapping by key; of a duplicate key, the last value of its own."""
+    """Return the values of a mapping by key; own keys hide merged ones, and the last key counts."""
     return {key: value for key, _, value in entries(node)}
 
 

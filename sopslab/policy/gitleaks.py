@@ -1,4 +1,4 @@
-"""Start gitleaks; a module of its own, so that those that judge can be imported meanwhile."""
+"""Start gitleaks, apart from the modules that judge: these are imported while gitleaks starts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ScannerError(Exception):
 
 @dataclass(frozen=True)
 class Begun:
-    """A gitleaks process that waits for input, or why there is none; as a context it ends it."""
+    """A gitleaks process that waits for input, or why there is none; a context that ends it."""
 
     started: subprocess.Popen[bytes] | None
     problem: str = ""

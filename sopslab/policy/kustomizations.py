@@ -162,7 +162,7 @@ def _naming(node: Node) -> list[Node]:
 
 
 def _names_something(key: str, value: Node) -> bool:
-    """Return whether the field is `patch` but not a text: only then it may name something."""
+    """Return whether the field is `patch` but not a text, so that it may name something."""
     return key.lower() == "patch" and not isinstance(value, Scalar)
 
 

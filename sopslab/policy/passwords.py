@@ -444,7 +444,10 @@ _KINDS_MADE = re.compile(r"\b(configmap|cm|secret)\b")
 
 
 def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
-    """True for a literal that `kubectl create` puts into a Secret, unless it is who or where."""
+    """True for a literal that `kubectl create` puts into a Secret, and that is itself a secret.
+
+    One that says who logs in, or where, is none.
+    """
     if not literal[0].startswith("--from-literal"):
         return False
     made = _KINDS_MADE.findall(text, max(0, literal.start() - 500), literal.start())

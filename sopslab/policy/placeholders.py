@@ -43,7 +43,7 @@ _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,20}://|(?:s3|rest|sftp|b2|gs|azure|swift|rclone):(?:https?://)?)?"
     r"\0(?::(?:\d{1,5}|\0))?(?:/(?:[a-z]+(?:[-_.][a-z]+){0,4}|\0))*/?"
 )
-# A name before a template; it may have no digit, since most random text has one.
+# A name before a template; a digit is not allowed in it, since most random text has one.
 _FIELD = re.compile(
     r"(?:^[ \t]*(?:-[ \t]+)?|[{,]\s*)[\"']?[A-Za-z_][A-Za-z_.-]{0,60}[\"']?[ \t]*[:=]"
     r"(?=\s*[\"']?(?:[{\[]|\$[{(A-Z]|#\{|<%|@|%))",

@@ -76,7 +76,7 @@ class Expected:
         return self.options is not None and sops.selects(self.options, path)
 
     def problems(self, found: sops.Metadata) -> Iterator[Hit]:
-        """Yield where the recipients in *found* differ; they are public, so they are shown."""
+        """Yield where the recipients in *found* differ, and show them, since they are public."""
         if self.no_rule:
             yield Hit(found.line, "sops-no-rule", f"no creation rule of {CONFIG} matches this path")
         for kind in sorted(found.foreign if self.age_only else ()):

@@ -328,7 +328,7 @@ class _Parser:
         self._at = end + 1
 
     def _flags_open_group(self) -> bool:
-        """Take flags; return whether they open a group, or else hold for the rest of this one."""
+        """Take flags; return True if a group follows, False if they hold until this group ends."""
         on, negative, some = set(self._flags), False, False
         while True:
             char = self._take()

@@ -27,8 +27,8 @@ MEMORY = 256 * 1024 * 1024
 MAX_OUTPUT = 2 * 1024 * 1024
 """How many bytes a program may print."""
 
-# A program that takes more seconds of processor time is not an ordinary build: its priority is
-# lowered, so that ordinary ones go first.
+# Seconds of processor time. A program that uses more is not an ordinary build, and its priority is
+# lowered so that ordinary ones go first.
 _ORDINARY_S = 0.5
 
 

@@ -408,7 +408,7 @@ def plaintext_leaves(
 
 
 def foreign_kinds(text: str) -> frozenset[str]:
-    """Return the kinds of recipients in a file except age's own: for these, sops asks others.
+    """Return the kinds of recipients in a file for which sops asks others: all but age's own.
 
     Everything that sops might take for metadata counts. If the text cannot be read, its kind is
     `unknown`.

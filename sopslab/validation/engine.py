@@ -186,7 +186,7 @@ class _Run:
                         )
 
     def _build_all(self, blocked: set[str]) -> Iterator[Built]:
-        """Build every root; roots that apply others are built before those."""
+        """Build every root, each one after the roots that apply it."""
         if self._flux is None:
             return
         waiting = self._first_roots()
