@@ -1,4 +1,4 @@
-"""Who may log in: the passwords' hashes in a file of htpasswd's format, made by the lab."""
+"""Who may log in: password hashes in a file of htpasswd's format, which the lab writes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ class Accounts:
         self._file = file
         self._seen: tuple[int, int, int] | None = None
         self._hashes: dict[str, str] = {}
-        # A hash costs milliseconds, and git asks three times for a push.
+        # By user, a digest of the right password: hashing a password takes milliseconds, and git
+        # sends it three times for one push.
         self._right: dict[str, bytes] = {}
 
     def user(self, header: str) -> str | None:
-        """Return whom the value of an `Authorization` header names, if the password is right."""
+        """Return the user that an `Authorization` header names, None if the password is wrong."""
         scheme, _, given = header.partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -49,7 +50,7 @@ class Accounts:
         return name
 
     def _take_as_long(self, password: bytes) -> None:
-        """Spend the time of a hash: how long an answer takes would tell which names are known."""
+        """Spend the time of a hash, so that the time of an answer does not tell who is a user."""
         for hashed in itertools.islice(self._hashes.values(), 1):
             _crypt(password, hashed.encode())
 

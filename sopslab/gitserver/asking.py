@@ -1,7 +1,7 @@
-"""What the Git server does for a learner who pushes to `help` or to `hint`, and what it answers.
+"""Answer a learner who pushes to `help` or to `hint`.
 
-Such a push is a question: nothing stays of it but a mark, and how many hints were given, each in a
-file of the bare repository.
+Such a push is a question. It leaves nothing but two files in the bare repository: the mark that the
+learner asks for help, and how many hints were given.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from sopslab.model.hints import RECORD, parse_given, render_given
 from sopslab.model.mark import MARK, render_mark
 
 SECONDS = 5.0
-"""How long a repository is looked at, whatever is in it."""
+"""The longest time that a repository is looked at, whatever it contains."""
 ASK = hints.HELP
 HINT = "git push origin HEAD:hint"
 _DONE = "You have done all of the chapter's steps."
 
 
 def help_wanted(seat: Seat, pushed: str) -> list[str]:
-    """Mark a learner as one who asks for help, or take that mark back; return what is answered.
+    """Mark a learner as one who asks for help, or remove the mark; return the answer's lines.
 
-    + pushed: the commit that the learner has asked with
+    + pushed: the commit that the learner pushed to ask
     """
     try:
         marked = toggle(seat.repository, time.time())
@@ -62,7 +62,7 @@ def help_wanted(seat: Seat, pushed: str) -> list[str]:
 def hint_wanted(seat: Seat, pushed: str) -> list[str]:
     """Return the next hint for the step that a learner is at, and count it.
 
-    + pushed: the commit that the learner has asked with
+    + pushed: the commit that the learner pushed to ask
     """
     found = _look(seat, pushed)
     if found is None:
@@ -87,9 +87,9 @@ def hint_wanted(seat: Seat, pushed: str) -> list[str]:
 
 
 def toggle(repository: Path, now: float) -> bool:
-    """Mark the learner of a repository, or take the mark away; return whether there is one now.
+    """Set the mark in a repository, or remove the mark if there is one; return whether it is set.
 
-    Two that mark at the same moment are one. Raises OSError.
+    If two pushes set the mark at the same moment, there is one mark. Raises OSError.
     """
     mark = repository / MARK
     with suppress(FileNotFoundError):
@@ -99,7 +99,7 @@ def toggle(repository: Path, now: float) -> bool:
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(render_mark(now))
-        # Unlike a rename, it leaves alone what is there already.
+        # Unlike a rename, a link does not replace a mark that is there already.
         with suppress(FileExistsError):
             os.link(new, mark)
     finally:
@@ -108,12 +108,12 @@ def toggle(repository: Path, now: float) -> bool:
 
 
 def _look(seat: Seat, pushed: str) -> Standing | None:
-    """Return where a learner stands, None where that cannot be told in time."""
+    """Return where a learner stands, None if that fails or takes too long."""
     try:
         with _at_most(SECONDS):
             return standing(seat, pushed)
     except Exception:
-        # What was pushed is behind it, and a traceback could hold that.
+        # The error comes from what was pushed, and a traceback could show that.
         return None
 
 
@@ -123,7 +123,7 @@ class _Late(Exception):
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """End what the block does after a time. Raises _Late."""
+    """Raise _Late in the block if it takes longer than *seconds*."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise _Late

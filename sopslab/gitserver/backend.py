@@ -1,4 +1,4 @@
-"""One CGI program for one request: fed as the client sends, ended with all its children."""
+"""Run one CGI program for one request: feed it as the client sends, end it with its children."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sopslab.gitserver.protocol import (
 MAX_PUSH = 32 * 1024 * 1024
 """Bytes of a push's request; git itself stops at a pack of 16 MiB (receive.maxInputSize)."""
 MAX_QUESTION = 2 * 1024 * 1024
-"""Bytes of any other request's body: what a client has and wants."""
+"""Bytes of any other request's body, which lists the commits that a client has and wants."""
 JUDGES = "/tmp/judges"
 """The socket at which pushes are judged, in the container's own /tmp."""
 PUSH_SECONDS = 90.0
@@ -51,7 +51,7 @@ def environment(root: Path, request: Request, user: str, peer: str) -> dict[str,
         "GIT_PROJECT_ROOT": str(root / "repositories"),
         "GIT_HTTP_EXPORT_ALL": "",
         "GIT_CONFIG_SYSTEM": str(root / "etc" / "gitconfig"),
-        # What is pushed is looked at as Flux sees it, and Flux knows neither.
+        # Pushes are judged as Flux sees them, and Flux knows neither replace refs nor grafts.
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_GRAFT_FILE": "/dev/null/none",
         "GIT_PROTOCOL": protocol if re.fullmatch(r"[a-z0-9=:]{0,64}", protocol) else "",
@@ -81,8 +81,8 @@ class Backend:
     async def run(self, program: str, environment: Mapping[str, str]) -> None:
         """Answer the request within the time that it has.
 
-        Raises Refused where nothing has been answered yet, Gone where the client has left. Nothing
-        of the program's process group lives on.
+        Raises Refused if no answer has begun yet, Gone if the client has left. At the end, no
+        process of the program's group is left.
         """
         process = await asyncio.create_subprocess_exec(
             program,
@@ -107,7 +107,7 @@ class Backend:
             await _cancel(answer)
             if not self._begun:
                 raise
-            # Only a push can be told why; any other answer can only be broken off.
+            # In the middle of an answer, only a push can be told why; others are broken off.
             if self._request.is_push:
                 await self._say(str(error))
         finally:
@@ -118,7 +118,7 @@ class Backend:
         return f"refused: this took longer than the {self._seconds:.0f} s that a request has"
 
     async def _feed(self, process: asyncio.subprocess.Process) -> None:
-        """Hand on the body; then wait until the client leaves."""
+        """Pass the body on to the program, then wait until the client leaves. Raises Gone."""
         stdin = process.stdin
         assert stdin is not None
         most = MAX_PUSH if self._request.is_push else MAX_QUESTION
@@ -171,7 +171,7 @@ class Backend:
 
 
 async def _in_time(waiting: Awaitable[_T]) -> _T:
-    """Return what is awaited. Raises Gone where the client moves nothing for too long."""
+    """Return the result of *waiting*. Raises Gone if the client sends or reads nothing for long."""
     try:
         async with asyncio.timeout(_IDLE_SECONDS):
             return await waiting

@@ -1,4 +1,4 @@
-"""What a push may bring, and what a repository may hold, whatever is in it."""
+"""Limits of what a push may bring and a repository may hold, whatever the content."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from sopslab.policy.sources import SourceError
 
 MAX_FILES, MAX_FOLDERS, MAX_TREE = 5000, 20_000, 32 * 1024 * 1024
 MAX_UPDATES, MAX_REFS = 100, 500
-# Each part of a name is a folder in another: a thousand of them no program of ours walks through.
+# Each part of a ref's name is a folder inside another one; our programs cannot walk through a
+# thousand of these.
 MAX_NAME, MAX_PARTS = 200, 10
 MAX_REPOSITORY = 64 * 1024 * 1024
 MAX_OBJECTS = 20_000
 _MIB = 1024 * 1024
-# Small on the wire does not mean small to look at: a megabyte takes a third of a second.
+# A push that is small on the wire may be large to judge: a megabyte takes a third of a second.
 MAX_BLOB, MAX_FOLDER, MAX_MESSAGE, MAX_BROUGHT = 5 * _MIB, 4 * _MIB, 64 * 1024, 8 * _MIB
 _PUSHABLE = ("refs/heads/", "refs/tags/")
-# A commit made at this moment may not have a ref yet, on the host or in another push.
+# A commit that is being made, on the host or by another push, may not have a ref yet.
 _PRUNE = "--prune=10.minutes.ago"
 
 
@@ -35,17 +36,17 @@ class Update:
 
     @property
     def deletes(self) -> bool:
-        """Whether the ref is to be gone."""
+        """Whether the push deletes the ref."""
         return not self.new.strip("0")
 
     @property
     def creates(self) -> bool:
-        """Whether there is no such ref yet."""
+        """Whether the push creates the ref."""
         return not self.old.strip("0")
 
 
 def updates(text: str) -> list[Update]:
-    """Return what a pre-receive hook is told. Raises SourceError for lines of another form."""
+    """Return the updates that git tells a pre-receive hook. Raises SourceError for other lines."""
     lines = [line.split(" ", 2) for line in text.split("\n") if line]
     if any(len(line) != 3 for line in lines):
         raise SourceError("the pre-receive hook was not given a list of refs")
@@ -54,7 +55,7 @@ def updates(text: str) -> list[Update]:
 
 @dataclass(frozen=True)
 class Repository:
-    """A bare repository and, while a push is looked at, the objects that it brings."""
+    """A bare repository and, while a push is judged, the objects that the push brings."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -66,11 +67,11 @@ class Repository:
 
     @contextmanager
     def lines(self, *arguments: str, alone: bool = False) -> Iterator[Iterator[str]]:
-        """Yield what git prints, line by line; it ends with the block, however much would come.
+        """Yield what git prints, line by line; git is killed at the end of the block.
 
-        Raises SourceError where git fails before its end was reached.
+        Raises SourceError if git has ended by then, and failed.
 
-        + alone: with the objects of the push, and no others
+        + alone: whether git sees only the objects of the push
         """
         environment = {**self.environment, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
         if alone:
@@ -98,9 +99,9 @@ class Repository:
 
 
 def problem(repository: Repository, asked: Sequence[Update]) -> str | None:
-    """Return the first limit that a push goes beyond, as a sentence; None if there is none.
+    """Return a sentence about the first limit that a push exceeds, None if it exceeds none.
 
-    Raises SourceError where git cannot be asked.
+    Raises SourceError if git fails.
     """
     return (
         wrong_refs(asked)
@@ -112,7 +113,7 @@ def problem(repository: Repository, asked: Sequence[Update]) -> str | None:
 
 
 def wrong_refs(asked: Sequence[Update]) -> str | None:
-    """Return what is wrong with the refs of a push, by their names and number."""
+    """Return what is wrong with the names or the number of a push's refs, None if nothing is."""
     if len(asked) > MAX_UPDATES:
         return (
             f"refused: {len(asked)} branches and tags in one push, and {MAX_UPDATES} are the limit."
@@ -139,7 +140,7 @@ def _too_long(ref: str) -> bool:
 
 
 def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None:
-    """Return why, if the repository would have too many refs; else None."""
+    """Return a refusal if the repository would have too many refs, else None."""
     more = sum(update.creates for update in asked) - sum(update.deletes for update in asked)
     if more <= 0:
         return None
@@ -156,8 +157,7 @@ def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None
 
 
 def too_much_brought(repository: Repository) -> str | None:
-    """Return why, if one of the new objects, or all of them, are beyond what a lab needs; else
-    None."""
+    """Return a refusal if one new object, or all together, exceed what a lab needs; else None."""
     most = {"blob": MAX_BLOB, "tree": MAX_FOLDER, "commit": MAX_MESSAGE, "tag": MAX_MESSAGE}
     what = {"blob": "a file", "tree": "a folder", "commit": "a commit's message", "tag": "a tag"}
     with repository.lines(
@@ -178,8 +178,10 @@ def too_much_brought(repository: Repository) -> str | None:
 
 
 def too_large(repository: Repository) -> str | None:
-    """Return why, if the repository would be too large; else None. What no ref holds is cleared
-    first."""
+    """Return a sentence if the repository would be too large, else None.
+
+    If it is, old objects that no ref holds are cleared first.
+    """
     objects = repository.folder / "objects"
     if folder_size(objects) <= MAX_REPOSITORY:
         return None
@@ -197,7 +199,7 @@ def too_large(repository: Repository) -> str | None:
 
 
 def clear(repository: Repository) -> None:
-    """Pack the repository, without what no ref has held for ten minutes."""
+    """Pack the repository, and delete objects older than ten minutes that no ref holds."""
     kept = {
         name: value
         for name, value in repository.environment.items()
@@ -211,7 +213,7 @@ def clear(repository: Repository) -> None:
 
 
 def folder_size(folder: Path) -> int:
-    """Return the bytes of a folder's files, of those that are there while it is walked."""
+    """Return how many bytes a folder's files have, without those that disappear meanwhile."""
     total = 0
     pending = [str(folder)]
     while pending:
@@ -228,10 +230,10 @@ def folder_size(folder: Path) -> int:
 
 
 def too_large_trees(repository: Repository, asked: Iterable[Update]) -> str | None:
-    """Return why, if what a ref leads to is more than Flux should unpack; else None.
+    """Return a refusal if the tree that a ref leads to is too large for Flux, else None.
 
-    Flux unpacks whatever is there, for everybody in one container. A tree can be small on the wire
-    and endless when it is listed, of folders without a file, too.
+    Flux unpacks any tree, for everybody in one container. A tree can be small on the wire and yet
+    endless when it is listed, even if it has only folders.
     """
     for new in dict.fromkeys(update.new for update in asked if not update.deletes):
         try:

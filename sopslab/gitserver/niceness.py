@@ -1,4 +1,4 @@
-"""Long pushes make way for short ones: an ordinary push is not held up by large ones."""
+"""Lower the priority of long pushes, so that they do not hold up ordinary ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 LONG_SECONDS, LONG_BYTES = 1.0, 256 * 1024
-"""After so many seconds, or bytes of its body, a push is long; a lab's repository had 29 kB."""
+"""A push is long after this many seconds, or bytes of its body; a lab's repository had 29 kB."""
 WAY = 19
-"""How nice a long push is: a short one gets seventy times as much of a processor (sched(7))."""
+"""A long push's nice value: a short one gets seventy times its processor time (sched(7))."""
 
 
 def make_way(processes: Iterable[int]) -> None:

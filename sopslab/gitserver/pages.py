@@ -1,9 +1,9 @@
-"""What a learner gets at ``/~/`` with the login of the card: their own page and kubeconfig. And the
-certificate of the lab's CA, for which nobody has to log in.
+"""Serve the pages below ``/~``: a learner's own page and kubeconfig, and the CA's certificate.
 
-No repository begins with ``~``. The lab puts a folder with a page and a kubeconfig there for each
-learner (`access/<id>`); a user without one, as Flux is, gets nothing. How far the learner is comes
-from `rows/<id>.json`, which the lab writes while the instructor has the board open.
+The page and the kubeconfig need the login of the learner's card, the certificate needs none. No
+repository begins with ``~``. For each learner, the lab writes a folder with a page and a kubeconfig
+(`access/<id>`); a user without such a folder, for example Flux, gets nothing. How far the learner
+is comes from `rows/<id>.json`, which the lab writes while the instructor has the board open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sopslab.gitserver.rows import learners_own, published
 from sopslab.model.rows import OwnRow, OwnStep
 
 PLACE = "<!-- row -->"
-"""What in a learner's page stands where the lab tells how far they are."""
+"""The text in a learner's page that is replaced by the learner's progress."""
 _TOP = "/~"
 _CA = f"{_TOP}/ca.crt"
 _USER = re.compile(r"[a-z0-9-]{1,64}")
@@ -32,7 +32,8 @@ _STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 _MARKS = {"yes": ("✓", "done"), "no": ("✗", "not done")}
 _UNKNOWN = ("–", "not known")
 _CLOSED = "<p>How far you are is shown here while your instructor has the board open.</p>\n"
-# No page is kept, framed, guessed to be anything else or told to anybody.
+# Browsers must not cache a page, guess its type, tell its address to anybody, or load it into a
+# page of another origin.
 _ALWAYS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -46,7 +47,7 @@ _POLICY = (
 
 
 def is_page(request: Request) -> bool:
-    """Return whether a request is for one of these, and not for a repository."""
+    """Return whether a request is for a page, and not for a repository."""
     return request.path == _TOP or request.path.startswith(f"{_TOP}/")
 
 
@@ -59,7 +60,7 @@ def answer(root: Path, request: Request, user: str) -> bytes:
     """Return the whole answer to a request. Raises Refused.
 
     + root: the data of the Git server
-    + user: who has logged in; empty where nobody has to
+    + user: who has logged in; empty if no login is needed
     """
     make = _PAGES.get(request.path)
     found = make(root, user) if make is not None else None
@@ -124,12 +125,12 @@ _PAGES: Mapping[str, Callable[[Path, str], _Found | None]] = {
 
 
 def _own(root: Path, user: str, name: str) -> bytes | None:
-    # A user is one of those in `htpasswd`; a name that is no folder's reaches nothing even so.
+    # A user is always one in `htpasswd`. Even so, a name that cannot be a folder's gets nothing.
     return read_plain(root / "access" / user / name) if _USER.fullmatch(user) else None
 
 
 def _row(row: OwnRow, user: str, now: float) -> str:
-    """Return in HTML how far a learner is; `now` in seconds since 1970."""
+    """Return a learner's progress as HTML; `now` is in seconds since 1970."""
     parts = [f"<ol class=steps>\n{''.join(map(_step, row.steps))}</ol>\n"]
     asked, seen = _ago(row.asked, now), _ago(row.seen, now)
     if row.open is None:
@@ -162,14 +163,14 @@ def _command(row: OwnRow, user: str) -> str:
     if own := learners_own(row.fix, user):
         return f"<pre><code>{escape(own)}</code></pre>\n"
     if row.asked is not None:
-        # The same push would take that back.
+        # The learner has asked already: the same push would take that back.
         return "<p>Your instructor can help with that.</p>\n"
     told = "Your instructor can help with that. To ask for it:"
     return f"<p>{told}</p>\n<pre><code>{HELP}</code></pre>\n"
 
 
 def _ago(moment: float | None, now: float) -> str:
-    """Return how long ago a moment was, in words; nothing for none, or what is to come."""
+    """Return in words how long ago a moment was; empty for None and for the future."""
     if moment is None or not 0 < moment <= now:
         return ""
     minutes = int((now - moment) // 60)

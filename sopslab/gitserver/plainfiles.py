@@ -1,4 +1,4 @@
-"""Files that the Git server hands on to learners, read within bounds."""
+"""Read, within bounds, the files that the Git server hands on to learners."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import stat
 from pathlib import Path
 
-# Bytes; what the lab puts there is far below it.
+# Bytes; the files that the lab writes are far smaller.
 _MOST = 256 * 1024
 
 
 def read_plain(path: Path) -> bytes | None:
-    """Return a file's content; None where it is no plain file, a link, too large or unreadable."""
+    """Return a plain file's content; None for a link, or a file too large or not readable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:

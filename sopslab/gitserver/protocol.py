@@ -1,4 +1,4 @@
-"""HTTP/1.1 as git speaks it: one request a connection, a body with a length or in chunks."""
+"""HTTP/1.1 as git speaks it: one request per connection, a body with a length or in chunks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Request:
 
     @property
     def is_push(self) -> bool:
-        """Whether it brings objects and changes of refs."""
+        """Whether the request brings objects and changes of refs."""
         return self.method == "POST" and self.path.endswith("/git-receive-pack")
 
 
@@ -72,9 +72,9 @@ def _check_framing(headers: Mapping[str, str]) -> None:
 
 
 async def body(reader: asyncio.StreamReader, request: Request, most: int) -> AsyncIterator[bytes]:
-    """Yield the pieces of a request's body as they arrive, none of them kept.
+    """Yield the pieces of a request's body as they arrive, and keep none of them.
 
-    Raises Refused where it is not well-formed or longer than `most` bytes, and EOFError where the
+    Raises Refused if the body is not well-formed or longer than `most` bytes, and EOFError if the
     client ends it early.
     """
     total = 0
@@ -93,7 +93,7 @@ async def body(reader: asyncio.StreamReader, request: Request, most: int) -> Asy
             yield piece
         if await reader.readexactly(2) != b"\r\n":
             raise Refused("400 Bad Request", "a chunk of the body does not end where its size says")
-    # Trailers mean nothing here.
+    # Trailers are read, but have no meaning here.
     for _ in range(16):
         if await _line(reader) == b"\r\n":
             return
@@ -128,7 +128,7 @@ def _too_large(most: int) -> Refused:
 
 
 def answer_head(status: str, headers: Mapping[str, str]) -> bytes:
-    """Return the beginning of an answer, after which the connection ends."""
+    """Return the head of an answer; it says that the connection is closed after the answer."""
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
 
@@ -144,6 +144,6 @@ def parse_cgi(head: bytes) -> tuple[str, dict[str, str]]:
 
 
 def push_error(sentence: str) -> bytes:
-    """Return what git shows a learner whose push ends here: an error in its side band."""
+    """Return an error in git's side band: git shows it to a learner whose push ends here."""
     text = f"\3{sentence}\n".encode()
     return b"%04x%b" % (len(text) + 4, text)

@@ -1,7 +1,6 @@
-"""A learner's own row, as the board has published it, for whoever tells the learner of it.
+"""Read a learner's own row, which the board has published, to show it to that learner.
 
-The board writes it of what learners have pushed: every text of it stays in its line, and within
-bounds.
+The row contains text that learners have pushed, so each text is kept in one line and within bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _LONGEST = 600  # characters of a sentence or a command
 
 
 def published(file: Path) -> OwnRow | None:
-    """Return a row; None where there is none, or what is there is none."""
+    """Return the row in a file; None if there is no such file, or no row in it."""
     row = decoded(OwnRow, read_plain(file))
     if row is None or not row.steps:
         return None
@@ -28,10 +27,10 @@ def published(file: Path) -> OwnRow | None:
 
 
 def learners_own(command: str, seat: str) -> str:
-    """Return a command that helps if the learner at a seat can run it, else nothing.
+    """Return *command* if the learner at a seat can run it, else an empty string.
 
-    There a learner has git, the scripts of the repository, an editor, and kubectl for what is in
-    the own namespace: neither `sopslab` nor any right beside it.
+    At a seat, a learner has git, the scripts of the repository, an editor, and kubectl for the
+    seat's own namespace. A learner has no `sopslab`, and no rights in other namespaces.
     """
     kubectl = f"kubectl -n {seat_namespace(seat)} "
     mine = (f"{kubectl}{verb} " for verb in ("get", "describe", "delete"))
@@ -48,5 +47,5 @@ def _sentence(text: str) -> str:
 
 
 def _command(text: str) -> str:
-    # Part of a command would do something else.
+    # A command that is cut off would do something else.
     return _sentence(text) if len(text) <= _LONGEST else ""

@@ -1,7 +1,7 @@
-"""The server: who asks is known and counted before a byte of a request's body is read.
+"""The Git server: it knows the user, and counts their requests, before it reads a request's body.
 
-What a client sends goes on to git as it arrives and is kept nowhere; a client that sends faster
-than git reads has to wait, and so has a learner with more requests than a learner needs.
+The body goes on to git as it arrives and is kept nowhere. A client that sends faster than git reads
+has to wait, and so has a user with more requests at once than a learner needs.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _PUSHED = {"Content-Type": "application/x-git-receive-pack-result", "Cache-Contr
 
 @dataclass(frozen=True)
 class Limits:
-    """How much goes on at once, of everybody together and of each user."""
+    """How many connections and requests there are at once, in all and for each user."""
 
     connections: int = 512
     strangers: int = 128
-    """Connections of one address on which no request of a user is at work."""
+    """Connections from one address on which no user's request is being answered."""
     questions: int = 16
     pushes: int = 4
     of_a_user: int = 4
     waiting: int = 32
-    """Requests of one user, with those that wait."""
+    """Requests of one user, including those that wait."""
 
 
 def tls_context(certificate: Path) -> ssl.SSLContext:
@@ -72,7 +72,7 @@ class Server:
         self._strangers = Strangers(self._limits.strangers)
         many = self._limits.connections
         self._users = Slots(self._limits.of_a_user, self._limits.waiting, _WAIT_SECONDS)
-        # Two pushes to one repository would only look at the same things at the same time.
+        # Two pushes to one repository at a time would only do the same work twice.
         self._repositories = Slots(1, many, _WAIT_SECONDS)
         self._pushes = Slots(self._limits.pushes, many, _WAIT_SECONDS)
         self._questions = Slots(self._limits.questions, many, _WAIT_SECONDS)
@@ -87,7 +87,7 @@ class Server:
     async def listen(
         self, port: int, context: ssl.SSLContext | None = None, address: str | None = None
     ) -> asyncio.Server:
-        """Return a server that listens on that port, and on the address or on all."""
+        """Return a server that listens on *port*, at *address* or at all addresses."""
         handshake = {} if context is None else {"ssl_handshake_timeout": _HEAD_SECONDS}
         return await asyncio.start_server(
             self._connection, address, port, ssl=context, limit=MAX_HEAD, backlog=512, **handshake
@@ -102,7 +102,7 @@ class Server:
         except (Gone, EOFError, OSError):
             pass
         except Exception as error:
-            # What is wrong is ours, and must not end the others' connections.
+            # An error of the server itself must not end the connections of others.
             print(f"error: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         finally:
             self._connections -= 1
@@ -135,7 +135,7 @@ class Server:
             await _leave(reader, writer)
 
     async def _head(self, reader: asyncio.StreamReader) -> Request:
-        """Return a request, up to its body. Raises Refused."""
+        """Return a request without its body. Raises Refused."""
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -144,7 +144,7 @@ class Server:
         return parse(head)
 
     def _user(self, request: Request) -> str:
-        """Return who makes a request. Raises Refused."""
+        """Return the user who makes a request. Raises Refused."""
         if request.method == "HEAD" and not pages.is_page(request):
             raise Refused("405 Method Not Allowed", "only GET and POST are answered here")
         user = self._accounts.user(request.headers.get("authorization", ""))
@@ -153,11 +153,12 @@ class Server:
         return user
 
     async def _have_place(self, places: AsyncExitStack, request: Request, user: str) -> None:
-        """Wait for a turn. Raises Refused where there was none in time."""
+        """Wait until the request has its turn. Raises Refused if it has none in time."""
         try:
             await places.enter_async_context(self._users.hold(user))
             if request.is_push:
-                # First the repository's own: whoever pushes ten times holds one place of all.
+                # The repository's own place comes first: then ten pushes to one repository hold
+                # only one of the places for all pushes.
                 await places.enter_async_context(self._repositories.hold(request.path))
                 await places.enter_async_context(self._pushes.hold(""))
             else:
@@ -171,8 +172,7 @@ class Server:
 
 
 def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Log in one line what asyncio would log as a traceback; a client that hangs up is not worth a
-    line."""
+    """Log in one line what asyncio would log as a traceback, except that a client hung up."""
     error = context.get("exception")
     if not isinstance(error, ConnectionError):
         print(f"error: {context.get('message')}: {error!r}", file=sys.stderr, flush=True)
@@ -181,7 +181,7 @@ def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
 def _refuse(writer: asyncio.StreamWriter, refused: Refused, request: Request | None) -> None:
     sentence = str(refused)
     if request is not None and request.is_push and re.match("503|413", refused.status):
-        # git shows a learner nothing of an answer that is not of its own protocol.
+        # git shows a learner an answer to a push only if it is in git's own protocol.
         writer.write(answer_head("200 OK", _PUSHED) + push_error(sentence))
         return
     headers = {**_TEXT, **(_CHALLENGE if refused.status.startswith("401") else {})}
@@ -195,7 +195,7 @@ async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """End a connection so that the client sees its whole answer."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            # `drain` then waits until everything is on its way: the rest would be lost.
+            # With this, `drain` waits until everything is sent: what is not sent would be lost.
             writer.transport.set_write_buffer_limits(0)
             await writer.drain()
             if writer.can_write_eof():

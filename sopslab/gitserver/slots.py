@@ -1,4 +1,4 @@
-"""How much goes on at once: by name, and in all."""
+"""Limit how much goes on at once under one name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 class Busy(Exception):
-    """There was no place in time."""
+    """There is no place, or none became free in time."""
 
 
 @dataclass
@@ -19,10 +19,9 @@ class _Queue:
 
 
 class Slots:
-    """At most `at_once` holders of a name, and at most `most` with those who wait; first come,
-    first served.
+    """Places under each name: at most `at_once` are held at a time; first come, first served.
 
-    `seconds` is how long anybody waits.
+    At most `most` requests hold a place or wait for one, and none waits longer than `seconds`.
     """
 
     def __init__(self, at_once: int, most: int, seconds: float) -> None:

@@ -1,5 +1,8 @@
-"""What a git that was killed has left in a repository: with the server's container all end that are
-at work there, and a lock that one of them held would refuse every later push."""
+"""Remove the locks that a killed git has left in a repository.
+
+When the server's container ends, every git that runs in it is killed. If one of these held a lock,
+git would refuse every later push.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 
 OLD_S = 180.0
-"""No push takes as long, nor does whatever else changes a repository."""
+"""Seconds; no push, and nothing else that changes a repository, takes this long."""
 
 
 def remove_locks(repository: Path, refs: Iterable[str]) -> None:
-    """Remove old locks of refs, of main, to which a push may lead, and of what is locked with
-    them."""
+    """Remove old locks of *refs*, of main, and of the files that are locked with them.
+
+    A push to another branch may change main, too.
+    """
     now = time.time()
     for name in ("HEAD", "packed-refs", "refs/heads/main", *refs):
         lock = repository / f"{name}.lock"

@@ -1,7 +1,7 @@
-"""Where a learner stands, as far as it shows on the Git server: by the row that the instructor's
-board has published, or else by the repository alone.
+"""Find out where a learner stands, as far as it shows on the Git server.
 
-What is read was written by others: sizes and time are bounded, and nothing is shown unescaped.
+The row that the instructor's board has published tells it, or else the repository alone. Others
+wrote what is read here: sizes and time are bounded, and nothing is shown unescaped.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from sopslab.policy.printing import in_one_line
 
 _MAIN = "refs/heads/main"
 _MOST = 256 * 1024
-"""Bytes of a file that is looked into; the chapter's have some hundred."""
+"""How many bytes of a file are read; the chapter's files have a few hundred."""
 _A_DAY = 8 * 3600.0
-"""Seconds after which a row is one of another day's class."""
+"""Seconds after which a row is from a class on another day."""
 _GIT_S = 3.0
 
 
 @dataclass(frozen=True)
 class Seat:
-    """A learner's bare repository on the Git server, and where the row of it is published."""
+    """A seat, its bare repository on the Git server, and the file with its published row."""
 
     id: str
     repository: Path
@@ -39,15 +39,18 @@ class Seat:
 
     @property
     def chapter(self) -> Chapter:
-        """What the chapter calls things there."""
+        """The chapter, with the names that it has at this seat."""
         system = seat_system_namespace(self.id)
         return Chapter(SECRET, "lab", namespace=seat_namespace(self.id), system=system)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The step that a learner is at, None where all are done: what is in the way or comes next, and
-    the command that helps, empty where the learner has none."""
+    """The step that a learner is at, None if all are done.
+
+    `found` says what is in the way or comes next. `fix` is the command that helps, empty if the
+    learner has none.
+    """
 
     step: str | None
     found: str = ""
@@ -57,9 +60,9 @@ class Standing:
 def standing(seat: Seat, pushed: str) -> Standing:
     """Return where a learner stands.
 
-    The row comes first where the push brought nothing that main lacks: it has what Flux says, too.
+    If the push brought no commit that main lacks, the row comes first: it has what Flux says, too.
 
-    + pushed: the commit that the learner has asked with
+    + pushed: the commit that the learner pushed to ask
     """
     main = _commit(seat, _MAIN)
     if main is not None and _count(seat, pushed, main) == 0:
@@ -82,7 +85,7 @@ def _published(seat: Seat, now: float) -> Standing | None:
 
 
 def _moved(seat: Seat) -> float:
-    """Return when main was moved last, or when git has packed the branches since."""
+    """Return when main was moved last, or when git packed the branches if that was later."""
     times = [0.0]
     for name in (_MAIN, "packed-refs"):
         try:
@@ -96,7 +99,7 @@ def _moved(seat: Seat) -> float:
 
 
 def _by_repository(seat: Seat, pushed: str, main: str | None) -> Standing:
-    """Return what comes first of what a commit and main lack, in the words of the doctor."""
+    """Return the first step that the pushed commit or main lacks, in the words of the doctor."""
     chapter = seat.chapter
     manifest = _file(seat, pushed, chapter.file)
     if manifest is None:
@@ -122,7 +125,7 @@ def _by_repository(seat: Seat, pushed: str, main: str | None) -> Standing:
 
 
 def _listed(kustomization: str) -> Collection[str]:
-    """Return what a list names, nothing for one that cannot be read, or would expand for ever."""
+    """Return what a kustomization lists; nothing if it cannot be read, or expands too far."""
     try:
         documents.parse(kustomization)
     except Undecidable:
@@ -131,8 +134,11 @@ def _listed(kustomization: str) -> Collection[str]:
 
 
 def _is_encrypted(manifest: bytes) -> bool:
-    """Whether a file has a sops block, and nothing but encrypted values; True where the policy,
-    which has seen the push, could not tell either."""
+    """Return whether a file has a sops block and only encrypted values.
+
+    Also True if the file is too large or too deep to be read: the policy, which has judged the
+    push, could not tell either.
+    """
     try:
         parsed = documents.parse(manifest.decode("utf-8-sig", "replace"))
     except Undecidable:
@@ -155,13 +161,13 @@ def _commit(seat: Seat, name: str) -> str | None:
 
 
 def _count(seat: Seat, commit: str, without: str) -> int:
-    """Return how many commits one has that another lacks; one where git does not say."""
+    """Return 1 if *commit* has commits that *without* lacks, or if git does not say; else 0."""
     found = _git(seat, "rev-list", "--count", "--max-count=1", commit, f"^{without}")
     return 1 if found is None else int(found)
 
 
 def _file(seat: Seat, commit: str, path: str) -> bytes | None:
-    """Return a file of a commit, None where it is not there; of a large one the beginning."""
+    """Return a file of a commit, None if it is not there; of a large file only the beginning."""
     found = _git(seat, "cat-file", "blob", f"{commit}:{path}")
     return None if found is None else found[:_MOST]
 

@@ -1,5 +1,4 @@
-"""Connections on which no user's request is at work: if there are too many, the oldest one is
-ended."""
+"""Limit the connections on which no user's request is being answered, by ending the oldest."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Strangers:
-    """The connections on which no request of a user is at work, by the address they come from.
+    """The connections on which no user's request is being answered, by their clients' address.
 
     All learners on one machine have the same address. If new connections were refused because of
     silent ones, one learner could keep the others out; so the connection that has been silent
@@ -22,7 +21,7 @@ class Strangers:
 
     @contextmanager
     def hold(self, address: str, connection: asyncio.WriteTransport) -> Iterator[None]:
-        """Count a connection among those of its address, of which it may push the oldest out."""
+        """Count a connection of *address* in the block; if too many are open, end the oldest."""
         known = self._known.setdefault(address, {})
         known[connection] = None
         if len(known) > self._most:
@@ -35,7 +34,7 @@ class Strangers:
                 del self._known[address]
 
     def make_room(self) -> bool:
-        """End the oldest connection of the address with most of them; say whether there was any."""
+        """End the oldest connection of the address that has most; return whether there was any."""
         if not self._known:
             return False
         self._end_oldest(max(self._known, key=lambda address: len(self._known[address])))

@@ -1,4 +1,4 @@
-"""What age writes when sops wraps a data key for a recipient, as far as it shows without a key.
+"""Check the form of age recipients, and of data keys wrapped for them, without a private key.
 
 Sources: the specification of age (C2SP, age.md), FiloSottile/age armor, and the sizes that sops
 uses: a data key of 32 bytes, or a share of it, which is one byte longer.
@@ -35,20 +35,22 @@ _DATA_KEY = 32
 
 
 def is_native(recipient: str) -> bool:
-    """Return whether *recipient* is a key of age's own: no plugin, no SSH key."""
+    """Return whether *recipient* is one of age's own keys, and not a plugin's or an SSH key."""
     return kind_of(recipient) is not None
 
 
 def kind_of(recipient: str) -> bytes | None:
-    """Return the stanza's type for a recipient of age's own, None for any other."""
+    """Return the stanza type for one of age's own keys, None for any other recipient."""
     if _X25519.fullmatch(recipient):
         return b"X25519"
     return b"mlkem768x25519" if _QUANTUM.fullmatch(recipient) else None
 
 
 def is_intact(recipient: str) -> bool:
-    """Return whether *recipient* is a key of age's own with the right length and checksum: one of
-    which no character was lost or mistyped."""
+    """Return whether *recipient* is one of age's own keys, with the right length and checksum.
+
+    A character that was lost or mistyped makes them wrong.
+    """
     kind = kind_of(recipient)
     if kind is None:
         return False
@@ -75,7 +77,7 @@ def _polymod(values: Iterable[int]) -> int:
 
 
 def unarmored(text: str) -> bytes | None:
-    """Return what age's armor in *text* holds, None if there is none."""
+    """Return the decoded content of *text*, None if it is not in age's armor."""
     armor = _ARMOR.fullmatch(text.replace("\r\n", "\n").strip())
     try:
         return base64.b64decode(armor[1].replace("\n", ""), validate=True) if armor else None
@@ -86,7 +88,7 @@ def unarmored(text: str) -> bytes | None:
 def wraps_data_key(recipient: str, text: str, *, shared: bool) -> bool:
     """Return whether *text* has the form of a data key that age encrypted for *recipient*.
 
-    + shared: whether it is split among several groups of recipients
+    + shared: whether the data key is split among several groups of recipients
     """
     data = unarmored(text)
     if data is None:

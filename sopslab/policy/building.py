@@ -1,7 +1,7 @@
-"""Build what is pushed as Flux would, in a sandbox, before Flux does it for everybody.
+"""Build a push as Flux would, in a sandbox, before Flux itself builds it for everybody.
 
-``build`` is asked by the Git server's pre-receive hook. The builder is the command ``flux`` itself,
-without a cluster; what it may use is bounded by ``confine``.
+The Git server's pre-receive hook calls ``build``. The builder is the command ``flux``, without a
+cluster; ``confine`` bounds what it may use.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sopslab.policy.findings import Finding, Hit
 from sopslab.policy.sources import SUBMODULE, SYMLINK, Blob, Repository, SourceError, TooMuch
 
 TOP = "flux"
-"""The folder of which Flux is given everything."""
+"""The folder whose files are all given to Flux."""
 ROOT = "flux/secrets/develop"
 """The folder that Flux builds."""
 
 _MAX_FILES = 5000
 _SLOTS = 4
-"""Builds at a time, of all repositories; each takes a processor."""
+"""How many builds run at a time, over all repositories; each takes one processor."""
 _PATIENCE_S = 10.0
 _STALE_S = 120.0
 _FOLDER = "sopslab-build-"
@@ -50,9 +50,10 @@ spec:
 
 @dataclass(frozen=True)
 class Built:
-    """What Flux would apply: a stream of YAML documents, values in plain text as they are there.
+    """What Flux would apply: a stream of YAML documents.
 
-    What is encrypted is marked (``built``). `text` is empty where Flux has nothing to build.
+    Each encrypted value is replaced by a mark (``built``); values in plain text are unchanged.
+    `text` is empty if Flux would apply nothing.
     """
 
     text: str
@@ -60,12 +61,12 @@ class Built:
 
 @dataclass(frozen=True)
 class Broken:
-    """Flux could not build it either, and would say so at once: a mistake, which harms nobody."""
+    """The build fails, and Flux's own would fail at once, too: a mistake that harms nobody."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What must not reach Flux."""
+    """The commit must not reach Flux; the findings say why."""
 
     findings: tuple[Finding, ...]
 
@@ -74,9 +75,9 @@ Result = Built | Broken | Refused
 
 
 def build(repository: Repository, commit: str) -> Result:
-    """Return what becomes of *commit* when Flux builds it.
+    """Return what Flux would get if it built *commit*.
 
-    Raises SourceError if that cannot be found out: without git, or without flux.
+    Raises SourceError if that cannot be found out, for example without git or flux.
     """
     if not repository.run("ls-tree", "-d", "--full-tree", commit, "--", ROOT):
         return Broken()
@@ -99,7 +100,7 @@ def build(repository: Repository, commit: str) -> Result:
     if outcome.code == 0:
         return Built(outcome.output)
     if kustomizations.encrypted_sources(tree):
-        # With the key it may become another build, which nobody has seen end.
+        # Flux has the key, so its build may be a different one; nobody knows whether that ends.
         message = "cannot be built, as far as that can be told of encrypted files"
         return _refused("kustomize-build", message, commit, ROOT)
     return Broken()
@@ -110,7 +111,7 @@ def _refused(rule: str, message: str, commit: str, path: str) -> Refused:
 
 
 def _odd(blobs: list[Blob], commit: str) -> Iterator[Finding]:
-    """Yield what is not a file, and what no file system could hold as Git has it."""
+    """Yield links and submodules, and paths that no file system could hold as Git has them."""
     for blob in blobs:
         if blob.mode in (SYMLINK, SUBMODULE):
             yield Hit(1, "not-a-regular-file", "a link below flux/").at(blob.path, commit)
@@ -119,9 +120,9 @@ def _odd(blobs: list[Blob], commit: str) -> Iterator[Finding]:
 
 
 def _write(folder: Path, tree: Mapping[str, bytes]) -> None:
-    """Lay out a tree, with marks in place of what is encrypted.
+    """Write a tree into *folder*, with a mark in place of each encrypted value.
 
-    Raises SourceError for what a file system does not take.
+    Raises SourceError if a file cannot be written.
     """
     try:
         for path, data in tree.items():
@@ -148,7 +149,7 @@ def _command(folder: Path) -> list[str]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Yield a private folder, and remove those that killed hooks have left."""
+    """Yield a private folder; before that, remove the folders that killed hooks left behind."""
     places = Path(tempfile.gettempdir())
     for left in places.glob(f"{_FOLDER}*"):
         try:
@@ -166,7 +167,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def _slot() -> Iterator[None]:
-    """Hold a slot for a build, once one is free. Raises SourceError if that takes too long."""
+    """Wait for a free build slot and hold it. Raises SourceError if the wait takes too long."""
     deadline = time.monotonic() + _PATIENCE_S
     files = []
     try:

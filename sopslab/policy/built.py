@@ -1,8 +1,8 @@
-"""What a build comes to: Secrets in it hold what was encrypted in the source, and nothing else.
+"""Check a build: every value of a Secret in it has to be encrypted in the source.
 
-``flux build`` hides the values of a Secret that looks encrypted, those too that are not. So before
-a tree is built, each encrypted value is replaced by a mark (``marked``); what is then found among
-the values of a Secret and is not a mark was in plain text somewhere (``check``).
+``flux build`` hides all values of a Secret that looks encrypted, even those in plain text. So
+before a tree is built, ``marked`` replaces each encrypted value by a mark. After the build,
+``check`` finds the values of Secrets that are not marks: they were in plain text in the source.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ MARK = base64.b64encode(b"encrypted by sops").decode("ascii")
 """Stands for an encrypted value; base64, as the values in `data` have to be."""
 
 _VALUE = re.compile(sops.VALUE.pattern.encode("ascii"))
-# A well-formed value, of the length that a mac has, to read marked files again.
+# A well-formed encrypted value as long as a mac: put in for the marks, it makes a marked file
+# readable as an encrypted one again.
 _ZEROS = (base64.b64encode(bytes(size)).decode("ascii") for size in (128, 32, 16))
 _ENCRYPTED = "ENC[AES256_GCM,data:{},iv:{},tag:{},type:str]".format(*_ZEROS)
 _PUBLIC = re.compile(
     r"(?:\s*-----BEGIN (CERTIFICATE|PUBLIC KEY)-----[A-Za-z0-9+/=\s]+-----END \1-----)+\s*"
 )
-# What sops adds to a dotenv file becomes keys of the Secret that is made of it.
+# sops adds its metadata to a dotenv file as variables, so a Secret made from the file has them as
+# keys.
 _METADATA = re.compile(
     r"sops_(?:mac|lastmodified|version|shamir_threshold|mac_only_encrypted"
     r"|(?:un)?encrypted_(?:suffix|regex|comment_regex)|[a-z_]+__list_\d+__map_\w+)"
@@ -39,9 +41,9 @@ def marked(data: bytes) -> bytes:
 
 
 def check(text: str, path: str, commit: str) -> list[Finding]:
-    """Return the findings in what was built of a marked tree, sorted; *path* was built.
+    """Return the sorted findings in *text*, which was built from *path* in a marked tree.
 
-    Raises Undecidable if it cannot be read.
+    Raises Undecidable if *text* cannot be read.
     """
     parsed = documents.parse(text)
     if parsed.error_line:
@@ -69,7 +71,7 @@ def _plain(secret: Mapping) -> Iterator[Hit]:
 
 
 def _is_encrypted(text: str) -> bool:
-    """True for a mark, for a whole encrypted file and for what is public, also in base64."""
+    """True for a mark, a whole encrypted file, certificates and public keys, also in base64."""
     return _is_allowed(text) or _is_allowed(_decoded(text))
 
 

@@ -1,6 +1,6 @@
-"""The callers of the policy, each a set of files and who says for whom they must be encrypted.
+"""The callers of the policy: each decides which files are judged and which recipients are demanded.
 
-gitleaks begins before the rest is imported: on two processors that takes the time of one of them.
+Each starts gitleaks before it imports the rest, so that two processors can do both at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def check(paths: Iterable[str]) -> Report:
 
 
 def history(folder: str = ".") -> Report:
-    """Judge every file version in the history of a repository, by the .sops.yaml of its time."""
+    """Judge every file version in a repository's history, by the .sops.yaml of the same commit."""
     with gitleaks.begin() as begun:
         from sopslab.policy import engine, findings, recipients, sources
 

@@ -1,9 +1,11 @@
-"""What other tools than sops encrypt, made to be committed: known by its form, not by a name.
+"""Recognise, by form and not by name, the ciphertext of tools other than sops.
+
+Such ciphertext is made to be committed.
 
 Sources: OpenPGP (RFC 9580: Renovate, blackbox), hiera-eyaml, Ansible Vault, EJSON, Vault's transit
 engine, Pulumi, Spring Cloud Config, dotenvx, Jenkins, AWS KMS, JWE (RFC 7516), Rails credentials,
-Travis CI and AppVeyor. Where a form has sizes or a first byte that can be told, they are asked for:
-a prefix alone makes no ciphertext.
+Travis CI and AppVeyor. Where a form has known sizes or a known first byte, these are checked, too:
+a prefix alone does not make ciphertext.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def is_foreign(value: str) -> bool:
 
 
 def is_secure(key: str, value: str) -> bool:
-    """True for a value under `secure`: what RSA made of it (Travis CI), or AES (AppVeyor)."""
+    """True for a value under `secure` with the size of RSA (Travis CI) or AES (AppVeyor)."""
     if key.lower() != "secure":
         return False
     data = _decoded(re.sub(r"\s+", "", value))
@@ -65,9 +67,9 @@ def is_secure(key: str, value: str) -> bool:
 
 
 def without(text: str, known: Set[str] = frozenset()) -> str:
-    """Return *text* with such values taken out, for a scanner that would take them for tokens.
+    """Return *text* without such ciphertext, which a scanner would take for tokens.
 
-    + known: values that are ciphertext by where they stand
+    + known: values that are ciphertext because of their place in the file
     """
     text = _CANDIDATE.sub(lambda found: "ENC" if is_foreign(found[0]) else found[0], text)
     if not known:
@@ -82,7 +84,7 @@ def _is_message(text: str) -> bool:
         return False
     if text.startswith(_KMS_START):
         return len(data) > 100 and data[:3] == b"\x01\x02\x02"
-    # A packet of tag 1 in either format, its length, and version 3 of it.
+    # A packet with tag 1, in the new format or the old one; after its length comes version 3.
     head = {0xC1: (2, 3), 0x84: (2,), 0x85: (3,)}.get(data[0] if data else 0, ())
     return len(data) > 80 and any(data[at] == 3 for at in head)
 
@@ -95,6 +97,6 @@ def _decoded(text: str) -> bytes:
 
 
 def _is_random(data: bytes) -> bool:
-    """True for bytes as ciphertext has them: text is far from it."""
+    """True for 16 bytes or more of which less than 70 % are printable: text has far more."""
     printable = sum(32 <= byte < 127 for byte in data)
     return len(data) >= 16 and printable < 0.7 * len(data)

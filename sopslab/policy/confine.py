@@ -1,10 +1,10 @@
-"""Replace this process by a program that can use little and reach nothing: no network above all.
+"""Replace this process by a program with bounded time and memory, and without network.
 
-``python confine.py SECONDS BYTES PROGRAM [ARGUMENT…]``: SECONDS of processor time, BYTES of memory
-of its own. A program that opens a socket is killed by SIGSYS, one that takes too long by SIGKILL,
-and all of them with the process that started them. It needs no right of any kind, and works in a
-container whose capabilities are dropped, too. The standard library only; it is run as a file, so
-that it starts in the time that Python takes without site and paths.
+``python confine.py SECONDS BYTES PROGRAM [ARGUMENT…]``: the program may use SECONDS of processor
+time and BYTES of memory of its own. If it opens a socket, SIGSYS kills it. If it takes too long, it
+gets SIGXCPU, and after one more second SIGKILL. It is killed, too, when the process that started it
+ends. This needs no privileges, and works in a container whose capabilities are dropped, too. The
+module uses the standard library only and is run as a file, so Python starts without site and paths.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _NUMBER, _ARCHITECTURE = 0, 4  # where the kernel's record of a system call has them
 _X32 = 0x40000000
 _IO_URING_SETUP = 425
-# The kernel's name of an architecture, and its numbers of socket, ptrace and process_vm_readv.
+# By the kernel's name of an architecture: its number, and those of the system calls socket, ptrace
+# and process_vm_readv.
 _ARCHITECTURES = {
     "x86_64": (0xC000003E, (41, 101, 310)),
     "aarch64": (0xC00000B7, (198, 117, 270)),
@@ -34,7 +35,10 @@ _ARCHITECTURES = {
 
 
 def seccomp_filter(machine: str) -> bytes:
-    """Return the BPF program that kills whatever asks for a socket. Raises KeyError elsewhere."""
+    """Return the BPF program that kills a process that opens a socket or reads another's memory.
+
+    Raises KeyError for an architecture that is not known here.
+    """
     architecture, calls = _ARCHITECTURES[machine]
     denied = (*calls, _IO_URING_SETUP)
     kill = len(denied) + 5
@@ -51,7 +55,7 @@ def seccomp_filter(machine: str) -> bytes:
 
 
 def confine(seconds: int, size: int) -> None:
-    """Confine this process, and what it becomes. Raises OSError where the kernel refuses."""
+    """Confine this process and the program it becomes. Raises OSError if the kernel refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
     code = seccomp_filter(platform.machine())
     text = ctypes.create_string_buffer(code, len(code))
@@ -59,7 +63,7 @@ def confine(seconds: int, size: int) -> None:
     program = ctypes.create_string_buffer(
         struct.pack("@HP", len(code) // 8, ctypes.addressof(text)), struct.calcsize("@HP")
     )
-    # The first limit of time sends a signal of its own, the second one ends what ignores that.
+    # The soft limit sends SIGXCPU; the hard limit kills a program that ignores it.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     for limit, value in (
         (resource.RLIMIT_DATA, size),
@@ -67,7 +71,7 @@ def confine(seconds: int, size: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    # If memory runs out in this container, this process is the one that is ended.
+    # If the container runs out of memory, the kernel kills this process before any other.
     Path("/proc/self/oom_score_adj").write_text("1000")
     for option, value in (
         (_PDEATHSIG, signal.SIGKILL),
@@ -90,7 +94,7 @@ def main(arguments: list[str]) -> None:
     parent = os.getppid()
     confine(int(seconds), int(size))
     if os.getppid() != parent:
-        # The parent ended before its end could end this process, too.
+        # The parent ended before _PDEATHSIG was set, so its end sends no signal any more.
         sys.exit(1)
     os.execve(command[0], command, dict(os.environ))
 

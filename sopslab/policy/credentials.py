@@ -1,8 +1,8 @@
-"""Files made to hold credentials, and configuration that always does, known by name and form.
+"""Find credentials in files that are made for them, and in configuration that always has some.
 
 Names and forms are those of the tools' own documentation: Git, PostgreSQL, MySQL, curl, mail and
 FTP clients, IDEs, Rails, Django, WordPress and other frameworks, package managers, VPNs. In such a
-file, any value that is not a template counts: `password` is a password there.
+file, every value counts that is neither a template nor an obvious filler: even `password`.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
 
 @cache
 def _compiled() -> tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...]:
-    """Return the table ready to be matched; most runs meet no such file and do without."""
+    """Return the table with compiled expressions, which most runs never need."""
     return tuple(
         (re.compile(rf"(?:^|/)(?:{names})$"), re.compile(content, re.MULTILINE), what)
         for names, content, what in _TABLE
@@ -254,7 +254,7 @@ _ANY = re.compile("|".join(rf"(?:^|/)(?:{names})$" for names, _, _ in _TABLE))
 
 
 def scan(path: str, text: str, *, is_example: bool) -> Iterator[Hit]:
-    """Yield the credentials of a file at *path*, in lower case, if it is such a file."""
+    """Yield the credentials in a file whose path is in the table; *path* is in lower case."""
     if not _ANY.search(path):
         return
     lines = Lines(text)

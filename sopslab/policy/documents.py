@@ -80,7 +80,7 @@ def parse(text: str) -> Parsed:
 
 
 _MAX_REREAD = 16 * 1024 * 1024
-"""Characters that are read again, in sum, to take from a text what only Go takes."""
+"""How many characters, in all, are read again for a text that only go-yaml accepts."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _APOSTROPHE = re.compile(r"(\\\\)|\\'")
 
@@ -108,10 +108,10 @@ def _compose(text: str, repeats: bool = False) -> tuple[list[Node], Exception | 
 def _as_go_reads(
     text: str, documents: list[Node], error: Exception | None
 ) -> tuple[list[Node], Exception | None]:
-    """Read *text* again where go-yaml takes what libyaml does not, until another *error* is met.
+    """Read *text* again as long as the *error* is about something that go-yaml accepts.
 
-    An anchor's name may be used again, and means the latest from there on; a double-quoted string
-    may hold an escaped apostrophe. Only what libyaml itself took for such a string is changed.
+    go-yaml lets an anchor be defined again (aliases then mean the latest), and an apostrophe be
+    escaped in a double-quoted string. Only what libyaml itself took for such a string is changed.
     """
     left, repeats = _MAX_REREAD, False
     while left > 0 and isinstance(error, yaml.MarkedYAMLError):
@@ -132,7 +132,10 @@ def _as_go_reads(
 
 
 class _Events:
-    """The events of a text, each anchor with a name of its own, aliases with that of the latest."""
+    """The events of a YAML text in which each anchor gets a unique name.
+
+    An alias gets the name of the latest anchor that it can mean.
+    """
 
     def __init__(self, text: str) -> None:
         self._loader = _Loader(text)
@@ -161,7 +164,7 @@ class _Events:
 
 
 class _Composer(yaml.composer.Composer, yaml.resolver.Resolver):
-    """PyYAML's composer in Python, over such events."""
+    """PyYAML's composer in Python, reading from `_Events`."""
 
     def __init__(self, text: str) -> None:
         yaml.composer.Composer.__init__(self)
@@ -196,7 +199,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 class _Lines:
-    """Turns JSON values into nodes; the line of a member is where its key is found next."""
+    """Turns JSON values into nodes; a member's line is where its key occurs next in the text."""
 
     def __init__(self, text: str, position: int) -> None:
         self._text, self._position = text, position
@@ -238,7 +241,7 @@ def children(node: Node) -> list[Node]:
 def walk(root: Node, below: Callable[[Node], list[Node]] = children) -> Iterator[Node]:
     """Yield every node under *root* once, however often it is aliased.
 
-    + below: what of a node is walked, too
+    + below: returns the parts of a node that are walked, too
     """
     seen: set[int] = set()
     stack = [root]
@@ -295,14 +298,14 @@ def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
 
 
 def get(node: Node | None, *keys: str) -> Node | None:
-    """Return the value under *keys* of nested mappings; of duplicates the last one."""
+    """Return the value under *keys* in nested mappings; of a duplicate key, the last value."""
     for wanted in keys:
         node = next((value for key, _, value in reversed(entries(node)) if key == wanted), None)
     return node
 
 
 def fields(node: Node | None) -> dict[str, Node]:
-    """Return the entries of a mapping by key; of duplicates the last own one."""
+    """Return the values of a mapping by key; own keys hide merged ones, and the last key counts."""
     return {key: value for key, _, value in entries(node)}
 
 
@@ -314,7 +317,7 @@ def text_of(node: Node | None) -> str:
 
 
 def _text(node: Scalar) -> str:
-    """Return what Go's YAML makes of a scalar: of binary data the text that it encodes."""
+    """Return the text of a scalar as Go's YAML reads it: binary data is decoded from base64."""
     text = str(node.value)
     if node.tag != _BINARY:
         return text
@@ -330,7 +333,7 @@ def is_null(node: Node) -> bool:
 
 
 def tagged(root: Node) -> Iterator[Node]:
-    """Yield every node under *root* whose tag is not one that its form has by itself."""
+    """Yield every node under *root* with a tag that is not plain, or with a null tag on a text."""
     for node in walk(root):
         odd_null = node.tag == NULL and not is_null(node)
         if node.tag not in _PLAIN_TAGS or odd_null:
@@ -338,7 +341,7 @@ def tagged(root: Node) -> Iterator[Node]:
 
 
 def duplicate_keys(root: Node) -> Iterator[tuple[str, int]]:
-    """Yield (key, line) of every key that its mapping already has."""
+    """Yield (key, line) for each repetition of a key within one mapping."""
     for node in walk(root):
         if isinstance(node, Mapping):
             seen: set[str] = set()

@@ -79,7 +79,7 @@ def decode(data: bytes) -> str:
 
 
 def _is_text(data: bytes, text: str) -> bool:
-    """True if nothing is lost in *text*, the decoded *data*, and it holds no control characters."""
+    """True if decoding *data* to *text* lost nothing and, in UTF-8, gave no control characters."""
     if data.startswith(_ENCODED_MARKS) or b"\0" in data[:4096]:
         return bool(text) and "\ufffd" not in text
     try:
@@ -94,9 +94,10 @@ def _hollow(line: int) -> Hit:
 
 
 def _hollow_parts(parsed: documents.Parsed) -> Iterator[Hit]:
-    """Yield where one run of sops encrypted nothing: a run has one mac, in each document of it.
+    """Yield a finding for each run of sops that encrypted nothing.
 
-    In a Secret, or a List of them, each value is judged: it needs no such finding.
+    All documents that one run encrypted have the same mac. Secrets and Lists of them get no such
+    finding, since each of their values is judged by itself.
     """
     runs: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
@@ -112,7 +113,8 @@ def _hollow_parts(parsed: documents.Parsed) -> Iterator[Hit]:
             yield _hollow(line)
 
 
-# Where a value is, in a store or in a Secret: words, and no number that could be random.
+# A line that says where in a store or a Secret a value is: words, with no number that could be
+# random.
 _KEY_LINE = re.compile(
     r"[\s-]*[\"']?(?:\w*Key|key|property)[\"']?\s*:\s*([\"']?)"
     r"(?:[a-z]+(?:[_-][a-z]+)*(?:/[a-z]+(?:[_-][a-z]+)*)+|[A-Z]+\d{0,5}(?:_[A-Z]+){1,9}"
@@ -140,7 +142,11 @@ class _Fed:
         return self.text.split("\n")
 
     def accepts(self, leak: Leak) -> bool:
-        """True if *leak* counts: not where we know better, and in prose only by a token's form."""
+        """True if *leak* counts as a finding.
+
+        A leak by name and entropy does not count in prose, on a line that is judged already, or on
+        one that names a key. A published example never counts.
+        """
         line = self.line(leak)
         unsure = leak.is_generic and (self.is_docs or leak.line in self.known or _names_a_key(line))
         return not unsure and not published.holds(line)
@@ -219,7 +225,7 @@ class File:
             yield from self.place.expected().problems(found)
             if sops.is_hollow(sops.flat_values(self.text)):
                 yield _hollow(found.line)
-            # Among the secrets, a file itself does not decide what in it may be plain.
+            # In the secrets tree, a file's own options do not decide what may be in plain text.
             options = None if self.kind.in_secrets_tree else found
             for line, key, _ in sops.flat_plaintext(self.text, options):
                 message = f"{key_path(key)} is in plain text in an encrypted file"
@@ -237,7 +243,7 @@ class File:
         yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
 
     def _promised(self, parsed: documents.Parsed | None = None) -> Iterator[Hit]:
-        """Yield what should be encrypted by the file's name or by the creation rule for it."""
+        """Yield plain text where the file's name or its creation rule promises ciphertext."""
         if self.kind.is_example or not self.text.strip() or self.kind.in_secrets_tree:
             return
         promised = self.kind.is_promised
@@ -267,7 +273,7 @@ class File:
                 yield Hit(line, "not-encrypted", message)
 
     def harmless(self) -> set[int]:
-        """Return the lines in which what looks random to gitleaks is an expression."""
+        """Return the lines that assign an expression, which may look random to gitleaks."""
         if not self.kind.is_expressions:
             return set()
         return set(passwords.expression_lines(self.text, is_nix=self.kind.is_nix))
@@ -297,7 +303,7 @@ class File:
     def _must_be_encrypted(self) -> Iterator[Hit]:
         if not self.kind.in_secrets_tree or self.kind.may_be_plain or not self.blob.data.strip():
             return
-        # The name of a program's source says nothing of what it holds.
+        # A file that is named like source code may be encrypted as a whole.
         if not self.kind.is_source or not sops.is_encrypted_file(self.text):
             yield Hit(1, "not-encrypted", "a file in plain text where secrets are kept")
 
@@ -329,16 +335,16 @@ class File:
             yield from passwords.in_comments(self.text)
 
     def _may_hide_a_secret(self) -> bool:
-        """True for text that is not a template, and might be a Secret to a more lenient reader."""
+        """True for text that a more lenient reader might take for a Secret; not for a template."""
         if self.kind.is_docs or self._is_lock:
             return False
-        # Flux fills in no marks, and its reader may be the more lenient one.
+        # Flux does not fill in template marks, and its YAML reader may be more lenient than ours.
         if not self.place.for_flux and placeholders.has_marks(self.text):
             return False
         return all(word.search(self.text) for word in _MAYBE_SECRET)
 
     def _for_flux(self) -> Iterator[Hit]:
-        """Yield what kustomize would find: it reads any file that is named, whatever its name."""
+        """Yield findings for kustomize, which reads any file that is listed, whatever its name."""
         parsed = documents.parse(self.text)
         for document in parsed.documents:
             for node in documents.tagged(document):
@@ -349,7 +355,7 @@ class File:
             yield from templates.plaintext_secrets(self.text, for_flux=self.place.for_flux)
 
     def _belongs(self, document: Node) -> Iterator[Hit]:
-        """Yield documents among the secrets that are neither Kubernetes objects nor encrypted."""
+        """Yield documents in the secrets tree that are neither encrypted nor Kubernetes objects."""
         if not self.kind.in_secrets_tree or self.kind.may_be_plain or documents.is_null(document):
             return
         if not obligations.is_named(document) and not _KUSTOMIZATION.fullmatch(self.kind.name):
@@ -360,16 +366,16 @@ class File:
 
     @property
     def for_gitleaks(self) -> str:
-        """The text that gitleaks has to see; lock files are full of hashes."""
+        """The text for gitleaks; empty for links, and for lock files, which are full of hashes."""
         if self._is_lock or self.blob.mode == SYMLINK:
             return ""
         return passwords.without_sums(self.text) if self.kind.is_sums else self.text
 
 
 def check(source: Source, trusted: Trusted, begun: Begun) -> Report:
-    """Judge every file of *source*, and have the gitleaks that has *begun* look through them.
+    """Judge every file of *source*, also with the gitleaks process that has *begun*.
 
-    Whatever keeps a file from being judged ends in ``Report.undecided``, never in silence.
+    A file that cannot be judged is always reported, in ``Report.undecided``.
     """
     with regex.budget():
         return _checked(source, trusted, begun)

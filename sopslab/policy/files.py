@@ -1,8 +1,7 @@
-"""What a path says: its kind, whether it may be committed at all, and what it must then contain.
+"""What a file's path tells: its kind, whether it may be committed, and what it must then contain.
 
 Names come from the file formats of the tools: OpenSSH, Git, curl, npm, PyPI, Docker, Terraform.
-A name alone is not enough where the same name may hold something harmless; then the content
-decides.
+Where a file of that name may also be harmless, its content decides.
 """
 
 from __future__ import annotations
@@ -134,9 +133,10 @@ class Path:
         self._lowered, self._bare = lowered, bare
 
     def forbidden(self, data: bytes, text: str) -> Iterator[Hit]:
-        """Yield why this file is a credential by its name; *text* is empty for binary content.
+        """Yield the credentials that the file's name tells, and those in lines of netrc's format.
 
-        What sops encrypted as a whole may have any name, and so may an empty file or a template.
+        *text* is empty for binary content. A file that sops encrypted as a whole may have any name,
+        and so may an empty file or a template.
         """
         hits = list(self._by_name(data, text))
         if not self.is_docs and not self.is_source:

@@ -72,7 +72,7 @@ GITLEAKS_PREFIX = "gitleaks:"
 
 
 def fix_of(rule: str) -> str:
-    """Return what to do about what a rule has found, be it ours or gitleaks'."""
+    """Return what to do about a finding of *rule*, which is one of ours or of gitleaks."""
     return _ROTATE if rule.startswith(GITLEAKS_PREFIX) else FIXES[rule]
 
 
@@ -106,7 +106,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Hit:
-    """A finding before it is known in which file and commit it lies."""
+    """A finding that does not say yet in which file and commit it lies."""
 
     line: int
     rule: str
@@ -118,7 +118,7 @@ class Hit:
 
 
 class Undecidable(Exception):
-    """The content is beyond the bounds in which it can be judged; the text is a sentence."""
+    """The content cannot be judged; the text is a sentence without its subject, the file."""
 
 
 def key_path(*keys: str) -> str:

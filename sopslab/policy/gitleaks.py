@@ -1,4 +1,4 @@
-"""How gitleaks is started: apart from the modules that judge, which take as long to import."""
+"""Start gitleaks, apart from the modules that judge: these are imported while gitleaks starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 LEAKS = 42
 """gitleaks exits with 1 on errors too, so leaks get a code of their own."""
-# Keys are ours to judge (sopslab.policy.keys): with a body, and post-quantum ones too.
+# sopslab.policy.keys judges keys instead: it wants a body, and knows post-quantum keys, too.
 _CONFIG = r"""
 [extend]
 useDefault = true
@@ -42,7 +42,7 @@ class ScannerError(Exception):
 
 @dataclass(frozen=True)
 class Begun:
-    """gitleaks waiting for what it is to scan, or why it does not run; a context that ends it."""
+    """A gitleaks process that waits for input, or why there is none; a context that ends it."""
 
     started: subprocess.Popen[bytes] | None
     problem: str = ""
@@ -63,7 +63,7 @@ class Begun:
 
 
 def begin(program: str = "") -> Begun:
-    """Start the *program* given, or else the one that is found."""
+    """Start *program*, by default the gitleaks of SOPSLAB_GITLEAKS or else of the PATH."""
     program = program or os.environ.get("SOPSLAB_GITLEAKS") or shutil.which("gitleaks") or ""
     if not program:
         return Begun(None, "gitleaks is not installed, so general secrets cannot be looked for")

@@ -87,7 +87,7 @@ def _needles() -> tuple[bytes, ...]:
 
 
 def alignments(marker: bytes) -> Iterator[bytes]:
-    """Yield what all base64 with *marker* in it has in common, for each of the three offsets."""
+    """Yield the base64 that *marker* always becomes, for each of the three offsets it can have."""
     for shift in range(3):
         coded = base64.b64encode(b"\0" * shift + marker)
         last = len(coded) - (0, 3, 2)[(shift + len(marker)) % 3]

@@ -1,9 +1,9 @@
-"""What the kustomizations of a pushed tree ask of whoever builds them. Pure.
+"""Check what the kustomizations of a pushed tree would have Flux do. Pure.
 
-A build is done by Flux for everybody in one process, one after the other. So nothing is taken that
-names a place elsewhere, that is too large, or that becomes too much when every kustomization that
-names another one is followed. Which field names a file is left to kustomize: every string counts,
-at any depth, except those that are values by their key.
+Flux builds for everybody in one process, one build after the other. So a tree is refused if it is
+too large, if a kustomization names a place elsewhere, or if a build becomes too large when every
+kustomization that names another one is followed. It is not decided here which fields name files:
+every string counts, at any depth, except those that are values by their key.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sopslab.policy.findings import Finding, Hit, Undecidable
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """The names under which kustomize looks for a kustomization in a folder."""
 MAX_BYTES = 1024 * 1024
-"""What is below `flux/` may have no more bytes, and no more than this is read in one build."""
+"""The most bytes that may be below `flux/`, and the most that one build may read."""
 MAX_VISITS = 1000
-"""Files and folders that a build may come to, each as often as it is named."""
+"""The most files and folders that a build may visit; each counts as often as it is named."""
 
 _IGNORED = ".sourceignore"
 # What kustomize fetches: URLs, what it clones with git, and the short forms of both.
@@ -35,9 +35,9 @@ _REMOTE = re.compile(
 _VALUES = frozenset(
     ("literals", "literal", "patch", "labels", "commonlabels", "annotations", "commonannotations")
 )
-# A plugin's configuration is itself a result of a build, which can put any address together.
+# A plugin's configuration is itself built, and a build can put any address together.
 _PLUGINS = frozenset(("generators", "transformers", "validators"))
-# Fields that name objects, which Flux decrypts when the build is done.
+# Fields that name objects: Flux decrypts these after the build.
 _OBJECTS = frozenset(("resources", "bases", "components"))
 _ENCRYPTED = b"ENC[AES256_GCM"
 _PLAIN_TAGS = tuple(
@@ -56,18 +56,18 @@ class _Text:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What it may name: itself, and the file of `key=file`."""
+        """What the text may name: the text itself, and the file in `key=file`."""
         before, equals, after = self.text.partition("=")
         return (self.text, after) if equals and "/" not in before else (self.text,)
 
 
 def is_remote(text: str) -> bool:
-    """Return whether kustomize would look for *text* anywhere else than in the tree."""
+    """Return whether kustomize would look for *text* outside of the tree."""
     return "\n" not in text and bool(_REMOTE.search(text.strip()))
 
 
 def check(tree: Mapping[str, bytes], root: str, commit: str) -> list[Finding]:
-    """Return what keeps a tree from being built, sorted.
+    """Return, sorted, the reasons why a tree may not be built.
 
     *tree* has the content of every file below `flux/` by its path, *root* is the folder that Flux
     builds.
@@ -97,9 +97,9 @@ def check(tree: Mapping[str, bytes], root: str, commit: str) -> list[Finding]:
 
 
 def encrypted_sources(tree: Mapping[str, bytes]) -> list[str]:
-    """Return the encrypted files that are read by a build itself: Flux decrypts them before it.
+    """Return the encrypted files that a build itself reads, so that Flux decrypts them before it.
 
-    What comes of such a build can be told only where the key is. *tree* is one that `check` passes.
+    Without the key, nobody can tell the result of such a build. *tree* has to pass `check`.
     """
     found = set()
     for path in tree:
@@ -162,14 +162,14 @@ def _naming(node: Node) -> list[Node]:
 
 
 def _names_something(key: str, value: Node) -> bool:
-    """Return whether a field of values has another form than its values have."""
+    """Return whether the field is `patch` but not a text, so that it may name something."""
     return key.lower() == "patch" and not isinstance(value, Scalar)
 
 
 def _too_much(
     tree: Mapping[str, bytes], named: Mapping[str, Sequence[_Text]], root: str
 ) -> Hit | None:
-    """Return what is wrong with the sum of what a build comes to, None if nothing is."""
+    """Return a finding if a build of *root* visits or reads too much, or goes in a circle."""
     folders = {folder for path in tree for folder in _above(path)}
     costs: dict[str, tuple[int, int]] = {}
     entered: set[str] = set()
@@ -181,7 +181,7 @@ def _too_much(
                 if target in tree or (target in folders and target in named):
                     yield target
 
-    # Without a kustomization, Flux names everything that lies there.
+    # Without a kustomization, Flux makes one up of what is there: everything is counted then.
     starts = [root] if root in named else [*tree, *named]
     stack = [(start, False) for start in starts]
     while stack:
@@ -192,7 +192,7 @@ def _too_much(
             entered.discard(place)
             parts = [costs[way] for way in ways(place)]
             visits, size = 1 + sum(part[0] for part in parts), sum(part[1] for part in parts)
-            # What is far too much already needs no exact figure.
+            # Beyond the limit, the exact figure does not matter.
             costs[place] = (min(visits, MAX_VISITS + 1), min(size, MAX_BYTES + 1))
         elif place in entered:
             return Hit(1, "kustomize-too-much", "kustomizations name one another in a circle")

@@ -1,4 +1,4 @@
-"""Line numbers of offsets, also for files with very many findings."""
+"""Find the line numbers of offsets, fast enough for files with very many findings."""
 
 from __future__ import annotations
 

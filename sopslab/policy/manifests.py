@@ -45,7 +45,7 @@ def check(document: Node, place: Place, depth: int = 0) -> Iterator[Hit]:
 
 
 def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
-    """Yield what lies in the mappings and strings of *document*."""
+    """Yield the findings in the mappings and strings of *document*."""
     held: list[Node] = []
     for node in documents.walk(document):
         if isinstance(node, Mapping):
@@ -77,7 +77,7 @@ def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
 
 
 def _whole(document: Node, place: Place) -> Iterator[Hit]:
-    """Yield what concerns the document as a whole."""
+    """Yield the findings about the document as a whole."""
     is_secret = secrets.is_secret(documents.fields(document))
     if is_secret or place.in_secrets_tree:
         for key, line in documents.duplicate_keys(document):
@@ -95,9 +95,10 @@ def _whole(document: Node, place: Place) -> Iterator[Hit]:
 
 
 def _demanded(document: Node, place: Place) -> Callable[[tuple[str, ...]], bool]:
-    """Return what has to be encrypted whatever the file itself says; nothing in Kubernetes objects.
+    """Return a function that tells which paths must be encrypted, whatever the file's options say.
 
-    Among the secrets that is everything, elsewhere what the creation rule for it says.
+    In the secrets tree these are all, elsewhere those that the creation rule selects. In Kubernetes
+    objects there are none.
     """
     if obligations.is_named(document):
         return lambda _: False
@@ -105,7 +106,7 @@ def _demanded(document: Node, place: Place) -> Callable[[tuple[str, ...]], bool]
 
 
 def _left_out(document: Node, found: sops.Metadata, place: Place) -> Iterator[Hit]:
-    """Yield values that an encrypted file keeps in plain text by the suffix of their key."""
+    """Yield values that an encrypted file keeps in plain text because of their key's suffix."""
     suffix = found.options.get("unencrypted_suffix", "")
     for key, _, content in documents.entries(document) if suffix else ():
         for below, leaf in documents.leaves(content):
@@ -123,9 +124,10 @@ _OTHER_SECRET = re.compile(r"(?:Cluster|Global|Shared|Sops|Replicated)Secret")
 
 
 def _strays(found: dict[str, Node], document: Node, place: Place) -> Iterator[Hit]:
-    """Yield values of Secrets that something else is to make: charts, operators.
+    """Yield plain values of Secrets that a chart or an operator is to make.
 
-    `stringData` is a name that nothing but a Secret has; `data` counts beside the kind of one.
+    `stringData` always counts, since only Secrets have it. `data` counts in `secretTemplates`, and
+    in an object of a kind such as ClusterSecret.
     """
     block = sops.metadata(document)
     suffix = block.options.get("unencrypted_suffix", "") if block is not None else ""
@@ -147,7 +149,7 @@ def _is_schema(content: Node) -> bool:
 
 def _values(content: Node, place: Place, section: str, suffix: str = "") -> Iterator[Hit]:
     for path, leaf in documents.leaves(content) if isinstance(content, Mapping) else ():
-        # What a suffix leaves out in a file of sops has a finding of its own.
+        # A value that sops left out because of its suffix has its own finding (_left_out).
         if not (suffix and any(part.endswith(suffix) for part in path)):
             yield from secrets.leaf((section, *path), leaf, place)
 
@@ -176,7 +178,7 @@ def _generators(found: dict[str, Node], place: Place) -> Iterator[Hit]:
 
 
 def _is_replaced(value: str, place: Place) -> bool:
-    """True for a template, which something fills in before kustomize sees it: not so in Flux."""
+    """True for a template that some tool fills in before kustomize runs; with Flux, none does."""
     bare = re.search(r"\$[A-Za-z_]", value)
     return not place.for_flux and bare is None and placeholders.is_template(value)
 
@@ -243,7 +245,7 @@ def _patch(found: dict[str, Node], place: Place) -> Iterator[Hit]:
 
 
 def _embedded(node: Scalar, place: Place, depth: int) -> Iterator[Hit]:
-    """Yield the findings of a document that is the text of a string."""
+    """Yield the findings in a string whose text is itself a document."""
     text = str(node.value)
     if len(text) < 24 or not any(word in text for word in _EMBEDDED):
         return

@@ -1,8 +1,8 @@
-"""Files that have to be encrypted, by what their name or a creation rule says.
+"""Which files have to be encrypted, by their name or by a creation rule.
 
-A name with `.sops.` in it promises ciphertext. A creation rule says for whom, and covers more than
-it means (`.*\\.yaml`), so it counts where it speaks of secrets or names the very file, and not for
-Kubernetes objects, which are judged by their kind.
+A name with `.sops.` in it promises ciphertext. A creation rule often covers more files than it is
+meant for (`.*\\.yaml`). So it counts only if its pattern speaks of secrets or contains the file's
+name, and not for Kubernetes objects, which are judged by their kind.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ def by_rule(path: str, pattern: str) -> bool:
 
 
 def plain_line(document: Node, selects: Callable[[tuple[str, ...]], bool] | None) -> int:
-    """Return the line of the first value in plain text, 0 without one.
+    """Return the line of the first value in plain text, 0 if there is none.
 
-    Templates hold no value, and what has ciphertext in it was encrypted, in part or whole.
+    A template is not a value. A document with any ciphertext in it counts as encrypted, so the
+    result is 0.
 
-    + selects: what a creation rule would encrypt, None where that is not known
+    + selects: tells which paths a creation rule would encrypt; None selects all
     """
     first = 0
     if documents.get(document, "creation_rules") is not None:

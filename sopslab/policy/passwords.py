@@ -17,7 +17,7 @@ from sopslab.policy.lines import Lines
 
 
 class _Later:
-    """An expression that is compiled when it is first asked for: a commit hook starts often."""
+    """A regular expression that is compiled on first use, since a commit hook starts often."""
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
@@ -165,7 +165,7 @@ def _snake(key: str) -> str:
 
 
 def _kind(key: str) -> str:
-    """Return "password", "token" or nothing for a key in any spelling."""
+    """Return "password" or "token" if a key, in any spelling, names one; else an empty string."""
     snake = _snake(key)
     if _SAYS_HOW.match(snake):
         return ""
@@ -196,7 +196,7 @@ _ODD = re.compile(r"\d{2}|[A-Za-z]\d|\d[A-Za-z]|\w[!#$%&*+=@^~]")
 
 
 def _is_passphrase(key: str, value: str) -> bool:
-    """True for words with blanks between that are not a sentence about a password."""
+    """True for words between single spaces that are not a sentence about a password."""
     words = value.split(" ")
     if not 2 <= len(words) <= 24 or "" in words or _PROSE.search(value):
         return False
@@ -212,7 +212,7 @@ def _is_passphrase(key: str, value: str) -> bool:
 def is_real(key: str, value: str, *, in_shell: bool = False) -> bool:
     """True if *value* under *key* is a password or token that could be in use.
 
-    + in_shell: whether a shell reads it, which puts variables in wherever they stand
+    + in_shell: whether a shell reads the value, and so expands variables anywhere in it
     """
     kind = _kind(key)
     if not kind or not 6 <= len(value) <= 512:
@@ -246,7 +246,7 @@ def _is_object_name(value: str) -> bool:
 
 
 def _is_reference(key: str, value: Node) -> bool:
-    """True for a mapping under the name of a reference that has nothing but its fields."""
+    """True for a mapping under the name of a reference that has only the fields of a reference."""
     if key.lower() in ("remoteref", "secretkeyref", "configmapkeyref", "secretref"):
         return {name.lower() for name, _, _ in documents.entries(value)} <= _NAMING
     return False
@@ -256,7 +256,7 @@ def _is_named(key: str, path: tuple[str, ...], value: Node, beside: frozenset[st
     """True if *value* names keys and objects: a reference, or what an ExternalSecret maps."""
     lowered = key.lower()
     if lowered == "secretkey":
-        # Of an ExternalSecret, or of the match of a PushSecret.
+        # A field of an ExternalSecret, or of the match of a PushSecret.
         return bool(beside & {"remoteref", "sourceref"}) or path[-1:] == ("match",)
     if not lowered.endswith(("ref", "refs", "selector")):
         return False
@@ -269,7 +269,7 @@ def _is_named(key: str, path: tuple[str, ...], value: Node, beside: frozenset[st
 
 
 def _only_names(root: Node, nodes: set[int]) -> set[int]:
-    """Return the lines of the values with an id in *nodes* that hold no other long one."""
+    """Return the lines of the values whose ids are in *nodes*, if no other long value is there."""
     others: set[int] = set()
     named: set[int] = set()
     for node in documents.walk(root):
@@ -295,7 +295,7 @@ def _names(node: Node) -> Iterator[int]:
 def in_document(root: Node, names: set[int] | None = None) -> Iterator[Hit]:
     """Yield the passwords in a YAML or JSON document that is not a Secret.
 
-    + names: gets the lines that only name something
+    + names: the set to which the lines that only name something are added
     """
     nodes: set[int] = set()
     seen: set[int] = set()
@@ -380,7 +380,7 @@ def in_comments(text: str) -> Iterator[Hit]:
 
 
 def _is_only_named(match: re.Match[str], text: str) -> bool:
-    """True for an alias of YAML, and for the key that an ExternalSecret is to write."""
+    """True for a YAML alias, and for the name of a key that an ExternalSecret is to write."""
     bare = match[4] or ""
     if bare.startswith("*"):
         return f"&{bare[1:]}" in text
@@ -396,17 +396,17 @@ def _value(match: re.Match[str]) -> str:
     return next((group for group in match.groups()[1:] if group is not None), "")
 
 
-# An expression with quotes of its own ends a text too soon: `"${data["password"]}"`.
+# Quotes inside of an expression end the matched text too soon: `"${data["password"]}"`.
 _CUT = re.compile(r"\$\{[^{}]*$")
-# What holds further keys is looked into where they stand.
+# The beginning of a mapping, whose keys are judged one by one.
 _OPENS = re.compile(r"\{(?=[\"'])")
 
 
 def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iterator[Hit]:
     """Yield the passwords in ``key = value`` or ``key: value`` lines of *text*.
 
-    + quoted: whether only what stands in quotes is a value
-    + in_shell: whether a shell reads it, which puts variables in wherever they stand
+    + quoted: whether only quoted text is a value
+    + in_shell: whether a shell reads *text*, and so expands variables anywhere in a value
     """
     lines = Lines(text)
     for match in _LINE.finditer(text):
@@ -435,7 +435,7 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
                 yield _hit(lines.at(match.start(1)), match[1])
 
 
-# What a Secret holds beside the secret itself: who logs in, and where.
+# Keys of what a Secret holds besides the secret itself: who logs in, and where.
 _WHO_OR_WHERE = re.compile(
     r"(?:^|_)(?:user|admin|client|tenant|account|project|login)_?(?:id|name)$"
     r"|^(?:user|login|host|hostname|port|region|bucket|database|db_?name|email|namespace)$"
@@ -444,7 +444,10 @@ _KINDS_MADE = re.compile(r"\b(configmap|cm|secret)\b")
 
 
 def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
-    """True for a literal that `kubectl create` puts into a Secret, and that is a secret."""
+    """True for a literal that `kubectl create` puts into a Secret, and that is itself a secret.
+
+    One that says who logs in, or where, is none.
+    """
     if not literal[0].startswith("--from-literal"):
         return False
     made = _KINDS_MADE.findall(text, max(0, literal.start() - 500), literal.start())
@@ -455,9 +458,9 @@ def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
 _KEY_NAME = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*\d{0,2}")
 _HEREDOC = re.compile(r"<<[-~]?[\"']?([A-Za-z_]\w{0,80})[\"']?[^\n<]*$")
 _BLOCK_MARKS = ("|||", "'''", '"""')
-"""What opens a block of text over several lines, and closes it: Jsonnet, Bicep, Groovy."""
+"""Marks that open and close a text over several lines, in Jsonnet, Bicep and Groovy."""
 _NIX_MARKS = ("''",)
-"""The same in Nix; elsewhere that is an empty text."""
+"""The same in Nix; in other languages, two apostrophes are an empty text."""
 _EXPRESSION = re.compile(r"[:=][ \t]*(?![\"'`=\s])")
 _QUOTED = re.compile(r"[:=(,\[?+|][ \t]*[\"'`][^\"'`\n]{8,}[\"'`]")
 # A digest has one of a few lengths, which no token of a known form has.
@@ -471,7 +474,7 @@ _SUM = re.compile(
 
 
 def _text_blocks(text: str, is_nix: bool) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield (first line, last line, lines) of the blocks of text, those of its ends included."""
+    """Yield (first line, last line, lines) of each block of text, with the lines of its marks."""
     first, mark, block = 0, "", list[str]()
     marks = _NIX_MARKS if is_nix else _BLOCK_MARKS
     for number, line in enumerate(text.split("\n"), 1):
@@ -504,7 +507,7 @@ def in_expressions(text: str, *, is_nix: bool = False) -> Iterator[Hit]:
 
 
 def expression_lines(text: str, *, is_nix: bool = False) -> Iterator[int]:
-    """Yield the lines of such a language that assign an expression and hold no text in quotes."""
+    """Yield the lines, in such a language, that assign an expression and hold no quoted text."""
     inside = set[int]()
     for first, last, _ in _text_blocks(text, is_nix):
         inside |= set(range(first, last + 1))

@@ -1,7 +1,8 @@
-"""What kustomize would write into a Secret: by patches, replacements and lists of fields.
+"""Find what kustomize would write into a Secret: by patches, replacements and lists of fields.
 
-A patch with a target is applied to whatever the target selects, of whatever kind the patch says to
-be; so what counts is whether the target can be a Secret (kustomize, api/types/selector.go).
+kustomize applies a patch with a target to whatever the target selects, whatever kind the patch
+itself names. So what counts is whether the target can be a Secret (kustomize,
+api/types/selector.go).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def check(found: dict[str, Node], place: Place) -> Iterator[Hit]:
     for replacement in _items(fields.get("replacements")):
         yield from _replacement(replacement)
     if isinstance(fields.get("targets"), Sequence) and fields.keys() & {"source", "sourcevalue"}:
-        # The same, in a file of its own.
+        # Replacements in a file of their own.
         yield from _targets(fields["targets"])
     if place.for_flux and "op" not in fields and fields.keys() & _FIELD_SPEC:
         yield from _field(fields.get("path"), fields.get("kind"))

@@ -8,8 +8,9 @@ import math
 import re
 from collections import Counter
 
-# Each is bounded and stops at its own opening: what never closes must not cost quadratic time.
-# Marks that an author chooses hold an expression: a name, and what may follow it.
+# Each pattern is bounded and stops at its own opening mark, so that marks which are never closed do
+# not cost quadratic time.
+# Between marks that an author may choose stands an expression: a name, and what may follow it.
 _EXPRESSION = r"[ \t]{0,9}[A-Za-z_.$][\w.$\[\]'|(): ,?!=~+/\"-]{0,300}"
 MARKED = (
     rf"#\{{{_EXPRESSION}\}}#|<%[=~-]?{_EXPRESSION}%>|\[\[{_EXPRESSION}\]\]|\(\({_EXPRESSION}\)\)"
@@ -17,7 +18,7 @@ MARKED = (
     rf"|%\{{[A-Za-z_][\w.: -]{{0,80}}\}}|%%[A-Za-z_]\w{{1,80}}%%|@\{{[\w.]{{1,80}}\}}"
     rf"|\{{\${_EXPRESSION}\}}|\[%{_EXPRESSION}%\]|#\[\[{_EXPRESSION}\]\]#"
 )
-# What a template engine does, and puts nothing in: the marks of Jinja, and of makejinja.
+# Statements of a template engine, which put in no text: in the marks of Jinja and of makejinja.
 STATEMENT = r"\{%[^%]{0,500}%\}|#%[^%]{0,500}%#"
 _TEMPLATE = re.compile(
     r"\{\{(?:[^{}]|\{[^{}]{0,60}\}){0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|%\([\w.]{1,80}\)s"
@@ -42,7 +43,7 @@ _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,20}://|(?:s3|rest|sftp|b2|gs|azure|swift|rclone):(?:https?://)?)?"
     r"\0(?::(?:\d{1,5}|\0))?(?:/(?:[a-z]+(?:[-_.][a-z]+){0,4}|\0))*/?"
 )
-# A name before a template: no digit is in it, as most of what is random has one.
+# A name before a template; a digit is not allowed in it, since most random text has one.
 _FIELD = re.compile(
     r"(?:^[ \t]*(?:-[ \t]+)?|[{,]\s*)[\"']?[A-Za-z_][A-Za-z_.-]{0,60}[\"']?[ \t]*[:=]"
     r"(?=\s*[\"']?(?:[{\[]|\$[{(A-Z]|#\{|<%|@|%))",
@@ -150,7 +151,7 @@ _WORDS = frozenset(
 
 
 def is_template(value: str) -> bool:
-    """True if nothing but templates and the punctuation between them is left of *value*."""
+    """True if *value* is made of templates or variables, with only punctuation between them."""
     whole = rest = _PARAMETERS.sub("", value)
     # An expression may hold another one.
     for _ in range(_DEEPEST):
@@ -162,12 +163,12 @@ def is_template(value: str) -> bool:
 
 
 def is_address(value: str) -> bool:
-    """True for an address with a template as its host or beginning, and a path in plain words."""
+    """True for an address that begins with a template or has one as its host; its path is words."""
     return _ADDRESS.fullmatch(_TEMPLATE.sub(_PUT_IN, value.strip())) is not None
 
 
 def is_form(text: str) -> bool:
-    """True for fields of JSON, YAML or a dotenv file in *text* that have only templates in them."""
+    """True if *text* is fields of JSON, YAML or a dotenv file with only templates as values."""
     stripped = text.strip()
     if "\n" not in stripped and not stripped.startswith(("{", "[")):
         return False
@@ -185,12 +186,12 @@ def is_stored(value: str) -> bool:
 
 
 def is_variable_name(value: str) -> bool:
-    """True for the name of a variable, or of a key, that says of itself that it holds a secret."""
+    """True for the name of a variable or key that holds a secret, such as ``DB_PASSWORD``."""
     return _NAMED.fullmatch(value) is not None and sum(map(str.isdigit, value)) <= 3
 
 
 def is_sealed(value: str) -> bool:
-    """True for what kubeseal writes: an RSA-wrapped key, after its length, and what it encrypts."""
+    """True for what kubeseal writes: a length, an RSA-wrapped key of that length, ciphertext."""
     try:
         data = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
@@ -200,19 +201,19 @@ def is_sealed(value: str) -> bool:
 
 
 def has_marks(text: str) -> bool:
-    """True if a template engine is to read *text* before YAML does, as far as it shows."""
+    """True if *text* has marks of a template engine, which then reads it before YAML does."""
     return _MARKS.search(text) is not None
 
 
 def is_reference_tag(tag: str) -> bool:
-    """True for a tag of YAML that makes a name of what follows, such as ``!secret``."""
+    """True for a YAML tag that makes the value a reference to another one, such as ``!secret``."""
     return _TAG.fullmatch(tag) is not None
 
 
 def is_placeholder(value: str, *, in_shell: bool = False) -> bool:
     """True if *value* obviously stands for a value that somebody has to fill in.
 
-    + in_shell: whether a shell reads it, which puts variables in wherever they stand
+    + in_shell: whether a shell reads the value, and so expands variables anywhere in it
     """
     if in_shell and _SHELL.search(value.strip()):
         return True

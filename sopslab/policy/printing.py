@@ -1,26 +1,30 @@
-"""How text is shown that others have written, be it the name of a file or what a tool says: nothing
-in it moves a cursor, sets a title, turns the direction of writing or fills a screen.
+"""Make text that others wrote safe to show, such as the name of a file or the output of a tool.
+
+The result cannot move a cursor, set a title, turn the direction of writing or fill a screen.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-# Kept besides what can be seen: line feeds, tabs, and what joins and parts letters of some scripts.
+# Kept besides characters that can be seen: line feeds, tabs, and U+200C and U+200D, which part and
+# join the letters of some scripts.
 _KEPT = "\n\t\u200c\u200d"
 _LONGEST = 4000  # characters of a line
 
 
 def printable(text: str) -> str:
-    """Return a text as it may be shown: what cannot be seen is escaped, such as `\\x1b`, and what a
-    line has beyond 4,000 characters is left out, and counted."""
+    """Return *text* with characters that cannot be seen escaped, for example as `\\x1b`.
+
+    A line ends after 4,000 characters, with the number of those that are left out.
+    """
     if len(text) <= _LONGEST and text.isprintable():
         return text
     return "\n".join(_shown(line) for line in text.split("\n"))
 
 
 def in_one_line(text: str) -> str:
-    """Return the same without line feeds and tabs, for what has to stay in its line."""
+    """Return `printable` text that stays in one line: line feeds and tabs are escaped, too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

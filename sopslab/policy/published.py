@@ -1,6 +1,6 @@
-"""Values that their makers publish as examples or for tests: they open nothing that is anybody's.
+"""Values that vendors publish as examples or for tests, and that give access to nobody's data.
 
-Kept as the first half of their SHA-256, so that no scanner finds them here. Sources: jwt.io; the
+They are kept as half of their SHA-256, so that no scanner finds them here. Sources: jwt.io; the
 account keys of Azurite and of Azure's emulator of Cosmos DB; AWS's and Stripe's documentation; the
 test keys of reCAPTCHA, hCaptcha and Turnstile; the htpasswd lines of Loki's chart and of Traefik's
 documentation; what the configurations of Authelia and coturn begin with.
@@ -48,7 +48,7 @@ _KNOWN = frozenset(
 
 
 def holds(line: str) -> bool:
-    """Return whether *line* has such a value, and no other that could be meant."""
+    """Return whether *line* has words of 20 characters or more, and all are published values."""
     tokens = [token.strip(".=-") for token in _TOKEN.findall(line)]
     if not tokens:
         return False

@@ -1,6 +1,6 @@
-"""A push under judgement: what it adds, and what Flux would make of it.
+"""Judge a push: what it adds, and what Flux would build from it.
 
-The hook before a commit does without this, and without what it takes to import it.
+The pre-commit hook does not need this module, and so does not spend the time to import it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def judge(lines: Iterable[str], folder: str, begun: gitleaks.Begun) -> Report:
         return Report(undecided=[str(error)])
     if commits is None:
         return Report()
-    # Side by side: a push waits for the longer of the two.
+    # Both judge at the same time, so a push waits only for the slower of them.
     with ThreadPoolExecutor(max_workers=1) as executor:
         delivery = executor.submit(_delivery, lines, folder)
         answer = engine.check(commits, Trusted.from_environment(), begun)
@@ -36,7 +36,7 @@ def judge(lines: Iterable[str], folder: str, begun: gitleaks.Begun) -> Report:
 
 
 def _delivery(lines: Iterable[str], folder: str) -> Report:
-    """Judge what Flux would make of main, if that is pushed."""
+    """Judge what Flux would build from main, if the push changes `flux/` there."""
     repository = sources.Repository(folder)
     report = Report()
     try:

@@ -1,7 +1,7 @@
 """For whom a file must be encrypted: the repository's .sops.yaml and what the caller trusts.
 
-Creation rules are taken as sops takes them (config/config.go): the nearest .sops.yaml upward, its
-rules in order, ``path_regex`` searched in the path relative to that file, the first match wins.
+Creation rules are applied as sops applies them (config/config.go): those of the nearest .sops.yaml
+upward, in order. ``path_regex`` is searched in the path relative to it; the first match wins.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Trusted:
 
     @property
     def age_only(self) -> bool:
-        """True if the caller's own keys are all age keys: no other kind can be meant then."""
+        """True if the caller requires only age keys, and at least one: no other kind is taken."""
         return bool(self.required) and all(name.startswith("age1") for name in self.required)
 
     @classmethod
@@ -60,7 +60,7 @@ class Trusted:
 
 @dataclass(frozen=True)
 class Expected:
-    """What one file must be encrypted for; None where nothing is known."""
+    """Which recipients one file must be encrypted for; a field is None if nothing is known."""
 
     required: frozenset[str]
     allowed: frozenset[str] | None
@@ -69,14 +69,14 @@ class Expected:
     pattern: str | None = None
     """The path_regex of the creation rule that covers the file, None without one."""
     options: dict[str, str] | None = None
-    """What that rule has encrypted: `encrypted_regex` and the like."""
+    """The options by which that rule selects values: `encrypted_regex` and the like."""
 
     def selects(self, path: tuple[str, ...]) -> bool:
         """Return whether the creation rule would have a value at *path* encrypted."""
         return self.options is not None and sops.selects(self.options, path)
 
     def problems(self, found: sops.Metadata) -> Iterator[Hit]:
-        """Yield where the recipients in *found* differ. Recipients are public: they are named."""
+        """Yield where the recipients in *found* differ, and show them, since they are public."""
         if self.no_rule:
             yield Hit(found.line, "sops-no-rule", f"no creation rule of {CONFIG} matches this path")
         for kind in sorted(found.foreign if self.age_only else ()):
@@ -105,11 +105,11 @@ class Rules:
         self._configs: dict[str, Node | None] = {}
 
     def expected(self, path: str, in_secrets_tree: bool) -> Expected:
-        """Return what the file at *path* must be encrypted for.
+        """Return which recipients the file at *path* must be encrypted for.
 
-        Beyond the secrets tree only the .sops.yaml at the top of the repository counts: others
-        belong to examples and test data, whose files need not follow it. Raises
-        Undecidable if the .sops.yaml in charge cannot be understood.
+        Outside of the secrets tree, only the .sops.yaml at the top of the repository counts: others
+        belong to examples and test data, whose files need not follow them. Raises Undecidable if
+        the .sops.yaml that counts cannot be understood.
         """
         folder = posixpath.dirname(path)
         while True:
@@ -121,7 +121,7 @@ class Rules:
         if config is not None and not in_secrets_tree and not self._is_top(folder):
             config = None
         if config is not None and not _creation_rules(config):
-            # sops takes such a file as if it were not there.
+            # sops ignores a .sops.yaml without creation rules.
             config = None
         if config is not None:
             rule = creation_rule(config, posixpath.relpath(path, folder or "."))
@@ -129,7 +129,7 @@ class Rules:
                 by_rule = frozenset(_named(rule))
                 pattern = documents.text_of(documents.get(rule, "path_regex"))
                 options = _options(rule)
-        # A rule that names nobody leaves it to the environment and the command line.
+        # A rule without recipients leaves them to the environment and the command line.
         allowed = self._trusted.allowed or by_rule or None
         required = self._trusted.required
         if by_rule:
@@ -138,7 +138,7 @@ class Rules:
         return Expected(required, allowed, no_rule, self._trusted.age_only, pattern, options)
 
     def problems(self, config: Node) -> Iterator[Hit]:
-        """Yield what is wrong with the text of a .sops.yaml, for whatever path."""
+        """Yield what is wrong with a .sops.yaml itself, whatever path it is applied to."""
         for rule in _creation_rules(config):
             for name, node, value in documents.entries(rule):
                 if name.endswith("_regex"):

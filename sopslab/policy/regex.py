@@ -1,10 +1,10 @@
-"""Regular expressions of others, matched as Go does (RE2) and in time linear to the text.
+"""Match untrusted regular expressions as Go does (RE2), in time linear to the text.
 
-Patterns in .sops.yaml, in the metadata of a file and in a kustomization are those of whoever wrote
-them. sops and kustomize match them with Go's regexp; Python's `re` has another syntax, and takes
-for ever on some. A pattern becomes a nondeterministic automaton that is walked once (Thompson), so
-that the cost is the text's length times the pattern's size, and both are bounded. There is no such
-package in the Debian release of the Git server's image, hence this one.
+Anybody can write the patterns in .sops.yaml, in the metadata of a file and in a kustomization. sops
+and kustomize match them with Go's regexp; Python's `re` has another syntax, and never ends on some
+patterns. Here a pattern becomes a nondeterministic automaton that is walked once (Thompson). So the
+cost is the text's length times the pattern's size, and both are bounded. The Debian release of the
+Git server's image has no package that does this.
 
 Syntax: https://pkg.go.dev/regexp/syntax. Names of scripts in ``\\p{…}`` are not known here.
 """
@@ -36,12 +36,12 @@ _LAST = 0x10FFFF
 
 
 class PatternError(Exception):
-    """The pattern is not valid in Go's syntax, or asks for too much; the text is a sentence."""
+    """The pattern is not valid in Go, or costs too much; the text is a sentence without subject."""
 
 
 @contextmanager
 def budget() -> Iterator[None]:
-    """Bound what all searches within cost together, however many patterns there are."""
+    """Bound the total cost of all searches in the block, however many patterns there are."""
     token = _spent.set([0])
     try:
         yield
@@ -130,7 +130,7 @@ _Node = _Chars | _Look | _Repeat | _Sequence | _Either
 
 
 def _orbit(char: str) -> tuple[str, ...]:
-    """Return *char* and what equals it when case is ignored, among them K of Kelvin and long s."""
+    """Return *char* and all that equal it if case is ignored, also the Kelvin sign and long s."""
     found = {char}
     for one in (char.lower(), char.upper()):
         if len(one) == 1:
@@ -278,7 +278,7 @@ class _Parser:
         return least, most
 
     def _atoms(self) -> list[_Node]:
-        """Take what is next: a character, a class, a group, an assertion; flags are none."""
+        """Take the next character, class, group or assertion; return nothing for flags alone."""
         char = self._take()
         if char == "(":
             return self._group()
@@ -328,7 +328,7 @@ class _Parser:
         self._at = end + 1
 
     def _flags_open_group(self) -> bool:
-        """Take flags; return whether a group follows, or else they hold for the rest of this."""
+        """Take flags; return True if a group follows, False if they hold until this group ends."""
         on, negative, some = set(self._flags), False, False
         while True:
             char = self._take()
@@ -454,7 +454,7 @@ class _Parser:
 
 
 def _is_number(text: str) -> bool:
-    # A leading zero makes a literal of it in Go, too.
+    # In Go, too, a count with a leading zero is literal text.
     return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
 
 
@@ -477,7 +477,7 @@ class _Program:
         return len(self._code) - 1
 
     def _emit(self, node: _Node, then: int) -> int:
-        """Write down *node*, from the end, and return where it begins; after it comes *then*."""
+        """Add the instructions of *node*, last first, and return its beginning; *then* follows."""
         if isinstance(node, _Chars | _Look):
             return self._add(node, then)
         if isinstance(node, _Sequence):
@@ -518,7 +518,7 @@ class _Program:
     def _reached(
         self, stack: list[int], text: str, place: int
     ) -> tuple[list[tuple[_Chars, int]] | None, int]:
-        """Return the characters that are awaited at *place* (None: it matched), and the cost."""
+        """Return the characters that may come next at *place* (None: it matched), and the cost."""
         seen: set[int] = set()
         awaited: list[tuple[_Chars, int]] = []
         tried = 0

@@ -22,7 +22,7 @@ def as_json(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """Return the report for people: each finding with what to do, then the sum."""
+    """Return the report for people: each finding with what to do, then a line that sums up."""
     lines = [_line(finding) for finding in report.findings]
     lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)

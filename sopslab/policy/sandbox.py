@@ -1,7 +1,7 @@
-"""Run a program that works on what a stranger wrote: bounded, and without network.
+"""Run a program on untrusted input, with bounds and without network.
 
-What the kernel bounds is in ``confine``, which the program is started through. Here are the bounds
-of time and of what it prints, and what its end means.
+The program is started through ``confine``, which sets the bounds that the kernel enforces. This
+module bounds the time on the clock and the output, and tells what the program's end means.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from sopslab.policy import confine
 from sopslab.policy.sources import SourceError
 
 CPU_S, WALL_S = 2, 15.0
-"""A program is ended after so many seconds of a processor, and after so many of waiting for one."""
+"""A program is ended after CPU_S seconds of processor time, or WALL_S seconds on the clock."""
 MEMORY = 256 * 1024 * 1024
-"""Bytes of its own that it may have."""
+"""How many bytes of its own memory a program may have."""
 MAX_OUTPUT = 2 * 1024 * 1024
-"""Bytes that it may print."""
+"""How many bytes a program may print."""
 
-# After so many seconds of a processor, a program is not an ordinary one, and gives way to those
-# that are.
+# Seconds of processor time. A program that uses more is not an ordinary build, and its priority is
+# lowered so that ordinary ones go first.
 _ORDINARY_S = 0.5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program ended, what it printed, and which bound it met: the end of a sentence."""
+    """How a program ended, and what it printed; `refusal` is a sentence without its subject."""
 
     code: int
     output: str = ""
@@ -47,10 +47,11 @@ def run(command: Sequence[str], folder: Path) -> Outcome:
     Raises SourceError if it cannot be started.
     """
     wrapper = [sys.executable, "-I", "-S", confine.__file__, str(CPU_S), str(MEMORY)]
-    # No PATH, so that nothing is found to be run; and a collector that keeps below the limit.
+    # The PATH leads nowhere, so that the program finds no other one; its garbage collector keeps
+    # below the limit.
     limit = MEMORY * 3 // 4
     environment = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/nonexistent"}
-    # An ordinary build ends before garbage is worth collecting, which would take half of its time.
+    # An ordinary build ends before it has to collect garbage, which would take half of its time.
     environment |= {"GOGC": "off", "GOMEMLIMIT": str(limit), "GOMAXPROCS": "1"}
     try:
         process = subprocess.Popen(
@@ -72,7 +73,7 @@ def run(command: Sequence[str], folder: Path) -> Outcome:
 
 
 def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
-    """Return what a program prints, and whether it ended in time and within the bound."""
+    """Return what a program prints, and whether it ended in time and within the output's bound."""
     assert process.stdout is not None
     assert process.stderr is not None
     started = time.monotonic()
@@ -101,7 +102,7 @@ def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
 
 
 def _used(process: subprocess.Popen[bytes]) -> float:
-    """Return the seconds of a processor that a program has had; none once it has ended."""
+    """Return the processor time that a program has used, in seconds; 0 once it is gone."""
     try:
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,8 +1,8 @@
-"""gitleaks over one stream: the well-kept scanner for secrets in source code and configuration.
+"""Run gitleaks, a scanner for secrets in source code and configuration, over one stream.
 
 Nothing is written to disk: the texts go to one ``gitleaks stdin``, with separators between them,
-and the lines it reports lead back to the text. Only rule ids and lines of its report are used. The
-repository has no say: configuration, ignore files and ``gitleaks:allow`` comments do not count.
+and the lines it reports tell which text is meant. Only rule ids and lines of its report are used.
+The repository's own configuration, ignore files and ``gitleaks:allow`` comments do not count.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Leak:
 
     @property
     def is_generic(self) -> bool:
-        """True for the rule that goes by names and entropy instead of the form of a token."""
+        """True for the rule that judges by names and entropy instead of the form of a token."""
         return self.rule == "generic-api-key"
 
 
@@ -47,7 +47,7 @@ class Gitleaks:
     """One run of gitleaks: ``feed`` texts, then ``finish``."""
 
     def __init__(self, begun: gitleaks.Begun) -> None:
-        """Raises ScannerError if it could not be begun."""
+        """Use the gitleaks that has *begun*. Raises ScannerError if it could not be started."""
         self._process = begun.process()
         # The first bytes decide whether gitleaks takes the stream for text.
         self._pending = ["#", _SEPARATOR]
@@ -97,7 +97,7 @@ class Gitleaks:
 
     def _leak(self, finding: dict[str, object]) -> Leak:
         start, end = int(str(finding["StartLine"])), int(str(finding["EndLine"]))
-        # A match may begin with the line break before it, so its end tells the text.
+        # A match may begin with the line break before its text, so only its end tells which text.
         number = bisect_right(self._starts, end) - 1
         if number < 0:
             raise ValueError("a leak before the first text")

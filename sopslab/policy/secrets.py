@@ -20,7 +20,7 @@ from sopslab.policy.recipients import Expected, Read
 
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]*")
 SECTIONS = ("data", "stringdata")
-"""In lower case: a misspelt section still holds the value."""
+"""In lower case, since a section in the wrong case still holds its values."""
 _OBJECT = frozenset(("apiVersion", "kind", "metadata", "type", "immutable"))
 
 
@@ -48,7 +48,7 @@ def is_secret(fields: dict[str, Node]) -> bool:
 
 
 def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
-    """Yield what is wrong with *secret*, which lies in *document*, whose sops block counts."""
+    """Yield what is wrong with *secret*; if it has no sops block, that of *document* counts."""
     # A List may be put together from Secrets that were encrypted one by one.
     found = sops.metadata(secret) or sops.metadata(document)
     filled = False
@@ -67,7 +67,7 @@ def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
                     hits = [Hit(documents.line_of(scalar), "secret-unencrypted-suffix", text)]
                 yield from hits
             if not _DATA_KEY.fullmatch(key):
-                # {password:value} is a key without a value: the text is in the key.
+                # In YAML, {password:value} is a key without a value: the value is part of the key.
                 text = f"{key_path(section, key)} is not a key of a Secret, but text"
                 yield Hit(documents.line_of(entry_node), "secret-plaintext", text)
                 filled = True
@@ -92,7 +92,10 @@ def leaf(path: tuple[str, ...], value: Node, place: Place) -> Iterator[Hit]:
 
 
 def _sections(secret: Node) -> Iterator[tuple[str, Node]]:
-    """Yield name and content of what holds values; the data of a rule of Kyverno is an object."""
+    """Yield (name, content) of each section that holds values.
+
+    Where `data` of a Kyverno rule is an object, the sections of that object are yielded.
+    """
     names = documents.fields(secret)
     for section, _, content in documents.entries(secret):
         if section.lower() not in SECTIONS:
@@ -111,7 +114,7 @@ def _sections(secret: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _is_filled_in(key: str, text: str) -> bool:
-    """True for what is to be filled in or fetched, and has nothing of a value of its own."""
+    """True for text that is to be filled in or fetched, and holds no value itself."""
     return (
         placeholders.is_template(text)
         or placeholders.is_stored(text)

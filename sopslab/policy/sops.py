@@ -67,7 +67,7 @@ def _sizes(match: re.Match[str]) -> int | None:
 
 @dataclass(frozen=True)
 class Recipient:
-    """Whom the data key of a file, or a share of it, was wrapped for, and the wrapped key."""
+    """A recipient, and a file's data key or a share of it, wrapped for this recipient."""
 
     kind: str
     name: str
@@ -84,9 +84,9 @@ class Metadata:
     line: int
     fields: dict[str, str]
     groups: tuple[Group, ...]
-    """Those that sops goes by: of several, as many have to be opened as the threshold says."""
+    """The groups that sops uses; of several, as many must be opened as the threshold says."""
     foreign: frozenset[str] = field(default=frozenset())
-    """The kinds of recipients, wherever they stand, that are not age's own."""
+    """The kinds of recipients, in any place of the block, that are not age's own."""
 
     @property
     def mac(self) -> str:
@@ -95,19 +95,19 @@ class Metadata:
 
     @property
     def options(self) -> dict[str, str]:
-        """What tells which values are encrypted."""
+        """The options that tell which values are encrypted."""
         return {
             name: text for name, text in self.fields.items() if name.endswith(("_regex", "_suffix"))
         }
 
     @property
     def recipients(self) -> frozenset[str]:
-        """All for whom there is a wrapped key."""
+        """The names of all recipients with a wrapped key."""
         return frozenset(one.name for group in self.groups for one in group)
 
     @property
     def openers(self) -> frozenset[str]:
-        """Those who can open the file alone."""
+        """The names of the recipients that can open the file alone."""
         held = [{one.name for one in group} for group in self.groups]
         needed = 1 if len(held) == 1 else self._threshold or len(held)
         return frozenset(
@@ -127,8 +127,8 @@ class Metadata:
     def selects(self, path: tuple[str, ...]) -> bool:
         """True if sops would have encrypted a value at *path* (sops.go, shouldBeEncrypted).
 
-        True where an expression cannot be judged, so that plain text is found; False for comment
-        rules.
+        Also True if a regular expression cannot be judged, so that plain text is found; False for
+        rules by comment.
         """
         return selects(self.options, path)
 
@@ -156,7 +156,7 @@ class Metadata:
         """Yield why nobody can open the file, or one of its recipients cannot."""
         if not _TIME.fullmatch(self.fields.get("lastmodified", "")):
             yield "the sops block has no valid lastmodified"
-        # sops opens what has none, too.
+        # sops opens a file without a version, too.
         if self.fields.get("version") and not _VERSION.fullmatch(self.fields["version"]):
             yield "the sops block has no valid version"
         threshold = self.fields.get("shamir_threshold", "")
@@ -167,10 +167,9 @@ class Metadata:
                 yield f"what is wrapped for {short(one.name)} is not a data key"
 
     def made_up(self) -> Iterator[Hit]:
-        """Yield what sops did not write, as far as it shows without a key.
+        """Yield what sops cannot have written, as far as it can be told without a key.
 
-        Asked only where a file has to be one that can be opened: in examples such values stand for
-        others.
+        Only for files that have to be real: in examples, such values are placeholders.
         """
         if self._mac_bytes not in (None, _MAC_BYTES):
             yield Hit(self.line, "sops-no-mac", "the mac in the sops block is not a SHA-512")
@@ -195,7 +194,8 @@ class Metadata:
 def selects(options: TypingMapping[str, str], path: tuple[str, ...]) -> bool:
     """Return whether sops encrypts a value at *path* with the *options* of a file or of a rule.
 
-    True where an expression cannot be judged, so that plain text is found; False for comment rules.
+    Also True if a regular expression cannot be judged, so that plain text is found; False for rules
+    by comment.
     """
     try:
         if "encrypted_regex" in options:
@@ -221,7 +221,7 @@ def pattern_problem(line: int, name: str, pattern: str) -> Iterator[Hit]:
 
 
 def short(name: str) -> str:
-    """Return a recipient as a sentence can name it: those of post-quantum keys fill a page."""
+    """Return a recipient short enough for a sentence: a post-quantum key fills a page."""
     printable = re.sub(r"[^A-Za-z0-9:/._-]", "?", name)
     return printable if len(printable) <= 64 else printable[:24] + "…" + printable[-8:]
 
@@ -244,7 +244,7 @@ def metadata(document: Node) -> Metadata | None:
 def _metadata(line: int, fields: dict[str, str], groups: list[Group], kinds: set[str]) -> Metadata:
     """Return the metadata; the first of *groups* has the recipients outside of any group.
 
-    + kinds: what there are lists of, in whatever place
+    + kinds: the names of all lists of recipients, in any place
     """
     used = groups[:1] if groups[0] else groups[1:]
     return Metadata(line, fields, tuple(group for group in used if group), _foreign(groups, kinds))
@@ -259,7 +259,7 @@ def _foreign(groups: Iterable[Group], kinds: set[str]) -> frozenset[str]:
 
 
 def _groups(block: Node) -> Iterator[Group]:
-    """Yield the recipients outside of any group, then those of each."""
+    """Yield the recipients outside of any group, then those of each group."""
     yield tuple(_recipients(block))
     groups = documents.get(block, "key_groups")
     for group in groups.value if isinstance(groups, Sequence) else ():
@@ -267,7 +267,7 @@ def _groups(block: Node) -> Iterator[Group]:
 
 
 def _lists(block: Node) -> set[str]:
-    """Return the names of the lists with something in them, those in groups, too."""
+    """Return the names of the lists that are not empty, including those in groups."""
     found: set[str] = set()
     for name, _, value in documents.entries(block):
         if name.casefold() == "key_groups":
@@ -302,7 +302,8 @@ def normal_recipient(name: str) -> str:
     return bare.upper() if re.fullmatch(r"[0-9A-Fa-f]{16,40}", bare) else bare
 
 
-# A section `[sops]` that sops wrote has at least one of these; another one may be about sops.
+# A section `[sops]` that sops wrote has at least one of these. Any other may be the settings of a
+# program that uses sops.
 _WRITTEN = {"mac", "lastmodified", "version"}
 
 
@@ -354,7 +355,7 @@ def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:
 def flat_plaintext(text: str, found: Metadata | None = None) -> Iterator[tuple[int, str, str]]:
     """Yield (line, key, value) of every value of a dotenv or INI file that is not encrypted.
 
-    With *found*, only of those that its options select.
+    With *found*, only of values that its options select.
     """
     for number, key, value in _flat_lines(text):
         bare = value.strip("\"'")
@@ -376,7 +377,7 @@ _OBJECT = frozenset(("apiVersion", "kind", "metadata", "type"))
 def values(document: Node) -> Iterator[str]:
     """Yield the texts of all leaves of a document except those of its sops block.
 
-    What tells one Kubernetes object from another is not a value, in it or in those that it holds.
+    Fields that identify a Kubernetes object are left out, also in objects inside of it.
     """
     is_object = documents.get(document, "kind") is not None
     for key, _, value in documents.entries(document):
@@ -391,10 +392,10 @@ def plaintext_leaves(
     found: Metadata,
     demanded: Callable[[tuple[str, ...]], bool] = lambda _: False,
 ) -> Iterator[tuple[tuple[str, ...], documents.Scalar]]:
-    """Yield (path, scalar) of every leaf that is not encrypted, and should be.
+    """Yield (path, scalar) of every leaf that should be encrypted and is not.
 
     + found: the metadata, whose options select what is encrypted
-    + demanded: what has to be encrypted beyond that
+    + demanded: tells which other paths have to be encrypted
     """
     for key, _, value in documents.entries(document):
         if key != "sops":
@@ -407,9 +408,10 @@ def plaintext_leaves(
 
 
 def foreign_kinds(text: str) -> frozenset[str]:
-    """Return the kinds of recipients in a file, except age's own: sops asks others about them.
+    """Return the kinds of recipients in a file for which sops asks others: all but age's own.
 
-    All that sops might take for metadata counts, and what cannot be read has the kind `unknown`.
+    Everything that sops might take for metadata counts. If the text cannot be read, its kind is
+    `unknown`.
     """
     flat = flat_metadata(text)
     found = set(flat.foreign if flat is not None else ())

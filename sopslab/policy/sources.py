@@ -20,7 +20,7 @@ from typing import Protocol
 
 SYMLINK, SUBMODULE = "120000", "160000"
 TEXT = "text"
-"""What is not a file: the message of a commit or tag, or names."""
+"""The mode of text that is in no file: the message of a commit or tag, or names."""
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """The names under which kustomize looks for a kustomization."""
 _REGULAR = "100644"
@@ -31,11 +31,11 @@ _WORD = re.compile(rb"[^\s\"'=,\[\]{}/]+")
 
 
 class SourceError(Exception):
-    """The files cannot be had, so nothing can be decided; the text is a sentence."""
+    """The files cannot be read, so nothing can be decided; the text is a sentence."""
 
 
 class TooMuch(SourceError):
-    """There is more to look at than may be looked at."""
+    """There are more files or bytes to read than the limit allows."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Blob:
 
 
 class Source(Protocol):
-    """A set of files to judge, and a look at the other files of the same tree."""
+    """A set of files to judge, and access to the other files of the same tree."""
 
     def blobs(self) -> Iterator[Blob]:
         """Yield every file to judge. Raises SourceError."""
@@ -99,7 +99,7 @@ class Repository:
     def tree(self, commit: str, *paths: str, most: tuple[int, int]) -> Iterator[Blob]:
         """Yield the files at or below *paths* in *commit*.
 
-        Raises TooMuch, and reads none, where they are more than ``most``: files, and bytes.
+        Raises TooMuch, before it reads any, if they exceed ``most``: numbers of files and of bytes.
         """
         listed = self.run("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *paths)
         entries: list[_Entry] = []
@@ -156,7 +156,7 @@ class Repository:
         yield from self.blobs(entries)
 
     def kustomizations(self, tree: bytes, changed: Mapping[str, str]) -> Iterator[Blob]:
-        """Yield the kustomizations of a tree that name a file which changed after they did.
+        """Yield the kustomizations of a tree that name a changed file.
 
         *tree* is what ``git ls-tree -r -z`` or ``git ls-files -s -z`` lists; *changed* has the
         commit of each changed path.
@@ -229,7 +229,10 @@ def _answer(process: subprocess.Popen[bytes]) -> bytes | None:
 
 
 def _entries(raw: bytes, commit: str = "") -> Iterator[_Entry]:
-    """Yield the new sides of ``git diff --raw -z``, with the commit lines of ``--stdin``."""
+    """Yield the new side of each change that ``git diff --raw -z`` lists.
+
+    With ``--stdin``, ``git diff-tree`` also lists the commit before its changes.
+    """
     tokens = iter(raw.split(b"\0"))
     for token in tokens:
         if token.startswith(b":"):
@@ -268,7 +271,7 @@ class Staged:
 
 
 class Commits:
-    """Every file version that a set of commits introduced, also of the commits between."""
+    """Every file version that a set of commits introduced, even if a later one replaced it."""
 
     def __init__(
         self, folder: str, tips: Sequence[str], *without: str, refs: Sequence[str]
@@ -307,7 +310,7 @@ class Commits:
         yield from self._said(commits, sorted({path for _, path in unique}))
 
     def _completed(self, entries: Iterable[_Entry]) -> Iterator[Blob]:
-        """Yield kustomizations again at the tips where what they name came later than they did."""
+        """Yield kustomizations again, as of the tips, if they name files of other commits."""
         changed = {entry.path: entry.commit for entry in entries}
         tips = self._git.run("rev-list", "--no-walk", *self._tips).split()
         for tip in map(bytes.decode, tips if changed else ()):
@@ -317,7 +320,7 @@ class Commits:
                     yield replace(blob, commit=tip)
 
     def _said(self, commits: bytes, paths: Iterable[str]) -> Iterator[Blob]:
-        """Yield what is text but in no file: commits, tags, the names of refs and files."""
+        """Yield the text that is in no file: commits, tags, the names of refs and files."""
         yield from self._git.texts(commits.split())
         tags = self._git.run(
             *("rev-list", "--objects", "--filter=object:type=tag", "--filter-provided-objects"),
@@ -364,7 +367,7 @@ def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
 
 
 def differ(repository: Repository, old: str, new: str, path: str) -> bool:
-    """Return whether two commits have something else at *path*; zeros stand for no commit.
+    """Return whether two commits differ at *path*; an id of zeros stands for no commit.
 
     Raises SourceError.
     """
@@ -407,7 +410,7 @@ class Tree:
             raise SourceError(f"{path} cannot be read: {error.strerror}") from None
 
     def read(self, commit: str, path: str) -> bytes | None:
-        """Return the file at *path*, no further up than the tree given or its Git work tree."""
+        """Return the file at *path*, if it is in a given tree or in the Git work tree around it."""
         target = Path(path)
         if not self._is_inside(target.absolute()):
             return None

@@ -1,6 +1,6 @@
-"""Secrets in text that is not valid YAML: Helm templates, heredocs, broken files.
+"""Find Secrets in text that is not valid YAML: Helm templates, heredocs, broken files.
 
-Reading is by indentation, and forgiving. A value counts as plaintext when no template is in it.
+Text is read leniently, by its indentation. A value is plain text if it contains no template.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def plaintext_secrets(
 ) -> Iterator[Hit]:
     """Yield every value in plain text under data or stringData of something of kind Secret.
 
-    + in_shell: whether a script holds it: its usage shows examples, which are applied nowhere
-    + for_flux: whether Flux may read it, which fetches nothing from a store of secrets
+    + in_shell: whether *text* is a script; examples in its usage text are applied nowhere
+    + for_flux: whether Flux may read *text*; it fetches nothing from a store of secrets
     """
     start, line = 0, 0
     for separator in [*_SEPARATOR.finditer(text), None]:

@@ -1,8 +1,9 @@
-"""Which files of a repository a source hands to Flux: told by `flux build artifact`.
+"""Find the files of a repository that a source hands to Flux, with `flux build artifact`.
 
-source-controller leaves out what `.sourceignore` files and `spec.ignore` say; where there is
-neither, images, archives and the files of CI systems (fluxcd/pkg, artifact/storage/archive.go:
-SourceIgnoreFilter), and the files of Git in any case. Only names decide, so only names are shown.
+source-controller leaves out what `.sourceignore` files and `spec.ignore` list. Without either, it
+leaves out images, archives and the files of CI systems (fluxcd/pkg, artifact/storage/archive.go:
+SourceIgnoreFilter); it always leaves out the files of Git. Only names matter, so flux is given
+empty files.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def files_of(tree: Tree, ignore: str, flux: str) -> frozenset[str]:
 
 
 def _written(tree: Tree) -> Iterator[str]:
-    """Yield the patterns of all `.sourceignore` files, as they read at the top."""
+    """Yield the patterns of all `.sourceignore` files, rewritten for the top of the tree."""
     for path in sorted(tree.files):
         if posixpath.basename(path) == IGNORE_FILE:
             folder = posixpath.dirname(path)
@@ -76,7 +77,7 @@ def _patterns(text: str) -> list[str]:
 
 
 def _at(folder: str, pattern: str) -> str:
-    """Return a pattern that is written in a folder as it reads at the top."""
+    """Return a pattern that is written in *folder*, rewritten for the top of the tree."""
     sign, rest = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
     inner = rest.lstrip("/") if "/" in rest.rstrip("/") else f"**/{rest}"
     return f"{sign}/{_SPECIAL.sub(_escaped, folder)}/{inner}"

@@ -1,8 +1,8 @@
 """Build what Flux would, with Flux's own builder: `flux build kustomization --dry-run`.
 
-It is given what a Flux Kustomization says about the build: patches, components, variables. It reads
-no file outside of the folder that it is started in, and asks no cluster. Variables that come from
-elsewhere are looked up before (`variables`).
+The builder gets what a Flux Kustomization says about the build: patches, components, variables. It
+reads no file outside of its working folder, and asks no cluster. Variables from ConfigMaps and
+Secrets are looked up before the build (`variables`).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _KEPT = (
     *("patchesJson6902", "components", "ignoreMissingComponents", "images", "commonMetadata"),
     "buildMetadata",
 )
-"""What of a Flux Kustomization takes part in a build; variables come from `variables`."""
+"""The fields of a Flux Kustomization that affect a build; variables come from `variables`."""
 _MAX_TRIES = 50
-"""Builds of one overlay: each may find one more variable that is missing."""
+"""How often one overlay is built at most: each build reports only one missing variable."""
 
-# Flux and kustomize repeat what they could not use, values included. So only these messages are
-# shown, as far as they name files, fields and objects.
+# Messages of Flux and kustomize repeat what they could not use, including values. So only the
+# messages below are shown, with no more than the names of files, fields and objects in them.
 _WORD = r"[A-Za-z0-9./_\[\]~|-]{1,200}"
 _MISSING = re.compile(r'variable not set \(strict mode\): "(\w{1,100})"')
 _INVALID = re.compile(r"'([A-Za-z0-9._-]{1,100})' var name is invalid")
-# An object may have a variable for its name.
+# The name of an object may itself contain a variable.
 _SUBSTITUTING = re.compile(r"var substitution failed for '([A-Za-z0-9._${}:=-]{1,200})'")
 _MESSAGES = (
     (re.compile(rf"may not add resource with an already registered id: ({_WORD})"),
@@ -88,7 +88,7 @@ _MESSAGES = (
 
 @dataclass(frozen=True)
 class Missing:
-    """A variable that Flux would not find, or whose name it refuses, and the object's name."""
+    """A variable that is not set, or whose name Flux refuses, and the object that uses it."""
 
     variable: str
     object: str
@@ -97,7 +97,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Built:
-    """The result for a root: objects with marks in them, or a rule and a message."""
+    """The result of building a root: objects with marks in them, or a rule and a message."""
 
     root: Root
     objects: tuple[Manifest, ...] = ()
@@ -105,7 +105,7 @@ class Built:
     message: str = ""
     missing: tuple[Missing, ...] = field(default=())
     is_marked: bool = True
-    """False where the objects are as they are written, since nothing could be built."""
+    """False if nothing could be built, so that the objects are those that are written."""
 
 
 def build(root: Root, variables: Mapping[str, str], folder: Path, marks: Marks, flux: str) -> Built:
@@ -189,7 +189,7 @@ def _failed(root: Root, answer: str) -> tuple[str, str]:
 
 
 def _load(text: str) -> Iterator[Manifest]:
-    """Yield the objects of a stream of YAML documents, without the labels of their owner."""
+    """Yield the objects of a stream of YAML documents, without the owner's labels of Flux."""
     for node in yaml.compose_all(text, Loader=_Loader):
         if isinstance(node, documents.Mapping):
             manifest = plain(node)
@@ -207,7 +207,7 @@ def _load(text: str) -> Iterator[Manifest]:
 
 
 def _as_text(secret: Manifest) -> None:
-    """Turn the values of a Secret into text: what hides them in flux takes their quotes off."""
+    """Turn the values of a Secret back into text: flux takes off quotes when it hides values."""
     for section in ("data", "stringData"):
         content = secret.get(section)
         if isinstance(content, dict):

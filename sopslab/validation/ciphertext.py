@@ -1,8 +1,8 @@
-"""What becomes of encrypted values in a build: who decrypts them, and where they end up.
+"""Follow encrypted values through a build: whether Flux decrypts them, and where they end up.
 
-Before a build, Flux decrypts the files of secretGenerators and of patches; after it, each object
-that has a sops block of its own with a mac, and files that are whole values of a Secret. Nothing
-else is decrypted (kustomize-controller, internal/decryptor).
+Before a build, Flux decrypts the files of secretGenerators and of patches. After it, Flux decrypts
+each object whose own sops block has a mac, and each value of a Secret that is a whole encrypted
+file. Nothing else is decrypted (kustomize-controller, internal/decryptor).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def problems(
 
 
 def _own(block: Any, marks: Marks) -> Origin | None:
-    """Return the mac of an object that Flux would decrypt, None of any other."""
+    """Return the origin of the mac in an object's sops block, None if Flux would not decrypt it."""
     mac = block.get("mac") if isinstance(block, dict) else None
     return next(marks.origins(mac), None) if isinstance(mac, str) else None
 

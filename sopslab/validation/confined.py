@@ -1,6 +1,6 @@
-"""Run Flux's own commands on what a stranger wrote: bounded, and without network.
+"""Run Flux's own commands on untrusted input, with bounds and without network.
 
-The kernel bounds them (policy/confine).
+The kernel enforces the bounds (policy/confine).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["Ran", "run"]
 CPU_S = 30
 """Seconds of a processor that one command may take."""
 MEMORY = 1024 * 1024 * 1024
-"""Bytes of its own that it may have, and that a file of its may have."""
+"""How many bytes of its own memory a command may have, and how large its files may be."""
 MAX_OUTPUT = 64 * 1024 * 1024
 _PATIENCE_S = 600  # for a machine that is busy with other things
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: what it printed, or why it could not be let run on."""
+    """How a command ended: what it printed, or which bound it exceeded (`refusal`)."""
 
     code: int
     output: str = ""
@@ -38,12 +38,13 @@ class Ran:
 
 
 def run(command: Sequence[str], folder: Path) -> Ran:
-    """Run a command in *folder*, which is all that it is told of, and return how it ended.
+    """Run a command in *folder* and return how it ended.
 
     Raises LabError if it cannot be started.
     """
     wrapper = [sys.executable, "-I", "-S", confine.__file__, str(CPU_S), str(MEMORY)]
-    # No PATH, so that nothing is found to be run; the collector keeps below the limit.
+    # The PATH leads nowhere, so that the command finds no other program. Its garbage collector
+    # keeps below the limit.
     environment = {"PATH": os.devnull, "HOME": os.devnull, "KUBECONFIG": os.devnull}
     environment |= {"GOGC": "400", "GOMEMLIMIT": str(MEMORY * 3 // 4), "GOMAXPROCS": "1"}
     with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as own:

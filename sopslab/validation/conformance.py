@@ -1,7 +1,7 @@
-"""Built objects against their schemas, by kubeconform.
+"""Check built objects against their schemas, with kubeconform.
 
-What Flux would do first is done first: the `sops` part of an encrypted object is taken off, and
-null fields go, as the API server drops them. Of a Secret only keys and types are handed over.
+Before that, the `sops` block is taken off an encrypted object, as Flux does, and null fields are
+dropped, as the API server does. Of a Secret, kubeconform gets only keys and the types of values.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _VALUE = re.compile(r"^'.*' (does not match pattern|is not valid)", re.DOTALL)
 _KEYS = re.compile(r"'([^']*)'")
 _UNKNOWN = "additional propert"
 _SUBSTITUTED = re.compile(r"\$\{[^}]*\}")
-# What the YAML reader of kubeconform wants escaped. Of other characters beyond the first plane it
-# does not understand the escapes.
+# The characters that kubeconform's YAML reader accepts only as escapes. Others are not escaped: it
+# does not understand the escapes of characters beyond U+FFFF.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
@@ -68,7 +68,7 @@ def _is_sops(key: str, value: Any) -> bool:
 
 
 def _blank(value: Any) -> Any:
-    """Return a value of the same type; of ciphertext, of the type that it is decrypted to."""
+    """Return an empty value of the same type; for ciphertext, of the type that it decrypts to."""
     if isinstance(value, dict):
         return {key: _blank(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -94,7 +94,7 @@ def check(
 ) -> list[Problem]:
     """Return what is wrong with some objects that all have a schema.
 
-    + folders: where schemas lie; the first that has one decides
+    + folders: where schemas lie; the first folder that has a schema for an object decides
 
     Raises LabError if kubeconform cannot be run.
     """
@@ -148,7 +148,7 @@ def _problems(
         manifest = objects[index]
         if resource["status"] != "statusInvalid":
             raise LabError(f"kubeconform could not judge a {manifest['kind']}")
-        # The list of errors in the answer stops at the first level; its text has all of them.
+        # The answer's list of errors has only the first level; its message has all levels.
         parts = _PLACE.split(" " + resource["msg"])
         for pointer, said in zip(parts[1::2], parts[2::2], strict=True):
             message = said.strip()
@@ -190,7 +190,7 @@ def has_schema(manifest: Mapping[str, Any], folders: Sequence[Path]) -> bool:
 
 
 def has_group(api_version: str, folder: Path) -> bool:
-    """True if a folder has schemas of a group, or would have them: one of Kubernetes' own."""
+    """True if a folder has schemas of an object's group, or if the group is Kubernetes' own."""
     group = api_version.rpartition("/")[0]
     return "." not in group or (folder / group).is_dir()
 

@@ -1,4 +1,4 @@
-"""The run: read a tree, look at its wiring, build what Flux would, and check what came of it."""
+"""Validate a tree: read it, check its wiring, build what Flux would, and check the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from sopslab.validation.variables import Variables, may_be_patched
 
 __all__ = ["Answer", "validate"]
 
-# With these fields, what is written may be less than a whole object.
+# A kustomization with one of these fields may complete objects that are written only in part.
 _COMPLETING = ("patches", "patchesStrategicMerge", "patchesJson6902", "components", "replacements")
 _CRD_GROUP, _CRD_KIND = "apiextensions.k8s.io", "CustomResourceDefinition"
 _MAX_ROOTS = 1000
@@ -49,7 +49,7 @@ _ASK = 'eval "$(sopslab env)"'
 
 @dataclass
 class Answer(Report):
-    """The report about a tree, with what could not be checked and need not be."""
+    """The report about a tree; `notes` tell what could not be checked and does not have to be."""
 
     notes: list[str] = field(default_factory=list)
 
@@ -82,7 +82,7 @@ def validate(tree: Tree, schema_dir: Callable[[], Path]) -> Answer:
 
     + schema_dir: returns the folder with the schemas, or raises LabError
 
-    Whatever keeps something from being judged ends in `Report.undecided`, never in silence.
+    Anything that cannot be judged is always reported, in `Report.undecided`.
     """
     answer = Answer()
     try:
@@ -100,7 +100,7 @@ class _Run:
         self._artifacts: dict[str, frozenset[str]] = {}
         self._marks = Marks()
         self._specs: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-        """The specs of each written Flux Kustomization, as those that apply it make of them."""
+        """The specs that each written Flux Kustomization has after the builds that apply it."""
 
     def judge(self) -> None:
         """Fill the answer."""
@@ -130,7 +130,7 @@ class _Run:
         self._answer.findings = sorted(found)
 
     def _handed(self) -> Reader:
-        """Return a reader of what the sources hand to Flux. Raises LabError."""
+        """Return a reader of the files that the sources hand to Flux. Raises LabError."""
         if self._flux is None:
             raise LabError(f"flux is not on the PATH, so nothing can be built: {_ASK}")
         tree = self._all.tree
@@ -147,7 +147,7 @@ class _Run:
         return Reader(replace(tree, files=handed, left_out=tree.files - handed))
 
     def _static(self) -> Iterator[Finding]:
-        """Yield what can be told from the files alone."""
+        """Yield the findings that need no build."""
         overlays, reader = self._overlays, self._reader
         written = [overlay.file for overlay in overlays.by_folder.values() if overlay.file]
         for path in sorted({*overlays.scope, *written}):
@@ -168,7 +168,7 @@ class _Run:
         yield from self._left_out()
 
     def _left_out(self) -> Iterator[Finding]:
-        """Yield what is in the artifact of another source only."""
+        """Yield references to files that are in the artifact of another source only."""
         if len(self._artifacts) < 2:
             return
         for one in self._reconciled:
@@ -186,7 +186,7 @@ class _Run:
                         )
 
     def _build_all(self, blocked: set[str]) -> Iterator[Built]:
-        """Build every root, those that apply others first."""
+        """Build every root, each one after the roots that apply it."""
         if self._flux is None:
             return
         waiting = self._first_roots()
@@ -205,7 +205,7 @@ class _Run:
                         yield built
 
     def _first_roots(self) -> list[Root]:
-        """Return all that is built, Flux Kustomizations as they are written."""
+        """Return all roots; those of Flux Kustomizations have the specs that are written."""
         roots = []
         applied = set()
         for one in self._reconciled:
@@ -220,7 +220,7 @@ class _Run:
     def _ready(
         self, waiting: list[Root], done: set[tuple[str, int]]
     ) -> tuple[list[Root], list[Root]]:
-        """Return what can be built now, in all forms that others give it, and what has to wait."""
+        """Return the roots to build now, once for each spec that builds gave them, and the rest."""
         applies = {path: index for index, root in enumerate(waiting) for path in self.files(root)}
         ready, later = [], []
         for index, root in enumerate(waiting):
@@ -238,7 +238,7 @@ class _Run:
         return wave, later
 
     def _note_specs(self, built: Built) -> None:
-        """Keep what a build makes of the Flux Kustomizations that it applies."""
+        """Keep the specs that a build gives to the Flux Kustomizations that it applies."""
         for one in self._located(built):
             if one.written is None or group_of(one.api_version) != reconciliation.GROUP:
                 continue
@@ -248,13 +248,13 @@ class _Run:
                 known.append(spec)
 
     def files(self, root: Root) -> list[str]:
-        """Return the files that a root is built from, kustomizations left out."""
+        """Return the files that a root is built from, without kustomizations."""
         return sorted(
             {path for part in parts_of(root, self._overlays) for path in self._overlays.files(part)}
         )
 
     def _told(self, built: Built) -> Iterator[Finding]:
-        """Yield what a build tells by itself, and what becomes of encrypted values in it."""
+        """Yield errors of a build, variables that are not set, and faults of encrypted values."""
         root = built.root
         if built.rule:
             yield finding(root.overlay.place, 1, built.rule, built.message)
@@ -267,7 +267,8 @@ class _Run:
         ]
         patches += [str(one.written.manifest.get("spec")) for one in self._reconciled]
         elsewhere = isinstance(post, dict) and post.get("substituteFrom")
-        # What those that apply it would add is not known: it is reported as not listed.
+        # A Flux Kustomization that no kustomization lists is reported as such. Nobody knows which
+        # variables would be added to it if it were listed.
         is_idle = root.written is not None and self._overlays.passes_over(root.written.path)
         for one in built.missing:
             if one.is_invalid:
@@ -312,7 +313,7 @@ class _Run:
         return None
 
     def _written(self, root: Root) -> Iterator[Object]:
-        """Yield the objects in the resources of a root and of what it includes."""
+        """Yield the objects in the files that a root and its overlays list as resources."""
         listed = {
             reference.target
             for part in parts_of(root, self._overlays)
@@ -336,12 +337,12 @@ class _Run:
             yield _Made(manifest, built.root, next(iter([*exact, *found]), None))
 
     def _made(self, built: Built) -> Iterator[_Made]:
-        """Yield the objects of a build, with what stands behind their marks."""
+        """Yield the objects of a build, with the original values in place of marks."""
         for one in self._located(built):
             yield replace(one, manifest=_restored(one.manifest, self._marks))
 
     def as_written(self, root: Root) -> tuple[Manifest, ...]:
-        """Return the objects of what cannot be built, if they are whole."""
+        """Return the objects of a root as they are written, or none if they may be incomplete."""
         parts = parts_of(root, self._overlays)
         if any(part.has(field) for part in parts for field in _COMPLETING):
             return ()
@@ -362,7 +363,7 @@ class _Run:
                 )
 
     def _conform(self, made: Sequence[_Made]) -> Iterator[Finding]:
-        """Yield what the schemas say: of the lab, and of definitions in the tree itself."""
+        """Yield what is wrong by the schemas of the lab, and of definitions in the tree itself."""
         if not made:
             return
         kubeconform = shutil.which("kubeconform")
@@ -426,7 +427,7 @@ class _Builder:
             self._folders[root.ignore] = folder
 
     def build(self, root: Root) -> Built:
-        """Build a root; what is known not to build is taken as it is written, if that is whole."""
+        """Build a root; if it cannot be built, return its objects as written, if they are whole."""
         run = self._run
         parts = parts_of(root, run._overlays)
         files = run.files(root)
@@ -440,7 +441,7 @@ class _Builder:
         return replace(built, objects=run.as_written(root), is_marked=False)
 
     def _has_components(self, root: Root) -> bool:
-        """False where a component is missing, which is told without a build."""
+        """False if a component is missing: that is reported without a build."""
         overlays = self._run._overlays
         missing = [one for one in root.components if one not in overlays.with_file]
         if root.spec.get("ignoreMissingComponents") is True:

@@ -1,4 +1,4 @@
-"""Which folders below `flux/secrets` are environments, and which namespace is whose."""
+"""Find which folders below `flux/secrets` are environments, and which namespace each has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sopslab.validation.tree import is_below, is_yaml
 
 __all__ = ["namespaces"]
 
-# What environments are called. Other folders may be groups of secrets, by owner for example.
+# The usual names of environments. Other folders may be groups of secrets, for example by owner.
 _USUAL = re.compile(
     r"(?:.*[-_.])?(?:dev|devel|develop|development|tests?|testing|qa|e2e|ci|int|integration|stage"
     r"|staging|stg|uat|acc|acceptance|preprod|preview|prod|prd|production|live|demo|sandbox)"
@@ -24,7 +24,7 @@ _USUAL = re.compile(
 def namespaces(reader: Reader, reconciled: Sequence[Reconciled]) -> Mapping[str, str | None]:
     """Return the namespace of each folder below `flux/secrets`.
 
-    None stands for a group of secrets, which go where each of them says.
+    None stands for a group of secrets, each of which names its own namespace.
     """
     by_folder: dict[str, list[str]] = {}
     for path in sorted(reader.tree.files):

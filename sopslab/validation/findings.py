@@ -77,7 +77,7 @@ BLOCKING = frozenset(
         *("helm-chart", "duplicate-object"),
     }
 )
-"""What keeps kustomize from building, or would make it look outside of the repository."""
+"""Rules for what keeps kustomize from building, or makes it look outside of the repository."""
 
 
 def finding(path: str, line: int, rule: str, message: str, fix: str = "") -> Finding:

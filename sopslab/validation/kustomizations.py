@@ -1,4 +1,4 @@
-"""What a kustomization refers to: pure, on its parsed document."""
+"""Find what a kustomization refers to, in its parsed document. Pure."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _HOST = re.compile(r"^[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?::\d+)?/[^/]+/[^/]
 
 @dataclass(frozen=True)
 class Reference:
-    """A file, folder or place elsewhere that a kustomization names."""
+    """A file, a folder or a remote place that a kustomization names."""
 
     field: str
     text: str
     line: int
     folder: str = dataclasses.field(default=".", compare=False)
-    """The folder of the kustomization, from which paths count."""
+    """The folder of the kustomization, to which paths are relative."""
 
     @property
     def target(self) -> str:
-        """The path it leads to, relative to the top; it begins with `..` if it leads out."""
+        """The path it leads to, from the repository's top; it begins with `..` if it leads out."""
         if self.text.startswith("/"):
             return f"../{self.text}"
         return posixpath.normpath(posixpath.join(self.folder, self.text))
@@ -55,7 +55,7 @@ class Reference:
 
     @property
     def may_be_folder(self) -> bool:
-        """True if kustomize takes a folder there."""
+        """True if kustomize accepts a folder in this field."""
         return self.field in (*LISTS, *_PLUGINS)
 
 
@@ -67,7 +67,7 @@ def is_remote(text: str) -> bool:
 
 
 def references(kustomization: Node, folder: str) -> Iterator[Reference]:
-    """Yield all that a kustomization in a folder refers to."""
+    """Yield every reference of a kustomization that lies in *folder*."""
     for name in (*LISTS, *_FILES):
         yield from _texts(documents.get(kustomization, name), name, folder)
     for name in _PLUGINS:
@@ -113,9 +113,9 @@ def _is_inline(text: str) -> bool:
 
 
 def _plugin(inline: Reference) -> Iterator[Reference]:
-    """Yield what the configuration of a plugin, written in place, refers to outside the tree.
+    """Yield the references of a plugin's inline configuration that lead out of the tree.
 
-    The rest cannot be told from the paths of fields.
+    Others are left out: they cannot be told from values that are paths of fields.
     """
     try:
         parsed = documents.parse(inline.text)

@@ -1,6 +1,6 @@
-"""A tree laid out in a folder of its own, as Flux gets it, for Flux to build.
+"""Copy a tree, as Flux gets it, to a folder of its own in which it can be built.
 
-Nothing is built where it lies: a build writes, and follows what leads out of the repository.
+Nothing is built in place: a build writes files, and follows paths that lead out of the repository.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _MAX_BYTES = 256 * 1024 * 1024
 def write(
     tree: Tree, paths: Iterable[str], decrypted: Set[str], marks: Marks, folder: Path
 ) -> None:
-    """Write files of a tree into a folder, with marks in place of what is encrypted.
+    """Write files of a tree into *folder*, with a mark in place of each encrypted value.
 
     + decrypted: the files that Flux decrypts before it builds
 
-    Raises LabError for more than 256 MiB, and for what a file system does not take.
+    Raises LabError for more than 256 MiB, and if a file cannot be written.
     """
     size = 0
     for path in paths:
-        # A source hands these over, too, but nothing goes by them any more.
+        # A source hands ignore files over, too, but after that they have no effect.
         if path.rpartition("/")[2] == IGNORE_FILE:
             continue
         data = tree.read(path) or b""

@@ -1,7 +1,7 @@
-"""Marks that stand for ciphertext while Flux builds: where each comes from can be told afterwards.
+"""Replace ciphertext by marks while Flux builds, so that its origin can be told afterwards.
 
-`flux build` hides whatever looks encrypted. So each encrypted value gets a mark of its own before
-(base64, as the values in `data` have to be), and gets it back when the build is done.
+`flux build` hides whatever looks encrypted. So before a build, each encrypted value is replaced by
+its own mark (base64, as the values in `data` have to be); after it, the values are put back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Marks", "Origin", "without_metadata"]
 
 _VALUE = re.compile(sops.VALUE.pattern.encode("ascii"))
 _MARKERS = (b"mac: ENC[", b'"mac": "ENC[', b"sops_mac=ENC[", b"[sops]")
-"""What Flux goes by when it looks for encrypted files (kustomize-controller, decryptor.go)."""
+"""By these, Flux recognises encrypted files (kustomize-controller, decryptor.go)."""
 _FLAT = re.compile(r"^sops_\w+=.*\n?", re.MULTILINE)
 _INI = re.compile(r"^\[sops\][^\n]*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 _YAML = re.compile(r"^sops:.*\n?(?:(?:[ \t-].*)?\n)*(?:[ \t].*)?", re.MULTILINE)
@@ -26,7 +26,7 @@ _YAML = re.compile(r"^sops:.*\n?(?:(?:[ \t-].*)?\n)*(?:[ \t].*)?", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Origin:
-    """What a mark stands for: a value of a file, or of a variable (without a path)."""
+    """What a mark stands for: a value in a file, or a variable, which has no path."""
 
     text: str
     path: str = ""
@@ -36,7 +36,8 @@ class Marks:
     """The marks of one run."""
 
     def __init__(self) -> None:
-        # Letters and digits, a multiple of four of them: base64, and not a number in YAML.
+        # A mark has only letters and digits, and a multiple of four of them: that is base64, and no
+        # number in YAML.
         self._prefix = "mark" + secrets.token_hex(6)
         self._origins: list[Origin] = []
         self._numbers: dict[Origin, int] = {}
@@ -77,7 +78,7 @@ def is_encrypted_file(data: bytes) -> bool:
 
 
 def without_metadata(data: bytes) -> bytes:
-    """Return an encrypted file as it would be decrypted: the same values, without sops' own."""
+    """Return an encrypted file without sops' metadata, as it is after decryption; values stay."""
     text = data.decode("utf-8", "surrogateescape")
     if text.lstrip().startswith("{"):
         try:

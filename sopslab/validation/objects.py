@@ -33,7 +33,7 @@ class Object:
 
     @property
     def line(self) -> int:
-        """Where it starts."""
+        """The line at which it starts."""
         return documents.line_of(self.node)
 
     @property
@@ -74,11 +74,11 @@ class Object:
 
     @property
     def manifest(self) -> Any:
-        """What it says, as plain values."""
+        """The object as plain Python values."""
         return plain(self.node)
 
     def line_at(self, *keys: str) -> int:
-        """Return the line of what lies under some keys, or of what comes closest."""
+        """Return the line of the field at *keys*, or of the closest field above it that exists."""
         node, line = self.node, self.line
         for key in keys:
             found = None
@@ -97,7 +97,7 @@ class Object:
 
 
 def plain(node: Node) -> Any:
-    """Return the value of a node; what only YAML knows, such as a time, as its text."""
+    """Return the value of a node; a type that only YAML knows, such as a time, becomes text."""
     if isinstance(node, documents.Mapping):
         return {key: plain(value) for key, _, value in documents.entries(node)}
     if isinstance(node, documents.Sequence):
@@ -115,11 +115,11 @@ class File:
     documents: tuple[Node, ...]
     error_line: int
     too_much: str = ""
-    """Why it cannot be judged, if so."""
+    """Why it cannot be judged; empty if it can."""
 
     @cached_property
     def objects(self) -> list[Object]:
-        """The documents that are mappings, lists of objects taken apart."""
+        """The documents that are mappings, with the items of a List instead of the List."""
         return list(self._objects())
 
     def _objects(self) -> Iterator[Object]:

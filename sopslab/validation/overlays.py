@@ -20,7 +20,7 @@ __all__ = ["Overlay", "Overlays", "environment_of"]
 def environment_of(path: str) -> str:
     """Return the environment that a file lies in, empty outside of `flux/secrets`.
 
-    A folder is asked for with a `/` at its end.
+    The path of a folder has to end with `/`.
     """
     parts = path.split("/")
     return parts[2] if path.startswith(f"{SECRETS}/") and len(parts) > 3 else ""
@@ -38,7 +38,7 @@ class Overlay:
 
     @property
     def is_component(self) -> bool:
-        """True for a Component, which is built as a part of others only."""
+        """True for a Component, which is only built as a part of other overlays."""
         return documents.text_of(documents.get(self.node, "kind")) == "Component"
 
     def has(self, field: str) -> bool:
@@ -54,12 +54,12 @@ class Overlay:
 
     @property
     def place(self) -> str:
-        """What to name in a finding about the whole."""
+        """The path to name in a finding about the whole overlay."""
         return self.file or self.folder
 
 
 class Overlays:
-    """All overlays of a tree, those that Flux would make up included."""
+    """All overlays of a tree, including those for which Flux makes up a kustomization."""
 
     def __init__(self, reader: Reader, paths: Iterable[str] = ()) -> None:
         """Find them; `paths` are folders that Flux is told to apply."""
@@ -88,7 +88,10 @@ class Overlays:
         return Overlay(folder, path, node, tuple(references(node, folder)))
 
     def _made_up(self, folder: str) -> Overlay:
-        """Return what Flux makes up (fluxcd/pkg, kustomize_generator.go, scanManifests)."""
+        """Return the overlay that Flux makes up for a folder without a kustomization.
+
+        Source: fluxcd/pkg, kustomize_generator.go, scanManifests.
+        """
         inner = [
             other.folder
             for other in self.by_folder.values()
@@ -118,11 +121,11 @@ class Overlays:
         )
 
     def passes_over(self, path: str) -> bool:
-        """Return whether a file lies beside a kustomization, and none refers to it."""
+        """Return whether a kustomization is in a file's folder, and none refers to the file."""
         return posixpath.dirname(path) in self.with_file and path not in self._listed
 
     def included(self, overlay: Overlay) -> Iterator[Overlay]:
-        """Yield the overlays that one refers to."""
+        """Yield the overlays that *overlay* refers to."""
         for reference in overlay.references:
             if reference.may_be_folder and not is_remote(reference.text):
                 other = self.by_folder.get(reference.target)
@@ -141,7 +144,7 @@ class Overlays:
         return list(found.values())
 
     def files(self, overlay: Overlay) -> list[str]:
-        """Return the files of the tree that go into an overlay, kustomizations left out."""
+        """Return the files of the tree that go into an overlay, without kustomizations."""
         found = {
             reference.target
             for part in self.closure(overlay)
@@ -152,9 +155,9 @@ class Overlays:
 
     @cached_property
     def roots(self) -> list[Overlay]:
-        """What is built: all that Flux applies, and all that nothing includes.
+        """The overlays to build: those that Flux applies, and those that no other one includes.
 
-        A base is built as a part of what includes it, as Flux would.
+        A base is built as a part of the overlays that include it, as Flux does.
         """
         inner = {
             other.folder for overlay in self.by_folder.values() for other in self.included(overlay)
@@ -176,9 +179,9 @@ class Overlays:
 
     @cached_property
     def scope(self) -> list[str]:
-        """The YAML files that are looked at.
+        """The YAML files to check, without kustomizations.
 
-        They are what an overlay refers to, what lies beside a kustomization, and all below `flux`.
+        These are the files that an overlay refers to, those in its folder, and all below `flux`.
         """
         found = {path for overlay in self.by_folder.values() for path in self.files(overlay)}
         for overlay in self.by_folder.values():

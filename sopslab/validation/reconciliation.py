@@ -1,9 +1,9 @@
 """Flux Kustomizations: whether their path exists, and whether they can decrypt what lies there.
 
-A path can only be looked up if the source is this very repository. That is known when the source's
-URL ends like one of the repository's remotes, or when it is `flux-system`, which `flux bootstrap`
-keeps in the repository that it points to. If a
-source is defined elsewhere, a path that begins with a folder of this repository is looked up, too.
+A path can only be looked up if the source is this very repository. That is known if the source's
+URL has the same path as one of the repository's remotes. It is also known if the source is
+`flux-system`, which `flux bootstrap` keeps in the repository that it points to. If no file here
+defines the source, a path that begins with a folder of this repository is looked up, too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Reconciled:
         return _joined(self.written.text("spec", "path"))
 
     def path_in(self, spec: Mapping[str, Any]) -> str:
-        """Return the path that *spec* says, in which variables may be substituted."""
+        """Return the path in *spec*, in which variables may already be substituted."""
         said = spec.get("path")
         return _joined(said) if isinstance(said, str) else self.path
 
@@ -90,7 +90,7 @@ def _source(written: Object, repositories: Sequence[Object]) -> Object | None:
         for one in repositories
         if one.name == name and (not namespace or one.namespace in ("", namespace))
     ]
-    # Of several clusters, the one that lies closest.
+    # If several clusters define the source, take the definition whose path is closest.
     return max(found, key=lambda one: _shared(one.path, written.path), default=None)
 
 
@@ -115,7 +115,7 @@ def _is_here(
 
 
 def _url_path(url: str) -> str:
-    """Return the path of a Git URL: the same repository has other host names inside a cluster."""
+    """Return the path of a Git URL, without the host, which has another name inside a cluster."""
     return _DEPTH.sub("", url).strip("/").removesuffix(".git").lower()
 
 
@@ -135,10 +135,10 @@ def check(
 ) -> Iterator[Finding]:
     """Yield what is wrong with a Flux Kustomization.
 
-    + spec: its spec, as whoever applies it makes of it
+    + spec: its spec as it is applied; the build that applies it may have changed it
     + namespaces: the namespace of each environment
-    + encrypted: whether what it applies is to be decrypted
-    + patched: whether some Flux Kustomization gives decryption to others by a patch
+    + encrypted: whether it applies objects that Flux has to decrypt
+    + patched: whether any Flux Kustomization adds decryption to others by a patch
     """
     written, path = reconciled.written, reconciled.path_in(spec)
     if path == ".." or path.startswith("../"):
@@ -146,7 +146,7 @@ def check(
         yield finding(written.path, written.line_at("spec", "path"), "flux-path-escape", text)
         return
     tree = reader.tree
-    # A source that is defined elsewhere is taken for this one if the path begins here.
+    # A source that no file here defines counts as this repository if the path begins in it.
     looked_up = reconciled.is_here or (
         reconciled.is_here is None and path.partition("/")[0] in tree.folders
     )
@@ -186,7 +186,7 @@ def _components(
 
 
 def is_encrypted(one: Object) -> bool:
-    """True if an object is for Flux to decrypt, and not for the controller of its own kind."""
+    """True if Flux has to decrypt an object, and not the controller of the object's own kind."""
     group = group_of(one.api_version)
     own = "." not in group or group.endswith((".k8s.io", ".fluxcd.io"))
     disabled = one.text("metadata", "annotations", _DECRYPT).lower() == "disabled"
@@ -209,7 +209,7 @@ def _decryption(
         yield finding(written.path, line, "decryption-provider", text)
     reference = decryption.get("secretRef")
     name = str((reference.get("name") if isinstance(reference, dict) else "") or "")
-    # Elsewhere a key may have another name; the environments have the lab's.
+    # Environments have to use the lab's key; elsewhere the key may have another name.
     if is_environment and name != KEY_SECRET:
         line = written.line_at("spec", "decryption", "secretRef", "name")
         text = f"the key is taken from the Secret {name!r}" if name else "no key is named"

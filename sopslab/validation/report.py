@@ -22,7 +22,7 @@ def as_json(report: Answer) -> str:
 
 
 def as_text(report: Answer) -> str:
-    """Return the report for people: each finding with what to change, then the sum."""
+    """Return the report for people: each finding with what to change, then a line that sums up."""
     lines = [_line(finding) for finding in report.findings]
     lines += [f"note: {in_one_line(note)}" for note in report.notes]
     lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]

@@ -1,4 +1,4 @@
-"""What is built as a whole: for a Flux Kustomization, or what nothing in the tree applies."""
+"""The roots of builds: what a Flux Kustomization applies, and what nothing in the tree applies."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Root:
     overlay: Overlay
     written: Object | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
-    """What the Flux Kustomization says, as whoever applies it makes of it."""
+    """The Flux Kustomization's spec as it is applied; the build that applies it may change it."""
     ignore: str = ""
-    """What its source leaves out."""
+    """What the source of the Flux Kustomization leaves out (`spec.ignore`)."""
 
     @property
     def place(self) -> str:
@@ -31,8 +31,7 @@ class Root:
 
     @property
     def decrypts(self) -> bool:
-        """True if what is encrypted is decrypted, or if a Flux Kustomization elsewhere may say
-        so."""
+        """True if the Flux Kustomization decrypts, or is not in this tree and so may decrypt."""
         return self.written is None or bool(self.spec.get("decryption"))
 
     @property

@@ -33,7 +33,7 @@ def schema_dir(settings: Settings) -> Path:
     """
     catalog = load_catalog(settings.catalog)
     versions = {name: catalog.version(name, "modules") for name in (OPENAPI, FLUX)}
-    # A converter that works differently makes other schemas from the same versions.
+    # Another version of the converter makes other schemas from the same sources.
     made_by = hashlib.sha256(Path(schemas.__file__).read_bytes()).hexdigest()[:8]
     store, served = Path(settings.store), Path(settings.served_api)
     openapi = store / f"{OPENAPI}-{versions[OPENAPI]}" / "files"

@@ -1,6 +1,6 @@
-"""What the API server wants of the keys of a Secret or ConfigMap, and no schema says.
+"""Check the keys of a Secret or ConfigMap as the API server does, beyond what schemas say.
 
-Keys are readable in an encrypted file, so this can be told of those, too (kubernetes,
+Keys are readable in an encrypted file, so encrypted Secrets are checked, too (kubernetes,
 pkg/apis/core/validation: ValidateSecret, ValidateConfigMap).
 """
 

@@ -15,8 +15,8 @@ from sopslab.validation.overlays import Overlay, environment_of
 
 __all__ = ["check_encryption", "check_environment", "check_transformed"]
 
-# What the policy says about Secrets. The rest of it, and for whom a file has to be encrypted,
-# is the business of the hook no-secrets.
+# The policy's rules about Secrets. The hook no-secrets checks the other rules, and for whom a file
+# has to be encrypted.
 _RULES = ("secret-", "sops-", "generator-")
 _ANYBODY = Expected(frozenset(), None)
 _NAMESPACED = ("Secret", "ConfigMap")
@@ -33,7 +33,7 @@ _AGAIN = (
 
 
 def check_encryption(file: File, reader: Reader) -> Iterator[Finding]:
-    """Yield Secrets in plain text, by the project's policy. Raises Undecidable as that does."""
+    """Yield Secrets in plain text, by the project's policy, which may raise Undecidable."""
     place = Place(
         file.path,
         files.Path(file.path).in_secrets_tree,
@@ -50,7 +50,7 @@ def check_encryption(file: File, reader: Reader) -> Iterator[Finding]:
 def check_environment(file: File, namespaces: Mapping[str, str | None]) -> Iterator[Finding]:
     """Yield what does not belong to the environment that a file lies in.
 
-    + namespaces: that of each environment, None for a folder that is not one (`environments`)
+    + namespaces: the namespace of each environment, None for other folders (`environments`)
     """
     environment = environment_of(file.path)
     wanted = namespaces.get(environment)
@@ -82,13 +82,13 @@ def check_transformed(
 ) -> Iterator[Finding]:
     """Yield encrypted objects that a kustomization changed.
 
-    What the Flux Kustomization itself changes is its author's business: Flux looks at no mac.
+    Changes by the Flux Kustomization itself are left to its author, since Flux checks no mac.
 
     + objects: what was built
-    + originals: each mac to where it is written, and what it says there; the documents of a file
-      that are encrypted together have the same
+    + originals: by mac, the objects that are written with it, and their content; documents that
+      were encrypted together have the same mac
     + parts: the overlays that the build consists of
-    + spec: that of the Flux Kustomization
+    + spec: the spec of the Flux Kustomization
     """
     own = [*_OWN, *(() if spec.get("targetNamespace") else ("namespace",))]
     own += [] if spec.get("namePrefix") or spec.get("nameSuffix") else ["name"]
@@ -117,7 +117,7 @@ def check_transformed(
 def _transformer(
     parts: Sequence[Overlay], built: Mapping[str, Any], said: Any
 ) -> tuple[str, int, str]:
-    """Return the likeliest cause: the namespace where that differs, else the first there is."""
+    """Return the likeliest cause: first the field `namespace`, if the namespaces differ."""
     moved = _namespace(built) != _namespace(said)
     fields = _TRANSFORMERS if moved else _TRANSFORMERS[1:]
     for field in fields:

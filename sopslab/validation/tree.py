@@ -1,10 +1,10 @@
 """The files of a repository as Git hands them to Flux.
 
 source-controller packs regular files only, so what lies behind a symbolic link never reaches the
-cluster (fluxcd/pkg, artifact/storage/archive.go). What Git ignores is not in the repository at all,
-and what Git keeps in another form than the work tree has it (filters such as those of git-lfs and
-git-crypt, encodings, sparse checkouts) reaches Flux in that form: it clones without any of them.
-Which files are left out of what Git has is told by `artifact`.
+cluster (fluxcd/pkg, artifact/storage/archive.go). What Git ignores is not in the repository at all.
+Git may keep a file in another form than the work tree has it: filters such as those of git-lfs and
+git-crypt, encodings, sparse checkouts. Flux clones without these, so it gets the form that Git
+keeps. `artifact` tells which of the files in Git a source leaves out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sopslab.errors import Exit, LabError
 __all__ = ["Tree", "read_tree", "work_tree_around"]
 
 _SYMLINK, _SUBMODULE = "120000", "160000"
-# With these a work tree has something else than Git.
+# Git attributes with which a file in the work tree may differ from what Git keeps.
 _ATTRIBUTES = ("filter", "working-tree-encoding", "ident")
 _MAX_BLOB = 5 * 1024 * 1024
 _PATIENCE = 30  # seconds for a question to Git
@@ -38,20 +38,20 @@ class Tree:
     files: frozenset[str]
     links: frozenset[str] = frozenset()
     untracked: frozenset[str] = frozenset()
-    """What lies there, but would not be part of the commit that is being made."""
+    """Files in the folder that would not be part of the commit that is being made."""
     remotes: tuple[str, ...] = ()
-    """Where the repository is kept, if Git knows."""
+    """The URLs of the repository's remotes."""
     branches: tuple[str, ...] = ()
     """The branch that is checked out, and the one that others get by default."""
     kept: Mapping[str, bytes] = field(default_factory=dict)
-    """The content of files of which the work tree may have something else than Git."""
+    """What Git has as the content of files that may differ in the work tree."""
     filtered: frozenset[str] = frozenset()
-    """What Git has, or will have, in another form than it lies there."""
+    """Files that Git keeps, or will keep, in another form than the work tree has them."""
     submodules: frozenset[str] = frozenset()
     is_git: bool = False
     """True for the top of a work tree."""
     left_out: frozenset[str] = frozenset()
-    """What Git has, but no source hands to Flux."""
+    """Files that Git has, but that no source hands to Flux."""
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -153,7 +153,8 @@ def _from_git(root: Path, committing: bool) -> Tree:
     submodules = {path for path, entry in index.items() if entry.mode == _SUBMODULE}
     files = (disk.files | pinned) - links - submodules
     special, filters = _special(root, files)
-    # To be sure, Git would ask the filters, which are programs of the repository's configuration.
+    # To compare files, Git would run the filters, which are programs that the repository's
+    # configuration names.
     off = [f"filter.{name}.{key}=" for name in filters for key in ("clean", "process")]
     off += [f"filter.{name}.required=false" for name in filters]
     options = [part for one in sorted(off) for part in ("-c", one)]
@@ -204,7 +205,7 @@ def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
 
 
 def _raw(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    # The repository's own configuration must not have a program started.
+    # The repository's own configuration must not start a program.
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
@@ -232,11 +233,11 @@ class _Entry:
     mode: str
     oid: str
     is_pinned: bool
-    """True where Git takes nothing from the work tree: a sparse checkout, for example."""
+    """True if Git ignores what the work tree has, for example in a sparse checkout."""
 
 
 def _index(root: Path) -> dict[str, _Entry]:
-    """Return what Git has of each path, as it would be committed."""
+    """Return Git's entry for each path in the index, as it would be committed."""
     found = {}
     for line in _names(_git(root, "ls-files", "-z", "-v", "--stage")):
         about, _, path = line.partition("\t")
@@ -246,7 +247,7 @@ def _index(root: Path) -> dict[str, _Entry]:
 
 
 def _special(root: Path, paths: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Return what Git keeps in another form than a work tree has it, and the filters."""
+    """Return the paths that Git may keep in another form than a work tree, and the filters."""
     asked = "".join(f"{path}\0" for path in paths)
     if not asked:
         return set(), set()
@@ -262,7 +263,7 @@ def _special(root: Path, paths: Iterable[str]) -> tuple[set[str], set[str]]:
 
 
 def _blobs(root: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the content of blobs by path, without those that are too large to be read."""
+    """Return the content of blobs by path; empty for those that are too large to be read."""
     asked = "".join(f"{oid}\n" for oid in wanted.values()).encode()
     sizes = _git(root, "cat-file", "--batch-check", stdin=asked).splitlines() if asked else []
     small = {

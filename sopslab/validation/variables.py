@@ -1,7 +1,7 @@
-"""The variables that Flux substitutes after a build: those of the files, and those from elsewhere.
+"""Find the values of the variables that Flux substitutes after a build.
 
-`flux build` without a cluster takes none from ConfigMaps and Secrets. So what the tree has of them
-is looked up here. What cannot be known keeps its `${name}`.
+Without a cluster, `flux build` takes no variables from ConfigMaps and Secrets. So these are looked
+up in the tree here. A variable whose value cannot be known keeps its `${name}`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from sopslab.validation.tree import is_yaml
 
 __all__ = ["Variables"]
 
-# Without a default, which Flux takes where nothing else is said.
+# A variable without a default: Flux uses a default if nothing else sets the variable.
 _NAMED = re.compile(rb"\$\{\s*([A-Za-z_]\w*)(?!\w|\s*:?[-=])")
 _SECTIONS = {"ConfigMap": ("data",), "Secret": ("data", "stringData")}
 
 
 class Variables:
-    """What a tree has of the variables of its Flux Kustomizations."""
+    """The values that a tree has for the variables of its Flux Kustomizations."""
 
     def __init__(self, reader: Reader, marks: Marks) -> None:
         self._reader, self._marks = reader, marks
         self._found: dict[str, list[Object]] = {}
 
     def of(self, root: Root, files: Iterable[str]) -> dict[str, str]:
-        """Return name to value for a root; a value that cannot be known is a mark.
+        """Return the variables of a root by name; a value that cannot be known is a mark.
 
         + files: what the root is built from
         """
@@ -56,7 +56,7 @@ class Variables:
         return values
 
     def _source(self, root: Root, source: Any) -> dict[str, str] | None:
-        """Return the variables of a ConfigMap or Secret, None if it is not all in the tree."""
+        """Return the variables of a ConfigMap or Secret, None if it is not in the tree."""
         kind, name = (
             (source.get(key) if isinstance(source, dict) else None) for key in ("kind", "name")
         )
@@ -66,7 +66,7 @@ class Variables:
         found = [
             one
             for one in self._objects(name)
-            # Without one, both get theirs from what lists them.
+            # Without a namespace, both get it from the kustomization that lists them.
             if one.kind == kind and (not namespace or one.namespace in ("", namespace))
         ]
         values: dict[str, str] = {}
@@ -82,7 +82,7 @@ class Variables:
         return values if found else None
 
     def _objects(self, name: str) -> list[Object]:
-        """Return all objects of a name, parts of them in patches included."""
+        """Return all objects with a name, including their parts in patches."""
         if name not in self._found:
             tree = self._reader.tree
             self._found[name] = [
@@ -101,6 +101,6 @@ class Variables:
 
 
 def may_be_patched(name: str, texts: Iterable[Mapping[str, Any] | str]) -> bool:
-    """True if a patch may add a variable: it names the key, beyond using it."""
+    """True if a patch may add a variable: it has the name as a key, not only in `${name}`."""
     word = re.compile(rf"/data/{re.escape(name)}\b|(?<![\w${{]){re.escape(name)}\s*:")
     return any(word.search(str(text)) for text in texts)

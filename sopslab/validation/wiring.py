@@ -1,4 +1,4 @@
-"""What learners get wrong in a kustomization: files, folders and fields, without a build."""
+"""Find, without a build, what learners get wrong in kustomizations: files, folders and fields."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _VERSIONS = {
     "Component": "kustomize.config.k8s.io/v1alpha1",
 }
 _UNREADABLE = ("kustomization-invalid", "kustomization-encrypted")
-# What kustomize knows (api/types). Flux drops other fields of the kustomization that it is pointed
-# to, without a word.
+# The fields that kustomize knows (api/types). Flux drops any other field, without a message, from
+# the kustomization in its path.
 _FIELDS = frozenset(
     (
         *("apiVersion", "kind", "metadata", "openapi", "namePrefix", "nameSuffix", "namespace"),
@@ -132,7 +132,7 @@ def _reference(
 ) -> Iterator[Finding]:
     tree, shown, target = reader.tree, _shown(reference.text), reference.target
     if target not in tree.files and target not in tree.folders and is_remote(reference.text):
-        # What a URL says besides the place may be a credential.
+        # A URL may have a credential before the host or in the query.
         place = re.sub(r"//[^/@]*@", "//", reference.text).partition("?")[0]
         text = f"{_shown(place)} is outside of the repository"
         yield finding(overlay.place, reference.line, "remote-base", text)
@@ -183,7 +183,7 @@ def _reference(
 
 
 def _is_left_out(target: str, tree: Tree) -> bool:
-    """Return whether no artifact has a file, or any file of a folder."""
+    """Return whether a file, or every file of a folder, is in no artifact."""
     if target in tree.folders:
         return False
     return any(is_below(path, target) for path in tree.left_out)
@@ -192,7 +192,7 @@ def _is_left_out(target: str, tree: Tree) -> bool:
 def _not_listed(overlay: Overlay, overlays: Overlays, reader: Reader) -> Iterator[Finding]:
     listed = {ref.target for other in overlays.by_folder.values() for ref in other.references}
     tree = reader.tree
-    # An environment is searched to its bottom; elsewhere what lies deeper may be anything.
+    # All subfolders of an environment are searched; elsewhere they may hold anything.
     deep = bool(environment_of(f"{overlay.folder}/"))
     paths = list(tree.below(overlay.folder)) if deep else tree.in_folder(overlay.folder)
     for path in paths:
