@@ -143,15 +143,15 @@ def _is_encrypted(manifest: bytes) -> bool:
         parsed = documents.parse(manifest.decode("utf-8-sig", "replace"))
     except Undecidable:
         return True
-    return all(
+    there = [document for document in parsed.documents if not documents.is_null(document)]
+    return bool(there) and all(
         sops.metadata(document) is not None
         and all(
             sops.is_encrypted(documents.text_of(value))
             for section in ("data", "stringData")
             for value in documents.fields(documents.get(document, section)).values()
         )
-        for document in parsed.documents
-        if not documents.is_null(document)
+        for document in there
     )
 
 

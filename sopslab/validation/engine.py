@@ -193,9 +193,9 @@ class _Run:
         with tempfile.TemporaryDirectory(prefix="sopslab-validate-") as folder:
             builder = _Builder(self, Path(folder).resolve(), blocked, self._flux)
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                count, done = 0, set[tuple[str, int]]()
+                count = 0
                 while waiting:
-                    wave, waiting = self._ready(waiting, done)
+                    wave, waiting = self._ready(waiting)
                     count += len(wave)
                     if count > _MAX_ROOTS:
                         raise LabError(f"there are more than {_MAX_ROOTS} overlays to build")
@@ -217,9 +217,7 @@ class _Run:
         others = [one for one in self._overlays.roots if one.folder not in applied]
         return [*(Root(one, ignore=default) for one in others), *roots]
 
-    def _ready(
-        self, waiting: list[Root], done: set[tuple[str, int]]
-    ) -> tuple[list[Root], list[Root]]:
+    def _ready(self, waiting: list[Root]) -> tuple[list[Root], list[Root]]:
         """Return the roots to build now, once for each spec that builds gave them, and the rest."""
         applies = {path: index for index, root in enumerate(waiting) for path in self.files(root)}
         ready, later = [], []

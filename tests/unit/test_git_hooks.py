@@ -694,8 +694,13 @@ def test_without_the_file_the_doctor_asks_for_it(seat: Seat) -> None:
     assert "remote:   scripts/sops-encrypt-secret.sh develop backend-secrets" in said
 
 
-@pytest.mark.parametrize("text", [PLAIN, "kind: Secret\ndata: {a: eA==}\nsops: {mac: x}\n"])
-def test_a_value_in_plain_text_is_named_and_not_shown(seat: Seat, text: str) -> None:
+NOTHING = ("", "---\n", "a: [\n")
+
+
+@pytest.mark.parametrize(
+    "text", [PLAIN, "kind: Secret\ndata: {a: eA==}\nsops: {mac: x}\n", *NOTHING]
+)
+def test_what_is_not_encrypted_is_named_and_not_shown(seat: Seat, text: str) -> None:
     seat.server.commit(seat.clone, FILE, text)
     said = seat.push("HEAD:help").stderr
     assert f"ask first: {FILE} is not encrypted." in said
