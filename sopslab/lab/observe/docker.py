@@ -42,7 +42,7 @@ def image_labels(image: str) -> dict[str, str]:
 def networks_of(owner: str) -> list[str]:
     """Return the names of the networks of all labs in a root.
 
-    + owner: the id by which the networks of that root are labelled
+    + owner: the root, which the networks have as a label
     """
     labelled = ("--filter", f"label=sops-lab.root={owner}")
     listed = ask_docker("network", "ls", *labelled, "--format", "{{.Name}}", patience=_PATIENCE_S)
