@@ -1,7 +1,8 @@
 """What a run reports about itself while it goes on, for a display or a test to follow.
 
 pyinfra's `--json` reports only once, at the end, and not at all when a run aborts. Each event is a
-JSON object on one line: the fields of one of these classes, and the name of the class as `event`.
+JSON object on one line: the fields of one of these classes, and the name of the class in lower case
+as `event`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Passwords that are typed from paper: how they are made, and which of their characters count.
 
-A password has no characters that look alike on paper or differ only in case (0 O D, 1 I l, 2 Z,
-5 S, 6 G, 8 B, 9 Q g, U V). It has no vowels either, so that it spells nothing.
+Of each group of characters that look alike on paper (0 O D, 1 I l, 2 Z, 5 S, 6 G, 8 B, 9 Q g, U V),
+at most one occurs in a password, and no two letters differ only in case. There are no vowels, so
+that a password spells nothing.
 """
 
 from __future__ import annotations

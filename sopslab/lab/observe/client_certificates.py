@@ -17,7 +17,7 @@ FILES = CREDENTIALS[Issuer.CERTIFICATES]
 
 
 def credential(folder: Path) -> Credential | None:
-    """Return user, beginning and end of the certificate in a folder, None if it cannot be read."""
+    """Return subject, beginning and end of the certificate in a folder, None if unreadable."""
     return _credential(files.read(folder / CERTIFICATE) or b"")
 
 

@@ -69,7 +69,8 @@ def _reason() -> str:
 
 
 def _is_configured() -> bool:
-    """Return whether somebody other than a lab has written the engine's configuration."""
+    """Return whether somebody other than a lab has written the engine's configuration. One that
+    cannot be parsed counts as somebody else's."""
     try:
         known = json.loads((read(CONFIG) or b"").strip() or b"{}")
         return bool(known) and known.get("default-runtime") != RUNTIME

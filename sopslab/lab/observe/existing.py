@@ -219,7 +219,8 @@ def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
 
 
 def _id_among(namespaces: Iterable[Object]) -> str:
-    """Return the cluster's id, which is in one of its namespaces; "" if that is not among them."""
+    """Return the id of the cluster, which is the uid of its oldest namespace; "" if that one is not
+    listed."""
     found = (one["metadata"] for one in namespaces)
     return next((str(one["uid"]) for one in found if one["name"] == OLDEST), "")
 

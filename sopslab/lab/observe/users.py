@@ -40,8 +40,8 @@ def seat_users(lab: Lab) -> dict[str, str]:
 
 
 def unbound_users(lab: Lab, seats: list[str], shut: list[str]) -> dict[str, str]:
-    """Return the present users of seats that are not the only ones that the cluster lets into
-    their seat, by seat.
+    """Return the present user of each seat, by seat, if the cluster does not let this user in, or
+    lets in others, too.
 
     If the cluster does not answer, it counts as letting in nobody. A seat without a generation has
     no user and is left out.
@@ -54,7 +54,8 @@ def unbound_users(lab: Lab, seats: list[str], shut: list[str]) -> dict[str, str]
 
 
 def still_unbound(users: Mapping[str, str], found: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return the users that are not the only ones let into the namespace of their seat.
+    """Return the users, by seat, that the cluster does not let into the namespace of their seat, or
+    lets in together with others.
 
     + users: the present user of each seat
     + found: the users that the cluster lets in, by namespace
