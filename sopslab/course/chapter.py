@@ -1,4 +1,4 @@
-"""What the chapter calls things, for sentences and commands."""
+"""The names that the chapter uses, for sentences and commands."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from sopslab.layout import (
     SECRETS_DIR,
 )
 
-# The Secret that the chapter makes, unless another one is asked for.
+# The Secret that the chapter makes, unless the user asks for another name.
 SECRET = "backend-secrets"
 MANIFEST_PATH = f"{SECRETS_DIR}/{SECRET}.yaml"
 SETUP = "scripts/sops-setup.sh --create-secret"
 COMPARE = "scripts/sops-setup.sh --check"
 UP = "sopslab up"
 ANSWERS_FILE = "quiz-answers.txt"
-"""In a learner's repository: answers that the learner wants to be counted, a line each."""
+"""The file in a learner's repository with the answers that are to be counted, one on each line."""
 
 
 @dataclass(frozen=True)
 class Chapter:
     """The chapter as one learner works on it.
 
-    `work` is the clone to go to for a command that starts there, empty when one is there.
-    `namespace` is where decrypted Secrets arrive, `system` where Flux's objects lie.
+    `work` is the clone that commands have to change to first, "" if the learner is already there.
+    `namespace` is where decrypted Secrets arrive, `system` where Flux's objects are.
     """
 
     secret: str
@@ -40,17 +40,17 @@ class Chapter:
 
     @property
     def folder(self) -> str:
-        """Where the secrets of the environment lie in the repository."""
+        """The folder of the environment's secrets in the repository."""
         return SECRETS_DIR
 
     @property
     def file(self) -> str:
-        """The manifest of the secret."""
+        """The path of the Secret's manifest."""
         return f"{self.folder}/{self.secret}.yaml"
 
     @property
     def kustomization(self) -> str:
-        """The list of what Flux applies."""
+        """The path of the list of files that Flux applies."""
         return LIST_PATH
 
     @property
@@ -65,7 +65,7 @@ class Chapter:
 
     @property
     def commit(self) -> str:
-        """The commands that commit it, as the chapter has them."""
+        """The commands that commit the manifest, as the chapter gives them."""
         return self.at_work(
             f"git add {self.file} {self.kustomization} && git commit -m"
             f' "chapter-03: add encrypted backend secret for {ENVIRONMENT}"'
@@ -73,41 +73,42 @@ class Chapter:
 
     @property
     def setup(self) -> str:
-        """The command that gives the cluster its key."""
+        """The command that puts the key into the cluster."""
         return self.at_work(SETUP)
 
     @property
     def compare(self) -> str:
-        """The command that compares the public keys everywhere."""
+        """The command that compares the public keys of all places."""
         return self.at_work(COMPARE)
 
     @property
     def reconcile(self) -> str:
-        """The command that has Flux read and apply at once."""
+        """The command that makes Flux read the repository and apply it at once."""
         return (
             f"flux --namespace {self.system} reconcile kustomization {KUSTOMIZATION} --with-source"
         )
 
     @property
     def wait(self) -> str:
-        """The command that gives Flux time for what it has not done yet."""
+        """The command that waits for what Flux has not done yet."""
         return "sopslab verify --wait 60"
 
     @property
     def describe(self) -> str:
-        """The command that shows what Flux itself says."""
+        """The command that shows Flux's own messages."""
         return f"kubectl -n {self.system} describe kustomization {KUSTOMIZATION}"
 
     @property
     def live(self) -> str:
-        """The secret in the cluster, in words."""
+        """The Secret in the cluster, in words."""
         return f"the Secret {self.secret} in the namespace {self.namespace}"
 
     def restore(self, path: str) -> str:
-        """Return the command that brings a file back as it was when the lab began."""
+        """Return the command that restores a file as it was when the lab began."""
         first = "$(git rev-list --max-parents=0 HEAD | tail -n 1)"
         return self.at_work(f'git checkout "{first}" -- {shlex.quote(path)}')
 
     def at_work(self, command: str) -> str:
-        """Return a command that starts in the clone, for where the learner is now."""
+        """Return a command that has to run in the clone, preceded by a `cd` if the learner is in
+        another folder."""
         return f"cd {shlex.quote(self.work)} && {command}" if self.work else command

@@ -21,7 +21,7 @@ class Scope(Enum):
 
 
 class Part(Enum):
-    """What a fault changes; two that change the same would undo each other."""
+    """What a fault changes. Two faults that change the same part would undo each other."""
 
     KEY = "the Secret sops-age"
     MANIFEST = "the encrypted file"
@@ -35,10 +35,10 @@ class Part(Enum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: its id, what it is, and what is learnt from it.
+    """One fault: its id, what it is, and what learners learn from it.
 
-    `scope_alone` is its scope outside a seat, where that is another. `exposes` tells whether its
-    commit counts as a leak as long as a branch has it, whatever is repaired on top.
+    `scope_alone` is its scope for a learner alone on a lab, if that differs. `exposes` is whether
+    its commit counts as a leak as long as a branch contains it, even if later commits repair it.
     """
 
     id: str
@@ -51,11 +51,11 @@ class Fault:
 
     @property
     def in_git(self) -> bool:
-        """Whether a commit brings it."""
+        """Whether the fault is injected by a commit."""
         return self.scope is Scope.LEARNER
 
     def scope_at(self, *, seat: bool) -> Scope:
-        """Return whom it reaches, at a seat of a class or alone on a lab."""
+        """Return whom the fault reaches: at a seat of a class, or for a learner alone on a lab."""
         return self.scope if seat or self.scope_alone is None else self.scope_alone
 
 
@@ -162,7 +162,7 @@ BY_ID = {fault.id: fault for fault in FAULTS}
 
 
 def injectable(*, seat: bool, in_class: bool) -> list[Fault]:
-    """Return the faults that reach nobody but the one who is to practise.
+    """Return the faults that reach only the learner who is to practise.
 
     + seat: whether the environment is a seat of a class
     + in_class: whether the lab has a class
@@ -171,7 +171,7 @@ def injectable(*, seat: bool, in_class: bool) -> list[Fault]:
 
 
 def clash(ids: Sequence[str]) -> str | None:
-    """Return in words which two of these faults cannot be mixed, None if all can."""
+    """Return in words which two of the faults cannot be combined, None if all can."""
     for one, other in combinations([BY_ID[name] for name in dict.fromkeys(ids)], 2):
         if one.part is other.part:
             return f"{one.id} and {other.id} both change {one.part.value}"
@@ -179,7 +179,8 @@ def clash(ids: Sequence[str]) -> str | None:
 
 
 def draw(seed: int, count: int, among: Sequence[Fault]) -> tuple[str, ...]:
-    """Return `count` faults that can be mixed; the same for the same seed and choice."""
+    """Return the ids of `count` faults that can be combined. The same seed and the same choice
+    (`among`) always give the same ids."""
     mixed = [
         ids for ids in combinations([fault.id for fault in among], count) if clash(ids) is None
     ]

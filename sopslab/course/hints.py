@@ -1,7 +1,7 @@
 """Hints for each step of the chapter: a question, then where to look, then what helps. Pure.
 
-Their commands are those of the learner's lab.md. `{chapter.…}` is filled in with what the chapter
-calls things where the hint is read.
+The commands are those of the learner's lab.md. `{chapter.…}` is replaced by the names that the
+chapter has for the learner who reads the hint.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _IN_THE_CLONE = ("cat ", "git ", "scripts/", "sopslab validate")
 
 @dataclass(frozen=True)
 class Hint:
-    """A text, and the commands that go with it."""
+    """A text, and the commands that belong to it."""
 
     text: str
     commands: tuple[str, ...] = ()
 
 
 Hints = tuple[Hint, Hint, Hint]
-"""From nudge to solution."""
+"""The three hints for a step, from a nudge to the solution."""
 
 _ENCRYPTED: Hints = (
     Hint("What may be committed of a secret, and what of it must never reach Git?"),
@@ -255,29 +255,33 @@ _AT_A_SEAT: Mapping[str, Hints] = {
 
 
 def steps(*, at_seat: bool) -> list[str]:
-    """Return the steps that there are hints for: those of `sopslab verify`; at a seat those of
-    `sopslab status`."""
+    """Return the steps that have hints: at a seat those of `sopslab status`, else those of
+    `sopslab verify`."""
     return list(_AT_A_SEAT if at_seat else _ALONE)
 
 
 def hints_for(step: str, chapter: Chapter, *, at_seat: bool) -> Hints:
-    """Return the hints for a step. Raises KeyError for a step that there are none for."""
+    """Return the hints for a step. Raises KeyError for a step without hints."""
     first, second, third = (_AT_A_SEAT if at_seat else _ALONE)[step]
     return _filled(first, chapter), _filled(second, chapter), _filled(third, chapter)
 
 
 def following(step: str, given: int, chapter: Chapter, *, at_seat: bool) -> tuple[Hint, ...]:
-    """Return the hint for a step that comes after those that were given; all of them once none is
-    left. Raises KeyError.
+    """Return the next hint for a step, or all of them if all have been given. Raises KeyError for a
+    step without hints.
 
-    + given: how many were given for that step
+    + given: how many hints were given for that step
     """
     hints = hints_for(step, chapter, at_seat=at_seat)
     return (hints[given],) if given < len(hints) else hints
 
 
 def in_lines(step: str, given: int, hints: tuple[Hint, ...]) -> list[str]:
-    """Return what `following` has found as it is told, in lines."""
+    """Return the lines in which hints are shown.
+
+    + given: how many hints for that step were given before
+    + hints: the result of `following`
+    """
     number = f"Hint {given + 1} of {LEVELS}"
     head = number if len(hints) == 1 else f"All {LEVELS} hints, since there are no others"
     lines = [f"{head}, for the step `{step}`:"]

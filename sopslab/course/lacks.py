@@ -1,6 +1,7 @@
-"""What the exercise still lacks of a repository, in sentences. Pure.
+"""What a repository still lacks for the exercise, in sentences. Pure.
 
-The checks on this machine say them, and so does the Git server, which has nothing but a repository.
+The checks on the lab's machine use these sentences, and so does the Git server, which sees nothing
+but the repository.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ def no_file(chapter: Chapter) -> str:
 
 
 def not_encrypted(chapter: Chapter) -> str:
-    """Return that the file holds what it should not show."""
+    """Return that the file is not encrypted."""
     return f"{chapter.file} is not encrypted."
 
 
 def not_listed(chapter: Chapter, kustomization: str) -> str:
-    """Return that Flux is not told to apply the file, and what is to be edited.
+    """Return that the list of what Flux applies lacks the file, and what to edit.
 
     + kustomization: the text of the list
     """
@@ -42,5 +43,5 @@ def not_pushed(head: str, main: str) -> str:
 
 
 def gone_apart(head: str, main: str) -> str:
-    """Return that a commit and the Git server's main each have what the other lacks."""
+    """Return that a commit and the Git server's main have diverged."""
     return f"your commit {head[:7]} and the Git server's main ({main[:7]}) have diverged."

@@ -1,4 +1,4 @@
-"""The list of what Flux applies of a folder, as a learner edits it. Pure."""
+"""The list of the files in a folder that Flux applies, which learners edit. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_list(kustomization: str | bytes) -> tuple[str, ...] | None:
 
 
 def how_to_list(kustomization: str, name: str) -> str:
-    """Return in words what to edit in a kustomization so that a file is listed."""
+    """Return in words what to edit in a kustomization so that it lists a file."""
     for number, line in enumerate(kustomization.splitlines(), 1):
         if line.lstrip().startswith("#") and line.lstrip("# \t-").strip() == name:
             return f"uncomment line {number}"

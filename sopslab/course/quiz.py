@@ -1,6 +1,6 @@
-"""The quiz of the chapter: its questions, and how an answer is graded.
+"""The quiz of the chapter: its questions, and how answers are graded.
 
-`templates/quiz.yaml` is the one source; the learner's quiz.md, the instructor's answer key and
+`templates/quiz.yaml` is the only source. The learner's quiz.md, the instructor's answer key and
 `sopslab quiz` are all made from it.
 """
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
-# libyaml's loader does the same, ten times as fast, and every `up` reads the quiz.
+# Every `up` reads the quiz, and libyaml's loader does the same ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _ANSWER = re.compile(r"\s*([0-9]{1,3})\s*[:.)]\s*(\S.*)")
@@ -48,11 +48,11 @@ Letter = Annotated[str, StringConstraints(pattern="^[A-F]$")]
 
 
 class QuizError(LabError):
-    """A quiz file that cannot be used, with everything that is wrong with it."""
+    """A quiz file cannot be used. The text names everything that is wrong with it."""
 
 
 class Question(BaseModel):
-    """One question: with choices its answer is a letter, without them a word or two."""
+    """One question. With choices, its answer is a letter; without choices, a word or two."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -98,26 +98,26 @@ def load_quiz(path: Path) -> tuple[Question, ...]:
 
 
 def grade(question: Question, given: str) -> bool:
-    """Return whether an answer is right; case, spaces around it, quotes and a final dot do not
-    count."""
+    """Return whether an answer is right. Case, surrounding spaces, quotes and parentheses, and a
+    final dot do not matter."""
     plain = _plain(given)
     return any(plain == _plain(accepted) for accepted in (question.answer, *question.accept))
 
 
 def answers_in(text: str) -> dict[int, str]:
-    """Return the answers that a learner recorded, by the number of the question; other lines say
-    nothing, and of two answers to one question the last one counts."""
+    """Return the answers that a learner recorded, by the number of the question. Other lines are
+    ignored. If a question has two answers, the last one counts."""
     found = filter(None, map(_ANSWER.fullmatch, text.splitlines()))
     return {int(one[1]): one[2].strip() for one in found}
 
 
 def answers_as_text(answers: Mapping[int, str]) -> str:
-    """Return answers as a learner records them."""
+    """Return the text in which a learner records answers."""
     return "".join(f"{number}: {answers[number]}\n" for number in sorted(answers))
 
 
 def right(questions: Sequence[Question], answers: Mapping[int, str]) -> int:
-    """Return how many of the questions are answered, and rightly."""
+    """Return how many of the questions have a right answer."""
     return sum(
         number in answers and grade(question, answers[number])
         for number, question in enumerate(questions, 1)

@@ -1,4 +1,4 @@
-"""What keeps an incident from being closed, and what it leaves exposed for ever. Pure."""
+"""What prevents an incident from being closed, and what stays exposed for ever. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROVEN = "proven"
 
 @dataclass(frozen=True)
 class Use:
-    """A place where an exposed value is still in use, and what ends that."""
+    """A place where an exposed value is still in use, and how to end that."""
 
     place: str
     key: str
@@ -22,9 +22,9 @@ class Use:
 
 
 def missing(incident: Incident, uses: Sequence[Use]) -> list[str]:
-    """Return in sentences what is still to be done before the incident may be closed.
+    """Return in sentences what still has to be done before an incident may be closed.
 
-    + uses: where its exposed values are still in use
+    + uses: the places where its exposed values are still in use
     """
     note = f"sopslab incident note {incident.id}"
     sentences = [f"{use.key} still has its exposed value in {use.place}: {use.fix}" for use in uses]
@@ -46,13 +46,13 @@ def missing(incident: Incident, uses: Sequence[Use]) -> list[str]:
 
 
 def _is_rotating(incident: Incident) -> bool:
-    # A value may be replaced by hand, and then it is compared; a key is replaced by a rotation.
+    # A key is always replaced by a rotation. A value may be replaced by hand, and is then compared.
     begun = incident.cause is not Cause.VALUE_EXPOSED or bool(incident.rotation)
     return begun and PROVEN not in incident.rotation
 
 
 def remaining(exposures: Sequence[Exposure]) -> Iterator[str]:
-    """Yield a sentence for each exposure: what of it stays readable, whatever is done now."""
+    """Yield a sentence for each exposure that says what stays readable, whatever is done now."""
     for one in exposures:
         named = ", ".join(one.keys) or "a value"
         yield (

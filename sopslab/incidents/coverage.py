@@ -1,6 +1,6 @@
 """Which incident covers which finding of the policy, or which exposure. Pure.
 
-It compares what was read already: what validates records, it does without.
+The records have been read before, so this module does not import what validates them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which of some findings no incident covers, and the incidents that cover the others."""
+    """The findings that no incident covers, and the open and closed incidents that cover the
+    others."""
 
     uncovered: tuple[Finding, ...]
     open: tuple[Incident, ...]
@@ -26,10 +27,10 @@ class Coverage:
 
 
 def cover(findings: Sequence[Finding], incidents: Sequence[Incident], repository: str) -> Coverage:
-    """Return which incident covers which of the findings in a repository.
+    """Return which findings in a repository are covered by incidents, and by which.
 
-    A finding is covered by an exposure of the same commit, path and rule, and once a closed
-    incident has it, it is dealt with.
+    A finding is covered by an exposure with the same commit, path and rule. If both open and closed
+    incidents have that exposure, a closed one counts: the finding has been dealt with.
     """
     uncovered: list[Finding] = []
     covering: dict[str, Incident] = {}
@@ -51,6 +52,6 @@ def cover(findings: Sequence[Finding], incidents: Sequence[Incident], repository
 
 
 def not_covered(found: Sequence[Exposure], incidents: Sequence[Incident]) -> tuple[Exposure, ...]:
-    """Return those of the exposures that none of the incidents has."""
+    """Return the exposures that none of the incidents has on record."""
     known = {one.place for incident in incidents for one in incident.exposures}
     return tuple(one for one in found if one.place not in known)

@@ -1,7 +1,9 @@
-"""Which credentials there are, and when each is due to be replaced. Pure: today is given.
+"""Which credentials there are, and when each is due to be replaced. Pure: today's date is an
+argument.
 
-What the lab itself knows is derived each time (`sopslab.lab.incidents.derived`); what it cannot
-know, such as the key of a provider, is in the platform repository, in `docs/credentials.yaml`.
+The lab's own credentials are found anew each time (`sopslab.lab.incidents.derived`). Those that the
+lab cannot know, such as the key of a provider, are listed in `docs/credentials.yaml` in the
+platform repository.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Rotation(StrEnum):
 
     @property
     def period(self) -> timedelta:
-        """How long a credential of this class is used."""
+        """How long such a credential is used."""
         return _PERIODS[self]
 
 
@@ -49,7 +51,7 @@ _PERIODS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Values in a repository: a file on main, and the names of its keys."""
+    """A place in a repository where values are: a file on main, and the names of keys in it."""
 
     __pydantic_config__ = _STRICT
 
@@ -60,9 +62,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Credential:
-    """Something that opens something, without its value.
+    """A credential, without its value.
 
-    `where` says for people where it lives; `place` is given where that is in a repository.
+    `where` says in words where it is kept. `place` is given if that is in a repository.
     """
 
     __pydantic_config__ = _STRICT
@@ -76,13 +78,13 @@ class Credential:
 
     @property
     def due(self) -> date:
-        """The day on which it is to be replaced at the latest."""
+        """The last day on which the credential is to be replaced."""
         return self.rotated + self.rotation.period
 
 
 @dataclass(frozen=True)
 class _Recorded(Credential):
-    """A credential as an instructor writes it; ids with a colon are the lab's own."""
+    """A credential that an instructor lists. Its id has no colon: such ids are the lab's own."""
 
     id: Label
 
@@ -98,7 +100,7 @@ _FORM = TypeAdapter(_Listed)
 
 
 class Urgency(StrEnum):
-    """Why a credential is to be replaced, the most urgent first."""
+    """How urgently a credential is to be replaced, the most urgent first."""
 
     EXPOSED = "exposed"
     OVERDUE = "overdue"
@@ -108,7 +110,8 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """A credential as it stands on a day; `incident` is the open one that exposes it."""
+    """A credential and its urgency on a day. `incident` is the open incident that exposes it, None
+    without one."""
 
     credential: Credential
     due: date
@@ -117,17 +120,17 @@ class Entry:
 
     @property
     def is_due(self) -> bool:
-        """Whether somebody has to do something about it, or soon will have to."""
+        """Whether somebody has to replace the credential now or soon."""
         return self.urgency is not Urgency.LATER
 
 
 def identity_id(key: str) -> str:
-    """Return the id of an age identity's entry."""
+    """Return the id that the credential of an age identity has."""
     return f"identity:{key}"
 
 
 def account_id(user: str) -> str:
-    """Return the id of the entry of a user's password for the Git server."""
+    """Return the id that the credential of a user of the Git server has."""
     return f"git:{user}"
 
 
@@ -145,7 +148,7 @@ def parse_credentials(path: str, text: str) -> tuple[Credential, ...]:
 
 
 def render_credentials(credentials: Sequence[Credential]) -> str:
-    """Return those credentials as YAML."""
+    """Return the text of the file that lists credentials, in YAML."""
     listed = tuple(_Recorded(**vars(one)) for one in credentials)
     return render_document(_Listed(listed), _FORM)
 
@@ -153,10 +156,10 @@ def render_credentials(credentials: Sequence[Credential]) -> str:
 def entries(
     credentials: Sequence[Credential], incidents: Sequence[Incident], today: date
 ) -> list[Entry]:
-    """Return every credential with when it is due, the most urgent first.
+    """Return every credential with the day on which it is due, the most urgent first.
 
-    What an open incident exposes is due since it was opened; an exposed value that belongs to no
-    credential on the list becomes an entry of its own.
+    A credential that an open incident exposes has been due since the incident was opened. An
+    exposed value that belongs to none of the credentials becomes an entry of its own.
     """
     opened = sorted(
         (one for one in incidents if one.closed is None), key=lambda one: (one.opened, one.id)
@@ -197,7 +200,7 @@ def _exposes(incident: Incident, credential: Credential) -> bool:
 def _lies_at(exposure: Exposure, place: Place | None) -> bool:
     if place is None or exposure.repository != place.repository:
         return False
-    # The same name in another file is the same credential more often than not, so it counts.
+    # The same name in another file counts, because it is the same credential more often than not.
     return bool(set(exposure.keys) & set(place.keys)) or exposure.path == place.path
 
 

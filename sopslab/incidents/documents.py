@@ -1,4 +1,5 @@
-"""Read and write a YAML document of a known form: strictly, with all problems at once. Pure."""
+"""Read and write YAML documents of a known form. Reading is strict, and names all problems at once.
+Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +14,16 @@ from sopslab.errors import InputError
 
 _Document = TypeVar("_Document")
 
-# Text that YAML would wrap is kept on its line: one fact is one line of a diff.
+# So wide that YAML wraps no text: one fact is one line in a diff.
 _WIDTH = 10_000
 
 
 def parse_document(path: str, text: str, form: TypeAdapter[_Document]) -> _Document:
-    """Return what the YAML `text` of the file `path` says, if it has that `form`.
+    """Return the document in the YAML `text` of the file `path`.
 
-    Raises InputError with every problem, each naming file, place and what is needed.
+    Raises InputError with every problem; each names the file, the place and what is needed.
+
+    + form: the type that the document must have
     """
     data = load_yaml(path, text)
     try:
@@ -30,8 +33,8 @@ def parse_document(path: str, text: str, form: TypeAdapter[_Document]) -> _Docum
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that writes every value out: two equal days do not become aliases of each
-    other."""
+    """A SafeDumper that writes every value in full, without aliases where two days are the same
+    object."""
 
     @override
     def ignore_aliases(self, data: Any) -> bool:
@@ -39,7 +42,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def render_document(document: object, form: TypeAdapter[Any]) -> str:
-    """Return `document` as YAML, in the order of its fields: the same document, the same text."""
+    """Return `document` as YAML, in the order of its fields. The same document always gives the
+    same text."""
     text: str = yaml.dump(
         _plain(form.dump_python(document)),
         Dumper=_Dumper,
@@ -55,7 +59,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    # An enumeration's member is its text.
+    # A member of a StrEnum becomes its text.
     return str(value) if isinstance(value, str) else value
 
 
@@ -74,5 +78,5 @@ def _sentence(problem: Any) -> str:
             said = "a date such as 2026-11-25 is needed, without quotes"
         case _:
             said = str(problem["msg"]).removeprefix("Value error, ")
-    # What stands there is not repeated: somebody may have written a value where a name belongs.
+    # The message does not repeat the input, which may be a secret value in the place of a name.
     return f"{place}: {said}" if place else said

@@ -1,6 +1,6 @@
-"""From what the policy finds in a history to exposures. Pure.
+"""Turn the findings of the policy in a history into exposures. Pure.
 
-Values become hashes at once, so that they can be looked for elsewhere without being kept.
+Values become hashes at once, so that the program can look for them elsewhere without keeping them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from sopslab.policy.findings import SHOWN_KEY, Finding, Undecidable
 from sopslab.policy.printing import printable
 
 Read = Callable[[str, str], bytes | None]
-"""Returns a file as it is in a commit, None if it is not there."""
+"""Returns a file in a commit, None if it is not there; is called with the commit and the path."""
 
-# `KEY=value` and its like, where a file is not YAML: dotenv, properties, a constant in a script.
+# `KEY=value` and the like in files that are not YAML: dotenv, properties, constants in scripts.
 _ASSIGNED = re.compile(r"""\s*(?:export\s+)?([-._a-zA-Z0-9]+)\s*[:=]\s*(["']?)(.+?)\2[;,]?\s*""")
 
 
 @dataclass(frozen=True)
 class Named:
-    """A value by its hashes: as it is written, and decoded from base64, as a Secret's is."""
+    """A value with a name. `digests` are the hashes of the value as written and, because values in
+    Secrets are in base64, as decoded."""
 
     line: int
     key: str
@@ -36,7 +37,7 @@ class Named:
 
 
 def named_values(data: bytes) -> list[Named]:
-    """Return the values of a file that have a name, by their hashes."""
+    """Return the values in a file that have a name, as hashes."""
     text = decode(data)
     try:
         parsed = documents.parse(text)
@@ -44,8 +45,8 @@ def named_values(data: bytes) -> list[Named]:
         parsed = documents.Parsed((), error_line=1)
     structured = any(isinstance(one, documents.Mapping) for one in parsed.documents)
     found = _leaves(parsed) if structured else _lines(text)
-    # A slip such as {password:value} makes a value part of a key: the policy does not show it
-    # either.
+    # A slip such as {password:value} makes the value a part of the key. Such keys are left out, as
+    # in the output of the policy.
     return [value for value in found if SHOWN_KEY.fullmatch(value.key)]
 
 
@@ -64,7 +65,7 @@ def _lines(text: str) -> Iterator[Named]:
 
 
 def digests(text: str) -> frozenset[str]:
-    """Return the SHA-256 of a value as it is, and as decoded, if it is base64."""
+    """Return the SHA-256 of a value and, if it is base64, of the decoded value."""
     values = [text.encode("utf-8", "surrogatepass")]
     with contextlib.suppress(binascii.Error, ValueError):
         values.append(base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True))
@@ -72,7 +73,8 @@ def digests(text: str) -> frozenset[str]:
 
 
 def exposures(repository: str, findings: Sequence[Finding], read: Read) -> tuple[Exposure, ...]:
-    """Return each place that the findings name, once, with the names of what leaked there.
+    """Return each place that the findings name once, with the names of the values that leaked
+    there.
 
     + repository: the repository's path on the Git server
     """
@@ -89,7 +91,7 @@ def exposures(repository: str, findings: Sequence[Finding], read: Read) -> tuple
                 rule,
             )
             for (commit, path, rule), at in lines.items()
-            # For what no commit leads to, such as a tag of a blob, a record cannot name a place.
+            # A record names a commit. Some findings have none, such as one in the tag of a blob.
             if commit
         )
     )

@@ -1,4 +1,4 @@
-"""The rotation plan of a learner, with the credentials on record and the open incidents. Pure."""
+"""The rotation plan of a learner, with the recorded credentials and the open incidents. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TEMPLATE = "rotation-plan.md.j2"
 def render_plan(
     environment: Environment, entries: Sequence[Entry], incidents: Sequence[Incident]
 ) -> str:
-    """Return the learner's rotation-plan.md with what is known in it.
+    """Return the learner's rotation-plan.md, filled in with what is known.
 
-    + entries: the credentials that are due, of which those of other learners are left out
-    + incidents: those on record, of which the open ones that concern the learner count
+    + entries: credentials; used are those that are due and concern the learner
+    + incidents: recorded incidents; used are those that are open and concern the learner
     """
     concerned = [one for one in incidents if one.closed is None and one.concerns(environment.id)]
     ids = {one.id for one in concerned}

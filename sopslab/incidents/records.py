@@ -1,7 +1,7 @@
-"""An incident as a record: its cause, what leaked where, what was rotated, what remains. Pure.
+"""The record of an incident: its cause, what leaked where, what was rotated, what remains. Pure.
 
-A record lies in the platform repository as `docs/incidents/<id>.yaml`. It names places and keys,
-and never a value: whoever reads it learns what to replace, and nothing to log in with.
+It is in the platform repository as `docs/incidents/<id>.yaml`. It names places and keys, but never
+a value: its readers learn what to replace, and nothing to log in with.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _Path = Annotated[Text, Field(min_length=1, max_length=4096)]
 
 @dataclass(frozen=True, order=True)
 class Exposure:
-    """One place where a value lies in plain text: a finding of the policy in the history.
+    """One place in a history where the policy has found values in plain text.
 
-    `keys` are the names of what leaked there, as far as the finding tells them.
+    `keys` are the names of the values that leaked there, as far as they are known.
     """
 
     __pydantic_config__ = _STRICT
@@ -61,13 +61,13 @@ class Exposure:
 
     @property
     def place(self) -> tuple[str, str, str, str]:
-        """What tells it from every other one; a finding with the same place is covered by it."""
+        """The fields that identify the exposure. It covers a finding with the same ones."""
         return self.repository, self.commit, self.path, self.rule
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """What a human must revoke where the lab cannot, and on which day that was done."""
+    """What a human must revoke because the lab cannot, and on which day it was revoked."""
 
     __pydantic_config__ = _STRICT
 
@@ -77,10 +77,11 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Incident:
-    """One incident; `subjects` are learners' ids, and none of them means everybody.
+    """One incident.
 
-    `rotation` has the phases that are done, each with the time of its end; `remains` are sentences
-    about what stays exposed for ever.
+    `subjects` are ids of learners; if there are none, the incident is about everybody. `rotation`
+    has the phases that are done, each with the time of its end. `remains` are sentences about what
+    stays exposed for ever.
     """
 
     __pydantic_config__ = _STRICT
@@ -99,7 +100,7 @@ class Incident:
 
     @property
     def unrevoked(self) -> tuple[str, ...]:
-        """What a human has still to revoke."""
+        """What a human still has to revoke."""
         return tuple(one.what for one in self.upstream if one.revoked is None)
 
     def concerns(self, learner: str) -> bool:
@@ -111,7 +112,7 @@ _FORM = TypeAdapter(Incident)
 
 
 def parse_incident(path: str, text: str) -> Incident:
-    """Return the incident in the file `path`, which is called by its id.
+    """Return the incident in the `text` of the file `path`, whose name has to be the incident's id.
 
     Raises InputError with every problem.
     """
@@ -141,6 +142,6 @@ def render_incident(incident: Incident) -> str:
 
 
 def as_plain(incident: Incident) -> dict[str, object]:
-    """Return the record as JSON has it."""
+    """Return the record in a form that JSON can represent."""
     plain: dict[str, object] = _FORM.dump_python(incident, mode="json")
     return plain

@@ -1,4 +1,4 @@
-"""Who vouches for the learners of a class in its cluster."""
+"""Who issues the credentials with which the learners of a class log in to its cluster."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from enum import StrEnum
 
 
 class Issuer(StrEnum):
-    """Who vouches for learners: the cluster's signer of client certificates, or its API server, by
-    tokens of ServiceAccounts."""
+    """Who issues credentials to learners: the cluster's signer of client certificates, or its API
+    server, which issues tokens of ServiceAccounts."""
 
     CERTIFICATES = "certificates"
     TOKENS = "tokens"
 
 
 CERTIFICATE, CERTIFICATE_KEY, TOKEN = "client.crt", "client.key", "token.json"
-# What each gives learners: files in the folder of a seat.
+# The files that each issuer's credentials have in the folder of a seat.
 CREDENTIALS: Mapping[Issuer, tuple[str, ...]] = {
     Issuer.CERTIFICATES: (CERTIFICATE, CERTIFICATE_KEY),
     Issuer.TOKENS: (TOKEN,),
@@ -25,7 +25,7 @@ CREDENTIALS: Mapping[Issuer, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ChosenIssuer:
-    """The issuer that a cluster was found to have; the cluster is known by an id."""
+    """The issuer that a cluster was found to have, and the id of that cluster."""
 
     cluster: str
     issuer: Issuer
@@ -35,9 +35,9 @@ class ChosenIssuer:
 class BoundToken:
     """A token of a ServiceAccount, as the API server granted it.
 
-    `user` is whom the cluster takes its bearer for, `account` the id of the ServiceAccount: another
-    one of that name does not bring the token back. It is valid from `begin` to `end`, in seconds
-    since 1970.
+    `user` is the user that the token logs in. `account` is the uid of the ServiceAccount: once it
+    is deleted, a new ServiceAccount of the same name does not make the token valid again. The token
+    is valid from `begin` to `end`, in seconds since 1970.
     """
 
     user: str

@@ -1,4 +1,4 @@
-"""Who has an account of the embedded Git server."""
+"""The users with an account on the embedded Git server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who has one, as files of this machine tell.
+    """The users with an account, according to files on this machine.
 
-    `complete` are those with a password and a line in the server's htpasswd; `moved` are those
-    whose stored login is for another address than the server has now: git would not use it.
-    `listed` are all whose password the server knows, whether it is known here or not, and `locked`
-    those of them whom it refuses for the time being.
+    `complete` have a stored password and a line in the server's htpasswd. `moved` have a stored
+    login for another address than the server has now, so that git would not use it. `listed` are
+    all users whose password the server knows, whether it is stored here or not. `locked` are those
+    of them whom the server refuses for the time being.
     """
 
     complete: tuple[str, ...] = ()

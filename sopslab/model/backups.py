@@ -1,4 +1,4 @@
-"""A backup: one encrypted file with all of a lab that exists only once, and what it begins with."""
+"""A backup: one encrypted file with everything of a lab that exists only once."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import Any
 
 FORMAT = 1
 
-# The first and the last file of the archive, and where its other files are.
+# The first and the last file of the archive, and the paths of its other files.
 HEAD, SUMS = "backup.json", "sums.json"
 FILES, REPOSITORIES, BUNDLE = "files/", "repositories/", ".bundle"
 FOLDER = "folder"
 
-# Below the lab's folder: the settings of a backup that differ from those that it was restored with.
+# Below the lab's folder: those settings of a restored backup that differ from the settings with
+# which it was restored.
 LAB_FILE = "lab.yaml"
 
 
 @dataclass(frozen=True)
 class BackupHead:
-    """What a backup is of: `made` is when, `product` the version that made it, `repositories` their
-    paths without `.git`, and `settings` those that belong to the lab wherever it is."""
+    """The head of a backup, which says what it contains.
+
+    `product` is the version that made the backup, `made` the time of that. `repositories` are paths
+    without `.git`. `settings` are those that belong to the lab on whatever machine it is.
+    """
 
     format: int
     product: str
@@ -32,6 +36,7 @@ class BackupHead:
 
 @dataclass(frozen=True)
 class BackupSums:
-    """The SHA-256 of every other file of the archive, by its name there; `FOLDER` for a folder."""
+    """The SHA-256 of every other file in the archive, by its name there. A folder has the word
+    `FOLDER` instead."""
 
     files: dict[str, str]

@@ -1,4 +1,4 @@
-"""What Flux builds right now: there is one lock that all builds of a cluster share."""
+"""What Flux is building right now. All builds of a cluster share one lock."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-# What Flux says while a build waits for its turn, or has it: there is one at a time for everybody.
+# What Flux reports while a build waits for its turn, or has it. Only one build runs at a time.
 _BUILDING = re.compile(r"Building manifests for revision \S+@sha1:([0-9a-f]{40,64}) ")
 HELD_S = 10
-"""A build that takes longer is not an ordinary one, and those that wait for it are told so."""
+"""The longest time of an ordinary build, in seconds. If a build takes longer, learners whose builds
+wait for it are told so."""
 
 
 @dataclass(frozen=True)
 class Building:
     """A Kustomization whose build has not ended, and the GitRepository that it is built from.
 
-    `commit` is what is built, `since` when that began, as Kubernetes writes a time.
+    `commit` is what is built, `since` is when the build began, as Kubernetes writes a time.
     """
 
     namespace: str
@@ -30,20 +31,20 @@ class Building:
 
 @dataclass(frozen=True)
 class Build:
-    """A build that has not ended: of which commit, and since when."""
+    """A build that has not ended: its commit, and when it began."""
 
     commit: str
     since: datetime
 
     def age(self, now: datetime) -> float:
-        """Return how many seconds ago it began."""
+        """Return how many seconds ago the build began."""
         return (now - self.since).total_seconds()
 
 
 def build_of(told: Mapping[str, Any]) -> Build | None:
-    """Return the build that a condition `Reconciling` tells of, None if none is under way.
+    """Return the build that a condition `Reconciling` reports, None if no build is under way.
 
-    A build that failed leaves its message there, with the reason `ProgressingWithRetry`.
+    A failed build leaves its message in the condition, but with the reason `ProgressingWithRetry`.
     """
     found = _BUILDING.match(str(told.get("message", "")))
     if found is None or told.get("reason") != "Progressing":

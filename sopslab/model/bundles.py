@@ -1,4 +1,4 @@
-"""A bundle: one file with all that a lab needs, and the manifest with which it begins."""
+"""A bundle: one file with everything that a lab needs. It begins with a manifest."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from sopslab.model.members import Member
 from sopslab.model.store import Arch, Source
 
 FORMAT = 1
-# What the member is called that is no entry of the store.
+# The name of the member that is the product, and not an entry of the store.
 PRODUCT = "product"
 
 
 @dataclass(frozen=True)
 class BundledFile:
-    """A file that is in a bundle beside its members."""
+    """A file in a bundle that is not one of its members."""
 
     name: str
     size: int
@@ -23,11 +23,11 @@ class BundledFile:
 
 @dataclass(frozen=True)
 class BundleManifest:
-    """What a bundle has in it, in this order: files, then members.
+    """The content of a bundle, in this order: files, then members.
 
-    `product` is the version that made it, `catalog` the digest of what was pinned then, and
-    `source` what its entries were made from. `without_licence` names what is in it of which no
-    licence text could be had.
+    `product` is the version that made the bundle, `catalog` the digest of its catalog, and `source`
+    what its entries were made from. `without_licence` names the parts for which no licence text was
+    found.
     """
 
     format: int
@@ -41,11 +41,11 @@ class BundleManifest:
     without_licence: tuple[str, ...]
 
     def entries(self, arch: Arch) -> list[Member]:
-        """Return the entries of the store that are in it for a kind of processors."""
+        """Return the entries of the store in the bundle for an architecture."""
         return [each for each in self.members if (each.what, each.arch) == ("entry", arch)]
 
     def product_for(self, arch: Arch) -> Member | None:
-        """Return the product that is in it for a kind of processors, None without one."""
+        """Return the product in the bundle for an architecture, None if there is none."""
         for each in self.members:
             if (each.what, each.name, each.arch) == ("product", PRODUCT, arch):
                 return each
@@ -54,8 +54,8 @@ class BundleManifest:
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """What is on record of the bundle that was loaded last: its entries' digests by folder, what
-    they were made from, and the sum of its manifest."""
+    """The record of the bundle that was loaded last: the sum of its manifest, the product that made
+    it, what its entries were made from, and the digest of each entry by its folder."""
 
     manifest: str
     product: str

@@ -1,4 +1,4 @@
-"""How far a canary is on its way from a repository into the cluster."""
+"""How far a canary has come on its way from a repository into the cluster."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ class Progress(StrEnum):
 
 
 class Link(StrEnum):
-    """The first link of the way that is missing, in their order."""
+    """The first link that is missing on a canary's way; the members are in the order of the way."""
 
     # Flux has applied nothing so far.
     BEGINNING = "beginning"
-    # It has not applied the last commit of main.
+    # Flux has not applied the last commit of main.
     COMMIT = "commit"
-    # No key of the store opens what main holds.
+    # The environment's key does not decrypt the canary on main.
     KEY = "key"
-    # What is in the cluster has another value.
+    # The canary in the cluster is missing, or has another value.
     VALUE = "value"
 
 
 @dataclass(frozen=True)
 class CanaryState:
-    """How far a canary is; `said` is what is in its way, in words of ours."""
+    """How far a canary has come; `said` describes what is in its way."""
 
     progress: Progress
     said: str = ""

@@ -1,4 +1,4 @@
-"""How the lab's CA and the certificate of its Git server stand."""
+"""The state of the lab's CA and of its Git server's certificate."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TlsState:
-    """How the lab's TLS stands.
+    """The state of the lab's TLS.
 
-    `ca` is the SHA-256 fingerprint of the CA's certificate, None if there is none; `problem` says
-    why it cannot be used. `certificate` is the fingerprint of the server's, None if one has to be
-    made; `stale` says why, where there is one already. `foreign` are the names of the server that
-    the CA may not sign for: it was made for a server with other names.
+    `ca` is the SHA-256 fingerprint of the CA's certificate, None if there is no usable CA;
+    `problem` says why the CA cannot be used. `certificate` is the fingerprint of the server's
+    certificate, None if it has to be made; `stale` says why an existing one has to be made anew.
+    `foreign` are names of the server that the CA may not sign for, because it was made for a server
+    with other names.
     """
 
     ca: str | None = None

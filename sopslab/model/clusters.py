@@ -1,4 +1,4 @@
-"""A cluster that the lab did not make: what it gives, and what a lab asks of it."""
+"""An existing cluster, which the lab did not make: what it offers, and what a lab needs of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from sopslab.model.rights import Right
 
-# What a lab may do without, if its lab file says so by these names. Without the rights it cannot be
-# made at all, and another Flux would lose its kinds to this one.
+# What a lab can do without, if its lab file accepts that by these names. Rights and Flux have no
+# name here: without the rights no lab can be made, and another Flux would lose its kinds to ours.
 Acceptable = Literal[
     "admission-policies",
     "architecture",
@@ -26,8 +26,9 @@ ACCEPTABLE: tuple[Acceptable, ...] = get_args(Acceptable)
 
 
 CLUSTER_DNS, NODE_DNS = "kube-dns", "node-local-dns"
-"""The label `k8s-app` of pods in kube-system that answer DNS: the cluster's, which the network
-policies of a class let pods ask, and caches on the nodes, which take the questions before."""
+"""The label `k8s-app` of pods in kube-system that answer DNS. The first is the cluster's DNS, which
+the network policies of a class allow. The second are caches on the nodes, which get queries first
+where there are any."""
 
 
 _POLICIES = (
@@ -40,7 +41,7 @@ CLASS_POLICIES = tuple(
     for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
     for name in _POLICIES
 )
-"""What a class has once in a cluster and in no namespace, as kubectl names it."""
+"""The objects that a class has once in a cluster, outside namespaces, as kubectl names them."""
 
 
 class Flux(StrEnum):
@@ -49,14 +50,14 @@ class Flux(StrEnum):
     ABSENT = "absent"
     OURS = "ours"
     FOREIGN = "foreign"
-    # It carries the lab's name, and is not this lab's.
+    # Flux of another lab of the same name.
     NAMESAKE = "namesake"
 
 
 @dataclass(frozen=True)
 class ClusterNode:
-    """A node: its architecture, whether a pod without tolerations may be put there, and what is
-    left of it: thousandths of a processor, MiB of memory, pods."""
+    """A node: its architecture, whether it accepts pods without tolerations (`usable`), and what is
+    free on it: thousandths of a processor, MiB of memory, and a number of pods."""
 
     name: str
     architecture: str
@@ -68,8 +69,8 @@ class ClusterNode:
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume that a claim of the lab's may get, or has: its class, "" without one, and its size
-    in bytes."""
+    """A volume that the lab's claim may get, or has: its storage class, "" without one, and its
+    size in bytes."""
 
     storage_class: str
     size: int
@@ -77,8 +78,8 @@ class Volume:
 
 @dataclass(frozen=True)
 class Storage:
-    """What a cluster has for claims: its storage classes, whether one of them is the default, and
-    volumes that are there already."""
+    """The storage of a cluster for claims: the names of its storage classes, whether one of them is
+    the default, and the existing volumes."""
 
     classes: tuple[str, ...] = ()
     default: bool = False
@@ -87,15 +88,20 @@ class Storage:
 
 @dataclass(frozen=True)
 class ClusterTraits:
-    """What a cluster gives.
+    """What a cluster offers.
 
-    It was not `asked` while the lab has no kubectl. `unseen` is why it could not be, in a sentence;
-    `flux`, `occupied`, `nodes`, `denied`, `policies`, `dns`, `shared` and `storage` are None where
-    they alone could not be seen. `occupied` are the namespaces that the lab would make and that are
-    somebody else's. Only a class asks about `policies`, whether ValidatingAdmissionPolicies are
-    served, `dns`, which kinds of pods answer DNS, and `shared`, what it would make in no namespace
-    and is somebody else's, as `Kind name`; only a lab with its Git server in the cluster asks about
-    `storage`. Where the lab's Flux is there, `nodes` do not know what pods take of them.
+    `asked` is False as long as the lab has no kubectl. `unseen` says in a sentence why the cluster
+    could not be asked. `flux`, `occupied`, `nodes`, `denied`, `policies`, `dns`, `shared` and
+    `storage` are each None if only this part could not be seen.
+
+    `occupied` are the namespaces that the lab would make, but that belong to somebody else.
+    `denied` are the rights that the user lacks. If the lab's own Flux is in the cluster, the free
+    resources of `nodes` do not take running pods into account.
+
+    Only a class asks for three of them: `policies` is whether ValidatingAdmissionPolicies are
+    served, `dns` which kinds of pods answer DNS, and `shared` the objects outside namespaces that
+    the class would make, but that belong to somebody else, as `Kind name`. Only a lab with its Git
+    server in the cluster asks for `storage`.
     """
 
     asked: bool = False
@@ -113,7 +119,8 @@ class ClusterTraits:
 
 @dataclass(frozen=True)
 class Share:
-    """What some pods may request together: thousandths of a processor, MiB of memory, pods."""
+    """What several pods may request together: thousandths of a processor, MiB of memory, and their
+    number."""
 
     cpu_m: int
     memory_mib: int
@@ -122,7 +129,7 @@ class Share:
 
 @dataclass(frozen=True)
 class SeatLimits:
-    """What a seat may use up, and what a pod of it requests that says nothing about it."""
+    """What a seat may use in total, and what a pod of the seat requests by default."""
 
     quota: Share
     pod: Share
@@ -130,9 +137,12 @@ class SeatLimits:
 
 @dataclass(frozen=True)
 class NodeReach:
-    """What pods on a node have had: why it got no images, why they did not reach the Git server,
-    and why network policies are not known to be enforced there; empty where all was well, and None
-    for policies that nobody asked about."""
+    """What pods have found out about a node, as reasons; "" means that all is well.
+
+    `images` says why the node could not pull images, `git` why pods did not reach the Git server,
+    and `policies` why network policies are not known to be enforced there. `policies` is None if
+    this was not tried.
+    """
 
     images: str = ""
     git: str = ""
@@ -141,8 +151,8 @@ class NodeReach:
 
 @dataclass(frozen=True)
 class Admission:
-    """Why what a class forbids is not known to be refused: by Pod Security, and by a
-    ValidatingAdmissionPolicy; empty where it is."""
+    """Why it is not known that the cluster refuses what a class forbids. One reason is about Pod
+    Security, the other about ValidatingAdmissionPolicies; "" means that it does refuse."""
 
     pod_security: str = ""
     policies: str = ""
@@ -150,8 +160,11 @@ class Admission:
 
 @dataclass(frozen=True)
 class Reach:
-    """What was asked of pods on each node, and of the API server by dry runs: of which cluster,
-    with which images, for which address. `admission` is None where nobody asked."""
+    """The answers of pods on each node, and of dry runs on the API server.
+
+    They are about one `cluster`, by its id, about `images`, and about the address of the Git server
+    (`git`). `admission` is None if no dry run was made.
+    """
 
     cluster: str
     images: tuple[str, ...]
@@ -162,8 +175,12 @@ class Reach:
 
 @dataclass(frozen=True)
 class Questions:
-    """What is still to be asked of a cluster: on which nodes whether pods have images and reach the
-    Git server, on which ones whether policies shut pods, and whether dry runs are refused."""
+    """What still has to be tried in a cluster.
+
+    `reach` are the nodes on which pods have to try images and the Git server. `policies` are the
+    nodes on which pods have to try whether network policies are enforced. `admission` is whether
+    dry runs have to try what the API server refuses.
+    """
 
     reach: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
@@ -172,8 +189,8 @@ class Questions:
 
 @dataclass(frozen=True)
 class Problem:
-    """What was found that a lab cannot work with, what to do about it, and the name by which a lab
-    goes on anyway, if it can."""
+    """Something in a cluster that a lab cannot work with, and what to do about it. `probe` is the
+    name by which the lab file can accept it, None if it cannot."""
 
     found: str
     next_step: str

@@ -1,4 +1,4 @@
-"""Repositories of a Git server in the cluster, and the copies of them on the lab's machine."""
+"""Repositories of a Git server in the cluster, and their copies on the lab's machine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Listed:
-    """What the server has of a repository: its refs, and what is written down beside them, each by
-    its name."""
+    """What the server has of a repository: the object of each ref, and the text of each of the
+    lab's notes, by name."""
 
     refs: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -16,9 +16,11 @@ class Listed:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to become of a repository: lines for `git update-ref --stdin`; in base64 a pack of
-    the objects that these need, empty where it has them; and what is to be written down beside it,
-    by name."""
+    """A change to a repository.
+
+    `updates` are lines for `git update-ref --stdin`. `pack` holds the objects that they need, in
+    base64; "" if the repository has them already. `notes` are the lab's notes to write, by name.
+    """
 
     updates: list[str]
     pack: str = ""

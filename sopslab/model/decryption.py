@@ -1,4 +1,4 @@
-"""The key with which Flux decrypts, as the cluster holds it: in public."""
+"""The key with which Flux decrypts, as the cluster has it; only its public half."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from sopslab.layout import KEY_ENTRY
 
 @dataclass(frozen=True)
 class DecryptionKeyState:
-    """What `sops-age` in the cluster holds: its recipient, its entries, its label.
+    """The state of the Secret `sops-age` in the cluster.
 
-    `next` is the recipient that will follow, while the key is replaced.
+    `recipient` and `next` are the recipients of its identities; `next` exists only while the key is
+    being replaced. `entries` are the names of its entries. `watched` is whether it has the labels
+    that make Flux notice a change.
     """
 
     present: bool = False
@@ -22,12 +24,13 @@ class DecryptionKeyState:
     watched: bool = False
 
     def holds(self, recipient: str | None) -> bool:
-        """Return whether Flux decrypts with it what is encrypted to a recipient."""
+        """Return whether Flux can decrypt with this key what is encrypted to a recipient."""
         return recipient is not None and recipient in (self.recipient, self.next)
 
     @property
     def problem(self) -> str | None:
-        """Why Flux could not decrypt with it, in words; Flux's own do not name these causes."""
+        """Why Flux cannot decrypt with this key, in words. Flux's own messages do not name these
+        causes."""
         if not self.present or self.recipient is not None:
             return None
         if KEY_ENTRY in self.entries:
@@ -37,7 +40,7 @@ class DecryptionKeyState:
 
 
 class SecretDrift(StrEnum):
-    """In what a Secret of an environment is not as the host has it; the last is the worst."""
+    """How a Secret of an environment differs from the host's files, from mild to worst."""
 
     ABSENT = "absent"
     DIFFERS = "differs"

@@ -1,4 +1,4 @@
-"""What Docker says of objects of the lab."""
+"""Objects of the lab as Docker describes them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Container:
 
 @dataclass(frozen=True)
 class Network:
-    """A network, by its labels."""
+    """A network: its labels."""
 
     labels: Mapping[str, str]

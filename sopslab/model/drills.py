@@ -1,4 +1,4 @@
-"""What is known of the drills that are staged."""
+"""What is known about staged drills."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Staged:
-    """A leak that is staged: commits, and the SHA-256 of the value, which nothing else tells.
+    """A staged leak: three commits, and the SHA-256 of the leaked value, which is recorded nowhere
+    else.
 
-    `before` is where main was, `leak` has the value in plain text, `fixed` is what main became.
+    `before` is main before the leak, `leak` has the value in plain text, `fixed` is main after it.
     """
 
     before: str
@@ -20,9 +21,9 @@ class Staged:
 
 @dataclass(frozen=True)
 class DrillState:
-    """A drill of a learner; `on_main` is whether main holds what it staged.
+    """A learner's drill; `on_main` is whether main contains the staged commits.
 
-    `staged` is None where the lab's own note of it cannot be read.
+    `staged` is None if the lab's note about the drill cannot be read.
     """
 
     staged: Staged | None

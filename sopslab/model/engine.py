@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The OCI runtime in front of runc, where a machine needs one.
+# The name of the lab's OCI runtime, which wraps runc on machines that need it.
 RUNTIME = "sops-lab"
 
 
 def body(program: str) -> str:
-    """Return a program without its first line, which names the Python of the machine it is for."""
+    """Return a program without its first line, which names the Python of one machine."""
     return program.partition("\n")[2]
 
 
 @dataclass(frozen=True)
 class EngineTraits:
-    """What an engine is like: empty texts if there is none, or if it does not tell.
+    """The traits of an engine. Texts are empty if there is no engine, or it does not say.
 
-    `driver` is its storage driver, `security` its security options, `snap` whether it sees files
-    as a snap does; `proxies` is the client's file that has proxies for every container.
+    `podman` is whether it is Podman, `snap` whether it sees files as a snap does. `driver` is its
+    storage driver, `security` its security options. `proxies` is the client's configuration file if
+    that sets proxies for every container.
     """
 
     podman: bool = False
@@ -31,10 +32,10 @@ class EngineTraits:
 
 @dataclass(frozen=True)
 class EngineState:
-    """Whether the engine answers and, if not, why: `absent`, `client` (there is nothing else),
-    `stopped`, `forbidden`, `remote`.
+    """Whether the engine answers and, if not, the reason: `absent`, `client` (only the client is
+    installed), `stopped`, `forbidden` or `remote`.
 
-    `configured` is whether somebody has configured it, and not for the lab's runtime.
+    `configured` is whether somebody other than a lab has configured the engine.
     """
 
     answers: bool

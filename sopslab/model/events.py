@@ -1,7 +1,8 @@
-"""What a run tells about itself while it goes on, for a display or a test to follow.
+"""What a run reports about itself while it goes on, for a display or a test to follow.
 
-pyinfra's `--json` speaks once, at the end, and not at all when a run aborts. Events are one JSON
-object a line: the fields of one of these classes, and as `event` its name.
+pyinfra's `--json` reports only once, at the end, and not at all when a run aborts. Each event is a
+JSON object on one line: the fields of one of these classes, and the name of the class in lower case
+as `event`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from sopslab.model.wire import decode, encode
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of a run: the step that it belongs to, and what it does."""
+    """An operation of a run: the title of its step, and its own label."""
 
     step: str
     label: str
 
     @property
     def belongs_to(self) -> Step:
-        """The step, as one of ours."""
+        """The member of Step with that title."""
         return Step.called(self.step)
 
     @override
@@ -50,7 +51,8 @@ class Started:
 
 @dataclass(frozen=True)
 class Ended:
-    """An operation has ended, after `seconds`; `notes` explain it, `errors` are sentences."""
+    """An operation has ended after `seconds`. `notes` explain the outcome, `errors` are
+    sentences."""
 
     operation: Operation
     changed: bool
@@ -62,12 +64,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class GoesOn:
-    """A run is at work, and has nothing else to tell: whoever listens knows that it is there."""
+    """A run is still at work. It sends this when it has nothing else to report, so that a listener
+    knows that it is alive."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A run does not begin, or not go on: it exits with `code`."""
+    """A run refuses to begin or to go on, and exits with `code`."""
 
     code: int
     problems: tuple[str, ...]
@@ -80,7 +83,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class SeatWorks:
-    """A seat of a room is at something, said in a few words."""
+    """A seat of a room is at work; `doing` says in a few words on what."""
 
     seat: str
     doing: str
@@ -88,10 +91,10 @@ class SeatWorks:
 
 @dataclass(frozen=True)
 class SeatEnded:
-    """A seat of a room is done with a verb of `sopslab`, or cannot do it, after `seconds`.
+    """A seat of a room has finished a verb of `sopslab`, or failed in it, after `seconds`.
 
-    `code` is the exit code, `changed` the number of changes, and `problems` are sentences; `answer`
-    is the JSON object that the verb printed there, "" without one.
+    `code` is the exit code, `changed` the number of changes, and `problems` are sentences. `answer`
+    is the JSON object that the verb printed on the seat's machine, "" if it printed none.
     """
 
     seat: str
@@ -115,8 +118,8 @@ def to_line(event: Event) -> str:
 
 
 def from_line(line: str) -> Event:
-    """Return the event that a line tells of. Raises ValueError, KeyError or AttributeError for
-    others."""
+    """Return the event in a line of JSON. Raises ValueError, KeyError or AttributeError for any
+    other line."""
     fields = json.loads(line)
     event: Event = decode(_KINDS[fields.pop("event")], fields)
     return event

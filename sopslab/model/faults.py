@@ -1,4 +1,4 @@
-"""What is known of the faults that learners practise on."""
+"""What is known about the faults that learners practise on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Exercise:
-    """How far a learner's main is: whether the Secret of the exercise is there, and listed.
+    """How far the exercise has got on a learner's main: whether the file of the Secret is there
+    (`encrypted`), and whether it is listed.
 
-    `problem` says why that could not be seen.
+    `problem` says why this could not be seen.
     """
 
     encrypted: bool = False
@@ -18,14 +19,14 @@ class Exercise:
 
     @property
     def done(self) -> bool:
-        """Whether there is something to break."""
+        """Whether the exercise is done, so that there is something to break."""
         return self.encrypted and self.listed
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A commit that brought a fault; `exposes` is whether it counts as a leak for as long as a
-    branch has it, whatever is repaired on top."""
+    """A commit that injected a fault. `exposes` is whether the commit counts as a leak as long as a
+    branch contains it, even if later commits repair it."""
 
     commit: str
     exposes: bool

@@ -1,4 +1,5 @@
-"""What may get into a lab's network and out of it: rules, in the words of two programs."""
+"""The rules for traffic into and out of a lab's network, in the languages of iptables and
+nftables."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as `iptables -S` prints it, without the chain, and as `nft list` does."""
+    """One rule, as `iptables -S` prints it without the chain, and as `nft list` prints it."""
 
     iptables: str
     nftables: str
@@ -16,8 +17,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Firewall:
-    """The rules that come before Docker's, as printed by the program that Docker works with:
-    `iptables`, `nftables`, or none that is known."""
+    """The rules that are applied before Docker's, as printed by `program`. That is the one that
+    Docker uses: `iptables` or `nftables`, or "" if it is not known."""
 
     program: str = ""
     lines: tuple[str, ...] = ()
@@ -30,12 +31,12 @@ def rules_of(
     servers: Sequence[tuple[str, int]],
     published: str | None,
 ) -> list[Rule]:
-    """Return the rules of a bridge in their order: the first that fits counts.
+    """Return the rules of a bridge in their order: the first that matches decides.
 
-    + bridge: the interface
-    + name_servers: whose port 53 may be reached from it
-    + servers: addresses and their TCP ports that may be reached from it
-    + published: the address of this machine from which others are let through to it, if any
+    + bridge: the name of the network interface
+    + name_servers: addresses whose port 53 may be reached from the bridge
+    + servers: addresses and TCP ports that may be reached from the bridge
+    + published: the address of this machine whose published ports others may reach, if any
     """
     established = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
     return [
@@ -79,8 +80,8 @@ def rules_of(
 
 
 def table_of(bridge: str, rules: Sequence[Rule]) -> str:
-    """Return the table that holds the rules of a bridge, as `nft list` prints it; empty without
-    rules. It comes before Docker's, which decides about what this one accepts."""
+    """Return the nftables table with the rules of a bridge, as `nft list` prints it; "" without
+    rules. The table is applied before Docker's, which then decides about what it accepts."""
     if not rules:
         return ""
     lines = [
@@ -95,8 +96,8 @@ def table_of(bridge: str, rules: Sequence[Rule]) -> str:
 
 
 def replacing_table(bridge: str, rules: Sequence[Rule]) -> str:
-    """Return the input for `nft -f`, which does all of it or nothing, so that exactly these rules
-    of a bridge are there."""
+    """Return the input for `nft -f` that gives a bridge exactly these rules. `nft` carries out all
+    of the input, or nothing."""
     name = f"table ip sops-lab-{bridge}"
-    # Deleting a table that is not there would be an error.
+    # The first line makes the table if it is missing: to delete a missing table is an error.
     return f"{name}\ndelete {name}\n{table_of(bridge, rules)}"

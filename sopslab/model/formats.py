@@ -1,4 +1,5 @@
-"""The format of what a lab keeps: the number by which a product knows whether it understands it."""
+"""The format of the files that a lab keeps: a number by which sopslab knows whether it understands
+them."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """The format of a lab's folder, and the version of the product that brought it there.
+    """The format of a lab's folder, and the version of the product that wrote it.
 
-    Number 0 is that of labs which were made before there were numbers.
+    Labs that were made before formats had numbers have the number 0.
     """
 
     number: int = 0
@@ -18,14 +19,15 @@ class Format:
 
 
 def render_format(found: Format) -> str:
-    """Return what a lab's folder says of its format."""
+    """Return the text of the file in which a lab's folder records its format."""
     return json.dumps({"format": found.number, "product": found.product}) + "\n"
 
 
 def parse_format(text: str) -> Format:
-    """Return the format that such a file names. Raises ValueError if it names none.
+    """Return the format that the text of such a file names. Raises ValueError if it names none.
 
-    What a newer product says beside it is passed over: the number has to be understood for ever.
+    Anything else that a newer product has written there is ignored, so that every version can read
+    the number.
     """
     said = json.loads(text)
     number = said.get("format") if isinstance(said, dict) else None

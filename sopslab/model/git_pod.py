@@ -1,4 +1,4 @@
-"""The Git server in the cluster: what it is made as."""
+"""The Git server in the cluster: its names, its settings and its state."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Literal
 ServiceKind = Literal["ClusterIP", "LoadBalancer", "NodePort"]
 
 NAME = "git"
-"""What its objects are called, in a namespace of their own; its pod is `git-0`."""
+"""The name of the Git server's objects, which have a namespace of their own; its pod is `git-0`."""
 POD = f"{NAME}-0"
 CLAIM = f"repositories-{POD}"
 LABEL = "sops-lab-git"
-"""On its namespace and its objects: the lab that made them. The namespace stays when the lab goes,
-unlike what has the label `sops-lab`."""
+"""The label of the Git server's namespace and objects; its value is the lab that made them. Objects
+with the label `sops-lab` are removed with the lab, but this namespace stays."""
 
 
 @dataclass(frozen=True)
 class PodShape:
     """How the lab file wants the Git server in the cluster.
 
-    `image` is its reference by digest; `port` is the one that learners connect to, which is the
-    node's for the Service of that kind; without a storage class the claim is for the cluster's
-    default one.
+    `image` is a reference by digest. `port` is the port that learners connect to; for a Service of
+    the kind NodePort, it is the port of the nodes. Without a storage class, the claim uses the
+    default class of the cluster.
     """
 
     image: str
@@ -34,9 +34,12 @@ class PodShape:
 
 @dataclass(frozen=True)
 class PodState:
-    """How the Git server in the cluster stands: whether its namespace is another's, which volume it
-    has if the lab file wants another one, and whether the manifests on this machine are what it is
-    to be made of."""
+    """The state of the Git server in the cluster.
+
+    `foreign` is whether its namespace belongs to somebody else. `other_claim` describes its volume
+    if the lab file wants another one. `laid_out` is whether the manifests on this machine are those
+    that the server is to be made from.
+    """
 
     foreign: bool = False
     other_claim: str = ""
@@ -45,8 +48,8 @@ class PodState:
 
 @dataclass(frozen=True)
 class GitServerLeft:
-    """What a cluster has of the lab's Git server: its namespace, with the repositories, and the
-    server itself."""
+    """Which parts of the lab's Git server a cluster has: its namespace, with the repositories, and
+    the server itself."""
 
     namespace: bool = False
     server: bool = False

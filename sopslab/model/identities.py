@@ -1,4 +1,4 @@
-"""How an age identity of the lab's key store stands: public keys only."""
+"""The state of an age identity in the lab's key store; only public keys."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class IdentityState:
     """An identity of the store.
 
-    `recipient` is its public key, None if there is no usable file; `recorded` is the public key
-    that was noted when it was made; `problem` says in words why the file cannot be used.
+    `recipient` is its public key, None if there is no usable file. `recorded` is the public key
+    that was noted when the identity was made. `problem` says in words why the file cannot be used.
     """
 
     recipient: str | None = None
@@ -20,5 +20,5 @@ class IdentityState:
 
 
 def recipient_of(states: Mapping[str, IdentityState], key: str) -> str | None:
-    """Return the recipient of an identity among others, None without a usable one."""
+    """Return the recipient of one of several identities, None if it is missing or unusable."""
     return states.get(key, IdentityState()).recipient

@@ -1,11 +1,11 @@
-"""Images of the lab's own in a registry."""
+"""The lab's own images in a registry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 GIT_SERVER = "sops-lab-git"
-"""What the Git server's image is called in a registry."""
+"""The name of the Git server's image in a registry."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What may leak, what an incident is called, and where its record lies: what is known without
-reading any."""
+"""Incidents, as far as no record has to be read: their causes, ids, and the paths of their
+records."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import date
 from enum import StrEnum
 
 INCIDENTS_DIR = "docs/incidents"
-"""In the platform repository, a file for each incident."""
+"""The folder in the platform repository with a file for each incident."""
 
 _ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-[a-z0-9]+(-[a-z0-9]+)*")
 _ID_LENGTH = 80
 
 
 class Cause(StrEnum):
-    """What became known to people who must not know it; each cause asks for a rotation of its
-    own."""
+    """What became known to people who must not know it. Each cause needs its own kind of
+    rotation."""
 
     VALUE_EXPOSED = "value-exposed"
     LEARNER_KEY = "learner-key"
@@ -41,7 +41,7 @@ def check_id(value: str) -> str:
 
 
 def is_id(value: str) -> bool:
-    """Whether `value` may name an incident."""
+    """Return whether `value` may name an incident."""
     try:
         check_id(value)
     except ValueError:
@@ -50,5 +50,8 @@ def is_id(value: str) -> bool:
 
 
 def incident_path(incident: str) -> str:
-    """Return where the record of this id lies in the platform repository."""
+    """Return the path of an incident's record in the platform repository.
+
+    + incident: the id of the incident
+    """
     return f"{INCIDENTS_DIR}/{incident}.yaml"

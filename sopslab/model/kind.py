@@ -1,4 +1,4 @@
-"""How the lab's kind cluster stands, and what its node lets pods have."""
+"""The state of the lab's kind cluster, and the limits that its node sets for pods."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class Owner(StrEnum):
-    """Whose a cluster is. It is foreign if a node is not on this lab's network, which exists before
-    any node of ours."""
+    """Who owns a cluster of the lab's name. It is foreign if one of its nodes is not on this lab's
+    network: the lab makes the network before any node."""
 
     NOBODY = "nobody"
     LAB = "lab"
@@ -17,12 +17,12 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True)
 class ClusterState:
-    """How the lab's cluster stands.
+    """The state of the lab's cluster.
 
-    `complete` tells whether `kind create` finished and left its mark for this very node. `status`
-    is Docker's word for the node container. `stray` says what is wrong with the lab's kubeconfig,
-    empty if it leads to the node. `address` is where the node's API server is published, and
-    `image` what the node was made of.
+    `complete` is whether `kind create` has finished for this very node. `status` is Docker's word
+    for the state of the node's container. `stray` says what is wrong with the lab's kubeconfig, ""
+    if it leads to the node. `address` is where the API server of the node is published, `image` the
+    image of the node.
     """
 
     owner: Owner = Owner.NOBODY
@@ -35,9 +35,11 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a node lets pods have: `pids` processes each, 0 for any number; what starts and ends
-    them has a `share` of all processors, in percent (systemd.resource-control(5), CPUQuota), 0 for
-    no limit.
+    """The limits that a node sets.
+
+    Each pod may have `pids` processes, 0 for any number. The services that start and end pods get
+    a `share` of all processors together, in percent, 0 for no limit (CPUQuota in
+    systemd.resource-control(5)).
     """
 
     pids: int

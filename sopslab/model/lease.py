@@ -1,4 +1,4 @@
-"""How long a lab is to stay, if it is not to stay for good: that of a CI job."""
+"""How long a lab is to stay, if it is not to stay for good, as the lab of a CI job is not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Lease:
-    """For how many hours a lab is to stay, when they end (ISO 8601, with a time zone), which port
-    its Git server has for that time, and the Docker that it is on, as `DOCKER_HOST` names it."""
+    """The lease of a lab: its length in hours, and its end (ISO 8601, with a time zone).
+
+    It also has the port of the lab's Git server for that time, and the Docker engine that the lab
+    is on, as `DOCKER_HOST` names it.
+    """
 
     hours: int
     until: str
@@ -17,5 +20,5 @@ class Lease:
     docker_host: str | None
 
     def ended(self, now: datetime) -> bool:
-        """Whether the time is over."""
+        """Return whether the lease has ended."""
         return datetime.fromisoformat(self.until) <= now

@@ -1,4 +1,4 @@
-"""What the machine that carries the lab offers, and on which systems there can be one."""
+"""What the lab's machine offers, and on which operating systems a lab can be made."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MachineState:
-    """What a machine offers. Sizes are KiB; `bounding` is the capability bounding set, a mask;
-    `manager` is the command of its package manager, if it has one that is known; `missing` is what
-    it lacks of the commands that were asked for."""
+    """What a machine offers.
+
+    Sizes are in KiB. `bounding` is the bit mask of the capability bounding set. `manager` is the
+    command of its package manager, "" if that is not a known one. `missing` are those of the wanted
+    commands that it lacks.
+    """
 
     uid: int
     gid: int
@@ -36,7 +39,7 @@ class MachineState:
         return bool(wanted & ~self.bounding)
 
 
-# What people call a system, and the Linux that they have on it.
+# The usual name of a system, and the Linux that people run on it.
 _GUESTS = {
     "Darwin": ("macOS", "a machine of Lima, colima or OrbStack"),
     "Windows": ("Windows", "WSL2"),
@@ -44,9 +47,9 @@ _GUESTS = {
 
 
 def elsewhere(system: str) -> str:
-    """Return where a lab can be made instead of on a system, in a sentence; "" on Linux.
+    """Return in a sentence where to make a lab if the system is not Linux; "" on Linux.
 
-    + system: what `platform.system` calls it
+    + system: the name of the system, from `platform.system`
     """
     if system == "Linux":
         return ""

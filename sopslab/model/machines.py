@@ -1,4 +1,4 @@
-"""Machines that are reached over SSH, and what one says of itself."""
+"""Machines that are reached over SSH, and what such a machine reports about itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sopslab.model.members import Member
 class Machine:
     """Where a machine is reached.
 
-    `host` may be a name of the user's ssh_config, from which a port or a user that is not given
-    comes. `hostkey` is what the machine has to show, a type and a key such as
-    `ssh-ed25519 AAAA…`; without one the first that it shows counts.
+    `host` may be a name in the user's ssh_config, which then supplies a port and a user that are
+    not given here. `hostkey` is the host key that the machine has to present, a type and a key such
+    as `ssh-ed25519 AAAA…`; without it, the first key that the machine presents is accepted.
     """
 
     host: str
@@ -31,14 +31,14 @@ class Machine:
 
     @property
     def known_as(self) -> str:
-        """The name in a file of known hosts, as OpenSSH writes it."""
+        """The machine's name in a known_hosts file, as OpenSSH writes it."""
         return self.host if self.port in (None, 22) else f"[{self.host}]:{self.port}"
 
 
 @dataclass(frozen=True)
 class HeldStore:
-    """What a store has: the digest of each entry by its folder, and the sum of what is on record to
-    have been given to it, "" without a record."""
+    """What a store has: the digest of each entry by its folder. `record` is the sum of the record
+    of what was delivered to it last, "" without such a record."""
 
     entries: dict[str, str]
     record: str
@@ -46,13 +46,13 @@ class HeldStore:
 
 @dataclass(frozen=True)
 class SeatState:
-    """What a machine is, and what it has of ours.
+    """The state of a seat's machine, and what the lab has installed there.
 
-    `root` is the folder that was asked about, without `~`; `python` is the version of its python3;
-    `product` is the folder of the product that works there, "" without one; `sudo` is "ok",
-    "password" or "missing"; `space` is what is free, in bytes. `store` is None where another
-    product works there than the one that was asked about. `clock` is what its clock showed when it
-    answered, in seconds since 1970.
+    `root` is the folder that was asked about, with `~` expanded. `python` is the version of
+    python3. `product` is the folder of the installed product, "" without one. `sudo` is "ok",
+    "password" or "missing". `space` is the free space in bytes. `store` is None if another product
+    is installed than the one that was asked about. `clock` is the machine's time when it answered,
+    in seconds since 1970.
     """
 
     root: str
@@ -69,8 +69,8 @@ class SeatState:
 
 @dataclass(frozen=True)
 class Consignment:
-    """What a store is given next: members, in the order in which their bytes come, and what
-    is on record afterwards."""
+    """What is delivered to a store: members, in the order in which their bytes are sent, and the
+    record to keep afterwards."""
 
     members: tuple[Member, ...]
     record: LoadedBundle

@@ -1,4 +1,4 @@
-"""What travels to another machine: members, each a tar archive that is known by its sum."""
+"""Members: what is sent to another machine. Each is a tar archive that is identified by its sum."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Literal
 
 from sopslab.model.store import Arch
 
-# An entry of the store, or the product with what its Python needs.
+# An entry of the store, or the product with the Python packages that it needs.
 What = Literal["entry", "product"]
-# Wheels are compressed already, and a bare machine can unpack a tar only.
+# The product is a plain tar: wheels are compressed already, and a bare machine may not have zstd.
 Packing = Literal["zstd", "tar"]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One thing that travels.
+    """One thing that is sent.
 
-    `name` is the folder that it becomes, `content` the digest of what it holds, however that is
-    packed; `sha256` and `size` are those of the bytes that travel, and `unpacked` the bytes of its
-    files.
+    `name` is the folder that it becomes. `content` is the digest of its content, which does not
+    depend on how it is packed. `sha256` and `size` are those of the bytes that are sent; `unpacked`
+    is the size of its files in bytes.
     """
 
     what: What
@@ -36,11 +36,11 @@ class Member:
 
     @property
     def file(self) -> str:
-        """What it is called wherever it is kept."""
+        """The name of the file in which the member is kept."""
         return f"{self.sha256}.tar{'.zst' if self.packing == 'zstd' else ''}"
 
 
 def content_of(manifest: Mapping[str, Any]) -> str:
-    """Return the digest of an entry of the store, by its manifest, which has the sum of each of its
-    files."""
+    """Return the digest of an entry of the store. It is computed from the entry's manifest, which
+    has the sum of each file."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

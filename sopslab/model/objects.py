@@ -1,4 +1,4 @@
-"""Objects of the cluster, as its API has them in JSON."""
+"""Objects of the cluster, in the JSON of its API."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ FLUX_KINDS = {
 
 
 def condition(found: Object, kind: str) -> Mapping[str, Any]:
-    """Return a condition that an object reports, empty if it does not."""
+    """Return a condition of an object's status, empty if the object does not report it.
+
+    + kind: the type of the condition, such as `Ready`
+    """
     conditions = (found.get("status") or {}).get("conditions") or []
     return next((one for one in conditions if one.get("type") == kind), {})
 
 
 def label(found: Object, key: str) -> str | None:
-    """Return the value of a label of an object, None without it."""
+    """Return the value of a label of an object, None if the object lacks the label."""
     value: str | None = (found["metadata"].get("labels") or {}).get(key)
     return value
 
 
 def group_of(found: Object) -> str:
-    """Return the group of an object's API, empty for the core's."""
+    """Return the API group of an object, "" for the core group."""
     group, slash, _ = str(found.get("apiVersion", "")).partition("/")
     return group if slash else ""
 
 
 def inventory_id(found: Object) -> str:
-    """Return what an object is called in the inventories of Flux.
+    """Return the id of an object in Flux's inventories.
 
     From fluxcd/cli-utils, pkg/object: namespace, name with `:` as `__`, group and kind.
     """
@@ -43,49 +46,49 @@ def inventory_id(found: Object) -> str:
 
 
 def inventory(found: Object | None) -> frozenset[str]:
-    """Return the objects that Flux has applied for a Kustomization, by their names in its
+    """Return the ids of the objects that Flux has applied for a Kustomization, from its
     inventory."""
     entries = (((found or {}).get("status") or {}).get("inventory") or {}).get("entries") or []
     return frozenset(str(entry["id"]) for entry in entries)
 
 
 def is_suspended(found: Object) -> bool:
-    """Whether Flux is told to leave one of its objects alone."""
+    """Return whether one of Flux's objects is suspended."""
     return (found.get("spec") or {}).get("suspend") is True
 
 
 def is_busy(found: Object) -> bool:
-    """Whether Flux is busy with one of its objects at the moment."""
+    """Return whether Flux is working on one of its objects at the moment."""
     return condition(found, "Ready").get("status") not in ("True", "False") or (
         condition(found, "Reconciling").get("status") == "True"
     )
 
 
 def is_deleted(found: Object) -> bool:
-    """Whether an object is being deleted."""
+    """Return whether an object is being deleted."""
     return found["metadata"].get("deletionTimestamp") is not None
 
 
 def reference(kind: str, namespace: str, name: str) -> dict[str, Any]:
-    """Return what names one of Flux's own objects, and nothing else of it."""
+    """Return one of Flux's objects with the fields that name it, and no others."""
     metadata = {"namespace": namespace, "name": name}
     return {"apiVersion": FLUX_KINDS[kind], "kind": kind, "metadata": metadata}
 
 
 def namespace(name: str, labels: Mapping[str, str]) -> Object:
-    """Return a namespace."""
+    """Return the manifest of a namespace."""
     metadata = {"name": name, "labels": dict(labels)}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def identity(found: Object) -> dict[str, Any]:
-    """Return what names an object, and nothing else of it."""
+    """Return an object with the fields that name it, and no others."""
     metadata = {key: found["metadata"].get(key) for key in ("name", "namespace")}
     return {"apiVersion": found.get("apiVersion"), "kind": found["kind"], "metadata": metadata}
 
 
 class Live:
-    """Objects that are in the cluster, found by what they are called."""
+    """Objects in the cluster, which can be found by their names."""
 
     def __init__(self, objects: Iterable[Object]) -> None:
         self._by_id = {inventory_id(one): one for one in objects}
@@ -97,7 +100,8 @@ class Live:
         return inventory_id in self._by_id
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return an object of Flux, a Namespace or another of the core, None if it is not there."""
+        """Return an object of Flux or of the core group, such as a Namespace; None if it is not
+        there."""
         group = FLUX_KINDS.get(kind, "").partition("/")[0]
         return self._by_id.get("_".join([namespace, name.replace(":", "__"), group, kind]))
 

@@ -1,4 +1,4 @@
-"""Which package has a command, for each package manager that is known."""
+"""Which package contains a command, for each known package manager."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Manager:
-    """A package manager, by its commands, to which names of packages are added. It takes nothing
-    off the machine to install something.
+    """The commands of a package manager, to which the names of packages are appended. None of them
+    removes a package from the machine.
 
-    `update` reads what there is; None where `install` does that. `known` fails for a package that
-    cannot be installed.
+    `update` reads the list of packages, None if `install` does that itself. `known` fails for a
+    package that cannot be installed.
     """
 
     update: tuple[str, ...] | None
@@ -20,15 +20,15 @@ class Manager:
     install: tuple[str, ...]
 
 
-# By the command that a machine has where it has the manager.
+# By the command whose presence shows that a machine has the manager.
 MANAGERS: Mapping[str, Manager] = {
     "apt-get": Manager(
         update=("apt-get", "update", "-qq"),
-        # Not `apt-cache show`, which also knows packages that others only mention.
+        # `apt-cache show` would also succeed for packages that others only mention.
         known=("apt-get", "install", "-qq", "--simulate", "--no-remove"),
         install=(
             *("apt-get", "install", "-qq", "--yes", "--no-remove", "--no-install-recommends"),
-            # A machine that was started just now may be installing upgrades.
+            # A machine that has just been started may be installing upgrades.
             *("--option", "DPkg::Lock::Timeout=300"),
         ),
     ),
@@ -39,11 +39,11 @@ MANAGERS: Mapping[str, Manager] = {
     ),
 }
 
-# What makes PDFs loads these, and sets text in a font.
+# The libraries that the maker of PDFs loads, and a font for the text.
 PDF_LIBRARIES = ("libharfbuzz-subset", "libpango", "libpangoft2", "a font")
 
-# By command, and by what else is needed. Of several packages the first counts that can be
-# installed: Debian 13 and Fedora 41 have taken Docker's client out of its engine.
+# Packages by command, or by what else is needed. If there are several, the first that can be
+# installed is used: since Debian 13 and Fedora 41, Docker's client is no longer part of the engine.
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "apt-get": {
         "a font": ("fonts-dejavu-core",),
@@ -71,6 +71,6 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 
 def packages_of(manager: str, commands: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the packages that have these commands, each with what else it may be called."""
+    """Return the packages that contain these commands, each with its alternatives."""
     table = PACKAGES[manager]
     return sorted({table[command] for command in commands if command in table})

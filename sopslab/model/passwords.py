@@ -1,7 +1,8 @@
-"""Passwords that are typed from paper: what they look like, and what of them counts.
+"""Passwords that are typed from paper: how they are made, and which of their characters count.
 
-Of characters that look alike on paper, or that only their case tells apart, none is in them (0 O D,
-1 I l, 2 Z, 5 S, 6 G, 8 B, 9 Q g, U V), and no vowel, so that they spell nothing.
+Of each group of characters that look alike on paper (0 O D, 1 I l, 2 Z, 5 S, 6 G, 8 B, 9 Q g, U V),
+at most one occurs in a password, and no two letters differ only in case. There are no vowels, so
+that a password spells nothing.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ import secrets
 ALPHABET = "cdfhjkmnprtvwxy3479"
 _GROUPS, _GROUP = 5, 4
 BITS = math.log2(len(ALPHABET)) * _GROUPS * _GROUP
-"""How much chance there is in a password: 84.9 bits."""
+"""The entropy of a password: 84.9 bits."""
 _TYPED = re.compile(f"[{ALPHABET}]{{{_GROUPS * _GROUP}}}")
-# Phones make another hyphen of one that is typed, and another blank.
+# Phones replace typed hyphens and spaces by other ones.
 _BETWEEN = re.compile(r"[\s\u00ad\u2010-\u2015\u2212-]+")
 
 
 def new_password() -> str:
-    """Return a password that nobody had, in groups: `xxxx-xxxx-xxxx-xxxx-xxxx`."""
+    """Return a new random password, in groups: `xxxx-xxxx-xxxx-xxxx-xxxx`."""
     groups = ("".join(secrets.choice(ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
     return "-".join(groups)
 
 
 def essence(password: bytes) -> bytes:
-    """Return what of a password counts: case, hyphens and blanks do not, in one of our form.
+    """Return the characters of a password that count. In a password of this form, case, hyphens and
+    spaces do not count.
 
-    Any other is returned as it is: those of labs that older versions made are of another form.
+    A password of any other form is returned unchanged: older versions made other passwords.
     """
     try:
         typed = _BETWEEN.sub("", password.decode()).lower()

@@ -1,4 +1,4 @@
-"""The progress of a class on record: what changed, a line each, in the order of time."""
+"""The recorded progress of a class: one line for each change, in the order of time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from sopslab.model.wire import decode, encode
 
 HELP = "help"
-"""What stands in the place of a step where a learner asks for help, or no longer does."""
+"""This takes the place of a step in the record of a learner who begins or stops asking for help."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A step of a learner that is another way than before, or the learner's mark for help.
+    """A change in one of a learner's steps, or in the learner's mark for help.
 
-    `at` is when it was seen, in seconds since 1970. `progress` is `yes` or `no`: what could not be
-    seen for a while is no change. `stuck` marks a step that the learner will not get over alone.
+    `at` is when the change was seen, in seconds since 1970. `progress` is the new state, `yes` or
+    `no`. That a step could not be seen for a while is no change. `stuck` marks a step that the
+    learner will not get past alone.
     """
 
     at: float
@@ -29,15 +30,15 @@ class Change:
 
 
 def as_lines(changes: Iterable[Change]) -> bytes:
-    """Return changes as they are kept: one JSON object a line."""
+    """Return changes in the form of the record: one JSON object on each line."""
     return b"".join(
         json.dumps(encode(one), separators=(",", ":")).encode() + b"\n" for one in changes
     )
 
 
 def in_lines(text: bytes) -> list[Change]:
-    """Return the changes in such lines. A line that holds none, such as the half of one that a
-    process left which was killed, is left out."""
+    """Return the changes in the text of a record. Other lines are left out, such as an incomplete
+    one that a killed process has written."""
     found = []
     for line in text.splitlines():
         with suppress(ValueError):

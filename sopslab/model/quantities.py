@@ -12,8 +12,8 @@ _UNITS |= {f"{unit}i": Decimal(1024) ** (n + 1) for n, unit in enumerate("KMGTPE
 
 
 def quantity(text: str) -> Decimal:
-    """Return a quantity such as `100m` or `64Mi`, in its unit: processors, bytes, pods. Raises
-    ValueError for what is none."""
+    """Return a quantity such as `100m` or `64Mi` as a number of its unit: processors, bytes, pods.
+    Raises ValueError for any other text."""
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no quantity")

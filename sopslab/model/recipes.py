@@ -1,6 +1,7 @@
-"""What recipes are told: a plan for each of `sopslab.lab.store`.
+"""Plans: what a recipe of `sopslab.lab.store` is told.
 
-Everything in a plan decides the result; where it is fetched from is told beside it.
+Everything in a plan has an influence on the result. The addresses to fetch from have none, so they
+are not part of a plan.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from sopslab.model.store import Arch
 
 @dataclass(frozen=True)
 class GoSources:
-    """Our Go modules that a recipe needs, as texts by path, and what builds them: a wheel in the
-    store with a toolchain, which is used if it is there."""
+    """The lab's own Go modules that a recipe needs, as texts by path. `toolchain` is a wheel in the
+    store with the Go toolchain that builds them, which is used if it is there."""
 
     arch: Arch
     modules: Mapping[str, Mapping[str, str]]
@@ -24,7 +25,7 @@ class GoSources:
 
 @dataclass(frozen=True)
 class Edit:
-    """A text that a file of a module has exactly once, and what it becomes before the build."""
+    """A replacement in a file of a module before the build; the file has `text` exactly once."""
 
     module: str
     file: str
@@ -34,7 +35,8 @@ class Edit:
 
 @dataclass(frozen=True)
 class Embed:
-    """Files of the store (`source`) that the program of one entry embeds, but its module lacks."""
+    """Files of the store (`source`) that the program of one entry embeds, but that its Go module
+    lacks."""
 
     entry: str
     module: str
@@ -45,7 +47,8 @@ class Embed:
 
 @dataclass(frozen=True)
 class ProgramsPlan:
-    """Programs of one of our Go modules: of each entry the package of each program."""
+    """Programs that are built from one of the lab's own Go modules. `programs` has for each entry
+    of the store the Go package of each program."""
 
     module: str
     tags: str
@@ -57,7 +60,7 @@ class ProgramsPlan:
 
 @dataclass(frozen=True)
 class FolderPlan:
-    """A folder of the Go module that has a package."""
+    """A folder of the Go module that contains a package."""
 
     module: str
     package: str
@@ -66,7 +69,7 @@ class FolderPlan:
 
 @dataclass(frozen=True)
 class ModulePackage:
-    """A Go package, and the module of ours that requires it."""
+    """A Go package, and the one of the lab's own modules that requires it."""
 
     module: str
     package: str
@@ -74,7 +77,7 @@ class ModulePackage:
 
 @dataclass(frozen=True)
 class ManifestsPlan:
-    """What the flux command embeds; `kubectl` is a program of the store."""
+    """The manifests that the flux command embeds; `kubectl` is a program of the store."""
 
     module: str
     package: str
@@ -84,9 +87,10 @@ class ManifestsPlan:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """A file of a release page, by what lock.json calls it.
+    """A file of a release page, under its name in lock.json.
 
-    `members` maps programs to members of a tar.gz, or to None where the file is the program.
+    `members` maps each program to a member of the tar.gz, or to None if the file itself is the
+    program.
     """
 
     base: str
@@ -106,7 +110,8 @@ class PullPlan:
 
 @dataclass(frozen=True)
 class DerivedPlan:
-    """A root file system of an image of a registry, to which its own apt adds packages."""
+    """A root file system: that of an image of a registry, with packages that the image's own apt
+    adds."""
 
     image: str
     digest: str
@@ -115,7 +120,7 @@ class DerivedPlan:
 
 @dataclass(frozen=True)
 class RootfsPlan:
-    """A root file system of Debian packages."""
+    """A root file system that consists of Debian packages."""
 
     codename: str
     variant: str
@@ -124,7 +129,7 @@ class RootfsPlan:
 
 @dataclass(frozen=True)
 class ToolchainPlan:
-    """A Go toolchain of the Python package index."""
+    """A Go toolchain from the Python package index."""
 
     package: str
     version: str
@@ -133,7 +138,8 @@ class ToolchainPlan:
 
 @dataclass(frozen=True)
 class GitImagePlan:
-    """The Git server's image: a root file system, and programs of the store by path in it."""
+    """The Git server's image: a root file system, and programs of the store by their paths in the
+    image."""
 
     base: str
     programs: Mapping[str, str]
@@ -141,11 +147,11 @@ class GitImagePlan:
 
 @dataclass(frozen=True)
 class StaticImage:
-    """An image of one program of the store: where it is in the image, what it is started as, and
-    who runs it.
+    """An image for one program of the store.
 
-    It is alone there, with what a static program needs, or on a root file system; `links` are made
-    beside it.
+    `path` is where the program is in the image, `entrypoint` how it is started, `user` who runs it.
+    Without `rootfs`, the image has only the program and what a static program needs. `links` are
+    made as well.
     """
 
     image: str
@@ -159,7 +165,7 @@ class StaticImage:
 
 @dataclass(frozen=True)
 class ArchivedImage:
-    """An image that an entry of the store has as an archive."""
+    """An image that an entry of the store contains as an archive."""
 
     image: str
     archive: str
@@ -169,8 +175,8 @@ class ArchivedImage:
 class NodeImagePlan:
     """The image of a kind node.
 
-    `kind` is the entry of kind's own files, None where the base is kind's image; `network` is a CNI
-    configuration; `preload` are the images that its cluster runs.
+    `kind` is the entry of the store with kind's own files, None if the base is kind's own image.
+    `network` is a CNI configuration. `preload` are the images that the cluster runs.
     """
 
     arch: Arch

@@ -1,4 +1,4 @@
-"""A learner's repository, its beginning, and the clone of the learner who is here."""
+"""A learner's repository, its beginning, and the learner's clone on the lab's machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class RepositoryState:
-    """A learner's repository and a checkpoint.
+    """How a learner's repository compares with a checkpoint.
 
-    `main` and `target` are commits, None where main, or the checkpoint, is not there yet. `lost` is
-    how many commits of main the checkpoint does not hold, `saved` the branch to keep them on.
-    `problem` says why the repository cannot be put back.
+    `main` is the commit of main, `target` that of the checkpoint; each is None if it does not exist
+    yet. `lost` is how many commits of main a reset would take off main, `saved` the branch to keep
+    them on. `problem` says why the repository cannot be reset.
     """
 
     main: str | None = None
@@ -29,10 +29,11 @@ class RepositoryState:
 
 @dataclass(frozen=True)
 class CloneState:
-    """The learner's clone beside the repository and a checkpoint.
+    """How the learner's clone compares with the repository and a checkpoint.
 
-    `unpushed` counts commits that only the clone has, `uncommitted` files; `there` is whether it is
-    a clean main at the checkpoint; `saved` is the branch to keep the rest on.
+    `unpushed` is the number of commits that only the clone has, `uncommitted` the number of changed
+    files. `there` is whether the clone is on main at the checkpoint, without changes. `saved` is
+    the branch on which a reset keeps everything else.
     """
 
     unpushed: int = 0
@@ -42,8 +43,8 @@ class CloneState:
 
 
 class CloneStanding(StrEnum):
-    """How the learner's clone compares with main of the repository: the same, behind where it can
-    simply follow, or apart where it has something of its own."""
+    """How the learner's clone compares with main of the repository: the same commit, behind it
+    without anything of its own, or with something of its own."""
 
     SAME = "same"
     BEHIND = "behind"
@@ -52,10 +53,10 @@ class CloneStanding(StrEnum):
 
 @dataclass(frozen=True)
 class Beginning:
-    """The first commit of a learner's repository, before the canary is in it.
+    """The first commit of a learner's repository, before the canary is added.
 
-    `commit` is for `git fast-import`, to which files may be added. `rules` is its `.sops.yaml`, by
-    which the canary is encrypted.
+    `commit` is input for `git fast-import`, to which files may be appended. `rules` is the
+    `.sops.yaml` in that commit, by which the canary is encrypted.
     """
 
     commit: str
@@ -64,7 +65,8 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a clone came from, and whom it trusts there; "" for what it does not say."""
+    """The URL that a clone came from, and the CA that it trusts there; "" for what its
+    configuration does not have."""
 
     url: str
     ca: str
@@ -72,9 +74,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class LearnersClone:
-    """What it lacks of "clone", "hooks" and "login", and where it came from, if it is there.
+    """The learner's clone on the lab's machine.
 
-    `hook` is the text of the commit hook where sops-lab installed it, empty for any other.
+    `missing` says which of "clone", "hooks" and "login" it lacks. `origin` is None if there is no
+    clone. `hook` is the text of the commit hook if sops-lab installed it, else "".
     """
 
     missing: tuple[str, ...] = ("clone", "hooks")

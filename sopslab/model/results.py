@@ -1,4 +1,4 @@
-"""What a check says: a status, one sentence about what was found, and the next step."""
+"""The result of a check: a status, one sentence about what was found, and the next step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Status(StrEnum):
 
 
 class Undecided(Exception):
-    """Something could not be looked at, so nothing can be said of it; the text is a sentence."""
+    """Something could not be looked at, so nothing can be said about it. `found` is a sentence that
+    says why."""
 
     def __init__(self, found: str, next_step: str = "") -> None:
         super().__init__(found)
@@ -29,8 +30,8 @@ class Undecided(Exception):
 class Verdict:
     """A judgement.
 
-    After a `blocking` failure, what needs it cannot be judged; a `transient` one ends by itself if
-    nothing else is wrong.
+    After a `blocking` failure, nothing that depends on this check can be judged. A `transient`
+    failure ends by itself if nothing else is wrong.
     """
 
     status: Status
@@ -51,7 +52,8 @@ def failed(found: str, next_step: str, *, blocking: bool = True) -> Verdict:
 
 
 def awaited(found: str, next_step: str) -> Verdict:
-    """Return the verdict that something is not so yet, and what waits for it."""
+    """Return the verdict that something has not happened yet, but will. `next_step` is the command
+    that waits for it."""
     return Verdict(Status.FAILED, found, next_step, transient=True)
 
 
@@ -62,7 +64,7 @@ def undecided(found: str, next_step: str = "") -> Verdict:
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found, and how long it took to find it."""
+    """What one check found, and how long it took."""
 
     id: str
     status: Status

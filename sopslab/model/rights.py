@@ -1,5 +1,5 @@
-"""What whoever runs `up` has to be allowed to do in a cluster that the lab did not make: all that
-the verbs of a lab do there, and no more."""
+"""The rights that the user who runs `up` needs in an existing cluster: for everything that the
+verbs of a lab do there, and no others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Right:
-    """Something that may be done to the objects of a resource, in every namespace; to one object
-    alone, if it is named."""
+    """A verb on the objects of a resource in every namespace. If `name` is given, on that object
+    alone."""
 
     verb: str
     group: str
@@ -41,19 +41,21 @@ RIGHTS = (
     *_rights(_ALL, _NETWORK, "networkpolicies"),
     *_rights(_ALL, "apiextensions.k8s.io", "customresourcedefinitions"),
     *_rights(_ALL, _RBAC, "clusterroles clusterrolebindings roles rolebindings"),
-    # Flux gets cluster-admin, which only those can give who have it, or these two.
+    # The lab gives cluster-admin to Flux. Only a user who has cluster-admin, or these two rights,
+    # can do that.
     *_rights("escalate bind", _RBAC, "clusterroles"),
     *_rights("list", "discovery.k8s.io", "endpointslices"),
     *_rights("get delete", "coordination.k8s.io", "leases"),
-    # What a class has made `down` looks for, whoever may have made one.
+    # `down` looks for the objects of a class in every lab, because it may have had one.
     *_rights("list", _ADMISSION, "validatingadmissionpolicies validatingadmissionpolicybindings"),
     *_rights("list", _CERTIFICATES, "certificatesigningrequests"),
     *(right for one in _FLUX for right in _rights(_ALL, f"{one}.toolkit.fluxcd.io", "*")),
 )
-"""What a lab does."""
+"""The rights that every lab needs."""
 
 ADMINISTRATION = Right("administer", "sops-lab", "seats")
-"""A right to what no API has: by it the admission policies of a class know the instructor."""
+"""A right on a resource that no API has. The admission policies of a class recognise the instructor
+by it."""
 
 _SWEPT = f"{_LIST} patch delete"
 CLASS_RIGHTS = (
@@ -68,7 +70,7 @@ CLASS_RIGHTS = (
     *_rights("update", _CERTIFICATES, "certificatesigningrequests/approval"),
     Right("approve", _CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client"),
     *_rights("create", "", "serviceaccounts/token"),
-    # What a reset removes from a seat: whatever a learner can make, and what is made of it.
+    # A reset removes from a seat whatever a learner can make, and what controllers make of it.
     *_rights(_SWEPT, "", "persistentvolumeclaims limitranges endpoints replicationcontrollers"),
     *_rights("patch delete", _APPS, "replicasets"),
     *_rights(_SWEPT, _APPS, "statefulsets daemonsets controllerrevisions"),
@@ -77,7 +79,7 @@ CLASS_RIGHTS = (
     *_rights(_SWEPT, _NETWORK, "ingresses"),
     *_rights("list watch patch", "coordination.k8s.io", "leases"),
 )
-"""What a class does in addition."""
+"""The rights that a class needs in addition."""
 
 GIT_RIGHTS = (
     *_rights(_ALL, _APPS, "statefulsets"),
@@ -86,4 +88,4 @@ GIT_RIGHTS = (
     *_rights("list", "storage.k8s.io", "storageclasses"),
     *_rights("list", "", "persistentvolumes"),
 )
-"""What a lab with its Git server in the cluster does in addition."""
+"""The rights that a lab with its Git server in the cluster needs in addition."""

@@ -1,4 +1,4 @@
-"""What a rotation compares with the cluster, and tries in its proof."""
+"""What a rotation compares with the cluster, and what it tries in its proof."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Delivered:
-    """A file that Flux applies: its path, the Secret that comes of it, and the identity of the
-    store that opens it."""
+    """A file that Flux applies: its path, the name of the Secret in it, and the identity of the
+    store that decrypts it."""
 
     path: str
     secret: str
@@ -17,8 +17,8 @@ class Delivered:
 
 
 class LiveValue(StrEnum):
-    """Whether the cluster has what a file says. What is in no kustomization is absent, and that is
-    nobody's fault."""
+    """Whether the cluster has the values of a file. A Secret that no kustomization lists is absent,
+    which is not a fault."""
 
     SAME = "same"
     DIFFERS = "differs"
@@ -26,8 +26,7 @@ class LiveValue(StrEnum):
 
 
 class LoginState(StrEnum):
-    """What became of a password that leaked: not kept yet, kept and still the present one, or
-    replaced."""
+    """The state of a leaked password: not kept yet, kept and still in use, or replaced."""
 
     UNKEPT = "unkept"
     KEPT = "kept"
@@ -36,9 +35,10 @@ class LoginState(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt to open a file, and how sops has to end it.
+    """An attempt to decrypt a file, and the exit code that sops has to end with (`right`).
 
-    `identity` is the file of an identity, `content` what it is to open, which is no secret.
+    `identity` is the path of an identity's file. `content` is the encrypted text, which is no
+    secret.
     """
 
     learner: str
@@ -50,7 +50,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Login:
-    """A user of the Git server, a repository that they may read, and the learner that it is for."""
+    """A user of the Git server, a repository that the user may read, and the learner whose rotation
+    it is."""
 
     learner: str
     user: str

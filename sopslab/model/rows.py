@@ -1,4 +1,4 @@
-"""What the Git server is told of a learner, for the learner's own page."""
+"""What the Git server is told about a learner, for the learner's own page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OwnStep:
-    """A step of the chapter: done (`yes`), not done (`no`) or not known (`unknown`), what was found
-    and the command that helps."""
+    """A step of the chapter: what was found, and the command that helps (`fix`). `progress` is
+    `yes` (done), `no` (not done) or `unknown`."""
 
     id: str
     progress: str
@@ -22,9 +22,9 @@ class OwnStep:
 class OwnRow:
     """How far one learner is.
 
-    `seen` is the time of the last change and `asked` that of the learner's asking for help, None
-    if nobody has to come: both in seconds since 1970. `next` says what is in the way or comes next,
-    and `fix` is the command that helps; both are empty when all is done.
+    `seen` is the time of the last change. `asked` is since when the learner has been asking for
+    help, None if the learner does not ask. Both are in seconds since 1970. `next` says what is in
+    the way or comes next, and `fix` is the command that helps; both are empty when all is done.
     """
 
     seen: float

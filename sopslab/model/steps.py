@@ -1,4 +1,4 @@
-"""The steps of the deploys: what each is called, and the exit code of a run that fails in it."""
+"""The steps of the deploys: the title of each, and the exit code of a run that fails in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sopslab.errors import Exit
 
 
 class Step(Enum):
-    """A step, by the name that pyinfra puts in front of its operations."""
+    """A step. Its title is what pyinfra puts in front of the step's operations."""
 
     HOST = "Host", Exit.HOST
     FORMAT = "Format", Exit.FORMAT
@@ -31,7 +31,7 @@ class Step(Enum):
     VALUES = "Values", Exit.VALUES
     FAULTS = "Faults", Exit.FAULTS
     PURGE = "Purge", Exit.FAILED
-    # What pyinfra does outside all our steps.
+    # Operations of pyinfra outside all steps.
     OTHER = "", Exit.FAILED
 
     def __init__(self, title: str, code: Exit) -> None:
@@ -40,5 +40,5 @@ class Step(Enum):
 
     @staticmethod
     def called(title: str) -> Step:
-        """Return the step of that name, `OTHER` if it is not one of ours."""
+        """Return the step with a title, `OTHER` if there is none."""
         return next((step for step in Step if step.title == title), Step.OTHER)

@@ -1,4 +1,4 @@
-"""The store of artifacts: what it has to hold, and what a machine has of it."""
+"""The store of artifacts: what it has to hold, and what it holds on a machine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Literal
 Source = Literal["modules", "upstream"]
 Arch = Literal["amd64", "arm64"]
 
-# The label that an image from the store is known by.
+# The label that identifies an image from the store; its value is the recipe.
 RECIPE_LABEL = "sops-lab.recipe"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the store has to hold: a folder `<name>-<version>` made by this very recipe."""
+    """An entry that the store has to hold: a folder `<name>-<version>` made by exactly this
+    recipe."""
 
     name: str
     version: str
@@ -31,7 +32,7 @@ class Entry:
 
     @property
     def manifest(self) -> dict[str, str]:
-        """The manifest of that folder, without the sums that filling it adds."""
+        """The manifest of the folder, without the sums that are added when it is filled."""
         return {
             "name": self.name,
             "version": self.version,
@@ -43,9 +44,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class StoredEntry:
-    """A folder of the store: its manifest, the files in it now, and what they were when stored.
+    """A folder of the store.
 
-    Of a file, `files` and `stamp` have mode, size and time; `sums` are those of `doubtful` files.
+    `files` has mode, size and modification time of each file now, `stamp` those at the time when it
+    was stored. `sums` has the SHA-256 of the `doubtful` files only.
     """
 
     manifest: Mapping[str, Any]
@@ -54,7 +56,8 @@ class StoredEntry:
     sums: Mapping[str, str] = field(default_factory=dict)
 
     def doubtful(self) -> list[str]:
-        """Return the files whose mode, size or time changed: their sums have to be seen."""
+        """Return the files whose mode, size or time has changed, so that their sums have to be
+        checked."""
         listed = self.manifest.get("files", {})
         return [
             file
@@ -63,7 +66,7 @@ class StoredEntry:
         ]
 
     def fault(self, entry: Entry) -> str | None:
-        """Return what is wrong where this should be `entry`, or None."""
+        """Return how this folder differs from what `entry` wants, None if it does not."""
         known = dict(self.manifest)
         listed: Mapping[str, str] = known.pop("files", {})
         if known != entry.manifest:
@@ -82,12 +85,12 @@ class StoredEntry:
 
 @dataclass(frozen=True)
 class Store:
-    """What a machine has of all that the catalog names.
+    """What a machine has of everything that the catalog names.
 
-    `source` is what the store was filled from, empty while it is not decided; `links` are those of
-    the bin folder; `images` maps references to the recipe that made them; `cache` lists what is
-    kept only while the store is being filled; `bundle` is what the entries of a bundle that was
-    loaded are made from, empty without one.
+    `source` is what the store was filled from, "" as long as that is not decided. `links` are the
+    links in the bin folder. `images` maps references of images to the recipe that made each.
+    `cache` lists what is kept only while the store is being filled. `bundle` is what the entries of
+    a loaded bundle were made from, "" without one.
     """
 
     arch: Arch = "amd64"
@@ -99,6 +102,6 @@ class Store:
     bundle: str = ""
 
     def fault(self, entry: Entry) -> str | None:
-        """Return what is wrong with an entry of the store, or None."""
+        """Return what is wrong with an entry of the store, None if nothing is."""
         stored = self.entries.get(entry.key)
         return f"{entry.key} is missing" if stored is None else stored.fault(entry)

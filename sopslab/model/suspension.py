@@ -1,16 +1,16 @@
-"""Objects of Flux that were told to leave things alone."""
+"""Suspended objects of Flux."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What a verb of ours leaves on what it suspends for a moment: its own name.
+# The annotation in which a verb of sopslab leaves its name on what it suspends for a moment.
 SUSPENDED_BY = "sops-lab/suspended-by"
 
 
 @dataclass(frozen=True)
 class Suspended:
-    """An object of Flux that is suspended; `by` is the verb of ours that did it, if one did."""
+    """A suspended object of Flux. `by` is the verb of sopslab that suspended it, "" if none did."""
 
     kind: str
     namespace: str
@@ -19,5 +19,5 @@ class Suspended:
 
     @property
     def named(self) -> str:
-        """What it is called."""
+        """The object's kind, namespace and name, for sentences."""
         return f"{self.kind} {self.namespace}/{self.name}"

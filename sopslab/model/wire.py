@@ -1,4 +1,4 @@
-"""What is known as JSON, between the programs of this project: dataclasses there and back."""
+"""Dataclasses to JSON and back, for what the programs of this project tell one another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """Return a value as JSON can hold it. Raises TypeError for what has no place there."""
+    """Return a value in a form that JSON can represent. Raises TypeError if there is none."""
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | bool | int | float):
@@ -39,9 +39,9 @@ def _name(key: Any) -> str:
 
 
 def decode(kind: Any, data: Any) -> Any:
-    """Return the value of this kind from which `encode` made the data.
+    """Return the value of a kind from which `encode` made the data.
 
-    Raises ValueError if the data does not fit, and also if something in it is missing or unknown.
+    Raises ValueError if the data is of another form, and also if a field is missing or unknown.
 
     + kind: a dataclass, an Enum, a type of JSON, or a collection or union of them
     """
@@ -71,8 +71,8 @@ def decode(kind: Any, data: Any) -> Any:
 
 
 def decoded(kind: type[T], text: bytes | None) -> T | None:
-    """Return the value of this kind in a record, which is JSON; None without a record, or where it
-    is of another form."""
+    """Return the value of a kind from the JSON text of a record; None without a record, or if it is
+    of another form."""
     try:
         value: T = decode(kind, json.loads(text or b""))
     except (ValueError, RecursionError):

@@ -1,4 +1,5 @@
-"""What a learner has pushed, as a report on a class tells it: when, and nothing of its content."""
+"""What a learner has pushed, for a report on a class: when, and of the content only the answers to
+the quiz."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LATEST = 253402300799.0
-"""The last second of the year 9999: no calendar has a later one, though Git takes it."""
+"""The last second of the year 9999. Git accepts later times, but Python's dates end there."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit on main: its id, and the time that the learner's machine gave it, in seconds since
-    1970 and at most `LATEST`."""
+    """A commit on main: its id, and the time that the learner's machine has put into it, in seconds
+    since 1970, at most `LATEST`."""
 
     id: str
     at: float
@@ -20,8 +21,8 @@ class Commit:
 
 @dataclass(frozen=True)
 class Work:
-    """The commits of a learner's main that are not the lab's own, oldest first, and the answers to
-    the quiz; None where the learner recorded none."""
+    """The commits on a learner's main that are not the lab's own, oldest first. `answers` are the
+    learner's answers to the quiz as text, None if there are none."""
 
     commits: Sequence[Commit] = ()
     answers: str | None = None

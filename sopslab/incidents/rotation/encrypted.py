@@ -1,7 +1,7 @@
-"""A file that sops encrypted, as far as it can be read without a key, and the attack on it.
+"""What can be read without a key in a file that sops has encrypted, and an attack on such a file.
 
-The attack is the splice: the data key of an old version, wrapped for a recipient who is no longer
-wanted, is put into the present version. It opens the file if the data key was not changed.
+The attack is the splice: the data key of an old version, wrapped for a former recipient, is put
+into the present version. It opens the file if the data key has not been changed since.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
 from sopslab.policy.findings import Undecidable
 from sopslab.policy.secrets import is_secret
 
-# Secrets of these types may hold any value; any other type is checked by whoever uses it, who would
-# refuse a made-up value.
+# Secrets of these types may hold any value. The values of any other type are checked by the program
+# that uses them, which would refuse a made-up one.
 _FREE_TYPES = {"", "Opaque"}
 
 
 @dataclass(frozen=True, order=True)
 class Leaf:
-    """A value of a Secret: the field that it lies in, and its key."""
+    """A value of a Secret: the field that it is in (`data` or `stringData`), and its key."""
 
     section: str
     key: str
 
     @property
     def index(self) -> str:
-        """The value's place as sops is told it."""
+        """The place of the value in the notation of sops."""
         return f"[{json.dumps(self.section)}][{json.dumps(self.key)}]"
 
 
 @dataclass(frozen=True)
 class EncryptedFile:
-    """What an encrypted file says of itself.
+    """What can be read in an encrypted file.
 
-    `secret` is the name of the Secret in it, empty if it is not one; `free` tells whether any text
-    will do as a value; `exposed` whether a value in it is not encrypted.
+    `secret` is the name of the Secret in it, "" if it is not a Secret. `free` is whether any text
+    will do as a value. `exposed` is whether one of its values is not encrypted.
     """
 
     recipients: frozenset[str]
@@ -48,7 +48,8 @@ class EncryptedFile:
 
 
 def read_encrypted(text: str) -> EncryptedFile | None:
-    """Return what the file `text` says of itself; None if it is not encrypted or not readable."""
+    """Return what can be read in the `text` of an encrypted file; None if it is not encrypted, or
+    cannot be parsed."""
     try:
         parsed = documents.parse(text)
     except Undecidable:
@@ -65,7 +66,7 @@ def read_encrypted(text: str) -> EncryptedFile | None:
         (Leaf(section, key), value)
         for section in ("data", "stringData")
         for key, _, value in documents.entries(fields.get(section))
-        # sops leaves an empty value as it is: nothing is lost with it.
+        # sops does not encrypt an empty value, and nobody learns anything from it.
         if any(documents.text_of(leaf) for _, leaf in documents.leaves(value))
     ]
     return EncryptedFile(
@@ -88,10 +89,10 @@ def _plain(value: Node) -> bool:
 
 
 def splice(present: str, past: str, recipient: str) -> str | None:
-    """Return the file `present` with the data key of the file `past`, as wrapped for `recipient`.
+    """Return the file `present` with the data key of the file `past`, wrapped for `recipient`.
 
-    Returns None if the past file did not have that recipient. The result is JSON, which sops reads
-    as YAML.
+    Return None if the past file did not have that recipient, or one of the files cannot be used.
+    The result is JSON, which sops reads as YAML.
     """
     wrapped = [entry for entry in _recipients(past) if entry.get("recipient") == recipient]
     first = _first(present)
@@ -117,7 +118,7 @@ def _first(text: str) -> dict[str, object] | None:
 
 
 def _value(node: Node) -> object:
-    """Return a node as JSON has it; what sops wrote has strings, numbers and booleans."""
+    """Return a node of YAML as a value of JSON, with the types that sops writes."""
     if isinstance(node, Mapping):
         return {key: _value(value) for key, _, value in documents.entries(node)}
     if isinstance(node, Sequence):

@@ -1,4 +1,5 @@
-"""The values that a human gives to a rotation: they travel on standard input, and nowhere else."""
+"""The values that a human gives to a rotation. They are passed on standard input, and nowhere
+else."""
 
 from __future__ import annotations
 
@@ -10,14 +11,16 @@ from sopslab.errors import InputError
 
 
 def render_values(values: Mapping[str, str]) -> str:
-    """Return values by NAME/KEY as a deploy reads them."""
+    """Return values by NAME/KEY in the form in which a deploy reads them."""
     return json.dumps(dict(values))
 
 
 def read_values(names: Sequence[str]) -> dict[str, str]:
-    """Return the values of that name from standard input, which is read for no other reason.
+    """Return the values of these names from standard input, which is not read without names.
 
-    Raises InputError for one that is missing; no message repeats what was read.
+    Raises InputError for names whose value is missing. No message repeats what was read.
+
+    + names: the names as NAME/KEY
     """
     if not names:
         return {}

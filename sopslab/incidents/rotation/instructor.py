@@ -1,5 +1,5 @@
-"""Another instructor's recipient in the files of an environment: nothing has leaked, so the values
-stay. Pure."""
+"""Replace the instructor's recipient in the files of an environment. Nothing has leaked, so values
+stay as they are. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sopslab.policy import sops
 
 
 def former_recipient(held: Collection[str], own: str | None, present: str | None) -> str | None:
-    """Return the instructor's recipient that has to make room for the present one, None if none
-    has, or if it cannot be told which.
+    """Return the former recipient of the instructor that the present one has to replace; None if
+    there is none, or it cannot be identified.
 
     + held: the recipients of what the lab encrypted last
     + own: the recipient of the environment
+    + present: the instructor's present recipient
     """
     others = set(held) - {own}
     if own not in held or present is None or present in held or len(others) != 1:
@@ -23,8 +24,8 @@ def former_recipient(held: Collection[str], own: str | None, present: str | None
 
 
 def plan_succession(version: Version, former: str) -> VersionPlan:
-    """Return what of a version changes: each file that is encrypted to the former recipient, and
-    the rules that name it."""
+    """Return what changes in a version: each file that is encrypted to the former recipient, and
+    the rules if they name it."""
     files = tuple(
         FilePlan(
             path,

@@ -1,5 +1,5 @@
-"""What is to be done to the encrypted files of a repository. The new values are in such an order:
-it travels on standard input only, and is never shown.
+"""The orders to change the encrypted files of a repository. An order contains the new values, so it
+is passed on standard input only, and never shown.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sopslab.incidents.rotation.plan import FilePlan, VersionPlan, value_name
 
 @dataclass(frozen=True)
 class Change:
-    """Which recipient leaves the files of an environment, and which one joins them.
+    """Which recipient is removed from the files of an environment, and which one is added.
 
-    `old` and `new` are public keys, None where no key changes. `opener` is the identity of the
-    store that opens what is encrypted to `old`, None where that is in the archive already; `holder`
-    is the one that has to open the result. `gone` tells whether the old identity has left its place
-    in the store.
+    `old` and `new` are public keys, None if no key changes. `opener` is the identity of the store
+    that decrypts what is encrypted to `old`, None if it has been archived already. `holder` is the
+    identity that has to decrypt the result. `gone` is whether the old identity is no longer at its
+    place in the store.
     """
 
     old: str | None
@@ -32,7 +32,8 @@ class Change:
 
 @dataclass(frozen=True)
 class NewValue:
-    """A value that takes the place of one in a Secret; `fresh` tells whether it was made up."""
+    """A value that replaces one in a Secret. `fresh` is whether the lab made it up, and not a
+    human."""
 
     leaf: Leaf
     text: str = field(repr=False)
@@ -41,9 +42,9 @@ class NewValue:
 
 @dataclass(frozen=True)
 class NewFile:
-    """An encrypted file that gets a new data key, and what else becomes of it.
+    """An encrypted file that gets a new data key, and what else changes in it.
 
-    `blob` is what it is now, `recipients` are all that it is encrypted to from then on.
+    `blob` is its present version, `recipients` are all recipients of the new one.
     """
 
     path: str
@@ -55,7 +56,7 @@ class NewFile:
 
 @dataclass(frozen=True)
 class NewVersion:
-    """One commit on top of another; `rules` is whether `.sops.yaml` names another recipient."""
+    """A new commit on top of `commit`. `rules` is whether `.sops.yaml` gets another recipient."""
 
     commit: str
     rules: bool
@@ -64,9 +65,10 @@ class NewVersion:
 
 @dataclass(frozen=True)
 class Order:
-    """The work on one repository: what comes after its start, and after main; None if nothing does.
+    """The work on one repository: a new commit on top of its start, and one on top of main; None
+    where nothing changes.
 
-    Both are the same where a learner has done nothing yet.
+    Both are the same if the learner has done nothing yet.
     """
 
     environment: Environment
@@ -76,7 +78,7 @@ class Order:
 
     @property
     def fresh(self) -> list[str]:
-        """The names of the values that were made up, in their order."""
+        """The names of the values that the lab made up, each once, in their order."""
         versions = [version for version in (self.start, self.main) if version is not None]
         return list(
             dict.fromkeys(
@@ -97,9 +99,10 @@ def draw_up(
     start: VersionPlan | None,
     main: VersionPlan | None,
 ) -> Order:
-    """Return the order for the plans of a repository; each new value is made up here.
+    """Return the order that carries out the plans of a repository. New values are made up here,
+    except those that a human gave.
 
-    A file that start and main have in common becomes the same in both.
+    A file that is the same in start and main stays the same in both.
 
     + given: the values that a human gave, by NAME/KEY
     + start: the plan for the commit that a reset goes back to
@@ -120,7 +123,7 @@ def draw_up(
 
 
 def _new_file(file: FilePlan, change: Change, given: Mapping[str, str]) -> NewFile:
-    # Those that it was encrypted to, with the successor.
+    # The present recipients, with the new one in the place of the old one.
     named = [change.new or one if one == change.old else one for one in file.recipients]
     recipients = tuple(dict.fromkeys(named))
     return NewFile(file.path, file.blob, file.secret, recipients, tuple(_values(file, given)))

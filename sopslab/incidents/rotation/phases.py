@@ -1,4 +1,4 @@
-"""What a rotation does for each cause, phase by phase, in the one order that leaves no gap."""
+"""The phases of a rotation for each cause, in the one order that leaves no gap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sopslab.model.incidents import Cause
 
 
 class Phase(StrEnum):
-    """A part of a rotation; its name is what the incident's record calls it."""
+    """A part of a rotation, by its name in the incident's record."""
 
     INVENTORY = "inventory"
     IDENTITY = "identity"
@@ -61,10 +61,10 @@ PHASES: Mapping[Cause, tuple[Phase, ...]] = {
 
 
 def replaces_keys(cause: Cause) -> bool:
-    """Return whether an identity is made anew."""
+    """Return whether a rotation for a cause replaces an identity."""
     return Phase.IDENTITY in PHASES[cause]
 
 
 def touches_files(cause: Cause) -> bool:
-    """Return whether anything in the repositories changes."""
+    """Return whether a rotation for a cause changes files in repositories."""
     return Phase.FILES in PHASES[cause]

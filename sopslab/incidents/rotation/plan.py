@@ -1,4 +1,4 @@
-"""Which files of a repository change, and which of their values, as it is there. Pure."""
+"""Which files of a repository a rotation changes, and which values in them. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ TRAILER = "Sops-lab-incident"
 
 @dataclass(frozen=True)
 class Version:
-    """A commit of a repository, with the encrypted files in it.
+    """A commit of a repository, with its encrypted files.
 
-    + files: their paths and blobs
-    + texts: what these blobs hold
-    + rules: the text of its `.sops.yaml`
-    + noted: the incidents that it, or a commit before it, was made for
-    + odd: whether it has an encrypted file of a name that is left alone, with control characters
+    + files: the blob of each encrypted file, by path
+    + texts: the content of each of these blobs
+    + rules: the text of the commit's `.sops.yaml`
+    + noted: the incidents for which this commit, or one before it, was made
+    + odd: whether encrypted files are left out because of their paths, which cannot be printed or
+      contain `..`
     """
 
     commit: str
@@ -36,7 +37,7 @@ class Version:
     odd: bool = False
 
     def encrypted(self) -> Iterator[tuple[str, EncryptedFile]]:
-        """Yield each path, and what the file there says of itself."""
+        """Yield the path of each encrypted file, and what can be read in the file."""
         for path, blob in self.files.items():
             found = read_encrypted(self.texts[blob])
             if found is not None:
@@ -45,13 +46,13 @@ class Version:
 
 @dataclass(frozen=True)
 class FilePlan:
-    """A file that gets a new data key, and what else becomes of it.
+    """A file that gets a new data key, and what else changes in it.
 
-    + fresh: the values that are made up
-    + given: those that a human gave
-    + human: those that only a human can make, and has not
-    + recipients: all that it is encrypted to now
-    + foreign: kinds of recipients for which sops would ask a service
+    + fresh: the values that the lab makes up
+    + given: the values that a human gave
+    + human: the values that only a human can make, and has not given yet
+    + recipients: all recipients to which the file is encrypted now
+    + foreign: the kinds of its recipients for which sops would ask a service
     """
 
     path: str
@@ -66,7 +67,7 @@ class FilePlan:
 
 @dataclass(frozen=True)
 class VersionPlan:
-    """What of one version changes: files, and whether `.sops.yaml` names another recipient."""
+    """What changes in one version: files, and whether `.sops.yaml` gets another recipient."""
 
     commit: str
     files: tuple[FilePlan, ...] = ()
@@ -79,21 +80,21 @@ class VersionPlan:
 
 
 def value_name(secret: str, leaf: Leaf) -> str:
-    """Return what a value is called: NAME/KEY."""
+    """Return the name of a value in the form NAME/KEY: its Secret and its key."""
     return f"{secret}/{leaf.key}"
 
 
 def plan_version(
     rotation: Rotation, version: Version, *, old: str | None, given: Sequence[str]
 ) -> VersionPlan:
-    """Return what becomes of a version.
+    """Return what a rotation changes in a version.
 
-    + old: the recipient that goes; None where no key changes
+    + old: the recipient that is removed, None if no key changes
     + given: the values that a human gives now, as NAME/KEY
     """
     files = []
     for path, found in version.encrypted():
-        # Whoever had the key could read all of it.
+        # With the leaked key, all values of such a file could be read.
         opened = old is not None and old in found.recipients
         if opened:
             wanted = found.leaves
@@ -110,7 +111,8 @@ def plan_version(
 
 
 def _named(found: EncryptedFile, names: Sequence[str]) -> tuple[Leaf, ...]:
-    """Return the values that the names mean, by their Secret or one by one."""
+    """Return the values that are named, either by their Secret (NAME) or each by itself
+    (NAME/KEY)."""
     return tuple(
         leaf
         for leaf in found.leaves
@@ -135,7 +137,7 @@ def _file_plan(
 
 
 def asks_elsewhere(plan: VersionPlan) -> str | None:
-    """Return in a sentence why sops must not be given what a plan changes, None if it may be."""
+    """Return in a sentence why sops must not be started on the files of a plan, None if it may."""
     for file in plan.files:
         if file.foreign:
             return (
@@ -147,7 +149,10 @@ def asks_elsewhere(plan: VersionPlan) -> str | None:
 
 
 def unknown_values(version: Version, named: Sequence[str]) -> list[str]:
-    """Return which of `named`, as NAME or NAME/KEY, no file of a version holds."""
+    """Return those of the names that no file of a version holds.
+
+    + named: names as NAME or NAME/KEY
+    """
     known = set()
     for _, found in version.encrypted():
         known.add(found.secret)
@@ -156,7 +161,7 @@ def unknown_values(version: Version, named: Sequence[str]) -> list[str]:
 
 
 def is_noted(rotation: Rotation, version: Version) -> bool:
-    """Return whether the commit of this rotation is part of a version."""
+    """Return whether a version already contains the commit of a rotation."""
     return rotation.incident in version.noted
 
 
@@ -166,10 +171,10 @@ def rotated_files(before: Version, after: Version) -> list[str]:
 
 
 def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
-    """Return in sentences what is wrong with a version once the rotation is made.
+    """Return in sentences what is wrong with a version after a rotation.
 
-    + old: the recipient that is gone
-    + new: the recipient that came instead
+    + old: the recipient that was removed, None if no key changed
+    + new: the recipient that replaced it, None if no key changed
     """
     found = []
     for path, file in version.encrypted():
@@ -183,7 +188,13 @@ def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
 
 
 def remains(repository: str, before: Version, files: Sequence[str], old: str | None) -> list[str]:
-    """Return in sentences what stays exposed for ever."""
+    """Return in sentences what stays exposed for ever after a rotation.
+
+    + repository: the path of the repository
+    + before: the version before the rotation
+    + files: the paths of the files that were changed
+    + old: the recipient that was removed, None if no key changed
+    """
     if not files:
         return []
     whom = "whoever has seen them" if old is None else f"whoever has the key {old[:16]}…"

@@ -1,7 +1,7 @@
-"""What a rotation has to remember, because nothing else tells it any more. Pure.
+"""What a rotation has to remember, because it cannot be found out later. Pure.
 
-It holds public keys, commits and names, and no secret. Each run looks at everything else anew, so
-that nothing that a killed run says about itself has to be believed.
+The record holds public keys, commits and names, and no secret. Each run looks at everything else
+anew, and so does not depend on what a killed run has written about itself.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Rotation:
 
     + incident: the incident's id
     + subjects: the learners whose environments it is about
-    + exposed: what leaked, as `NAME` or `NAME/KEY`, where it was not a key that leaked
-    + heads: main of each learner's repository when it began
-    + retiring: the public key of each identity of the store that goes
+    + exposed: the values that leaked, as `NAME` or `NAME/KEY`; none if a key leaked
+    + heads: the commit of main of each learner's repository when the rotation began
+    + retiring: the public key of each identity of the store that is replaced
     + pending: for each learner the values that only a human can make, as `NAME/KEY`
     + remains: for each learner, in sentences, what stays exposed for ever
-    + proven: the learners for whom it is over
-    + phases: those that are over for all of them, and the time of each
+    + proven: the learners for whom the rotation is proven
+    + phases: the phases that are over for all learners, each with the time of its end
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -56,15 +56,19 @@ class Rotation:
 
     @property
     def over(self) -> bool:
-        """Whether it is proven for everybody, and no value is left to a human."""
+        """Whether the rotation is proven for all learners, and no value is left for a human to
+        make."""
         return set(self.subjects) <= set(self.proven) and not any(self.pending.values())
 
     def ended(self, phase: Phase, moment: str) -> Rotation:
-        """Return the rotation with a phase that is over for everybody."""
+        """Return the rotation with a phase recorded as over for everybody.
+
+        + moment: the time of its end
+        """
         return replace(self, phases={**self.phases, str(phase): moment})
 
     def with_proof(self, learners: Iterable[str]) -> Rotation:
-        """Return the rotation with these learners among those for whom it is over."""
+        """Return the rotation with more learners for whom it is proven."""
         proven = {*self.proven, *learners}
         return replace(self, proven=tuple(one for one in self.subjects if one in proven))
 
@@ -75,10 +79,10 @@ _FORM = TypeAdapter(Rotation)
 def begin_rotation(
     settings: Settings, environments: Iterable[Environment], exposed: Iterable[str]
 ) -> Rotation:
-    """Return the rotation that the settings ask for, of which nothing is done yet.
+    """Return the rotation that the settings ask for, before anything is done.
 
-    + environments: those that it is about
-    + exposed: what leaked, as `NAME` or `NAME/KEY`, where it was not a key that leaked
+    + environments: the environments that it is about
+    + exposed: the values that leaked, as `NAME` or `NAME/KEY`; none if a key leaked
     """
     return Rotation(
         settings.incident or "",
@@ -90,12 +94,12 @@ def begin_rotation(
 
 
 def key_of(rotation: Rotation, environment: Environment) -> str:
-    """Return the name of the identity that is replaced, as far as an environment is concerned."""
+    """Return the name of the identity that a rotation is about in an environment."""
     return INSTRUCTOR if rotation.cause is Cause.INSTRUCTOR_KEY else environment.key
 
 
 def parse_rotation(path: str, text: str) -> Rotation:
-    """Return the rotation that the file `path` remembers.
+    """Return the rotation in the `text` of the file `path`.
 
     Raises InputError with every problem.
     """
@@ -108,10 +112,12 @@ def render_rotation(rotation: Rotation) -> str:
 
 
 def incident_of(rotation: Rotation, recorded: Incident | None, today: date) -> Incident:
-    """Return the incident as it is to be on record now.
+    """Return the record that an incident is to have now.
 
-    What others wrote there stays. It is closed once the rotation is over and nothing of it is left
-    to do, here or by a human.
+    What others have written into the record stays. The incident is closed once the rotation is over
+    and nothing is left to do, neither for the lab nor for a human.
+
+    + recorded: the present record, None without one
     """
     incident = recorded or Incident(
         rotation.incident, rotation.cause, rotation.subjects, rotation.opened
@@ -134,7 +140,8 @@ def incident_of(rotation: Rotation, recorded: Incident | None, today: date) -> I
 
 
 def _upstream(known: Iterable[Upstream], rotation: Rotation, today: date) -> tuple[Upstream, ...]:
-    """Return what a human has to revoke, with the values that only a human can replace."""
+    """Return what a human has to revoke, including the values that only a human can replace. Those
+    that are no longer pending are marked as revoked today."""
     pending = [
         pending_sentence(learner, value)
         for learner, values in rotation.pending.items()
@@ -154,5 +161,5 @@ _PENDING = "another value for "
 
 
 def pending_sentence(learner: str, value: str) -> str:
-    """Return what is to be done for a value that only a human can make."""
+    """Return what has to be done about a value that only a human can make."""
     return f"{_PENDING}{value} of {learner}: `sopslab rotate … --value {value}`"

@@ -11,10 +11,10 @@ from sopslab.model.repositories import RepositoryState
 def rotation_plan(
     rotation: Rotation, repository: RepositoryState, version: Version | None, old: str | None
 ) -> list[str]:
-    """Return what a rotation would do, nothing where no file changes.
+    """Return in sentences what a rotation would do; none if no file would change.
 
-    + version: what main has encrypted, None without a main
-    + old: the public key of the identity that is replaced, None where that is not known
+    + version: the commit of main with its encrypted files, None without a branch main
+    + old: the public key of the identity that is replaced, None if it is not known
     """
     if repository.problem is not None or version is None:
         return [repository.problem or "its repository has no branch main"]

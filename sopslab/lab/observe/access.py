@@ -1,4 +1,4 @@
-"""The learners' access to the cluster as it lies in their folders."""
+"""The learners' access to the cluster, as found in the folders of their seats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 
 
 def seat_access(lab: Lab, seats: list[str]) -> dict[str, str]:
-    """Return how the kubeconfig of each seat stands, as `access_state` says it."""
+    """Return the state of each seat's kubeconfig, in the words of `access_state`."""
     seen = _seen(lab, [seat for seat in seats if files.has_content(_kubeconfig(lab, seat))])
     now = datetime.now(UTC)
     return {seat: access_state(seat, seen.get(seat), now) for seat in seats}
@@ -47,8 +47,8 @@ def _seen(lab: Lab, seats: Sequence[str]) -> dict[str, SeenAccess]:
 
 
 def credentials(lab: Places, seats: Sequence[str]) -> dict[str, Credential]:
-    """Return what proves who learners are, by seat; a seat without a kubeconfig, or with one that
-    cannot be told, is not named."""
+    """Return the credential of each learner, by seat. A seat is left out if it has no kubeconfig,
+    or if its credential cannot be read."""
     given = GIVEN[issuer_of(lab)]
     found = {
         seat: given.credential(Path(lab.seat_dir(seat)))
@@ -59,13 +59,13 @@ def credentials(lab: Places, seats: Sequence[str]) -> dict[str, Credential]:
 
 
 def access_ends(lab: Places, seats: list[str]) -> dict[str, str]:
-    """Return, as people read it, when the kubeconfigs of seats end; those are named that
-    `credentials` names."""
+    """Return when the kubeconfig of each seat expires, in words, for the seats that `credentials`
+    returns."""
     return {seat: in_words(one.end) for seat, one in credentials(lab, seats).items()}
 
 
 def expired_access(lab: Places, seats: Sequence[str]) -> dict[str, str]:
-    """Return, as people read it, until when kubeconfigs were good that are no more, by seat."""
+    """Return when each expired kubeconfig expired, in words, by seat."""
     now = datetime.now(UTC)
     return {
         seat: in_words(one.end) for seat, one in credentials(lab, seats).items() if one.end <= now
@@ -77,7 +77,7 @@ def _kubeconfig(lab: Places, seat: str) -> Path:
 
 
 def _is_open(path: Path) -> bool:
-    """Whether the mode of a file lets others at it; a link's does."""
+    """Return whether the mode of a file gives others access. The mode of a link always does."""
     try:
         return bool(stat.S_IMODE(path.lstat().st_mode) & 0o077)
     except OSError:

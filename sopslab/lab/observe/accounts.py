@@ -1,4 +1,4 @@
-"""The accounts with which users log in to the Git server, without their passwords."""
+"""The accounts with which users log in to the Git server; no password is returned."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sopslab.lab.tools import files
 from sopslab.model.accounts import Accounts
 
 LOCK = "!"
-"""What stands before a hash that is not to be compared with: no password has such a one."""
+"""The prefix that locks an account: with it, the hash is not valid, so no password matches it."""
 
 
 def known_accounts(lab: Lab) -> Accounts:
-    """Return who has an account of the embedded Git server."""
+    """Return which users have an account on the embedded Git server."""
     folder = Path(lab.git_dir, "credentials")
     listed = (files.read(Path(lab.git_dir, "htpasswd")) or b"").decode("utf-8", "replace")
     lines = [line.partition(":") for line in listed.splitlines()]
@@ -35,8 +35,8 @@ def known_accounts(lab: Lab) -> Accounts:
 
 
 def stored_accounts(lab: Lab, users: list[str]) -> dict[str, str]:
-    """Return, for each user whose account is stored, its digest, as `account_digest` computes
-    it."""
+    """Return the digest of each stored account, as `account_digest` computes it, by user. A user
+    without a stored account is left out."""
     folders = {user: Path(lab.account_dir(user)) for user in users}
     return {
         user: account_digest(*(_text(folder / part) for part in ("username", "password")))
@@ -46,8 +46,8 @@ def stored_accounts(lab: Lab, users: list[str]) -> dict[str, str]:
 
 
 def account_digest(username: str, password: str) -> str:
-    """Return the SHA-256 of an account: what a look is given may be in a log, so it is no
-    password."""
+    """Return the SHA-256 of an account. Looks get this instead of the password, because the
+    arguments of a look may be logged."""
     return hashlib.sha256(f"{username}\n{password}".encode()).hexdigest()
 
 
@@ -70,6 +70,6 @@ def _has_moved(lab: Lab, account: Path) -> bool:
         return False
     scheme, _, server = lab.git_base_url.partition("://")
     address, _, port = server.rpartition(":")
-    # Where git has used a login, it has stored it again in its own way.
+    # After using a login, git stores it again in its own spelling.
     ways = (f"@{server}", f"@{address}%3a{port}")
     return not (login.startswith(f"{scheme}://") and login.endswith(ways))

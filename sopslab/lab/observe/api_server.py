@@ -1,4 +1,4 @@
-"""Where the API server of a cluster listens that the lab did not make."""
+"""The addresses of the API servers of an existing cluster."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sopslab.model.results import Undecided
 
 
 def api_servers(lab: Lab) -> ApiServers | None:
-    """Return where the API servers are that the Service `kubernetes` leads to; nowhere before the
-    cluster is known, None where it does not tell.
+    """Return the addresses and ports of the API servers behind the Service `kubernetes`. The result
+    is empty before the lab has a kubeconfig, and None if the cluster does not list them.
 
-    A network policy is about these, and not about the Service's own address and port.
+    A network policy has to allow these addresses and ports, not those of the Service itself.
     """
     if not has_content(lab.lab_kubeconfig):
         return ApiServers()

@@ -1,5 +1,8 @@
-"""Whether the cluster is as manifests were applied to it last: one look at their objects tells,
-whereas comparing these with the manifests themselves takes two questions about each."""
+"""Whether the objects of manifests are still as the last `apply` left them.
+
+Comparing them with a record of that takes one request. Comparing them with the manifests themselves
+takes two requests for each object.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,24 @@ from sopslab.model.results import Undecided
 
 
 def records(places: Places) -> str:
-    """Return the folder of what the cluster has made of manifests; it ends with the cluster."""
+    """Return the folder that records what the cluster made of applied manifests. It is removed
+    together with the cluster."""
     return f"{places.lab_dir}/applied"
 
 
 def record_file(places: Places, path: str) -> str:
-    """Return the file that keeps what the cluster has made of the manifests in a file."""
+    """Return the file that records what the cluster made of one file of manifests."""
     return f"{records(places)}/{Path(path).stem}.json"
 
 
 def manifests_digest(path: str) -> str:
-    """Return the SHA-256 by which the manifests in a file are known."""
+    """Return the SHA-256 of a file of manifests, which identifies it in the record."""
     return hashlib.sha256(read(path) or b"").hexdigest()
 
 
 def is_as_applied(lab: Lab, path: str) -> bool:
-    """Return whether the manifests in a file are those that were applied last, and their objects in
-    the cluster as they were then. If not, only comparing them tells what differs."""
+    """Return whether the manifests in a file are the ones applied last, and their objects in the
+    cluster have not changed since. If not, only a comparison of the two shows what differs."""
     applied = _applied(lab, path)
     if applied is None:
         return False
@@ -43,7 +47,8 @@ def is_as_applied(lab: Lab, path: str) -> bool:
 
 
 def _applied(lab: Lab, path: str) -> list[Object] | None:
-    """Return what is on record of the manifests; None if the record is of others, or damaged."""
+    """Return the recorded objects of the manifests in a file; None if the record is missing or
+    damaged, or is about other manifests."""
     try:
         record = json.loads(read(record_file(lab, path)) or b"null")
         objects: list[Object] = record["objects"]

@@ -1,4 +1,5 @@
-"""Who asks for help, and which hints were given: files of the learners' repositories."""
+"""Which learners ask for help, and which hints they were given: both are files in the bare
+repositories of the learners."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from sopslab.model.mark import MARK, parse_mark
 
 
 def asked(places: Places, environment: Environment) -> float | None:
-    """Return since when the learner of an environment asks for help, in seconds since 1970; None if
-    nobody has to come."""
+    """Return since when the learner of an environment has been asking for help, in seconds since
+    1970; None if the learner does not ask."""
     return parse_mark(files.read(Path(bare_repository(places, environment), MARK)))
 
 

@@ -1,4 +1,5 @@
-"""Which environments have all that an environment begins with, and for whom it is encrypted."""
+"""Which environments have everything that an environment begins with, and to which recipients their
+canary is encrypted."""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ from sopslab.lab.tools.git import MAIN, list_remote
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH
 
-# As sops writes it into the canary, which nobody but the lab changes at the start.
+# As sops writes a recipient into a file. The canary of the first commit is the lab's own.
 _RECIPIENT = re.compile(rb"^ *-? *recipient: (age1\w+)$", re.MULTILINE)
 
 
 def begun_environments(lab: Lab, environments: list[Environment]) -> dict[str, list[str]]:
     """Return the environments whose repository has its first commit, by the learner's id, each with
-    the recipients of the canary in it, none where nothing tells them; a seat has begun if its
-    canary is known by its hash, too."""
+    the recipients of the canary in that commit. The list of recipients is empty if they cannot be
+    read. For a seat, the lab must also have stored the hash of the canary."""
     began = _began if lab.git_url is None else _began_elsewhere
     unknown = bring(lab, environments)
     found = {
@@ -37,16 +38,17 @@ def _began(lab: Lab, environment: Environment) -> list[str] | None:
     repository = Repository(lab, environment)
     if not repository.git.folder.is_dir():
         return None
-    # In one process where everything is as it should be.
+    # In the normal case, this one process of git answers everything.
     canary = repository.git.blob(START, CANARY_PATH)
     if canary is not None:
         return _recipients(canary)
-    # A branch main without its start is the learner's as well.
+    # A repository with a branch main has begun too, even if the ref of its start is missing.
     return [] if any(repository.git.commit(ref) for ref in (START, MAIN)) else None
 
 
 def _began_elsewhere(lab: Lab, environment: Environment) -> list[str] | None:
-    """Return the same where the Git server is not the lab's own: it is asked as Flux asks it."""
+    """Return the same as `_began` for a Git server that is not the lab's own. It is asked over
+    HTTP, as Flux asks it."""
     login = lab.login_file(INSTRUCTOR)
     repository = Repository(lab, environment)
     try:

@@ -1,4 +1,5 @@
-"""The token of a learner, in the folder of a seat, and the ServiceAccount that it is bound to."""
+"""A learner's token in the folder of the seat, and the ServiceAccount that the token is bound
+to."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ from sopslab.model.wire import decoded
 
 PRIVATE = TOKEN
 FILES = CREDENTIALS[Issuer.TOKENS]
-# On the ServiceAccounts of learners.
+# The label of all ServiceAccounts of learners.
 LABEL = "sops-lab/access"
 
 
 def credential(folder: Path) -> Credential | None:
-    """Return what is on record of the token in a folder, None where it cannot be read."""
+    """Return user, beginning and end of the token in a folder, None if it cannot be read."""
     found = _token(folder)
     if found is None:
         return None
@@ -36,18 +37,19 @@ def credential(folder: Path) -> Credential | None:
 
 
 def proof(folder: Path) -> Proof:
-    """Return what a kubeconfig has of the token in a folder."""
+    """Return the fields of a kubeconfig that hold the token in a folder."""
     found = _token(folder)
     return {} if found is None else by_token(found.token)
 
 
 def flaws(lab: Lab, folders: Mapping[str, Path]) -> dict[str, str]:
-    """Return what is wrong with tokens, by seat: they end with their ServiceAccount, and those of
-    earlier generations do not end before theirs is gone.
+    """Return what is wrong with the tokens of seats, by seat; nothing if the cluster does not
+    answer.
 
-    A cluster that does not answer speaks against none.
+    A token becomes invalid when its ServiceAccount is deleted. As long as the ServiceAccount of an
+    earlier generation exists, the tokens of that generation are still valid.
 
-    + folders: where each seat's lies
+    + folders: the folder with the token of each seat
     """
     try:
         there = accounts(lab)
@@ -70,8 +72,8 @@ def flaws(lab: Lab, folders: Mapping[str, Path]) -> dict[str, str]:
 
 
 def accounts(lab: Lab) -> list[Object]:
-    """Return the ServiceAccounts of learners, of all generations, in the lab's cluster. Raises
-    Undecided where they cannot be seen."""
+    """Return the ServiceAccounts of learners in the lab's cluster, of all generations. Raises
+    Undecided if they cannot be listed."""
     return Kubectl(lab).list("serviceaccounts", selector=LABEL, patience=20)
 
 

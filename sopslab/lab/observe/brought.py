@@ -1,5 +1,5 @@
-"""What of a cluster that the lab did not make is the lab's: found by the label that all of it
-carries."""
+"""Which objects of an existing cluster are the lab's. They are found by a label that all of them
+carry."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
 NAMESPACES = "namespaces"
-# In the order in which they go: a seat's namespaces while policies still guard them, and no policy
-# before the binding that names it.
+# In the order of their removal. The namespaces of seats are removed before these, while policies
+# still guard them, and each policy after the binding that names it.
 WITHOUT_NAMESPACE = (
     "validatingadmissionpolicybindings",
     "validatingadmissionpolicies",
@@ -33,26 +33,29 @@ WITHOUT_NAMESPACE = (
 REQUESTS = "certificatesigningrequests"
 _DEFINITIONS = "customresourcedefinitions"
 _PATIENCE_S, _LISTED_S = 20, 60
-# With these, the cluster is there: a login has ended, a right is lacking, or it is not ready.
+# In these cases the cluster did answer: the login has expired, a right is missing, or the API
+# server is not ready.
 _ANSWERED = (Trouble.DENIED, Trouble.UNWELL)
 
 
 def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
-    """Return the names of what this lab has brought into its cluster, by resource, without what it
-    has brought nothing of; None where the cluster does not answer, and what is wrong where it
-    answers and does not say it.
+    """Return the names of the objects that this lab has brought into its cluster, by resource. A
+    resource without any is left out. Return None if the cluster does not answer, and a Trouble if
+    it answers, but does not list the objects.
 
-    What is in a namespace goes with it, and Flux's own kinds and roles go with Flux. What carries
-    the lab's name and another id is somebody else's. Raises LabError where the lab's own id is
-    damaged.
+    Objects in a namespace are not listed, because they are removed with it; the kinds and roles of
+    Flux are removed with Flux. An object with this lab's name but another lab id is not this lab's.
+    Raises LabError if the lab's own id is damaged.
     """
     return _brought(lab, Kubectl(lab)) if has_content(lab.lab_kubeconfig) else {}
 
 
 def left_behind(lab: Lab, kubeconfig: str) -> str | None:
-    """Return the address of the cluster that the lab's own kubeconfig leads to, where that is
-    another one than its context in a user's file does, and still has something of the lab; None
-    where that is not so, or not seen. Raises LabError as `brought` does.
+    """Return the address of a former cluster in which the lab has left objects behind, or None.
+
+    That is the cluster of the lab's own kubeconfig, if the lab's context in the user's file now
+    leads to another one, and if the former one still has objects of the lab. None is also returned
+    where this cannot be seen. Raises LabError as `brought` does.
 
     + kubeconfig: the user's file
     """
@@ -89,8 +92,8 @@ def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | Non
 
 
 def _labelled(kubectl: Kubectl, kind: str, selector: str) -> list[Object]:
-    """Return the objects of a kind with a label, none where the cluster does not know the kind.
-    Raises Failed."""
+    """Return the objects of a kind that a selector of labels matches; none if the cluster does not
+    know the kind. Raises Failed."""
     try:
         said = kubectl.run(
             "get", kind, "--selector", selector, "--output", "json", patience=_PATIENCE_S
@@ -103,15 +106,15 @@ def _labelled(kubectl: Kubectl, kind: str, selector: str) -> list[Object]:
 
 
 def _is_of_environments(namespace: Object, lab: str) -> bool:
-    """Whether a namespace is one of those that go with the lab."""
+    """Return whether a namespace is one of those that are removed together with the lab."""
     named = (FLUX_NAMESPACE, NAMESPACE, probe_namespace(lab))
     metadata = namespace["metadata"]
     return metadata["name"] in named or SEAT_LABEL in metadata["labels"]
 
 
 def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:
-    """Return what others have made of Flux's kinds, as `Kind namespace/name`: it would go with
-    these kinds. Raises Failed.
+    """Return the objects of Flux's kinds in the namespaces of others, as `Kind namespace/name`.
+    They would be deleted together with these kinds. Raises Failed.
 
     + own: the lab's namespaces
     """

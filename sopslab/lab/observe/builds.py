@@ -1,4 +1,4 @@
-"""What Flux builds right now, by what its Kustomizations say."""
+"""What Flux is building right now, according to the status of its Kustomizations."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sopslab.model.objects import Object, condition
 # As Kubernetes writes a time.
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-# Builds take milliseconds, and those of a class that wait for one another a few seconds.
+# A build takes milliseconds. In a class, where builds wait for one another, it takes a few seconds.
 _NOTICED_S, _PATIENCE_S = 3, 20
 
 
 def endless_build(lab: Lab) -> Building | None:
-    """Return the oldest build, once it has had all the time that a build is given; None if no build
-    takes longer than that."""
+    """Return the oldest build that has not ended, if it has lasted 20 seconds; None if there is
+    none that old. A build that has lasted 3 seconds is watched until it is over or that old."""
     deadline = Deadline(_PATIENCE_S)
     while not deadline.is_over:
         found = oldest(listed(lab, KUSTOMIZATIONS, patience=20))
@@ -39,9 +39,9 @@ def endless_build(lab: Lab) -> Building | None:
 
 
 def oldest(kustomizations: Iterable[Object]) -> tuple[Object, Build] | None:
-    """Return the Kustomization whose build holds the lock that all builds share, and that build.
+    """Return the Kustomization whose build holds the lock that all builds share, and the build.
 
-    It is the oldest of those that have not ended.
+    It is the oldest of the builds that have not ended.
     """
     found = [
         (one, build)

@@ -1,6 +1,6 @@
-"""Canaries on their way from repositories into the cluster, in one look for all of them.
+"""How far canaries are on their way from the repositories into the cluster, in one look for all.
 
-Values exist in pipes and in this process; hashes are what is compared.
+Values of canaries exist only in pipes and in this process. What is compared are their hashes.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ _FETCH_S = 20
 
 
 def canary_states(lab: Lab, environments: list[Environment]) -> dict[str, CanaryState]:
-    """Return for each environment how far its canary is; nothing where there is no cluster."""
+    """Return how far the canary of each environment is, by the learner's id; nothing if there is no
+    cluster."""
     return Canaries(lab).look(environments)
 
 
 class Canaries:
-    """The canaries of environments; sops is asked only once about each commit."""
+    """The canaries of environments. sops decrypts the canary of each commit only once."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._decrypted: dict[str, str] = {}
 
     def look(self, environments: Sequence[Environment]) -> dict[str, CanaryState]:
-        """Return for each environment how far its canary is.
+        """Return how far the canary of each environment is, by the learner's id.
 
-        Only canaries whose commit was applied are looked at in the repository and in the namespace,
-        which is what costs.
+        To look into the repository and the namespace is expensive, so only canaries are looked at
+        there for which Flux has applied a commit.
         """
         if not has_content(self._lab.lab_kubeconfig):
             return {}
@@ -61,7 +62,7 @@ class Canaries:
         own = {who: kustomization(one) for who, one in found.items()}
         begun = [one for one in environments if applied_revision(own[one.id])]
         live = self._live(begun) if begun else {}
-        # Where that fails, the commit that is known here is not the one that was applied.
+        # If a copy cannot be brought up to date, its main is not the commit that Flux has applied.
         bring(self._lab, [one for one in begun if one.is_seat])
         seen = {one.id: self._seen(one, live.get(one.namespace)) for one in begun}
         return {
@@ -91,7 +92,7 @@ class Canaries:
         return Canary(head, self._expected(git, environment, head, live), live)
 
     def _of_seat(self, environment: Environment, live: str | None) -> Canary:
-        """Return what is seen of a canary of which the lab keeps the hash."""
+        """Return what is seen of the canary of a seat, for which the lab keeps the hash."""
         asked = (MAIN, f"{MAIN}:{CANARY_PATH}", f"{START}:{CANARY_PATH}")
         repository = Git(self._lab, bare_repository(self._lab, environment))
         try:
@@ -100,7 +101,7 @@ class Canaries:
             )
         except Failed:
             return Canary(None)
-        # For what is missing, git repeats the name, and says so.
+        # For a missing object, git prints the name that it was given, and that it is missing.
         head, now, begun = told.splitlines()
         if now != begun:
             return Canary(head, None, live)
@@ -108,10 +109,10 @@ class Canaries:
         return Canary(head, kept.decode().strip(), live)
 
     def head(self, environment: Environment) -> str | None:
-        """Return main of the repository as the Git server has it, None where it does not answer.
+        """Return the commit of main on the Git server, None if the server does not answer.
 
-        In a lab without a class, the server is asked as Flux asks it, and what it has is kept on
-        this machine.
+        In a lab without a class, main is fetched over HTTP, as Flux fetches it, into a repository
+        on this machine.
         """
         if environment.is_seat:
             return Git(self._lab, bare_repository(self._lab, environment)).commit(MAIN)
@@ -132,9 +133,10 @@ class Canaries:
     def _expected(
         self, git: Git, environment: Environment, head: str, live: str | None
     ) -> str | None:
-        """Return the hash of what main holds, None if the learner took the canary out.
+        """Return the hash of the canary on main, None if the learner took it off the list.
 
-        If it is in the cluster, Flux has found it listed, however the line is written.
+        If the canary is in the cluster, the list is not read: then Flux has found it listed,
+        however the line is written.
         """
         if live is None and not _is_listed(git, head):
             return None

@@ -12,11 +12,11 @@ from sopslab.model.canaries import Link
 def broken_link(lab: Lab, environment: Environment, link: Link | None) -> str:
     """Return in words what keeps the canary from arriving.
 
-    + link: what was not there when it was last looked at; None where the Git server did not answer
+    + link: the first link that was missing at the last look; None if the Git server did not answer
     """
     if link is None:
         return f"the Git server does not answer at {lab.git_base_url}/{environment.repository}.git"
-    # These take longer to import than everything else in a wait, and mostly nothing is lost.
+    # These imports take longer than all the rest of a wait, and most canaries are not lost.
     from concurrent.futures import ThreadPoolExecutor
 
     from sopslab.lab.observe.cluster import Asked

@@ -1,4 +1,4 @@
-"""The lab's CA and the certificate of its Git server. Private keys stay in their files."""
+"""The lab's CA and the certificate of its Git server. No private key is returned."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def server_file(places: Places) -> str:
 
 
 def tls_state(lab: Lab) -> TlsState:
-    """Return how the lab's CA and the certificate of its Git server stand."""
+    """Return the state of the lab's CA and of its Git server's certificate."""
     now = datetime.now(UTC)
     ca = x509.certificate_in(files.read(f"{lab.tls_dir}/ca.crt") or b"")
     problem = _problem(lab, ca, now)
@@ -42,7 +42,7 @@ def tls_state(lab: Lab) -> TlsState:
 
 
 def _problem(lab: Lab, ca: Certificate | None, now: datetime) -> str | None:
-    """Return why the CA cannot be used, None if it can be, or was never made."""
+    """Return why the CA cannot be used, None if it can be used or was never made."""
     key, certificate = Path(lab.tls_dir, "ca.key"), Path(lab.tls_dir, "ca.crt")
     if not os.path.lexists(key) and not os.path.lexists(certificate):
         was_made = os.path.lexists(server_file(lab))
@@ -67,8 +67,8 @@ def _problem(lab: Lab, ca: Certificate | None, now: datetime) -> str | None:
 
 
 def _server(lab: Lab, ca: Certificate | None, now: datetime) -> tuple[str | None, str | None]:
-    """Return the fingerprint of the server's certificate, or why it has to be made anew; neither
-    where there is none."""
+    """Return the fingerprint of the server's certificate and None, or None and the reason why the
+    certificate has to be made anew. Both are None if there is no certificate."""
     path = Path(server_file(lab))
     if not os.path.lexists(path):
         return None, None
@@ -93,8 +93,8 @@ def _server(lab: Lab, ca: Certificate | None, now: datetime) -> tuple[str | None
 
 
 def _is_open(path: Path) -> bool:
-    """Return whether anybody could read a file but this account and, once it has run, the server by
-    its group."""
+    """Return whether anybody can read a file except this account and the server. The server reads
+    it by its group, which owns the file once the server has run."""
     found = path.lstat()
     mode = stat.S_IMODE(found.st_mode)
     group = os.getgid() if os.getuid() else GIT_SERVER_USER
@@ -125,7 +125,8 @@ def _is_signed(certificate: Certificate, ca: Certificate) -> bool:
 
 
 def _foreign(lab: Lab, ca: Certificate | None) -> tuple[str, ...]:
-    """Return the names of the Git server that a CA may not sign for: no client believes them."""
+    """Return the names of the Git server that the CA may not sign for. Clients would reject a
+    certificate for them."""
     if ca is None:
         return ()
     try:
@@ -140,6 +141,6 @@ def _permits(permitted: list[GeneralName], kind: str, name: str) -> bool:
     if kind == "DNS":
         domains = [one.value for one in permitted if isinstance(one, DNSName)]
         return any(f".{name}".endswith(f".{domain}") for domain in domains)
-    # What the CA names of addresses are networks.
+    # The name constraints of the CA hold addresses as networks.
     networks = [ip_network(str(one.value)) for one in permitted if isinstance(one, IPAddress)]
     return any(ip_address(name) in network for network in networks)

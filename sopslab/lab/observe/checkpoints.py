@@ -1,8 +1,7 @@
-"""How learners' repositories, and the clone of the learner who is here, compare with the
-checkpoints.
+"""How the learners' repositories, and the clone on the lab's machine, compare with the checkpoints.
 
-Where the Git server is not the lab's own, the bare repository on this machine is a copy of the
-branches there, and the one place where checkpoints are kept.
+If the Git server is not the lab's own, the bare repository on this machine is a copy of the
+server's branches, and checkpoints are kept only here.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _NO_START = "nothing tells which commit the repository began with"
 
 
 def checkpoint_ref(checkpoint: str) -> str:
-    """Return the ref that a checkpoint is kept on."""
+    """Return the ref that points at a checkpoint."""
     return f"refs/lab/{checkpoint}"
 
 
 class Repository:
-    """The repository of a learner on the lab's machine."""
+    """A learner's repository on the lab's machine."""
 
     def __init__(self, lab: Lab, environment: Environment) -> None:
         login = lab.login_file(INSTRUCTOR)
@@ -52,34 +51,35 @@ class Repository:
 
     @property
     def main(self) -> str | None:
-        """The commit of main, None without one."""
+        """The commit of main, None without a branch main."""
         return self.git.commit(MAIN)
 
     @property
     def start(self) -> str | None:
-        """The commit that the repository began with, None where nothing tells."""
+        """The commit that the repository began with, None if it cannot be determined."""
         kept = self.git.commit(START)
         if kept is not None:
             return kept
-        # A lab of an older version, or on another Git server, has no such ref.
+        # A lab that an older version made, or on another Git server, has no such ref.
         roots = self.git.ask("log", "--all", "--max-parents=0", "--format=%H %s").text.splitlines()
         first = [root.removesuffix(_FIRST) for root in roots if root.endswith(_FIRST)]
         return first[0] if len(first) == 1 else None
 
     def begun(self) -> str:
-        """Return the commit that the repository began with. Raises LabError where nothing tells."""
+        """Return the commit that the repository began with. Raises LabError if it cannot be
+        determined."""
         start = self.start
         if start is None:
             raise LabError(_NO_START)
         return start
 
     def first_rules(self) -> bytes:
-        """Return the creation rules that the lab made, whatever main has now. Raises LabError where
-        nothing tells which these are, and Failed."""
+        """Return the creation rules that the lab made, even if main has others now. Raises LabError
+        if the first commit cannot be determined, and Failed."""
         return self.git.run("cat-file", "blob", f"{self.begun()}:{CONFIG}")
 
     def problem(self) -> str | None:
-        """Return why nothing can be said of the repository, None if something can."""
+        """Return why the repository cannot be examined, None if it can be."""
         try:
             self.refresh()
         except Failed:
@@ -90,8 +90,8 @@ class Repository:
 
 
 def free_name(git: Git, saved: str) -> str:
-    """Return a name for the branch `saved`: where a branch is called `saved`, none can be called
-    `saved/…`."""
+    """Return a name for a branch that was to be called `saved/…`. If a branch `saved` exists, Git
+    allows no `saved/…`, so the slash is replaced."""
     return saved if git.commit("refs/heads/saved") is None else saved.replace("/", "-")
 
 
@@ -131,7 +131,7 @@ def clone_state(
     if start is None:
         return None
     target = repository.git.commit(checkpoint_ref(checkpoint)) or start
-    # The clone need not have fetched what the repository has to be compared with it.
+    # With the repository's objects, the clone can be compared without fetching anything.
     work = Git(lab, lab.work_dir, work=True, objects=repository.git.folder / "objects")
     listed = repository.git.text(
         "for-each-ref", "--format=^%(objectname)", "refs/heads", "refs/lab"
@@ -148,6 +148,6 @@ def clone_state(
 
 
 def own_tips(work: Git) -> list[str]:
-    """Return what a clone has of its own: where HEAD is, and where main."""
+    """Return the commits of HEAD and main in a clone, as far as they exist."""
     found = [work.commit("HEAD"), work.commit(MAIN)]
     return [commit for commit in found if commit is not None]

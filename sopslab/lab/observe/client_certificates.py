@@ -1,4 +1,4 @@
-"""The certificate of a learner, and its key, in the folder of a seat."""
+"""A learner's client certificate and its key in the folder of the seat."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FILES = CREDENTIALS[Issuer.CERTIFICATES]
 
 
 def credential(folder: Path) -> Credential | None:
-    """Return what the certificate in a folder says, None where it cannot be read."""
+    """Return subject, beginning and end of the certificate in a folder, None if unreadable."""
     return _credential(files.read(folder / CERTIFICATE) or b"")
 
 
-# A board looks at each seat every few seconds.
+# Cached, because a board looks at each seat every few seconds.
 @lru_cache(maxsize=4096)
 def _credential(pem: bytes) -> Credential | None:
-    # Imported here: it takes a tenth of a second, and `status` of a lab without a class needs none.
+    # Imported here: the import takes a tenth of a second, and `status` without a class needs none.
     from sopslab.lab.tools import x509
 
     found = x509.certificate_in(pem)
@@ -38,17 +38,18 @@ def _credential(pem: bytes) -> Credential | None:
 
 
 def proof(folder: Path) -> Proof:
-    """Return what a kubeconfig has of the certificate and the key in a folder."""
+    """Return the fields of a kubeconfig that hold the certificate and the key in a folder."""
     certificate, key = (files.read(folder / name) or b"" for name in (CERTIFICATE, PRIVATE))
     return by_certificate(certificate, key)
 
 
 def flaws(_lab: Lab, folders: Mapping[str, Path]) -> dict[str, str]:
-    """Return what makes certificates worthless, by seat.
+    """Return what is wrong with the certificates of seats, by seat.
 
-    The cluster knows of none: a certificate is good until it ends.
+    The cluster is not asked, because it keeps no list of them: a certificate is valid until it
+    expires.
 
-    + folders: where each seat's lies
+    + folders: the folder with the certificate of each seat
     """
     return {
         seat: "its key does not fit its certificate"

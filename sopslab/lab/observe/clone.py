@@ -1,4 +1,5 @@
-"""The learner's clone, asked with Git: where it is, what is committed, pushed and hooked."""
+"""The learner's clone, examined with Git: where it is, what is committed and pushed, and whether
+the commit hooks are installed."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _RUNS_PRE_COMMIT = re.compile(r"^[^#\n]*\bpre[-_]commit\b", re.MULTILINE)
 
 
 def find_work(settings: Settings, folder: Path) -> Path:
-    """Return the clone of the learner's repository around `folder`, or the lab's own.
+    """Return the clone of the learner's repository that contains `folder`, else the clone in the
+    lab's folder.
 
     Raises Undecided if there is neither.
     """
@@ -47,7 +49,7 @@ def find_work(settings: Settings, folder: Path) -> Path:
 
 
 def _plain(url: str) -> tuple[str, str]:
-    """Return host and path of a URL, as they are compared."""
+    """Return host and path of a URL in a form that can be compared."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2], parts.path.rstrip("/").removesuffix(".git")
 
@@ -75,7 +77,8 @@ def read_text(file: Path) -> str | None:
 
 
 def look_at_commit(work: Path, chapter: Chapter) -> Commit:
-    """Return what of the clone's secrets is committed. Raises Undecided if that cannot be read."""
+    """Return whether the secrets of the clone are committed. Raises Undecided if this cannot be
+    read."""
     head = _git(work, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
     if head.code:
         return Commit(None)
@@ -95,13 +98,13 @@ def look_at_commit(work: Path, chapter: Chapter) -> Commit:
 
 
 def _lines(data: bytes) -> bytes:
-    """Return a file as Git keeps it, whatever the line ends of the clone."""
+    """Return the content of a file with the line ends that Git stores."""
     return data.replace(b"\r\n", b"\n")
 
 
 def look_at_branches(settings: Settings, work: Path) -> Branches:
-    """Return the branches on the Git server, asked for as the learner. Raises Undecided if it does
-    not answer."""
+    """Return the branches on the Git server, read with the learner's login. Raises Undecided if the
+    server does not answer."""
     trust = ["-c", f"http.sslCAInfo={settings.git_ca}"] if settings.git_ca else []
     answer = ask(
         [
@@ -124,7 +127,7 @@ def look_at_branches(settings: Settings, work: Path) -> Branches:
 def look_at_push(work: Path, head: str | None, main: str | None) -> Push:
     """Return how HEAD compares with the branch main on the Git server.
 
-    + main: its commit, None without that branch
+    + main: the commit of that branch, None if it does not exist
     """
     branch = _git(work, "symbolic-ref", "--quiet", "--short", "HEAD").text
     if head is None or main is None or main == head:
@@ -138,9 +141,10 @@ def look_at_push(work: Path, head: str | None, main: str | None) -> Push:
 
 
 def look_at_history(settings: Settings, work: Path) -> History:
-    """Return what the policy finds in the whole history, and the incidents on record, if any count.
+    """Return what the policy finds in the whole history and, if it finds anything, the incidents on
+    record.
 
-    Raises Undecided where findings cannot be compared with the records.
+    Raises Undecided if there are findings, but the records cannot be read.
     """
     report = callers.history(str(work))
     if not report.findings:
@@ -157,7 +161,7 @@ def look_at_history(settings: Settings, work: Path) -> History:
 
 def look_at_hooks(settings: Settings, work: Path) -> Hooks:
     """Return whether Git runs the lab's commit hooks in a clone."""
-    # Follows core.hooksPath, as Git does.
+    # `--git-path` takes core.hooksPath into account.
     named = _asked(work, "rev-parse", "--git-path", "hooks/pre-commit").text
     path = work / named
     own = work.resolve() == Path(settings.work_dir).resolve()
@@ -173,7 +177,8 @@ def look_at_hooks(settings: Settings, work: Path) -> Hooks:
 
 
 def _hooks(text: str | None) -> dict[str, dict[str, Any]] | None:
-    """Return the local hooks of a configuration of pre-commit by id, None if it is not one."""
+    """Return the local hooks in the text of a pre-commit configuration, by id; None if the text is
+    not such a configuration."""
     try:
         repos = yaml.safe_load(text or "")["repos"]
         return {

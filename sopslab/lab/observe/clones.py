@@ -11,14 +11,15 @@ from sopslab.model.repositories import CloneStanding
 
 
 def clone_standing(lab: Lab, environment: Environment) -> CloneStanding | None:
-    """Return how the learner's clone compares with main; None without a clone, or without main."""
+    """Return how the learner's clone compares with main of the repository; None if there is no
+    clone, or no main."""
     if not Path(lab.work_dir, ".git").is_dir():
         return None
     repository = Git(lab, bare_repository(lab, environment))
     main = repository.commit(MAIN)
     if main is None:
         return None
-    # The clone need not have fetched what the repository has to be compared with it.
+    # With the repository's objects, the clone can be compared without fetching anything.
     work = Git(lab, lab.work_dir, work=True, objects=repository.folder / "objects")
     head = work.commit("HEAD")
     if head == main:

@@ -1,4 +1,4 @@
-"""What the cluster has of environments, in few questions to kubectl, each in bounded time."""
+"""What the cluster has of one environment, in a few calls of kubectl, each in bounded time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Asked:
         self._kubectl = Kubectl(places)
 
     def look(self, seen: Snapshot, public: PublicKeys, executor: Executor) -> Snapshot:
-        """Return a look at the environment with all that the cluster has of it."""
+        """Return the snapshot `seen` with everything that the cluster has of the environment."""
         trouble = self._trouble()
         if trouble is not None:
             return replace(unseen(seen, Undecided(UNASKED)), cluster=Cluster(trouble))
@@ -76,12 +76,12 @@ class Asked:
         )
 
     def follow(self, seen: Snapshot) -> Snapshot:
-        """Return a look with the sources and Kustomizations as they are now."""
+        """Return the snapshot `seen` with the sources and Kustomizations as they are now."""
         system = self._environment.system
         try:
             now = self._ask(system, "GitRepository", "Kustomization")
         except Undecided:
-            # What comes of it is seen by whoever looks next.
+            # A cluster that stays silent is reported by the next look.
             return seen
         return replace(
             seen,
@@ -90,7 +90,7 @@ class Asked:
         )
 
     def look_at_delivered(self, seen: Snapshot, executor: Executor) -> Snapshot:
-        """Return a look with what Flux has stored and applied by now."""
+        """Return the snapshot `seen` with what Flux has stored and applied by now."""
         stored = executor.submit(self._stored, seen)
         return replace(seen, live=self._live(), stored=stored.result())
 
@@ -116,7 +116,8 @@ class Asked:
         return get(self._kubectl, *arguments, patience=_PATIENCE_S)
 
     def _secrets(self) -> dict[str, Mapping[str, Any]]:
-        """Return the entries of the Secrets beside Flux's objects, in base64. Raises Undecided."""
+        """Return the entries of the key's and the login's Secret, by Secret, in base64. Raises
+        Undecided."""
         names = (KEY_SECRET, self._environment.login)
         where = ("--namespace", self._environment.system, "--ignore-not-found")
         try:
@@ -124,12 +125,13 @@ class Asked:
         except Failed as failure:
             raise refused(failure) from None
         found = parsed(said) if said.strip() else {}
-        # If only one of them is there, kubectl prints it without a list.
+        # If only one of them exists, kubectl prints the object itself instead of a list.
         items = found.get("items", [found] if found else [])
         return {one["metadata"]["name"]: one.get("data") or {} for one in items}
 
     def _login(self, entries: Mapping[str, Any]) -> Login | None:
-        """Return what the Git server answers to Flux's credential, which goes nowhere else."""
+        """Return what the Git server answers to Flux's login, None if the Secret holds no valid
+        one. The login is sent to no other server."""
         try:
             user, password = (
                 base64.b64decode(entries[name]).decode() for name in ("username", "password")
@@ -158,9 +160,11 @@ class Asked:
             return reason
 
     def _stored(self, seen: Snapshot) -> bool | Undecided | None:
-        """Return whether the source controller serves the artifact that the source names.
+        """Return whether the source controller serves the artifact that the source names, None if
+        the source names none.
 
-        Only its own answer that it is not there is a proof.
+        Only the controller's own answer proves that the artifact is missing. Any other failure of
+        the request is undecided.
         """
         if isinstance(seen.sources, Undecided):
             return seen.sources
@@ -180,7 +184,8 @@ class Asked:
 
 
 def secrets_in(kubectl: Kubectl, namespace: str) -> dict[str, LiveSecret]:
-    """Return the Secrets of a namespace by name, each value as its SHA-256. Raises Undecided."""
+    """Return the Secrets of a namespace by name, with the SHA-256 of each value. Raises
+    Undecided."""
     where = ("--namespace", namespace)
     found = ask_for(kubectl, ["Secret"], *where, patience=_PATIENCE_S).items
     return {

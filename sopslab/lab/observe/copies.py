@@ -1,8 +1,8 @@
-"""Copies of the repositories of a Git server in the cluster.
+"""Copies, on this machine, of the repositories of a Git server in the cluster.
 
-What is looked at and worked on is the copy: keys, which open what is in the repositories, do not
-leave this machine. The server's pod says for all repositories at once what it has, and what is new
-there is fetched as anybody fetches it.
+The program looks at the copies and works on them, because the keys that open the files must not
+leave this machine. One call to the server's pod lists the refs of all repositories. Whatever is new
+is then fetched over HTTP, as every client does.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sopslab.model.copies import Listed
 
 _LOST = "the cluster has lost its repository, of which a copy is here: run `sopslab up`"
 _UNREAD = "its repository could not be fetched"
-# The server answers four requests of a user at once.
+# The server handles four requests of one user at once.
 _AT_ONCE = 4
 _FETCH_S = 60
-# What another run does to the repositories of a class takes seconds.
+# Another run works on the repositories of a class for seconds only.
 _WAIT_S = 60
 
 
 @dataclass(frozen=True)
 class Copied:
-    """How copies were brought up to date: the refs of each, and in a clause why that failed for
-    others, by the repository's path without `.git`."""
+    """The outcome of bringing copies up to date, by the repository's path without `.git`: `refs`
+    has the refs of each copy, `problems` says in a clause why it failed for the others."""
 
     refs: Mapping[str, Mapping[str, str]]
     problems: Mapping[str, str]
@@ -47,19 +47,19 @@ class _Lost(Exception):
 
 
 def bring(places: Places, environments: Iterable[Environment]) -> Mapping[str, str]:
-    """Bring the copies of environments' repositories up to date, and return in clauses why that
-    failed, by the learner's id. Nothing where the repositories are not in the cluster."""
+    """Bring the copies of the environments' repositories up to date. Return in clauses why this
+    failed, by the learner's id. If the Git server is not in the cluster, do nothing."""
     learners = {one.repository: one.id for one in environments}
     problems = bring_repositories(places, list(learners))
     return {learners[repository]: problem for repository, problem in problems.items()}
 
 
 def bring_repositories(places: Places, repositories: Sequence[str]) -> Mapping[str, str]:
-    """Do the same for repositories, whose paths are given without `.git`, and by these."""
+    """Do the same as `bring` for repositories, given and returned by their paths without `.git`."""
     if places.git_pod is None or not repositories:
         return {}
     if not files.has_content(places.lab_kubeconfig):
-        # Nothing was made yet, and a look makes nothing.
+        # There is no cluster yet, and a look must not create the copies' folder.
         return dict.fromkeys(repositories, SILENT)
     try:
         with held(places):
@@ -70,8 +70,8 @@ def bring_repositories(places: Places, repositories: Sequence[str]) -> Mapping[s
 
 @contextmanager
 def held(places: Places) -> Iterator[None]:
-    """Have nobody else work with the copies in the block. Raises LabError where somebody does for
-    longer than a minute."""
+    """Hold the lock of the copies in the block. Raises LabError if another run holds it for longer
+    than a minute."""
     files.private_folder(places.git_dir)
     busy = "another run works on the repositories: wait for it to end"
     with locked(f"{places.git_dir}/copies.lock", _WAIT_S, busy):
@@ -79,8 +79,8 @@ def held(places: Places) -> Iterator[None]:
 
 
 def refresh(places: Places, repositories: Sequence[str]) -> Copied:
-    """Bring copies up to date, in a block of `held`. Raises LabError where the server's pod does
-    not answer."""
+    """Bring copies up to date; the caller has to hold the lock (`held`). Raises LabError if the
+    server's pod does not answer."""
     there = listed(places, list(repositories))
     refs: dict[str, Mapping[str, str]] = {}
     problems: dict[str, str] = {}
@@ -99,20 +99,20 @@ def refresh(places: Places, repositories: Sequence[str]) -> Copied:
 
 
 def copy_of(places: Places, repository: str) -> Git:
-    """Return the copy of a repository, which need not be there."""
+    """Return the copy of a repository, whether it exists yet or not."""
     folder = Path(places.git_dir, "repositories", f"{repository}.git")
     return Git(places, folder, login=places.login_file(INSTRUCTOR))
 
 
 def refs_here(places: Places, repository: str) -> Mapping[str, str]:
-    """Return the refs of the copy of a repository, none without a copy. Raises Failed."""
+    """Return the refs in the copy of a repository; none if there is no copy. Raises Failed."""
     git = copy_of(places, repository)
     return refs_of(git) if git.folder.is_dir() else {}
 
 
 def _follow(places: Places, repository: str, wanted: Listed | None) -> Mapping[str, str]:
-    """Return the refs of a copy that is as the server's repository. Raises Failed, OSError, and
-    _Lost where the server has nothing of what is here: the copy may be the last one."""
+    """Make a copy equal to the server's repository, and return its refs. Raises Failed, OSError,
+    and _Lost if the copy has refs and the server has none: the copy may be the last one left."""
     git, known = copy_of(places, repository), refs_here(places, repository)
     if known and (wanted is None or not wanted.refs):
         raise _Lost
@@ -138,8 +138,11 @@ def _note(file: Path, text: str | None) -> None:
 
 
 def bare_repositories(lab: Lab, repositories: list[str]) -> list[str]:
-    """Return which of the repositories the lab's own Git server has, none where nobody can be
-    asked; their paths are given without `.git`. One that is empty there, and not here, is lost."""
+    """Return which of the repositories the lab's own Git server has; none if it cannot be asked. A
+    repository that is empty on the server, but not in its copy, is lost and not returned.
+
+    + repositories: their paths without `.git`
+    """
     try:
         if lab.git_pod is None:
             return those_there(lab, repositories)

@@ -1,4 +1,5 @@
-"""Whether Flux has done what the repositories say, for all environments in one look."""
+"""Whether Flux has delivered what is on main of the repositories, for all environments in one
+look."""
 
 from __future__ import annotations
 
@@ -21,21 +22,22 @@ def deliveries(
 ) -> dict[str, list[Pending]]:
     """Return for each environment what Flux has not done yet.
 
-    + secrets: names of Secrets that have to be there, in every environment
+    + secrets: the names of the Secrets that every environment must have
     """
     return look(lab, wanted(lab, environments, secrets), environments) if environments else {}
 
 
 def wanted(lab: Lab, environments: Iterable[Environment], secrets: list[str]) -> dict[str, Wanted]:
-    """Return what each environment is to hold: main as it is now."""
+    """Return what Flux has to deliver to each environment: the present commit of main, and
+    Secrets."""
     asked = list(environments)
     bring(lab, asked)
     return {one.id: Wanted(_main(lab, one), frozenset(secrets)) for one in asked}
 
 
 def _main(lab: Lab, environment: Environment) -> str | None:
-    """Return the commit of main; where the Git server is not the lab's own and does not answer, the
-    one that is known here."""
+    """Return the commit of main. If the Git server is not the lab's own and does not answer, return
+    the commit that was fetched last."""
     with suppress(Failed):
         Repository(lab, environment).refresh()
     return Git(lab, bare_repository(lab, environment)).ref(MAIN)
@@ -44,8 +46,8 @@ def _main(lab: Lab, environment: Environment) -> str | None:
 def look(
     lab: Lab, wanted: dict[str, Wanted], environments: Iterable[Environment]
 ) -> dict[str, list[Pending]]:
-    """Return for each environment what Flux has not done yet, as it is in the cluster now; if the
-    cluster cannot be asked, that is what is pending."""
+    """Return for each environment what Flux has not done yet, according to the cluster now. If the
+    cluster cannot be asked, that is returned as the one thing pending."""
     names = {name for one in wanted.values() for name in one.secrets}
     try:
         seen = cluster.look(lab, environments, secrets=names)

@@ -1,4 +1,8 @@
-"""Objects of the Docker engine, each by its name; none is there where no engine answers."""
+"""Objects of the Docker engine, looked up by their names.
+
+If there is no docker, or its engine does not answer, every object counts as missing. Raises
+Undecided if docker does not end in time.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ _PATIENCE_S = 8
 
 
 def container(name: str) -> Container | None:
-    """Return a container, None if there is none of that name."""
+    """Return the container of a name, None if there is none."""
     found = _inspected("container", name)
     if found is None:
         return None
@@ -24,25 +28,28 @@ def container(name: str) -> Container | None:
 
 
 def network(name: str) -> Network | None:
-    """Return a network, None if there is none of that name."""
+    """Return the network of a name, None if there is none."""
     found = _inspected("network", name)
     return None if found is None else Network(found["Labels"] or {})
 
 
 def image_labels(image: str) -> dict[str, str]:
-    """Return the labels of an image; none if there is no such image, either."""
+    """Return the labels of an image; also none if there is no such image."""
     found = _inspected("image", image) or {}
     return dict((found.get("Config") or {}).get("Labels") or {})
 
 
 def networks_of(owner: str) -> list[str]:
-    """Return the networks of the labs that one root has."""
+    """Return the names of the networks of all labs in a root.
+
+    + owner: the root, which the networks have as a label
+    """
     labelled = ("--filter", f"label=sops-lab.root={owner}")
     listed = ask_docker("network", "ls", *labelled, "--format", "{{.Name}}", patience=_PATIENCE_S)
     return listed.text.split()
 
 
 def _inspected(kind: str, name: str) -> Any:
-    # For an absent object, docker says `[]`; if the engine does not answer, it says nothing.
+    # For a missing object, docker prints `[]`; if the engine does not answer, it prints nothing.
     said = ask_docker(kind, "inspect", name, patience=_PATIENCE_S).out
     return next(iter(json.loads(said or b"[]")), None)

@@ -1,4 +1,4 @@
-"""Drills: which are staged, and whether they are on main."""
+"""Which drills are staged, and whether main still has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sopslab.model.drills import DrillState, Staged
 
 
 def drill_states(lab: Lab, environments: list[Environment]) -> dict[str, DrillState]:
-    """Return the leaks that are staged, by the learner's id."""
+    """Return the state of each leak that is staged, by the learner's id."""
     there = [one for one in environments if Path(leak_dir(lab, one.id)).is_dir()]
     bring(lab, there)
     return {one.id: _state(lab, one) for one in there}
@@ -29,7 +29,8 @@ def _state(lab: Lab, environment: Environment) -> DrillState:
 
 
 def note_of(lab: Lab, environment: Environment) -> Staged | None:
-    """Return what is staged in an environment, None where no note says so that can be read."""
+    """Return what is staged in an environment according to the lab's note; None if the note is
+    missing or cannot be read."""
     note = files.read(Path(leak_dir(lab, environment.id), STATE))
     try:
         return None if note is None else parse_staged(note)

@@ -1,4 +1,4 @@
-"""What is encrypted in learners' repositories, now and in their history."""
+"""The encrypted files in learners' repositories, now and in their history."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sopslab.policy.recipients import CONFIG
 
 # The beginning of every value that sops encrypts.
 _ENCRYPTED = "ENC[AES256_GCM"
-# At most this many versions of a file are tried: an attacker needs only one.
+# The number of past versions of a file that are tried at most; an attacker needs only one.
 _PAST = 100
 
 
 def encrypted_versions(
     lab: Lab, environments: list[Environment], commits: dict[str, list[str]]
 ) -> dict[str, dict[str, Version]]:
-    """Return what is encrypted in commits of learners' repositories, by learner and commit. A
-    commit that is not there is left out.
+    """Return the encrypted files in commits of learners' repositories, by learner and commit. A
+    commit that a repository does not have is left out.
 
-    + commits: those of each learner, by the learner's id
+    + commits: the commits to read, by the learner's id
     """
     return {
         one.id: dict(_versions(Git(lab, bare_repository(lab, one)), commits[one.id]))
@@ -58,7 +58,7 @@ def _version(git: Git, commit: str) -> Version:
 
 
 def _encrypted_paths(git: Git, commit: str) -> Iterator[str]:
-    # It ends with 1 where nothing is found.
+    # `git grep` exits with 1 if it finds nothing, which is no failure here.
     said = git.ask("grep", "-z", "-l", "-I", "-F", "-e", _ENCRYPTED, commit).out
     for line in filter(None, said.split(b"\0")):
         _, _, path = line.partition(b":")
@@ -66,22 +66,22 @@ def _encrypted_paths(git: Git, commit: str) -> Iterator[str]:
 
 
 def is_ordinary(path: str) -> bool:
-    """Whether a file has a name that can be shown, and that stays in the folder of the others."""
+    """Return whether a path can be printed, and stays inside the folder that it is relative to."""
     return path.isprintable() and ".." not in path.split("/")
 
 
 def as_text(content: bytes) -> str:
-    """Return what a file holds as text, whatever it holds."""
+    """Return the content of a file as text; bytes that are not UTF-8 are replaced."""
     return content.decode("utf-8-sig", "replace")
 
 
 def past_versions(
     lab: Lab, environments: list[Environment], commits: dict[str, str], paths: dict[str, list[str]]
 ) -> dict[str, dict[str, list[str]]]:
-    """Return what files held in commits up to a given one, by learner and path.
+    """Return the past contents of files, up to a commit, by learner and path.
 
-    + commits: the commit of each learner, by the learner's id
-    + paths: the files of each
+    + commits: the last commit to read, by the learner's id
+    + paths: the files to read, by the learner's id
     """
     found = {}
     for one in environments:

@@ -1,4 +1,5 @@
-"""How the Docker engine is: whether it answers, and what it and its client are like."""
+"""The state of the Docker engine: whether it answers, and the traits of the engine and its
+client."""
 
 from __future__ import annotations
 
@@ -21,17 +22,17 @@ system={{.OperatingSystem}}
 folder={{.DockerRootDir}}
 security={{range .SecurityOptions}}{{.}} {{end}}"""
 _PROXY = re.compile(rb'"(https?|ftp|all)Proxy"\s*:\s*"[^"]')
-# A socket file outlives its engine; a socket that is bound is listed by the kernel.
+# A socket's file stays when the engine ends, so only the kernel's list of bound sockets counts.
 _BOUND = re.compile(rb" (/var)?/run/docker\.sock$", re.MULTILINE)
 _SOCKET = "/var/run/docker.sock"
-# A folder of system programs that a user's PATH may lack.
+# A folder of system programs that may be missing from a user's PATH.
 SYSTEM_FOLDER = "/usr/sbin"
 # The engine's configuration.
 CONFIG = "/etc/docker/daemon.json"
 
 
 def engine_state() -> EngineState:
-    """Return how the engine is, within 20 seconds."""
+    """Return the state of the engine, within 20 seconds."""
     try:
         said = ask_docker("info", "--format", _FORMAT, patience=_PATIENCE)
     except Undecided:
@@ -51,12 +52,13 @@ def engine_state() -> EngineState:
 
 
 def runtime_body(path: str) -> str:
-    """Return a program that stands in front of runc, without its first line."""
+    """Return the text of an installed OCI runtime (a program that wraps runc), without its first
+    line."""
     return body((read(path) or b"").decode("utf-8", "replace"))
 
 
 def _reason() -> str:
-    """Return why an engine does not answer."""
+    """Return why the engine does not answer, as one of the words of `EngineState.reason`."""
     if os.environ.get("DOCKER_HOST"):
         return "remote"
     path = f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDER}"
@@ -67,7 +69,8 @@ def _reason() -> str:
 
 
 def _is_configured() -> bool:
-    """Return whether the engine's configuration says something that no lab has put there."""
+    """Return whether somebody other than a lab has written the engine's configuration. One that
+    cannot be parsed counts as somebody else's."""
     try:
         known = json.loads((read(CONFIG) or b"").strip() or b"{}")
         return bool(known) and known.get("default-runtime") != RUNTIME
@@ -76,14 +79,17 @@ def _is_configured() -> bool:
 
 
 def _traits(values: dict[str, str]) -> EngineTraits:
-    """Return the traits of an engine that said `values`, and of the client that asked it."""
+    """Return the traits of the engine, and of the client that asked it.
+
+    + values: what the engine answered, by the names in `_FORMAT`
+    """
     path = shutil.which("docker")
     if path is None:
         return EngineTraits()
     client = str(Path(path).resolve())
     folder = values.get("folder", "")
     return EngineTraits(
-        # The first part recognises an engine of Podman's that the real client talks to.
+        # The first part recognises a Podman engine that Docker's own client talks to.
         podman=folder.endswith("/containers/storage") or (not values and _is_podman(client)),
         snap=path.startswith("/snap/")
         or client.endswith("/snap")
@@ -96,9 +102,9 @@ def _traits(values: dict[str, str]) -> EngineTraits:
 
 
 def _proxies() -> str:
-    """Return the file in which the client has proxies for every container, if it has any.
+    """Return the client's configuration file if it sets proxies for every container, else "".
 
-    Of this file nothing else is told: it may hold passwords.
+    No content of the file is returned, because it may hold passwords.
     """
     home = os.environ.get("DOCKER_CONFIG") or f"{os.environ.get('HOME', '')}/.docker"
     config = f"{home}/config.json"
@@ -106,7 +112,8 @@ def _proxies() -> str:
 
 
 def _is_podman(client: str) -> bool:
-    """Return whether `docker` is Podman's, which does not know these fields."""
+    """Return whether the command `docker` is Podman, which does not know the fields of
+    `_FORMAT`."""
     if re.search("[Pp]odman", Path(client).name):
         return True
     try:

@@ -1,6 +1,6 @@
 """What the cluster has of environments, one or many, in one look for all of them.
 
-It is what operations decide by. No value of a Secret is kept.
+Operations decide by these looks. No value of a Secret is kept.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
 
 _EVERYWHERE = "--all-namespaces"
-# To tell of many takes long on a small machine that is at work on them.
+# On a small machine that is busy with a class, the API server takes long to list all seats.
 _PATIENCE_S = 20.0
 
 
 def begun(places: Places, environment: Environment, chapter: Chapter | None = None) -> Snapshot:
-    """Return a look at an environment in which nothing has been seen yet."""
+    """Return the snapshot of an environment before anything has been looked at."""
     url = f"{places.git_base_cluster_url}/{environment.repository}.git"
     return Snapshot(environment, chapter or chapter_at(environment), url)
 
 
 def look_in(places: Places, environment: Environment) -> Snapshot:
-    """Return the source and the Kustomization of one environment, what else of their kinds lies
-    beside them, and the nodes and controllers. Raises Undecided where the cluster cannot be
+    """Return a snapshot of one environment with its nodes and controllers, and with all sources and
+    Kustomizations in the namespace of its Flux objects. Raises Undecided if the cluster cannot be
     asked."""
     kinds = ("Node", "Deployment", "GitRepository", "Kustomization")
     where = ("--namespace", environment.system)
@@ -54,10 +54,10 @@ def look(
     environments: Iterable[Environment],
     secrets: Iterable[str] = (),
 ) -> dict[str, Snapshot]:
-    """Return for each environment what the cluster has of it. Raises Undecided where that cannot be
-    asked.
+    """Return for each environment what the cluster has of it, by the learner's id. Raises Undecided
+    if the cluster cannot be asked.
 
-    + secrets: the names of Secrets that are looked for, in every environment
+    + secrets: the names of the Secrets to look for in every environment
     """
     kubectl = _kubectl(lab)
     objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
@@ -76,8 +76,8 @@ def look(
 
 
 def look_at_kustomizations(lab: Lab, environments: Iterable[Environment]) -> dict[str, Snapshot]:
-    """Return for each environment the Kustomizations that the cluster has of it. Raises Undecided
-    where that cannot be asked."""
+    """Return for each environment its Kustomizations in the cluster, by the learner's id. Raises
+    Undecided if the cluster cannot be asked."""
     kind = "Kustomization"
     said = whole_list(_kubectl(lab), path_of(kind), patience=_PATIENCE_S)
     found, unknown = ([], (kind,)) if said is None else (said["items"], ())
@@ -86,10 +86,10 @@ def look_at_kustomizations(lab: Lab, environments: Iterable[Environment]) -> dic
 
 
 def look_into(lab: Lab, environments: Sequence[Environment]) -> dict[str, Snapshot]:
-    """Return what `look` does, and whatever is in the environments' own namespaces."""
+    """Return the same as `look`, and everything that is in the environments' own namespaces."""
     kubectl = _kubectl(lab)
     objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
-    # For a single environment, only what is in its own namespace is asked for.
+    # For a single environment, only its own namespace is listed.
     where = [_EVERYWHERE] if len(environments) > 1 else ["--namespace", environments[0].namespace]
     inside = contents_of(kubectl, *where)
     live = _live_secrets(one for one in inside if one["kind"] == "Secret")
@@ -109,8 +109,8 @@ def _kubectl(places: Places) -> Kubectl:
 
 
 def own_kustomizations(lab: Lab, environments: Sequence[Environment]) -> dict[str, Object]:
-    """Return the Kustomizations that deliver the environments' Secrets, by the learner's id, as far
-    as they are seen."""
+    """Return the Kustomizations that deliver the environments' Secrets, by the learner's id. An
+    environment is left out if its Kustomization does not exist or cannot be seen."""
     try:
         seen = look_at_kustomizations(lab, environments)
     except Undecided:

@@ -1,6 +1,6 @@
-"""What the cluster has of all seats: three questions, side by side, for a class of any size.
+"""What the cluster has of all seats: three requests, side by side, for a class of any size.
 
-No value of a learner's Secret enters this process: kubectl leaves them out.
+No value of a learner's Secret enters this process, because kubectl does not print them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from sopslab.model.builds import HELD_S
 from sopslab.model.objects import Object
 
 PATIENCE_S = 8.0
-"""For each question that is asked of the API server."""
+"""How long each request to the API server may take, in seconds."""
 
 EVERYWHERE = "--all-namespaces"
-# Everything of a Secret but its values: where, name, whether Flux leaves it, labels, an empty
-# field, keys. An annotation may be any text, and stays in its field by its quotes.
+# Everything of a Secret except its values: namespace, name, Flux's annotation `reconcile`, labels,
+# an empty field, keys. The annotation may be any text; quoted, it cannot break out of its field.
 _SECRET = (
     "{{.metadata.namespace}}"
     '{{"\\t"}}{{.metadata.name}}'
@@ -41,8 +41,8 @@ Live = Mapping[str, Mapping[str, LiveSecret]]
 
 @dataclass(frozen=True)
 class Everywhere:
-    """What the cluster has of seats, and the seat whose build all others wait for, empty if no
-    build takes too long."""
+    """What the cluster has of all seats; `holder` is the seat whose build all others wait for,
+    empty if no build takes too long."""
 
     seen: Sequence[Snapshot]
     holder: str
@@ -50,14 +50,15 @@ class Everywhere:
 
 @dataclass(frozen=True)
 class Questions:
-    """What all namespaces are being asked; each waits for its answer, and may raise Undecided."""
+    """Requests about all namespaces that are under way. Each function waits for its answer, and may
+    raise Undecided."""
 
     objects: Callable[[], Objects]
     keys: Callable[[], Objects]
     live: Callable[[], Live]
 
     def answered(self, seen: Iterable[Snapshot], public: PublicKeys) -> Everywhere:
-        """Return looks at seats with what the cluster has of each. Raises Undecided."""
+        """Return the snapshots of seats with what the cluster has of each. Raises Undecided."""
         objects, live = self.objects(), self.live()
         keys = {one["metadata"]["namespace"]: one.get("data") or {} for one in self.keys().items}
         public.learn(file for data in keys.values() for file in key_files(data).values())
@@ -73,7 +74,7 @@ class Questions:
 
 
 def ask_everywhere(places: Places, executor: Executor) -> Questions:
-    """Begin to ask all namespaces."""
+    """Start the requests about all namespaces, and return them."""
     kubectl = Kubectl(places)
     kinds = ("Namespace", "GitRepository", "Kustomization")
     return Questions(
@@ -84,13 +85,16 @@ def ask_everywhere(places: Places, executor: Executor) -> Questions:
 
 
 def of_seats(kubectl: Kubectl, kinds: Sequence[str], *where: str) -> Objects:
-    """Return the objects of some kinds that all seats have. Raises Undecided."""
+    """Return the objects of some kinds that belong to seats. Raises Undecided.
+
+    + where: more arguments of kubectl
+    """
     asked = (EVERYWHERE, "--selector", SEAT_LABEL, *where)
     return ask_for(kubectl, kinds, *asked, patience=PATIENCE_S)
 
 
 def keys_of_seats(kubectl: Kubectl) -> Objects:
-    """Return the Secrets in which all seats have their keys. Raises Undecided."""
+    """Return the Secrets with the keys of all seats. Raises Undecided."""
     return of_seats(kubectl, ("Secret",), "--field-selector", f"metadata.name={KEY_SECRET}")
 
 
@@ -103,7 +107,7 @@ def live_secrets(kubectl: Kubectl, *where: str) -> Live:
 
 
 def secrets_without_values(kubectl: Kubectl, *where: str) -> str:
-    """Return Secrets of the cluster, a line each, without what they hold. Raises Undecided.
+    """Return Secrets of the cluster without their values, one in each line. Raises Undecided.
 
     + where: arguments of kubectl that name the namespaces
     """
@@ -115,8 +119,8 @@ def secrets_without_values(kubectl: Kubectl, *where: str) -> str:
 
 
 def holder(objects: Iterable[Object], now: datetime) -> str:
-    """Return the seat of the oldest build that takes longer than an ordinary one, empty without
-    one."""
+    """Return the seat whose build is the oldest, if that build already takes longer than an
+    ordinary one; else ""."""
     found = oldest(one for one in objects if one["kind"] == "Kustomization")
     if found is None or found[1].age(now) <= HELD_S:
         return ""

@@ -1,4 +1,4 @@
-"""How far a learner is with the exercise."""
+"""How far a learner has got with the exercise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from sopslab.model.faults import Exercise
 
 
 def exercise_on_main(lab: Lab, environment: Environment, secret: str) -> Exercise:
-    """Return how far the exercise is on main of a learner's repository."""
+    """Return how far the exercise has got on main of a learner's repository.
+
+    + secret: the name of the exercise's Secret
+    """
     repository = Repository(lab, environment)
     problem = repository.problem()
     if problem is not None:

@@ -1,4 +1,5 @@
-"""A cluster that the lab did not make: which it is, what it gives, and what of it is the lab's."""
+"""An existing cluster, which the lab did not make: its identity, what it offers, and which of its
+objects are the lab's."""
 
 from __future__ import annotations
 
@@ -48,21 +49,22 @@ _TIMEOUT = ("--request-timeout", "10s")
 _MIB = 1024 * 1024
 _ENDED = ("Succeeded", "Failed")
 _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionpolicies"
-# How the API server says that it has nothing at a path.
+# What kubectl prints if the API server has nothing at a path.
 _NOT_FOUND = b"(NotFound)"
 _APP = "k8s-app"
 
 
 def context_of(lab: Lab, kubeconfig: str) -> bytes:
-    """Return the lab's context of a user's file, as a kubeconfig of its own. Raises Failed."""
+    """Return the lab's context from a user's kubeconfig, as a kubeconfig with nothing else. Raises
+    Failed."""
     return Kubectl(lab).run(
         "--kubeconfig", kubeconfig, "config", "view", "--minify", "--flatten", "--raw"
     )
 
 
 def has_context(lab: Lab, kubeconfig: str) -> bool:
-    """Return whether the lab's own kubeconfig equals its context in a user's file, as that is now,
-    and the lab has an id. Raises LabError where that is damaged.
+    """Return whether the lab has an id, and its own kubeconfig still equals the lab's context in
+    the user's file. Raises LabError if the id is damaged.
 
     + kubeconfig: the user's file
     """
@@ -74,8 +76,8 @@ def has_context(lab: Lab, kubeconfig: str) -> bool:
 
 
 def has_other_login(lab: Lab, kubeconfig: str) -> bool:
-    """Return whether the lab's context in a user's file leads to the same address as the lab's own
-    kubeconfig, and says something else, such as another login.
+    """Return whether the lab's context in the user's file differs from the lab's own kubeconfig,
+    for example in its login, although both lead to the same address.
 
     + kubeconfig: the user's file
     """
@@ -88,8 +90,8 @@ def has_other_login(lab: Lab, kubeconfig: str) -> bool:
 
 
 def address_in(kubeconfig: bytes | None) -> str | None:
-    """Return the address of the cluster that a kubeconfig of one context leads to, None where it
-    names none."""
+    """Return the address of the API server in a kubeconfig with one context, None if it names
+    none."""
     try:
         return str(yaml.safe_load(kubeconfig or b"")["clusters"][0]["cluster"]["server"])
     except (yaml.YAMLError, LookupError, TypeError):
@@ -97,12 +99,12 @@ def address_in(kubeconfig: bytes | None) -> str | None:
 
 
 def is_taken_on(lab: Lab) -> bool:
-    """Return whether the lab has a kubeconfig of its own, which leads to the cluster."""
+    """Return whether the lab has taken on a cluster: it then has a kubeconfig of its own for it."""
     return has_content(lab.lab_kubeconfig)
 
 
 def lab_namespaces(lab: Lab) -> list[str] | None:
-    """Return the namespaces of the lab's cluster that this lab brought; None where it cannot be
+    """Return the namespaces that this lab brought into its cluster; None if the cluster cannot be
     asked."""
     if not has_content(lab.lab_kubeconfig):
         return []
@@ -115,10 +117,11 @@ def lab_namespaces(lab: Lab) -> list[str] | None:
 
 
 def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTraits:
-    """Return what the cluster of the lab's context gives, of what can be seen without a pod in it.
+    """Return the traits of the cluster of the lab's context that can be seen without running a pod
+    in it.
 
     + kubeconfig: the file with that context
-    + seats: the ids of those of a class, which asks for more
+    + seats: the ids of the seats of a class, which needs more of a cluster; empty without a class
     """
     if not Path(lab.bin_dir, "kubectl").exists():
         return ClusterTraits()
@@ -150,7 +153,7 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
         serves = True if policies is None else policies.result()
         shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
-    # Of a lab that is there, Flux has made it.
+    # If the lab is already in the cluster, its own Flux has made this namespace.
     made = () if flux is Flux.OURS else (NAMESPACE,)
     return ClusterTraits(
         asked=True,
@@ -184,7 +187,7 @@ def _unseen(why: str) -> ClusterTraits:
 
 
 def _raw(kubectl: Kubectl, path: str) -> Object:
-    """Return what the API server has at a path. Raises Failed."""
+    """Return the object that the API server has at a path. Raises Failed."""
     found: Object = json.loads(kubectl.run("get", "--raw", path, *_TIMEOUT, patience=_PATIENCE_S))
     return found
 
@@ -197,7 +200,7 @@ def _listed(kubectl: Kubectl, kind: str) -> list[Object] | None:
 
 
 def _serves(kubectl: Kubectl, version: str, resource: str) -> bool | None:
-    """Return whether the API server has a resource; None if it does not say what it has."""
+    """Return whether the API server has a resource; None if it does not list its resources."""
     try:
         found = _raw(kubectl, f"/apis/{version}")["resources"]
     except Failed as failure:
@@ -206,7 +209,7 @@ def _serves(kubectl: Kubectl, version: str, resource: str) -> bool | None:
 
 
 def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
-    """Return which kinds of pods answer DNS; None if they are not shown."""
+    """Return the labels `k8s-app` of the pods that answer DNS; None if pods cannot be listed."""
     kinds = f"{_APP} in ({CLUSTER_DNS},{NODE_DNS})"
     try:
         pods = kubectl.list("pods", namespace=OLDEST, selector=kinds, patience=_PATIENCE_S)
@@ -216,14 +219,18 @@ def _dns(kubectl: Kubectl) -> tuple[str, ...] | None:
 
 
 def _id_among(namespaces: Iterable[Object]) -> str:
-    """Return the cluster's id by its namespaces, nothing where they do not say it."""
+    """Return the id of the cluster, which is the uid of its oldest namespace; "" if that one is not
+    listed."""
     found = (one["metadata"] for one in namespaces)
     return next((str(one["uid"]) for one in found if one["name"] == OLDEST), "")
 
 
 def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Owner) -> Flux | None:
-    """Return whose Flux there is, None if that was not seen: one in another namespace is known by
-    the kinds that it serves."""
+    """Return whose Flux the cluster has, None if the namespaces were not seen. A Flux in another
+    namespace is recognised by the API groups of its kinds.
+
+    + groups: the names of the cluster's API groups
+    """
     if namespaces is None:
         return None
     for namespace in namespaces:
@@ -237,8 +244,8 @@ def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Own
 def _occupied(
     namespaces: Sequence[Object] | None, wanted: Set[str], owner: Owner
 ) -> tuple[str, ...] | None:
-    """Return which of the namespaces that are wanted are there and another's, None if that was not
-    seen."""
+    """Return which of the namespaces that the lab wants already exist and are not the lab's; None
+    if the namespaces were not seen."""
     if namespaces is None:
         return None
     others = [one["metadata"]["name"] for one in namespaces if not owner.has(one)]
@@ -246,8 +253,8 @@ def _occupied(
 
 
 def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...] | None:
-    """Return what of a class without a namespace is there and another's, None if that was not
-    seen.
+    """Return which of a class's objects outside namespaces already exist and are not the lab's;
+    None if they were not seen.
 
     + policies: whether the cluster knows ValidatingAdmissionPolicies
     """
@@ -262,7 +269,7 @@ def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...
 def nodes_of(
     nodes: Sequence[Object] | None, pods: Sequence[Object] | None
 ) -> tuple[ClusterNode, ...] | None:
-    """Return the nodes with what pods leave of them; None where either was not seen."""
+    """Return the nodes with what their pods leave free; None if nodes or pods were not seen."""
     if nodes is None or pods is None:
         return None
     taken: dict[str, list[Object]] = {}
@@ -273,7 +280,8 @@ def nodes_of(
 
 
 def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:
-    # A node that has only just joined, or that stands for another service, may not say yet.
+    # A node that has only just joined, or that only represents another service, may not report
+    # what it can allocate.
     info, free = node["status"]["nodeInfo"], node["status"].get("allocatable") or {}
     ready = condition(node, "Ready").get("status") == "True"
     return ClusterNode(
@@ -291,7 +299,7 @@ def _free(allocatable: Object, resource: str) -> Decimal:
 
 
 def _is_kept_off(node: Object) -> bool:
-    """Whether a pod without tolerations is not put on a node."""
+    """Return whether the scheduler keeps pods without tolerations off a node."""
     taints = node["spec"].get("taints") or []
     return bool(node["spec"].get("unschedulable")) or any(
         taint["effect"] in ("NoSchedule", "NoExecute") for taint in taints
@@ -311,29 +319,29 @@ def _requests(pods: Sequence[Object], resource: str) -> Iterator[str]:
 
 
 def reach_of(lab: Places) -> Reach | None:
-    """Return what is on record of what pods on each node have reached."""
+    """Return the recorded answers of what pods on each node could reach, None without a record."""
     return decoded(Reach, read(lab.reach_file))
 
 
 def wanted_reach(lab: Places) -> Reach:
-    """Return what has to be known of the nodes, without any. Raises Undecided where the cluster
-    does not say which it is."""
+    """Return what the answers of the nodes have to be about (cluster, images and address), without
+    any node yet. Raises Undecided if the cluster cannot be identified."""
     images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
     return Reach(cluster_id(Kubectl(lab)), tuple(images), lab.git_base_cluster_url, {})
 
 
 def usable_nodes(lab: Places) -> list[str]:
-    """Return the nodes that a pod without tolerations may be put on. Raises Undecided."""
+    """Return the names of the nodes that accept a pod without tolerations. Raises Undecided."""
     nodes = nodes_of(Kubectl(lab).list("nodes", patience=60), []) or ()
     return [node.name for node in nodes if node.usable]
 
 
 def open_questions(lab: Lab, accept: list[str], seats: list[str]) -> Questions | None:
-    """Return what is still to be asked of the cluster by pods and dry runs; None where it cannot be
-    asked yet.
+    """Return which questions pods and dry runs still have to put to the cluster; None if it cannot
+    be asked yet.
 
-    + accept: what the lab does without, by name
-    + seats: the ids of those of a class, which asks for more
+    + accept: the names of what the lab does without
+    + seats: the ids of the seats of a class, which needs more of a cluster; empty without a class
     """
     if not has_content(lab.lab_kubeconfig):
         return None

@@ -1,4 +1,4 @@
-"""Who failed in the present run."""
+"""Which environments failed in the present run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from sopslab.config.places import Lab
 
 
 def seat_failures(lab: Lab) -> dict[str, str]:
-    """Return which environments failed in the present run, and why, in a sentence."""
+    """Return the environments that failed in the present run, each with a sentence that says why,
+    by the learner's id."""
     folder = Path(lab.class_dir, "failed")
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     # A file that is being written has another name until it is complete.

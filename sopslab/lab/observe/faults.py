@@ -1,4 +1,4 @@
-"""What is written down of the faults in environments."""
+"""The records of the faults that were injected into environments."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def record_file(places: Places, environment: Environment) -> str:
 
 
 def fault_records(lab: Lab, environments: list[Environment]) -> dict[str, str]:
-    """Return the records of those that are broken, by the learner's id.
+    """Return the records of the environments that are broken, by the learner's id.
 
-    They are returned as they are written: what is printed may be in a log, where the answer of an
-    exam must not be readable.
+    The records are not decoded here: this result may be logged, and a log must not show the answer
+    of an exam.
     """
     paths = {one.id: record_file(lab, one) for one in environments}
     return {

@@ -1,4 +1,5 @@
-"""Folders of this machine: those that the lab delivers as a whole, and what is left in its own."""
+"""Folders on this machine: those that the lab delivers as a whole, and what a killed run has left
+in the lab's folder."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from sopslab.files.digest import tree_digest
 from sopslab.files.privatefile import is_unfinished
 from sopslab.lab.tools import files
 
-# The deepest level below the lab's folder at which something is renamed when it is complete.
+# The deepest level below the lab's folder at which a file or folder is written beside its target
+# and then renamed.
 _DEPTH = 3
 
 
 def folder_digest(path: str) -> str | None:
-    """Return the digest of all files below a folder and of which of them may be executed, as
-    `sopslab.files.archive.digest` computes it; None where there is no such folder."""
+    """Return the digest of all files below a folder, which includes which of them are executable,
+    as `sopslab.files.archive.digest` computes it. Return None if there is no such folder."""
     folder = Path(path)
     if not folder.is_dir():
         return None
@@ -36,18 +38,18 @@ def folder_digest(path: str) -> str | None:
 
 
 def any_folder(paths: list[str]) -> bool:
-    """Return whether any of these is a folder; what a link leads to counts as well."""
+    """Return whether any of the paths is a folder, or a link to one."""
     return any(map(os.path.isdir, paths))
 
 
 def lab_folder(lab: Lab) -> bool:
-    """Return whether the lab's folder is there."""
+    """Return whether the lab's folder exists."""
     return Path(lab.lab_dir).is_dir()
 
 
 def leftovers(lab: Lab) -> list[str]:
-    """Return the paths that a killed run was writing to, apart from the learner's and the server's
-    own files."""
+    """Return the unfinished files and folders that a killed run has left. The learner's clone and
+    the server's repositories are not searched."""
     others = {lab.work_dir, f"{lab.git_dir}/repositories"}
     found = [lab.restoring_dir] if Path(lab.restoring_dir).is_dir() else []
     for folder, below, names in os.walk(lab.lab_dir):

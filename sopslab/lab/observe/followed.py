@@ -1,4 +1,4 @@
-"""Objects of one kind in all seats, listed once and kept as the API server tells of changes."""
+"""Objects of one kind in all seats: listed once, then kept up to date by a watch."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object, condition, is_busy, is_deleted
 
 LONGEST_S = 90
-"""After so many seconds the API server ends what it tells, whoever has forgotten to."""
+"""The API server ends a watch after this many seconds, in case its client has not ended it."""
 
 _SEATS = f"labelSelector={SEAT_LABEL.replace('/', '%2F')}"
 
 
 class Followed:
-    """The objects of a kind, from a list on. One that is over keeps what it knew last."""
+    """The objects of a kind, followed from the moment they were listed. Once the watch has ended,
+    they stay as they were last reported."""
 
     def __init__(self, kubectl: Kubectl, kind: str, changed: Callable[[Object], None]) -> None:
-        """List them. Raises Undecided where the cluster cannot be asked.
+        """List the objects and begin to follow them. Raises Undecided if the cluster cannot be
+        asked.
 
-        + kind: one of Flux's
-        + changed: is told each object with which Flux has come to something else, in a thread of
-          another's
+        + kind: one of Flux's kinds
+        + changed: is called, in another thread, with each object that is new or deleted, whose
+          specification has changed, or for which Flux reports another outcome
         """
         self._kind, self._changed = kind, changed
         self._items: dict[tuple[str, str], Object] = {}
@@ -49,7 +51,7 @@ class Followed:
 
     @property
     def is_over(self) -> bool:
-        """Whether changes are not told any more, or never were."""
+        """Whether the watch has ended, or never began."""
         return self._stream is None or self._stream.is_over
 
     @property
@@ -59,7 +61,7 @@ class Followed:
         return Objects(self._items.copy().values(), (self._kind,), unknown)
 
     def end(self) -> None:
-        """Follow no longer."""
+        """End the watch."""
         if self._stream is not None:
             self._stream.end()
 
@@ -82,8 +84,12 @@ class Followed:
 
 
 def _is_news(told: Object | None, found: Object) -> bool:
-    """Whether Flux is told otherwise, or has come to something else: it goes through everything
-    each few minutes, and says of each object that it is at work, and then what it said before."""
+    """Return whether an object is new, or its specification or the outcome that Flux reports has
+    changed.
+
+    Flux reconciles every object again every few minutes. Each time it first reports that it is at
+    work, and then the same outcome as before, which is no news.
+    """
     if told is None or _order(told) != _order(found):
         return True
     return not is_busy(found) and _outcome(told) != _outcome(found)
@@ -106,7 +112,8 @@ def _outcome(found: Object) -> tuple[object, ...]:
 
 
 def _event(line: bytes) -> tuple[str, Object] | None:
-    """Return what an event says, None where it is none of an object: an error, or half a line."""
+    """Return the type and the object of an event of a watch; None if the line is not an event about
+    an object, but an error, for example, or incomplete."""
     try:
         event: Any = json.loads(line)
         change = event["type"]

@@ -1,8 +1,8 @@
-"""What the cluster has of all seats, for whoever looks again and again.
+"""What the cluster has of all seats, for a program that looks again and again, such as the board.
 
-Everything is listed once in a round. What Flux has to do is followed from there on, so that
-nothing is asked while nothing changes. A learner's Secrets are asked for again when their
-Kustomization changes: what Flux applies, it reports there.
+Each round begins with a list of everything. From then on, watches report changes of Flux's objects,
+so that nothing is asked while nothing changes. The Secrets of a seat are listed again when its
+Kustomization changes, because Flux reports there whatever it applies.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object
 
 ROUND_S = 60.0
-"""So long a round lasts: what changes without Flux is seen in the next."""
+"""The length of a round in seconds. Changes that Flux does not make are seen in the next round."""
 AGAIN_S = 10.0
-"""The next round begins no sooner, where one has failed or its news have ended."""
+"""The least time in seconds between the beginnings of two rounds if the first one has failed, or
+its watches have ended."""
 
 _FOLLOWED = ("GitRepository", "Kustomization")
 
@@ -65,12 +66,12 @@ class Following:
 
     @property
     def mark(self) -> Hashable:
-        """What is another one as soon as there is something new to see, or to be asked for."""
-        # A round has the number that it was due with: that it has begun is no news.
+        """A value that changes as soon as there is something new to see or to ask for."""
+        # A round that becomes due counts at once, so the value does not change when it begins.
         return self._rounds + self._is_due(), self._told
 
     def ask(self) -> Questions:
-        """Return what is known, and begin to ask for the rest."""
+        """Return requests for everything; what is known already is not asked for again."""
         if self._round is None or self._is_due():
             if self._round is not None:
                 self._round.end()
@@ -90,13 +91,13 @@ class Following:
 
 
 class _Round:
-    """One list of everything, and what has changed since."""
+    """One list of everything, and the changes since."""
 
     def __init__(
         self, kubectl: Kubectl, executor: Executor, begun: float, tell: Callable[[], None]
     ) -> None:
         """
-        + tell: is called at each change, in another thread
+        + tell: is called after each change, in another thread
         """
         self._kubectl, self._executor, self._tell = kubectl, executor, tell
         self.begun = begun
@@ -110,14 +111,15 @@ class _Round:
 
     @property
     def is_over(self) -> bool:
-        """Whether something could not be seen, or is not told any more."""
+        """Whether a list has failed, or a watch has ended."""
         asked: list[Future[Any]] = [self._namespaces, self._keys, self._live, *self._followed]
         if any(one.done() and one.exception() is not None for one in asked):
             return True
         return any(one.done() and one.result().is_over for one in self._followed)
 
     def ask(self) -> Questions:
-        """Return what is known, and begin to ask for the Secrets that may have changed."""
+        """Return requests for everything, of which only the Secrets that may have changed are
+        listed again."""
         changed = set()
         while self._changed:
             changed.add(self._changed.pop())
@@ -126,7 +128,7 @@ class _Round:
         return Questions(self._objects, self._keys.result, self._live.result)
 
     def end(self) -> None:
-        """Follow no longer."""
+        """End the watches."""
         for one in self._followed:
             if one.exception() is None:
                 one.result().end()
@@ -136,7 +138,8 @@ class _Round:
         return together([self._namespaces.result(), *followed])
 
     def _renewed(self, known: Future[Live], namespaces: set[str]) -> Live:
-        """Return Secrets as they are now in these namespaces; of many, as they are everywhere."""
+        """Return the known Secrets, updated for a namespace. If there are several namespaces, list
+        the Secrets of all seats again, which takes one request."""
         if len(namespaces) > 1:
             return live_secrets(self._kubectl, EVERYWHERE)
         (only,) = namespaces

@@ -1,4 +1,4 @@
-"""Which format a lab's folder has."""
+"""The format of a lab's folder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.model.formats import Format, parse_format
 
-# What a command that found no lab leaves.
+# The files that a command leaves in the folder even if there is no lab.
 _NO_LAB = {"lock", "log"}
 
 
 def lab_format(lab: Lab) -> Format | None:
-    """Return the format of a lab's folder: number 0 where it names none, None without a lab.
+    """Return the format of a lab's folder: number 0 if the lab records none, None without a lab.
 
-    Raises LabError if what it names cannot be read.
+    Raises LabError if the record of the format cannot be read.
     """
     path = Path(lab.format_file)
     try:
@@ -34,7 +34,8 @@ def lab_format(lab: Lab) -> Format | None:
 
 
 def _has_lab(folder: Path) -> bool:
-    """Whether a lab was begun in a folder. Hidden files are locks, and what a killed run wrote."""
+    """Return whether a lab was begun in a folder. Hidden files do not count: they are locks, and
+    unfinished files of killed runs."""
     try:
         return any(
             path.name not in _NO_LAB and not path.name.startswith(".") for path in folder.iterdir()

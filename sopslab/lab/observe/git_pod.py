@@ -1,4 +1,4 @@
-"""The Git server in the cluster: whose it is, and whether it serves."""
+"""The Git server in the cluster: whether it is this lab's, and whether it serves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ _PATIENCE_S = 20.0
 
 
 def pod_state(lab: Lab, shape: PodShape) -> PodState:
-    """Return how the Git server in the cluster stands, against what the lab file wants."""
+    """Return the state of the Git server in the cluster, compared with what the lab file wants.
+    Raises LabError if the lab's id is damaged, and Undecided if the cluster cannot be asked.
+
+    + shape: what the lab file wants
+    """
     if not has_content(lab.lab_kubeconfig):
         return PodState()
     kubectl, name = Kubectl(lab), git_namespace(lab.lab)
@@ -46,7 +50,8 @@ def pod_state(lab: Lab, shape: PodShape) -> PodState:
 
 
 def manifests(lab: Lab, shape: PodShape) -> bytes | None:
-    """Return the manifests of the Git server, None while what it reads is not on this machine."""
+    """Return the manifests of the Git server; None as long as a file that goes into them is not on
+    this machine."""
     data = Path(lab.git_dir)
     secrets = {key: read(data / path) for key, path in SECRET_FILES.items()}
     given = {key: content for key, content in secrets.items() if content}
@@ -68,13 +73,13 @@ def manifests(lab: Lab, shape: PodShape) -> bytes | None:
         },
         secrets=given,
     )
-    # What is there twice is written twice: no document needs an anchor then.
+    # The way through JSON copies shared values, so that YAML writes no anchors and aliases.
     return yaml.safe_dump_all(json.loads(json.dumps(made)), sort_keys=False).encode()
 
 
 def server_trouble(lab: Lab) -> str | None:
     """Return in a clause why the Git server in the cluster does not serve, None if it does. Raises
-    Undecided where the cluster does not say."""
+    Undecided if the cluster cannot be asked."""
     if not has_content(lab.lab_kubeconfig):
         return NOT_THERE
     kubectl, namespace = Kubectl(lab), git_namespace(lab.lab)
@@ -91,10 +96,10 @@ def server_trouble(lab: Lab) -> str | None:
 
 
 def way_to_server(lab: Lab, kubeconfig: str) -> Kubectl | None:
-    """Return what reaches the cluster that has the lab's Git server, whether the lab is up or down;
-    None where nothing is known to.
+    """Return a kubectl for the cluster that has the lab's Git server, whether the lab is up or
+    down; None if there is no kubeconfig for it.
 
-    + kubeconfig: the user's file, for after the lab's own has gone with the lab
+    + kubeconfig: the user's file, used once `down` has removed the lab's own
     """
     if has_content(lab.lab_kubeconfig):
         return Kubectl(lab)
@@ -102,7 +107,7 @@ def way_to_server(lab: Lab, kubeconfig: str) -> Kubectl | None:
 
 
 def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
-    """Return what the cluster has of the lab's Git server; None where it does not say.
+    """Return what the cluster has of the lab's Git server; None if the cluster cannot be asked.
 
     + kubeconfig: the user's file
     """

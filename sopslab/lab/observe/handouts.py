@@ -1,4 +1,5 @@
-"""What the lab's own Git server hands out to learners: their page, their kubeconfig, and the CA."""
+"""The hand-outs that the lab's own Git server has for learners: their page, their kubeconfig, and
+the CA."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ CA = "ca.crt"
 
 
 def stale_handouts(lab: Lab, pages: dict[str, str]) -> list[str]:
-    """Return the seats to which not what it should be is handed out; all where the CA is not. A
-    seat without a kubeconfig has nothing to be handed out yet.
+    """Return the seats whose hand-outs are missing or out of date. If the CA is, these are all
+    seats. A seat without a kubeconfig is left out, because it has no hand-outs yet.
 
     + pages: the SHA-256 of each seat's page
     """
@@ -35,7 +36,7 @@ def stale_handouts(lab: Lab, pages: dict[str, str]) -> list[str]:
 
 
 def fetchable(lab: Lab) -> frozenset[str]:
-    """Return the seats whose kubeconfig is handed out now; none where nobody can be asked."""
+    """Return the seats whose kubeconfig the server hands out now; none if it cannot be asked."""
     paths = (path.partition("/") for path in _served(lab))
     return frozenset(seat for seat, _, name in paths if name == "kubeconfig")
 
@@ -48,8 +49,8 @@ def _served(lab: Lab) -> dict[str, str]:
 
 
 def handed_out(lab: Lab) -> list[str]:
-    """Return what is handed out now: the ids of seats, and `ca.crt`; nothing where nobody can be
-    asked."""
+    """Return the names of what the server hands out now: ids of seats, and `ca.crt`. Return none if
+    the server cannot be asked."""
     try:
         return served_names(lab)
     except LabError:
@@ -57,7 +58,8 @@ def handed_out(lab: Lab) -> list[str]:
 
 
 def ca_certificate(lab: Lab) -> bytes | None:
-    """Return the certificate of the lab's CA in PEM and nothing beside it, None without one."""
+    """Return the certificate of the lab's CA in PEM, without anything else that its file holds;
+    None if there is none."""
     if lab.git_ca is None:
         return None
     found = x509.certificate_in(files.read(lab.git_ca) or b"")

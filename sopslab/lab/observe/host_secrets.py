@@ -1,6 +1,7 @@
-"""The Secrets that the cluster has from files of this machine: decryption keys, logins, tokens.
+"""The Secrets that the lab makes in the cluster from files of this machine: keys, logins, tokens.
 
-Values exist in this process only: what is compared, and what is told of it, are hashes and names.
+Their values exist in this process only. The program compares hashes, and shows only hashes and
+names.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def manifest(
 
 
 def _part(one: Object) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return what is compared of a Secret: its labels, and its entries by hash."""
+    """Return the parts of a Secret that are compared: its labels, and a hash of each entry."""
     data = one.get("data") or {}
     return one["metadata"].get("labels") or {}, {name: _hash(data[name]) for name in data}
 
@@ -58,10 +59,10 @@ def _hash(encoded: str) -> str:
 
 
 def secrets_of(lab: Lab, environments: Iterable[Environment]) -> dict[str, list[Object]]:
-    """Return the Secrets that each environment is given, by the learner's id: key material, a
-    password, a token, and whom Flux trusts where the Git server has TLS.
+    """Return the Secrets that each environment needs, by the learner's id: its key, Flux's login to
+    the Git server, and a token for the receiver. The login has the CA, too, if the server has TLS.
 
-    One whose files are not all there is left out, as is a seat that has failed.
+    An environment is left out if one of the files is missing. So is a seat that has failed.
     """
     login = _login(lab)
     token = read(f"{lab.git_dir}/receiver/token")
@@ -83,12 +84,12 @@ def secrets_of(lab: Lab, environments: Iterable[Environment]) -> dict[str, list[
 
 
 def labels_of(environment: Environment) -> dict[str, str]:
-    """Return the labels of what an environment is given: a seat's is known by them."""
+    """Return the labels of an environment's Secrets; only those of a seat have any."""
     return {SEAT_LABEL: environment.id} if environment.is_seat else {}
 
 
 def _login(lab: Lab) -> dict[str, bytes] | None:
-    """Return the entries with which Flux reads Git, None where a file is not there."""
+    """Return the entries of Flux's login to the Git server, None if one of the files is missing."""
     files = {name: f"{lab.account_dir(FLUX)}/{name}" for name in ("username", "password")}
     if lab.git_ca is not None:
         files["ca.crt"] = lab.git_ca
@@ -97,9 +98,8 @@ def _login(lab: Lab) -> dict[str, bytes] | None:
 
 
 def secrets_drift(lab: Lab, environments: list[Environment]) -> dict[str, SecretDrift]:
-    """Return the environments whose Secrets in the cluster are not as the host has them, and how
-    they differ. A seat for which the host lacks a file is left out: that seat has failed
-    already."""
+    """Return the environments whose Secrets in the cluster differ from the host's files, and how.
+    A seat for which the host lacks a file is left out: that seat has failed already."""
     wanted = secrets_of(lab, environments)
     lacking = [one.id for one in environments if not one.is_seat and one.id not in wanted]
     found = differing(wanted, live_secrets(lab, environments))
@@ -107,7 +107,7 @@ def secrets_drift(lab: Lab, environments: list[Environment]) -> dict[str, Secret
 
 
 def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
-    """Return Secrets of the cluster, all those of the environments among them."""
+    """Return Secrets of the cluster, among them at least those of the environments."""
     only = environments[0].system if len(environments) == 1 else None
     labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
     return listed(lab, "secrets", namespace=only, selector=labelled)
@@ -116,7 +116,8 @@ def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
 def differing(
     wanted: Mapping[str, Iterable[Object]], live: Iterable[Object]
 ) -> dict[str, SecretDrift]:
-    """Return the worst difference for each learner with a Secret that is not as wanted."""
+    """Return the worst difference among each learner's Secrets. A learner whose Secrets are all as
+    wanted is left out."""
     there = {_name(one): one for one in live}
     differences = {
         who: [_difference(one, there.get(_name(one))) for one in secrets]
@@ -130,7 +131,7 @@ def differing(
 
 
 def astray(wanted: Iterable[Object], live: Iterable[Object]) -> list[Object]:
-    """Return the wanted Secrets that are in the cluster, but not as they are wanted."""
+    """Return the wanted Secrets that exist in the cluster, but differ there."""
     there = {_name(one): one for one in live}
     return [one for one in wanted if _difference(one, there.get(_name(one), one)) is not None]
 
@@ -149,8 +150,8 @@ def _difference(wanted: Object, live: Object | None) -> SecretDrift | None:
 
 
 def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
-    """Return the recipients that the cluster decrypts for, by seat; in words where it has no valid
-    identity."""
+    """Return the recipients of the identities with which the cluster decrypts, by seat; or in words
+    that it has no valid identity."""
     live = listed(lab, "secrets", selector=SEAT_LABEL, fields=_KEYS)
     held = {one["metadata"]["labels"][SEAT_LABEL]: one for one in live}
     found = {seat: _recipients(lab, held.get(seat, {}), KEY_ENTRY) for seat in seats}
@@ -158,7 +159,7 @@ def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
 
 
 def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, DecryptionKeyState]:
-    """Return, for each environment, how the key with which Flux decrypts stands."""
+    """Return the state of the key with which Flux decrypts, by the learner's id."""
     only = environments[0].system if len(environments) == 1 else None
     found = listed(lab, "secrets", namespace=only, fields=_KEYS)
     live = {one["metadata"]["namespace"]: one for one in found}
@@ -179,7 +180,8 @@ def _held(lab: Lab, live: Object | None) -> DecryptionKeyState:
 
 
 def _recipients(lab: Lab, found: Any, entry: str) -> Sequence[str]:
-    """Return the recipients of the identities in an entry of a Secret, none where it has none."""
+    """Return the recipients of the identities in an entry of a Secret; none if the entry is missing
+    or holds no valid identity."""
     try:
         identities = base64.b64decode((found.get("data") or {})[entry] or "")
         return sops.recipients(lab, identities)

@@ -1,5 +1,5 @@
-"""The age identities of the lab's key store: public keys only. An identity itself leaves its file
-only through a pipe."""
+"""The age identities in the lab's key store. Only public keys are returned; an identity itself goes
+from its file only into a pipe."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _INVALID = "it does not hold one valid age identity: restore it from your backup
 
 
 def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
-    """Return how each of the identities stands; one process tells the public keys of all."""
+    """Return the state of each identity. One process finds the public keys of all valid files."""
     elsewhere = _elsewhere(lab)
     paths = {key: key_file(lab, key) for key in keys if key not in elsewhere}
     problems = {key: problem(path) for key, path in paths.items() if os.path.lexists(path)}
     contents = {key: files.read(paths[key]) or b"" for key, found in problems.items() if not found}
     recipients: dict[str, frozenset[str]] = {}
-    # On a bare machine nothing can be said about them, and nothing needs to be.
+    # On a bare machine there is no age-keygen yet, and no identity to look at.
     if Path(lab.bin_dir, "age-keygen").exists():
         public = PublicKeys(lab)
         public.learn(contents.values())
@@ -38,7 +38,8 @@ def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
 
 
 def _elsewhere(lab: Lab) -> dict[str, IdentityState]:
-    """Return how identities stand that are not this lab's to keep, whatever lies in its store."""
+    """Return the state of the identities that this lab does not keep, because the instructor keeps
+    them elsewhere. Files in its store make no difference."""
     recipient = lab.instructor_recipient
     if recipient is None:
         return {}
@@ -49,14 +50,13 @@ def _elsewhere(lab: Lab) -> dict[str, IdentityState]:
 
 
 def unused_identities(lab: Lab) -> list[str]:
-    """Return the files of identities that lie in the lab's store although they are not its to
-    keep."""
+    """Return the files in the lab's store with identities that the lab is not supposed to keep."""
     paths = [key_file(lab, key) for key in _elsewhere(lab)]
     return [str(path) for path in paths if os.path.lexists(path)]
 
 
 def problem(path: Path) -> str | None:
-    """Return why a file cannot be an identity of ours, None if it can."""
+    """Return why a file cannot be used as an identity, None if it can. Its content is not read."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
         return "it is a symbolic link"

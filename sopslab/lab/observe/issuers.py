@@ -1,4 +1,4 @@
-"""Who vouches for the learners of a lab, and what they were given."""
+"""Who issues the credentials of a lab's learners, and which credentials learners were given."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sopslab.model.wire import decoded
 
 
 class Given(Protocol):
-    """A module that finds what an issuer has given learners: `FILES` in the folder of a seat, of
-    which only the lab may read `PRIVATE`."""
+    """A module that finds the credentials that an issuer has given to learners. They are `FILES` in
+    the folder of a seat, of which only the lab may read `PRIVATE`."""
 
     FILES: tuple[str, ...]
     PRIVATE: str
 
     def credential(self, folder: Path, /) -> Credential | None:
-        """Return what is found in a folder, None where it cannot be read."""
+        """Return the credential in a folder, None if it cannot be read."""
 
     def proof(self, folder: Path, /) -> Proof:
-        """Return what a kubeconfig has of it."""
+        """Return the fields of a kubeconfig that hold the credential in a folder."""
 
     def flaws(self, lab: Lab, folders: Mapping[str, Path], /) -> dict[str, str]:
-        """Return what makes it worthless, by seat."""
+        """Return what makes the credentials of seats worthless, by seat."""
 
 
 GIVEN: Mapping[Issuer, Given] = {
@@ -42,15 +42,16 @@ GIVEN: Mapping[Issuer, Given] = {
 
 
 def issuer_of(lab: Places) -> Issuer:
-    """Return who vouches for the learners of a lab: in a cluster of ours its signer, and so it is
-    taken to be in another one that was not asked yet."""
+    """Return the issuer of the learners' credentials. In a kind cluster of the lab, that is the
+    cluster's signer of certificates. An existing cluster is assumed to have one, too, until it has
+    been asked."""
     known = None if lab.cluster_provider == "kind" else _recorded(lab)
     return Issuer.CERTIFICATES if known is None else known.issuer
 
 
 def known_issuer(lab: Lab) -> Issuer | None:
-    """Return the issuer that the lab's present cluster was found to have; None where that is not
-    known."""
+    """Return the issuer that was recorded for the lab's present cluster; None if there is no such
+    record, or the cluster cannot be identified."""
     known = _recorded(lab)
     if known is None or not files.has_content(lab.lab_kubeconfig):
         return None

@@ -1,4 +1,5 @@
-"""Keys: public ones only. An identity goes from its file, or from the cluster, into a pipe."""
+"""Public keys of identities. An identity itself goes from its file, or from the cluster, only into
+a pipe."""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ from sopslab.policy.recipients import CONFIG, Read, Rules, Trusted
 
 
 def key_file(places: Places, key: str) -> Path:
-    """Return where an identity of the lab lies."""
+    """Return the file of an identity in the lab's key store."""
     return Path(places.keys_dir) / f"{key}.agekey"
 
 
 def recipients_here(places: Places) -> dict[str, str]:
-    """Return the recipients whose identities are in the key store, and the file of each below the
-    lab's folder."""
+    """Return the recipients whose identities are in the key store, each with the path of its
+    identity below the lab's folder."""
     found: dict[str, str] = {}
     for noted in sorted(Path(places.keys_dir).rglob("*.pub")):
         identity = noted.with_suffix(".agekey")
@@ -39,9 +40,10 @@ def recipients_here(places: Places) -> dict[str, str]:
 
 
 class PublicKeys:
-    """The public keys of the identities in key files; what was asked once is not asked again.
+    """The public keys of the identities in key files. age-keygen is asked only once about each
+    file.
 
-    Only hashes of key files are kept.
+    Of the key files themselves, only hashes are kept.
     """
 
     def __init__(self, places: Places) -> None:
@@ -49,17 +51,18 @@ class PublicKeys:
         self._known: dict[bytes, frozenset[str]] = {}
 
     def __call__(self, identities: bytes) -> frozenset[str]:
-        """Return the public keys of one key file, empty if it is not valid."""
+        """Return the public keys of one key file; none if it is not valid."""
         digest = _digest(identities)
         if digest not in self._known:
             self._known[digest] = frozenset(self._ask(identities) or ())
         return self._known[digest]
 
     def learn(self, files: Iterable[bytes]) -> None:
-        """Ask for many key files at once: one process, as long as all of them are valid."""
+        """Find the public keys of many key files in one process. If one of the files is not valid,
+        learn nothing; each is then asked for by itself."""
         new = [file for file in files if file.strip() and _digest(file) not in self._known]
         counts = [sum(map(_is_identity, file.splitlines())) for file in new]
-        # age-keygen answers with one line for each identity, in their order.
+        # age-keygen prints one line for each identity, in the order of the input.
         listed = (self._ask(b"\n".join(new)) or []) if new else []
         if len(listed) != sum(counts):
             return
@@ -85,7 +88,8 @@ def _digest(data: bytes) -> bytes:
 
 
 def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
-    """Return the public key of an identity of the lab, or why there is none."""
+    """Return the public key of an identity of the lab, or why it cannot be used and how to fix
+    that."""
     if key == INSTRUCTOR and places.instructor_recipient is not None:
         return Identity(places.instructor_recipient)
     path = key_file(places, key)
@@ -127,7 +131,8 @@ def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
 
 
 def key_files(data: Mapping[str, str] | None) -> dict[str, bytes]:
-    """Return the entries of `sops-age` as the key files that they are.
+    """Return the entries of `sops-age`, each of which is a key file, decoded from base64. An entry
+    that is not base64 becomes a key file that is not valid.
 
     + data: the entries in base64, None without that Secret
     """
@@ -141,7 +146,7 @@ def key_files(data: Mapping[str, str] | None) -> dict[str, bytes]:
 
 
 def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> ClusterKey:
-    """Return what the entries of `sops-age` hold, in public.
+    """Return the public keys of the identities in the entries of `sops-age`.
 
     + data: the entries in base64, None without that Secret
     """
@@ -155,8 +160,8 @@ def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> C
 
 
 def find_rule(read: Read, file: str) -> Rule:
-    """Return for whom the creation rules of a tree encrypt a file. Raises Undecided if they cannot
-    be read.
+    """Return to which recipients the creation rules of a tree encrypt a file. Raises Undecided if
+    the rules cannot be read.
 
     + read: returns a file of the tree, None if it is not there
     """

@@ -1,4 +1,4 @@
-"""How the lab's kind cluster stands, and who is let in without credentials for it."""
+"""The state of the lab's kind cluster, and who gets in without credentials of the cluster."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _STRANGE = {
 }
 _LIMITS = "cat /var/lib/kubelet/config.yaml; systemctl show -p CPUQuotaPerSecUSec system.slice"
 _PIDS = re.compile(r"^podPidsLimit: *([0-9]+)$", re.MULTILINE)
-# As systemd writes spans of time (systemd.time(7)), in seconds.
+# systemd writes a span of time as in systemd.time(7), such as `1min 30s`; `_UNITS` are in seconds.
 _QUOTA = re.compile(r"^CPUQuotaPerSecUSec=(.*)$", re.MULTILINE)
 _SPAN = re.compile(r"([0-9.]+)(min|s|ms|us)\b")
 _UNITS = {"min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
-# Health and version are public.
+# This role only shows health and version, so everybody may have it.
 _PUBLIC = "system:public-info-viewer"
 _TOKENS = (
     "get", "secrets", "--namespace", "kube-system", "--output", "name",
@@ -46,16 +46,16 @@ def node_label(lab: Lab) -> str:
 
 
 def lock_file(lab: Lab) -> str:
-    """Return the lock of whoever works on the cluster."""
+    """Return the lock file that a run holds while it works on the cluster."""
     return f"{lab.lab_dir}/.cluster.lock"
 
 
 def cluster_state(lab: Lab) -> ClusterState:
-    """Return how the cluster stands.
+    """Return the state of the cluster.
 
-    A run that was killed may have left `kind create` running: this waits until that lets go of the
-    lock, so that the cluster is looked at when it is either there or not. Raises LabError if that
-    takes too long.
+    A killed run may have left `kind create` running, which still holds the lock. So first wait for
+    the lock, in order not to look at a cluster that is being created. Raises LabError if this takes
+    longer than 300 seconds.
     """
     if Path(lab.lab_dir).is_dir():
         with locked(
@@ -81,13 +81,13 @@ def standing(
     network: str,
     engine_host: str | None,
 ) -> ClusterState:
-    """Return how a cluster stands.
+    """Return the state of a cluster.
 
-    + nodes: its containers, as Docker describes them
-    + recorded: the id of the node that was completed, if there was one
-    + servers: those that the lab's kubeconfig names
-    + network: the lab's
-    + engine_host: the machine of the containers, if it is another one
+    + nodes: the containers of its nodes, as Docker describes them
+    + recorded: the container's id of the node that was completed, "" if none was
+    + servers: the addresses of API servers in the lab's kubeconfig
+    + network: the name of the lab's network
+    + engine_host: the machine that runs the containers, if it is another one
     """
     if not nodes:
         return ClusterState(Owner.NOBODY, stray="was left behind" if recorded else "")
@@ -108,8 +108,11 @@ def standing(
 def _stray(
     published: Sequence[Mapping[str, str]], servers: Sequence[str], engine_host: str | None
 ) -> str:
-    """Return what is wrong with a kubeconfig that names `servers`, by the ports that a node
-    publishes; "" if nothing is."""
+    """Return what is wrong with a kubeconfig, "" if nothing is.
+
+    + published: where Docker publishes the port of the node's API server
+    + servers: the addresses of API servers in the kubeconfig
+    """
     wanted = [f"https://{engine_host or port['HostIp']}:{port['HostPort']}" for port in published]
     if not wanted or list(servers) == wanted:
         return ""
@@ -117,7 +120,7 @@ def _stray(
 
 
 def node_limits(lab: Lab) -> Limits | None:
-    """Return the limits of the lab's node, None without a node that runs."""
+    """Return the limits of the lab's node, None if no node is running."""
     try:
         said = ask_docker("exec", node_name(lab.lab), "sh", "-ec", _LIMITS, patience=20)
     except Undecided:
@@ -126,9 +129,10 @@ def node_limits(lab: Lab) -> Limits | None:
 
 
 def limits_in(said: str, cpus: int) -> Limits:
-    """Return the limits that the kubelet's configuration and systemd tell of.
+    """Return the limits in the kubelet's configuration and in the answer of systemd.
 
-    + cpus: how many processors the share is of
+    + said: both of these texts
+    + cpus: the number of the machine's processors, of which the share is a part
     """
     pids, quota = _PIDS.search(said), _QUOTA.search(said)
     spans = _SPAN.findall(quota[1]) if quota else []
@@ -137,9 +141,10 @@ def limits_in(said: str, cpus: int) -> Limits:
 
 
 def stranger_bindings(lab: Lab) -> list[str]:
-    """Return the objects that let in somebody without credentials of the cluster, or that a node
-    would join it with, each as its kind and name; nothing of a cluster that does not answer."""
-    # Importing it takes a fifth of the program's start.
+    """Return the objects that give access to people without credentials of the cluster: bindings
+    and bootstrap tokens, each as its kind and name. Return nothing if the cluster does not
+    answer."""
+    # Imported here, because this import takes a fifth of the program's start.
     from concurrent.futures import ThreadPoolExecutor
 
     if not has_content(lab.lab_kubeconfig):
@@ -162,13 +167,14 @@ def bootstrap_tokens(kube: Kubectl) -> list[str]:
 
 
 def strange_bindings(kube: Kubectl) -> list[Object]:
-    """Return the bindings that let in strangers, as they are without them. Raises Undecided."""
+    """Return the bindings that give strangers a right, each without these subjects. Raises
+    Undecided."""
     return without_strangers(kube.list("clusterrolebindings,rolebindings"))
 
 
 def without_strangers(bindings: Iterable[Object]) -> list[Object]:
-    """Return those bindings that give strangers a right, without these subjects: those who have no
-    credentials for the cluster, or a bootstrap token."""
+    """Return the bindings that give strangers a right, each without these subjects. A stranger has
+    no credentials of the cluster, or only a bootstrap token."""
     return [
         {
             "apiVersion": one["apiVersion"],

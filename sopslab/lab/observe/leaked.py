@@ -1,4 +1,4 @@
-"""What leaked and is still there: identities that were archived, and passwords."""
+"""Leaked credentials that are still kept on this machine: archived identities, and passwords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sopslab.model.rotation import LoginState
 
 
 def archived_identities(lab: Lab) -> dict[str, str]:
-    """Return the files of the identities that were archived, by public key."""
+    """Return the files of the archived identities, by public key."""
     folder = Path(lab.keys_dir, "archive")
     files = {path: read(path) for path in sorted(folder.glob("*.agekey")) if has_content(path)}
     known = {path: content for path, content in files.items() if content is not None}
@@ -26,9 +26,9 @@ def archived_identities(lab: Lab) -> dict[str, str]:
 
 
 def leaked_logins(lab: Lab, kept: str, users: list[str]) -> dict[str, LoginState]:
-    """Return what became of the passwords of users of the Git server.
+    """Return whether the leaked passwords of users of the Git server have been replaced, by user.
 
-    + kept: the folder where passwords that leaked are kept
+    + kept: the folder where leaked passwords are kept
     """
     return {user: _login(lab, Path(kept, user), user) for user in users}
 
@@ -37,7 +37,7 @@ def _login(lab: Lab, kept: Path, user: str) -> LoginState:
     login = read(kept)
     if not login:
         return LoginState.UNKEPT
-    # git stores a login that it has used in its own way: the password tells.
+    # git rewrites a login that it has used, so only the passwords are compared.
     password = read(Path(lab.account_dir(user), "password")) or b""
     has_it = any(line in login for line in password.splitlines())
     return LoginState.KEPT if has_it else LoginState.REPLACED

@@ -1,4 +1,4 @@
-"""The clone of the learner who is here."""
+"""The learner's clone on the lab's machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sopslab.lab.tools.git import Git, login_helper
 from sopslab.model.repositories import LearnersClone, Origin
 
 _SETTINGS = r"^(remote\.origin\.url|http\.sslcainfo|credential\.helper)$"
-# What the hook says of itself, whichever version installed it.
+# A line that the hook of every version contains.
 _OURS = "# Installed by sops-lab."
 
 
 def clone_of_learner(lab: Lab) -> LearnersClone:
-    """Return what the clone lacks, and where it came from."""
+    """Return what the clone lacks, where it came from, and its hook if sops-lab installed it."""
     repository = Path(lab.work_dir, ".git")
     if not repository.is_dir():
         return LearnersClone()

@@ -1,5 +1,7 @@
-"""What the cluster has of the files that were re-encrypted. What is opened for it, and the values
-of the cluster, exist in this process only: the answer holds none."""
+"""Whether the cluster has the values of the files that a rotation has encrypted again.
+
+Decrypted files and the values of the cluster exist in this process only. No result holds a value.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,10 @@ _WORKLOADS = "deployments,statefulsets,daemonsets"
 def live_values(
     lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
 ) -> dict[str, dict[str, LiveValue]]:
-    """Return whether the cluster has what main of a repository says, by learner and path. A file
-    that cannot be opened is left out.
+    """Return whether the cluster has the values of files on main, by learner and path. A file that
+    cannot be decrypted is left out.
 
-    + files: those of each learner, by the learner's id
+    + files: the files to compare, by the learner's id
     """
     live = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): one.get("data") or {}
@@ -57,10 +59,10 @@ def _opened(lab: Lab, git: Git, file: Delivered) -> Mapping[str, Any] | None:
 def old_consumers(
     lab: Lab, environments: list[Environment], incident: str, secrets: dict[str, list[str]]
 ) -> dict[str, list[str]]:
-    """Return for each learner the workloads that have read a Secret at their start, and were not
-    restarted for an incident.
+    """Return, by the learner's id, the workloads that read one of the Secrets at their start, and
+    have not been restarted for the incident.
 
-    + secrets: the Secrets that have other values now, by the learner's id
+    + secrets: the Secrets whose values have changed, by the learner's id
     """
     workloads = listed(lab, _WORKLOADS, patience=60)
     found = {}

@@ -1,4 +1,4 @@
-"""What a login of the Git server opens."""
+"""What can be read with a login of the Git server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sopslab.lab.tools.programs import Failed
 
 
 def refusal(lab: Lab, login: str | Path, repository: str) -> Failed | None:
-    """Return how reading a repository with a login failed; None if it did not.
+    """Return how reading a repository with a login failed; None if it succeeded.
 
     + login: a file in the format of git's credential store
     + repository: its path on the Git server, without `.git`
@@ -23,5 +23,5 @@ def refusal(lab: Lab, login: str | Path, repository: str) -> Failed | None:
 
 
 def is_of_login(failure: Failed) -> bool:
-    """Return whether it was the login that the Git server refused."""
+    """Return whether reading failed because the Git server refused the login."""
     return b"Authentication failed" in failure.words

@@ -1,4 +1,4 @@
-"""What the machine that carries the lab offers. It is looked at before anything is installed."""
+"""What the lab's machine offers. It is examined before anything is installed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from sopslab.model.results import Undecided
 
 _LISTEN = "0A"  # in /proc/net/tcp
 _UNKNOWN_HOLDER = "another program"
-# Where systemd-resolved listens: Docker then reads which servers that asks.
+# The address of systemd-resolved. If resolv.conf names it, Docker reads the file with the servers
+# that systemd-resolved asks.
 _STUB = "127.0.0.53"
 
 
 def machine_state(root: str, commands: list[str]) -> MachineState:
-    """Return what the machine offers. Raises Undecided if the kernel does not say.
+    """Return what the machine offers. Raises Undecided if the kernel's files do not say it.
 
-    + root: where labs are kept; the disk is that of its nearest folder that is there
-    + commands: those that are looked for
+    + root: where labs are kept; the disk is that of its nearest parent folder that exists
+    + commands: the commands to look for
     """
     folder = Path(root)
     while not folder.is_dir():
@@ -59,7 +60,10 @@ def machine_state(root: str, commands: list[str]) -> MachineState:
 
 
 def _number(path: str | Path, pattern: str, base: int = 10) -> int:
-    """Return the number in a file that the kernel has. Raises Undecided without one."""
+    """Return a number from a file of the kernel. Raises Undecided if the file does not have it.
+
+    + pattern: a regular expression whose group is the number
+    """
     text = (read(path) or b"").decode("ascii", "replace")
     found = re.search(pattern, text, re.MULTILINE)
     if found is None:
@@ -73,22 +77,26 @@ def _is_there(command: str) -> bool:
 
 
 def recorded_value(path: str) -> str | None:
-    """Return the number that a file keeps, None where there is no such file."""
+    """Return the value that a file records in its first line, None if the file is missing or
+    empty."""
     lines = (read(path) or b"").decode("ascii", "replace").splitlines()
     return lines[0].strip() if lines else None
 
 
 def listeners(ports: list[int]) -> dict[str, str]:
-    """Return who listens on which of some ports: the containers that publish it, or "another
-    program"."""
+    """Return who listens on the ports that are taken, by port: the containers that publish it, or
+    "another program"."""
     said = b"".join(read(f"/proc/net/{kind}") or b"" for kind in ("tcp", "tcp6"))
     taken = listening(said.decode("ascii", "replace").splitlines())
     return {str(port): _holder(port) for port in ports if port in taken}
 
 
 def listening(lines: Sequence[str]) -> set[int]:
-    """Return the ports that somebody listens on, from lines of /proc/net/tcp: the second column is
-    the local address in hexadecimal, the fourth the state."""
+    """Return the ports on which programs listen.
+
+    + lines: of /proc/net/tcp; the second column is the local address in hexadecimal, the fourth the
+      state
+    """
     columns = [line.split() for line in lines]
     return {
         int(each[1].rpartition(":")[2], 16)
@@ -107,8 +115,8 @@ def _holder(port: int) -> str:
 
 
 def addresses(name: str) -> list[str]:
-    """Return the IPv4 addresses of a host, as this machine resolves its name; none where that does
-    not answer within 10 seconds."""
+    """Return the IPv4 addresses to which this machine resolves the name of a host; none without an
+    answer within 10 seconds."""
     try:
         said = ask(["getent", "ahostsv4", name], os.environ, patience=10)
     except Undecided:
@@ -117,10 +125,12 @@ def addresses(name: str) -> list[str]:
 
 
 def name_servers() -> list[str]:
-    """Return the IPv4 addresses of the name servers that Docker's resolver asks over the network:
-    those that the engine is told, else those of this machine. What listens on loopback is asked
-    from the machine itself, so it is not among them. Raises Undecided if the engine's configuration
-    is not understood."""
+    """Return the IPv4 addresses of the name servers that Docker's resolver asks over the network.
+
+    These are the servers in the engine's configuration, or else those of this machine. Addresses on
+    loopback are left out: the machine itself asks them. Raises Undecided if the configuration of
+    the engine or of the machine is not understood.
+    """
     daemon = (read("/var/run/docker.pid") or b"").decode("ascii", "replace").strip()
     options = read(f"/proc/{daemon}/cmdline") if daemon else None
     texts = [
@@ -148,9 +158,9 @@ def asked_over_the_network(
     AttributeError or TypeError if the texts are not what they should be.
 
     + options: the engine's command line
-    + daemon: its configuration
-    + resolv: the machine's resolv.conf
-    + upstream: the one of systemd-resolved
+    + daemon: the text of the engine's configuration file
+    + resolv: the text of the machine's resolv.conf
+    + upstream: the text of the resolv.conf that systemd-resolved writes
     """
     configured = json.loads(daemon.strip() or "{}")
     servers = [*_options(options), *configured.get("dns", [])]
@@ -167,7 +177,7 @@ def asked_over_the_network(
 
 
 def _options(words: Sequence[str]) -> list[str]:
-    """Return what the option --dns of a command line says, however it is spelled."""
+    """Return the values of the option --dns of a command line, in both of its spellings."""
     return [
         after if word == "--dns" else word.removeprefix("--dns=")
         for word, after in itertools.zip_longest(words, words[1:], fillvalue="")

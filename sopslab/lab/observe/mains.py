@@ -1,7 +1,7 @@
-"""Main of learners' repositories, as the Git server keeps them.
+"""The branch main of learners' repositories on the Git server.
 
-Three processes for each of them, none where its references are as they were, one where only its
-main is, and one run of the policy over all that is new.
+To read a repository takes three processes; one if only main is as it was at the last look, and none
+if all references are. One run of the policy checks everything that is new.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Openers = Mapping[str, trees.Opener | None]
 class Main:
     """What the Git server has of a learner's repository.
 
-    `start` is the commit that it began with, None where that is not known. `mark` tells the same
-    references from others, None where it does not.
+    `start` is the commit that the repository began with, None if it is not known. `mark` changes
+    when a reference changes; None if such a mark cannot be made.
     """
 
     there: bool | Undecided
@@ -40,13 +40,14 @@ class Main:
     mark: Mark | None = None
 
     def of(self, seen: Snapshot) -> Snapshot:
-        """Return a look at the environment with it."""
+        """Return the snapshot `seen` with this repository."""
         return replace(seen, there=self.there, branches=self.branches, tree=self.tree)
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A repository before the policy has seen its files; `files` is None if it does not have to."""
+    """A repository before the policy has checked its files; `files` is None if there are none to
+    check."""
 
     main: Main
     files: trees.Files | None = None
@@ -54,8 +55,8 @@ class _Read:
 
 
 class Mains:
-    """Reads the repositories of a class, any number of times; what did not change is not read
-    again."""
+    """Reads the repositories of a class any number of times. A repository that has not changed is
+    not read again."""
 
     def __init__(self, places: Places, executor: Executor) -> None:
         self._places = places
@@ -63,14 +64,14 @@ class Mains:
         self._known: dict[str, Main] = {}
 
     def look(self, seen: Sequence[Snapshot]) -> Mapping[str, Main]:
-        """Return main of each environment, by the id of its learner. No file is opened."""
+        """Return main of each environment, by the learner's id. No file is decrypted."""
         self._known = self._look(seen, self._known, None)
         return self._known
 
     def look_closely(self, seen: Snapshot, opener: trees.Opener | None) -> Main:
-        """Return main of an environment with what its history listed, and what its files hold.
+        """Return main of an environment, with what its history listed and what its files hold.
 
-        + opener: what opens encrypted files; without it, none is opened
+        + opener: decrypts files; without it, none is decrypted
         """
         return self._look([seen], {}, {seen.environment.id: opener})[seen.environment.id]
 
@@ -150,8 +151,8 @@ def _judged(read: _Read, seen: Snapshot, report: Report | None, openers: Openers
 
 
 def _unexpected(error: Exception) -> Undecided:
-    """Return that a look at one of many repositories failed by a mistake of ours: it must not keep
-    anybody from seeing the others. A close look at that one fails with the whole of it."""
+    """Return that reading one of many repositories failed with an unexpected error, which must not
+    hide the other repositories. `look_closely` lets the error itself through."""
     return Undecided(f"the repository cannot be looked at ({type(error).__name__})")
 
 

@@ -1,4 +1,4 @@
-"""How the cluster compares with the manifests in a file: what differs, and what is being
+"""How the cluster differs from the manifests in a file, and which of their objects are being
 deleted."""
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from sopslab.lab.tools.files import entries, has_content, read
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 
-# Said of a cluster that lacks what it takes to compare it with the manifests, or got none of them.
+# Stands for a cluster that lacks something without which it cannot be compared with the manifests,
+# or to which they were never applied.
 ABSENT = "absent"
 
 _NAMESPACE = re.compile(r"^ *namespace: *(.*)$", re.MULTILINE)
 _KIND = re.compile(r"^kind: CustomResourceDefinition$", re.MULTILINE)
 _NAME = re.compile(r"^  name: *(.*)$", re.MULTILINE)
-# What the API server counts at each change, of whatever.
+# Fields that the API server counts up at every change of an object.
 _COUNTED = re.compile(rb"  (generation|resourceVersion):")
-# For objects whose namespace or kind does not exist, kubectl says no more than this.
+# All that kubectl prints about an object whose namespace or kind does not exist.
 _MISSING = {
     "namespace": re.compile(r'namespaces "([^"]*)" not found'),
     "kind": re.compile(r'no matches for kind "([^"]*)"'),
 }
 _GOING = 'jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}'
-# Copies what kubectl would compare for whoever asked; otherwise it is gone when kubectl ends.
+# A program for kubectl to compare with. It copies the two folders that kubectl gives it, because
+# kubectl removes them when it ends.
 _COPY = '#!/bin/sh\ncp -r "$1" "$0.live" && cp -r "$2" "$0.merged" || exit 2\n'
 
 
 def ending_namespaces(lab: Lab, manifests: str) -> list[str]:
-    """Return the namespaces that manifests name and that are being deleted: everything may still be
-    in them, but will not stay."""
+    """Return the namespaces that manifests name and that are being deleted. Their objects may still
+    be there, but will not stay."""
     named = set(_NAMESPACE.findall(manifests))
     going = _names(
         lab, "namespaces", "--field-selector", "status.phase=Terminating",
@@ -43,7 +45,7 @@ def ending_namespaces(lab: Lab, manifests: str) -> list[str]:
 
 
 def ending_kinds(lab: Lab, manifests: str) -> list[str]:
-    """Return the kinds that manifests define and that are being deleted."""
+    """Return the kinds that manifests define, and that are being deleted in the cluster."""
     if not _KIND.search(manifests):
         return []
     named = set(_NAME.findall(manifests))
@@ -59,11 +61,11 @@ def _names(lab: Lab, kind: str, *options: str) -> list[str]:
 
 
 def manifest_drift(lab: Lab, path: str) -> list[str]:
-    """Return the objects in which the cluster differs from the manifests in a file, and `absent`
-    where it lacks a namespace or a kind that they need, or is not there itself.
+    """Return the objects in which the cluster differs from the manifests in a file. The result has
+    `absent` if the cluster lacks a namespace or kind that they need, or does not exist itself.
 
-    So a dry run on a bare machine predicts the changes. A new cluster is not compared: two
-    questions about each object take a second of the first `up`, and the answer is known.
+    In that way a dry run on a bare machine predicts the changes. A new cluster is not compared: two
+    requests for each object would take a second of the first `up`, and the answer is known.
     """
     needed = (lab.lab_kubeconfig, path, record_file(lab, path))
     if not all(map(has_content, needed)):
@@ -89,7 +91,7 @@ def manifest_drift(lab: Lab, path: str) -> list[str]:
 
 
 def differing(live: Path, merged: Path) -> list[str]:
-    """Return the names of the files that differ between two folders in what they specify."""
+    """Return the names of the files whose specified lines differ between two folders."""
     names = {path.name for folder in (live, merged) for path in entries(folder)}
     return sorted(
         name
@@ -99,10 +101,10 @@ def differing(live: Path, merged: Path) -> list[str]:
 
 
 def specified(text: bytes) -> list[bytes]:
-    """Return the lines of an object in YAML that somebody has asked for.
+    """Return the lines of an object in YAML without its status and counters.
 
-    Between its two looks at an object kubectl may see a controller report its status, which is not
-    drift.
+    A controller may report a status between the two requests that kubectl makes for each object.
+    That is no drift.
     """
     kept = []
     is_status = False
@@ -115,12 +117,12 @@ def specified(text: bytes) -> list[bytes]:
 
 
 def missing(lines: list[str]) -> list[str]:
-    """Return in sentences what a cluster lacks, from what kubectl says of it."""
+    """Return in sentences what the cluster lacks, according to the output of kubectl."""
     found = {
         f"the {kind} {said[1]} is missing"
         for line in lines
         for kind, pattern in _MISSING.items()
-        # The lab makes Flux's own namespace with the same manifests.
+        # The manifests themselves make Flux's own namespace.
         if '"flux-system" not found' not in line and (said := pattern.search(line))
     }
     return sorted(found)

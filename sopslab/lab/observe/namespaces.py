@@ -1,4 +1,4 @@
-"""What is in the way in environments, in one look for all."""
+"""What is in the way of the lab in the namespaces of environments, in one look for all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sopslab.model.results import Undecided
 
 
 def obstacles(lab: Lab, environments: list[Environment]) -> dict[str, InTheWay]:
-    """Return what is in the way in each environment; nothing of a cluster that does not answer."""
+    """Return what is in the way in each environment; nothing if the cluster does not answer."""
     try:
         return look(lab, environments) if environments else {}
     except Undecided:
@@ -20,6 +20,6 @@ def obstacles(lab: Lab, environments: list[Environment]) -> dict[str, InTheWay]:
 
 
 def look(lab: Lab, environments: Sequence[Environment]) -> dict[str, InTheWay]:
-    """Return what is in the way in each environment, as it is in the cluster now. Raises Undecided
-    where that cannot be seen."""
+    """Return what is in the way in each environment, according to the cluster now. Raises Undecided
+    if this cannot be seen."""
     return {who: in_the_way(one) for who, one in look_into(lab, environments).items()}

@@ -1,4 +1,4 @@
-"""Objects of the lab's cluster, many in one question, and told apart by their environments."""
+"""Objects of the lab's cluster: many are listed in one request, and then sorted by environment."""
 
 from __future__ import annotations
 
@@ -26,31 +26,32 @@ _OF_FLUX = {
     "Kustomization": KUSTOMIZATIONS,
     "Receiver": RECEIVERS,
 }
-# What makes an environment, and says how far it is.
+# The kinds of objects that make up an environment, and whose status shows how far it is.
 DELIVERY = ("Namespace", *FLUX_KINDS)
 _OWNER = "kustomize.toolkit.fluxcd.io"
 _PLATFORM_SOURCES = (FLUX_NAMESPACE, "tenant-base")
-# Events pass by themselves.
+# What `contents_of` leaves out: events disappear by themselves, and Flux's objects are listed by
+# other requests.
 _BESIDE = frozenset({"events", "events.events.k8s.io", *_OF_FLUX.values()})
-# How the groups of Kubernetes' own kinds end, where they have a dot, and those of Flux's.
+# The endings of API groups that belong to Kubernetes (if they have a dot) and to Flux.
 _KNOWN_GROUPS = (".k8s.io", ".toolkit.fluxcd.io")
-# What kubectl says of a kind that the cluster does not know.
+# What kubectl prints about a kind that the cluster does not know.
 _UNKNOWN = b"doesn't have a resource type"
-# What the API server says of a path of such a kind.
+# What the API server answers about a path of such a kind.
 _UNKNOWN_PATH = b"could not find the requested resource"
-# A kubectl has to start, and may have to learn what kinds there are.
+# How long kubectl may take besides: it has to start, and may have to ask which kinds exist.
 _START_S = 4.0
 
 
 class Objects:
-    """Objects of the cluster, of which each environment has some."""
+    """Objects of the cluster that belong to different environments."""
 
     def __init__(
         self, items: Iterable[Object], asked: Collection[str], unknown: Collection[str] = ()
     ) -> None:
         """
         + asked: the kinds that were asked for
-        + unknown: those of them that the cluster does not know
+        + unknown: those of these kinds that the cluster does not know
         """
         self.items = list(items)
         self.asked, self.unknown = asked, unknown
@@ -63,17 +64,19 @@ class Objects:
             self._named[kind, namespace, str(metadata["name"])] = one
 
     def with_more(self, others: Objects) -> Objects:
-        """Return these and others, of kinds that were asked for here, too."""
+        """Return these objects and others. The others are of kinds that were asked for here,
+        too."""
         return Objects([*self.items, *others.items], self.asked, self.unknown)
 
     def within(self, kind: str, namespace: str) -> Sequence[Object] | Undecided | None:
-        """Return the objects of a kind in a namespace, None where the cluster does not know it."""
+        """Return the objects of a kind in a namespace, None if the cluster does not know the
+        kind."""
         if kind not in self.asked:
             return NOT_ASKED
         return None if kind in self.unknown else self._found.get((kind, namespace), [])
 
     def of(self, seen: Snapshot) -> Snapshot:
-        """Return a look at an environment with what is its own of the objects."""
+        """Return the snapshot of an environment with those of the objects that belong to it."""
         environment, asked = seen.environment, self.asked
         controllers = self.within("Deployment", FLUX_NAMESPACE)
         nodes = [one for one in self.items if one["kind"] == "Node"]
@@ -104,7 +107,7 @@ class Objects:
 
 
 def together(parts: Iterable[Objects]) -> Objects:
-    """Return the objects of several questions, each of which was for other kinds."""
+    """Return the objects of several requests for different kinds."""
     each = list(parts)
     return Objects(
         [one for part in each for one in part.items],
@@ -120,11 +123,11 @@ def _phase(namespace: Object) -> str:
 
 
 def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float) -> Objects:
-    """Return the objects of some kinds, some of which the cluster may not know. Raises Undecided
-    where it cannot be asked.
+    """Return the objects of some kinds; the cluster need not know all of them. Raises Undecided if
+    the cluster cannot be asked, or does not know the only kind.
 
-    + where: arguments of kubectl, such as those that name a namespace + patience: how many seconds
-      the API server may take
+    + where: arguments of kubectl, such as those that name a namespace
+    + patience: how many seconds the API server may take
     """
     try:
         return Objects(_listed(kubectl, kinds, where, patience), kinds)
@@ -144,17 +147,17 @@ def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float
 
 
 def path_of(kind: str) -> str:
-    """Return where the API server has the objects of one of Flux's kinds."""
+    """Return the path at which the API server lists the objects of one of Flux's kinds."""
     resource, _, _ = _OF_FLUX[kind].partition(".")
     return f"/apis/{FLUX_KINDS[kind]}/{resource}"
 
 
 def whole_list(kubectl: Kubectl, path: str, *, patience: float) -> Any:
-    """Return the list of Flux's objects at a path as the API server writes it, None where it does
-    not know the kind. Raises Undecided where it cannot be asked.
+    """Return the list of Flux's objects at a path, as the API server writes it; None if it does not
+    know the kind. Raises Undecided if it cannot be asked.
 
-    A kubectl that does not have to read what it passes on takes half of the processor time, and of
-    a hundred seats a quarter.
+    With `--raw`, kubectl passes the answer on without parsing it. That takes half of the processor
+    time, and a quarter for a hundred seats.
 
     + path: as `path_of` gives it, perhaps with a query
     + patience: how many seconds the API server may take
@@ -193,7 +196,7 @@ def listed(
     fields: str | None = None,
     patience: float = 30,
 ) -> list[Object]:
-    """Return objects of some kinds, none where the cluster does not show them.
+    """Return the objects of some kinds; none if the cluster does not show them.
 
     + kinds, namespace, selector, fields: as `Kubectl.list` takes them
     """
@@ -208,21 +211,22 @@ def listed(
 
 
 def refused(failure: Failed) -> Undecided:
-    """Return why the cluster was not seen, by what kubectl says."""
+    """Return why the cluster could not be asked, according to the output of kubectl."""
     return Undecided(trouble_of(failure.words).value, UP)
 
 
 def is_unknown(failure: Failed) -> bool:
-    """Whether kubectl failed because the cluster does not know a kind."""
+    """Return whether kubectl failed because the cluster does not know a kind."""
     return _UNKNOWN in failure.words
 
 
 def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
-    """Return whatever lies in namespaces beside Flux's objects, of Kubernetes' kinds and Flux's; a
-    kind that the cluster cannot list is in nobody's way. Raises Undecided if it lists none.
+    """Return all objects in namespaces that are of a kind of Kubernetes or Flux, except events,
+    sources, Kustomizations and Receivers. Kinds that the cluster cannot list are left out. Raises
+    Undecided if it lists none.
 
-    No learner can make an object of another kind. Where the cluster has such kinds, their own
-    controllers make them, in every namespace perhaps, and make them anew.
+    Objects of other kinds are in nobody's way: a learner cannot make them. Where a cluster has such
+    kinds, their own controllers may make objects in every namespace, and would make them again.
 
     + where: arguments of kubectl that name the namespaces
     """
@@ -240,13 +244,14 @@ def _is_others(kind: str) -> bool:
 def live_secret(found: Object, digests: Mapping[str, str] | Undecided = NOT_ASKED) -> LiveSecret:
     """Return a Secret of the cluster without its values.
 
-    + digests: the SHA-256 of each
+    + digests: the SHA-256 of each value, by key
     """
     owner = owner_of(found["metadata"].get("labels") or {})
     return LiveSecret(frozenset(found.get("data") or {}), digests, owner, is_left_alone(found))
 
 
 def owner_of(labels: Mapping[str, str]) -> str:
-    """Return the Kustomization that applied an object, by its labels; empty without one."""
+    """Return the Kustomization that applied an object, as `namespace/name`; "" if the object's
+    labels name none."""
     names = [labels.get(f"{_OWNER}/{part}", "") for part in ("namespace", "name")]
     return "/".join(names) if all(names) else ""

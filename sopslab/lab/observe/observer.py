@@ -1,4 +1,4 @@
-"""The observer: everything that `verify`, `doctor` and `status` judge, looked at side by side."""
+"""The observer looks at everything that `verify`, `doctor` and `status` judge, side by side."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _PAUSE_S = 0.5
 
 
 class Observer:
-    """Looks at environments and at what they depend on: at one thoroughly, or at all seats of a
+    """Looks at environments and at what they depend on: thoroughly at one, or at all seats of a
     class together.
 
-    What needs nothing else begins at once; what did not change since the last look at a class is
-    not worked out again.
+    Looks that do not depend on others begin at once. What has not changed since the last look at a
+    class is not looked at again.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Observer:
         ask: Callable[[], Questions] | None = None,
     ) -> None:
         """
-        + ask: begins to ask the cluster about all seats; without it, all is asked each time
+        + ask: starts the requests about all seats; without it, everything is requested every time
         """
         self._settings = settings
         self._ask = ask or partial(ask_everywhere, settings, executor)
@@ -59,7 +59,7 @@ class Observer:
     # All seats of a class
 
     def seats(self, environments: Sequence[Environment]) -> list[Seen]:
-        """Return a look at each seat, limited to what can be seen in few processes."""
+        """Return a look at each seat, limited to what few processes can see."""
         settings = self._settings
         asked = self._ask()
         expired = expired_access(settings, [one.id for one in environments])
@@ -101,13 +101,15 @@ class Observer:
     # One environment
 
     def outside(self, viewpoint: Viewpoint) -> Snapshot:
-        """Return a look at an environment as the Git server and Flux have it: main is judged."""
+        """Return a snapshot of an environment as the Git server and Flux have it: its files are
+        those of main."""
         looks = self._begin(viewpoint)
         main = self._mains.look_closely(looks.seen, self._opener(viewpoint, looks.own))
         return main.of(looks.together())
 
     def inside(self, viewpoint: Viewpoint) -> Snapshot:
-        """Return a look at an environment as its learner has it: the clone is judged."""
+        """Return a snapshot of an environment as its learner has it: its files are those of the
+        clone."""
         looks = self._begin(viewpoint)
         settings, work, chapter = self._settings, viewpoint.work, viewpoint.chapter
         if not isinstance(work, Path):
@@ -141,9 +143,10 @@ class Observer:
     def await_flux(
         self, seen: Snapshot, reached: Callable[[Snapshot], bool], deadline: Deadline
     ) -> Snapshot:
-        """Return a look at what Flux has done, once it is as wanted or the time for that is up.
+        """Wait until Flux has done what is wanted, or the time is up. Return the snapshot `seen`
+        with what Flux has done by then.
 
-        + seen: the look so far, of which the rest is kept
+        + reached: returns whether a snapshot is as wanted
         """
         cluster = Asked(self._settings, seen.environment)
         while not (reached(seen) or deadline.is_over):
@@ -176,7 +179,7 @@ class Observer:
     def _opener(
         self, viewpoint: Viewpoint, own: Future[Identity | Undecided]
     ) -> trees.Opener | None:
-        """Return what opens encrypted files, None without a key that can be used."""
+        """Return what decrypts files, None without a usable key."""
         identity = own.result()
         if isinstance(identity, Undecided) or identity.recipient is None:
             return None
@@ -185,9 +188,9 @@ class Observer:
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """An environment that is looked at thoroughly, and what the chapter is called there.
+    """An environment that is looked at thoroughly, and the chapter with its names there.
 
-    `work` is the clone; None at a seat, where it is on the learner's machine.
+    `work` is the clone; None at a seat, whose clone is on the learner's machine.
     """
 
     environment: Environment
@@ -198,10 +201,11 @@ class Viewpoint:
 def viewpoint_of(
     settings: Settings, environment: Environment, folder: Path, secret: str = SECRET
 ) -> Viewpoint:
-    """Return the viewpoint of whoever asks about an environment.
+    """Return the viewpoint of the person who asks about an environment.
 
-    + folder: where that is: the clone there, and the commands that are proposed
-    + secret: the Secret of the exercise
+    + folder: the folder that this person is in; it decides which clone is looked at, and how the
+      proposed commands begin
+    + secret: the name of the exercise's Secret
     """
     if environment.is_seat:
         return Viewpoint(environment, None, chapter_at(environment))
@@ -213,7 +217,7 @@ def viewpoint_of(
 
 @dataclass(frozen=True)
 class _Looks:
-    """Looks that are under way."""
+    """Looks at one environment that are under way."""
 
     seen: Snapshot
     cluster: Future[Snapshot]
@@ -224,7 +228,7 @@ class _Looks:
     hooks: Future[Hooks | Undecided | None]
 
     def together(self) -> Snapshot:
-        """Return what has been seen, once all of it has."""
+        """Wait for all looks, and return what they have seen."""
         return replace(
             self.cluster.result(),
             tools=self.tools.result(),
@@ -241,7 +245,7 @@ def _hooks(settings: Settings, viewpoint: Viewpoint) -> Hooks | None:
 
 
 def _seen(look: Callable[[], T]) -> T | Undecided:
-    """Return what is seen, or why it is not."""
+    """Return what a look sees, or why it sees nothing."""
     try:
         return look()
     except Undecided as reason:

@@ -1,4 +1,4 @@
-"""The id of a lab, and what of an existing cluster is its own."""
+"""The id of a lab, and which objects of an existing cluster are the lab's."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.layout import ID_LABEL, LAB_LABEL
 from sopslab.model.results import Undecided
 
-# The namespace that every cluster keeps for as long as it is there.
+# The namespace that exists as long as the cluster itself, so that its uid identifies the cluster.
 OLDEST = "kube-system"
 _PATIENCE_S = 20.0
 
 
 def lab_id(lab: Places) -> str | None:
-    """Return the id that tells the lab from others of its name; None for one that has none yet.
+    """Return the id that distinguishes the lab from others of the same name; None if it has none
+    yet.
 
-    Raises LabError where its file holds something else.
+    Raises LabError if the file of the id holds something else.
     """
     content = read(lab.id_file)
     if content is None:
@@ -35,33 +36,34 @@ def lab_id(lab: Places) -> str | None:
 
 
 def owner_labels(lab: Places, key: str = LAB_LABEL) -> dict[str, str]:
-    """Return the labels of what the lab makes in a cluster. Raises LabError as `lab_id` does.
+    """Return the labels that mark objects in a cluster as the lab's. Raises LabError as `lab_id`
+    does.
 
-    + key: the label that has the lab's name
+    + key: the label that holds the lab's name
     """
     found = lab_id(lab)
     return {key: lab.lab, **({ID_LABEL: found} if found else {})}
 
 
 def owner_in(lab: Places, cluster: str) -> Owner:
-    """Return whose objects are the lab's in a cluster. Raises LabError as `lab_id` does.
+    """Return what recognises the lab's objects in a cluster. Raises LabError as `lab_id` does.
 
-    + cluster: its id
+    + cluster: the id of the cluster
     """
     return Owner(lab.lab, lab_id(lab), cluster in unmarked_clusters(lab))
 
 
 def owner_by(lab: Places, kubectl: Kubectl) -> Owner:
-    """Return the same for the cluster that is asked. Raises LabError, and Undecided where it does
-    not say which it is."""
+    """Return the same as `owner_in` for the cluster of a kubectl. Raises LabError, and Undecided if
+    the cluster cannot be identified."""
     return owner_in(lab, cluster_id(kubectl))
 
 
 def unmarked_clusters(lab: Places) -> list[str]:
-    """Return the ids of the clusters that the lab was in before labs had ids, and has not left
-    since."""
+    """Return the ids of the clusters in which the lab has been since before labs had ids. Its older
+    objects there have no label with an id."""
     recorded = _recorded(lab)
-    # Pods were tried there: the record of clusters is younger than that of this.
+    # The oldest labs have no record of their clusters, but one of what pods could reach in theirs.
     reached = None if lab_id(lab) else _reached(lab)
     return recorded if reached is None or reached in recorded else [*recorded, reached]
 
@@ -82,7 +84,7 @@ def _reached(lab: Places) -> str | None:
 
 
 def cluster_id(kubectl: Kubectl) -> str:
-    """Return what a cluster is known by. Raises Undecided where it does not say."""
+    """Return the id by which a cluster is known. Raises Undecided if it cannot be read."""
     oldest = kubectl.get("namespace", OLDEST, patience=_PATIENCE_S)
     if oldest is None:
         raise Undecided(f"the cluster has no namespace {OLDEST}, so it cannot be recognised")

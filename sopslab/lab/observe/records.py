@@ -1,4 +1,5 @@
-"""What the platform repository has on record, and what it was laid out from, as it was pushed."""
+"""The records in the platform repository, and the mark of the content it was made from, as
+pushed."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ _NOTE = "Sops-lab-content"
 
 
 def content_mark(lab: Lab) -> str | None:
-    """Return the mark of what the platform repository was laid out from last, as its commit says
-    after `Sops-lab-content:`.
+    """Return the mark of the content that the platform repository was last made from. It is in the
+    message of that commit, after `Sops-lab-content:`.
 
-    None where the lab's clone has anything that its origin lacks, where anything but records below
-    `docs` has changed since that commit, and where the manifests that were made then are not there.
+    Return None if HEAD of the lab's clone is not the pushed main, if anything except the records
+    below `docs` has changed since that commit, or if the folder of manifests is missing.
     """
     folder = Path(lab.platform_dir)
     if not (folder / ".git").is_dir() or not Path(lab.manifests_dir).is_dir():
@@ -35,7 +36,7 @@ def content_mark(lab: Lab) -> str | None:
 
 
 def recorded_documents(lab: Lab, folder: str) -> dict[str, str]:
-    """Return path and text of the files below a folder of the platform repository."""
+    """Return the texts of the pushed files below a folder of the platform repository, by path."""
     if not Path(lab.platform_dir, ".git").is_dir():
         return {}
     git = Git(lab, lab.platform_dir, work=True)

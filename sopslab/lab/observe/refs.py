@@ -1,4 +1,4 @@
-"""Whether a repository's references are as they were, told without a process of Git's."""
+"""Whether a repository's references have changed, found out without starting Git."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# A file system's clock may stand still for as long as two changes take.
+# Two changes within this time may get the same timestamp from the file system.
 _SETTLING_NS = 100_000_000
 
 Mark = tuple[tuple[str, int, int, int], ...]
 
 
 def mark_of(repository: str) -> Mark | None:
-    """Return what is another one as soon as a reference of a bare repository is; None where that
-    cannot be said, or a change is so fresh that the next one might look the same.
+    """Return a mark that changes whenever a reference of a bare repository changes. Return None if
+    there is no such mark, or if the last change is so recent that the next one might get the same
+    mark.
 
-    Git writes a reference by a lock file beside it, so its folder changes, too.
+    Git writes a reference through a lock file beside it, which changes the time of the folder, too.
+    So only folders and packed-refs are looked at.
     """
     root = Path(repository)
     if (root / "reftable").exists():
@@ -39,7 +41,8 @@ def _changing(root: Path) -> Iterator[tuple[str, int, int, int]]:
 
 def _folders(path: str, status: os.stat_result) -> Iterator[tuple[str, int, int, int]]:
     yield _told(path, status)
-    # Paths would take longer than the questions, which are asked of a whole class every 2 s.
+    # This runs for a whole class every 2 s, and Path objects would take longer than the system
+    # calls.
     with os.scandir(path) as entries:
         for one in entries:
             if one.is_dir(follow_symlinks=False):

@@ -1,4 +1,4 @@
-"""What was pushed to a registry, and whether the registry still has it."""
+"""The images that were pushed to registries, and whether a registry still has them."""
 
 from __future__ import annotations
 
@@ -21,37 +21,40 @@ _MANIFESTS = (
 
 
 def recorded_images(lab: Lab) -> dict[str, PushedImage]:
-    """Return the Git server's image that was pushed last, by the registry with the path below which
-    it was pushed."""
+    """Return the Git server's image that was pushed last to each registry. The key is the registry
+    with the path below which the image was pushed."""
     return decoded(dict[str, PushedImage], read(lab.pushed_images)) or {}
 
 
 def recorded_image(lab: Lab, registry: str, made_of: str) -> str | None:
-    """Return the reference by digest of the Git server's image, None if none was pushed to this
-    registry that is made of this.
+    """Return the reference by digest of the Git server's image that was pushed to a registry, None
+    if none is on record, or it was made of something else.
 
-    + registry: with the path below which it was pushed
+    + registry: the registry with the path below which the image was pushed
+    + made_of: what the image has to be made of
     """
     pushed = recorded_images(lab).get(registry)
     return pushed.reference if pushed is not None and pushed.made_of == made_of else None
 
 
 def pushed_image(lab: Lab, registry: str, made_of: str) -> str | None:
-    """Return the same, None if the registry does not have it any more, or does not answer.
+    """Return the same as `recorded_image`, but None if the registry no longer has the image, or
+    does not answer.
 
-    + registry: with the path below which it was pushed
+    + registry: the registry with the path below which the image was pushed
+    + made_of: what the image has to be made of
     """
     recorded = recorded_image(lab, registry, made_of)
     return recorded if recorded is not None and _has(recorded) else None
 
 
 def _has(reference: str) -> bool:
-    """Return whether a registry has an image. One that asks for a login is believed to: Docker
-    knows the password, and not this program."""
+    """Return whether a registry has an image. If the registry asks for a login, the image is
+    assumed to be there, because only Docker knows the password."""
     name, _, digest = reference.partition("@")
     host, _, path = name.partition("/")
     local = _is_loopback(host)
-    # As Docker does, which takes a registry without TLS elsewhere only where it is told to.
+    # As Docker does: it uses HTTP on loopback, and elsewhere only where it is configured to.
     for scheme in ("http",) if local else ("https", "http"):
         request = urllib.request.Request(
             f"{scheme}://{host}/v2/{path}/manifests/{digest}",

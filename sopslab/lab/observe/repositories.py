@@ -24,13 +24,14 @@ _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
 
 @where_repositories_are
 def those_there(lab: Lab, repositories: list[str]) -> list[str]:
-    """Return which of the repositories are there. Raises LabError where nobody says it."""
+    """Return which of the repositories exist. Raises LabError if the server's pod does not
+    answer."""
     folder = Path(lab.git_dir, "repositories")
     return [one for one in repositories if _is_there(folder / f"{one}.git")]
 
 
 def _is_there(repository: Path) -> bool:
-    # This is what git itself goes by; asking git takes a process for each seat of a class.
+    # Git itself applies the same test, but would take a process for each seat of a class.
     head = files.read(repository / "HEAD") or b""
     folders = (repository / "objects", repository / "refs")
     return _HEAD.match(head) is not None and all(path.is_dir() for path in folders)
@@ -38,8 +39,8 @@ def _is_there(repository: Path) -> bool:
 
 @where_repositories_are
 def listed(places: Places, repositories: list[str]) -> dict[str, Listed]:
-    """Return what repositories have, by their paths without `.git`; one that is not there is left
-    out. Raises Failed, and LabError where nobody says it."""
+    """Return the refs and notes of repositories, by their paths without `.git`. A repository that
+    does not exist is left out. Raises Failed, and LabError if the server's pod does not answer."""
     folders = {one: Path(places.git_dir, "repositories", f"{one}.git") for one in repositories}
     there = {one: folder for one, folder in folders.items() if _is_there(folder)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -51,14 +52,15 @@ def listed(places: Places, repositories: list[str]) -> dict[str, Listed]:
 
 
 def refs_of(git: Git) -> dict[str, str]:
-    """Return what the refs of a repository point at, by their names. Raises Failed."""
+    """Return the object that each ref of a repository points at, by the ref's name. Raises
+    Failed."""
     said = git.run("for-each-ref", "--format=%(objectname) %(refname)")
-    # Bytes are split at line feeds only, text at more that a name may hold.
+    # Split as bytes: text would also be split at characters that the name of a ref may contain.
     lines = (os.fsdecode(line).split(" ", 1) for line in said.splitlines())
     return {name: commit for commit, name in lines}
 
 
 def notes_of(repository: Path) -> dict[str, str]:
-    """Return what is written down beside a repository, by name."""
+    """Return the lab's own notes in the folder of a repository, by their file names."""
     found = {name: files.read(repository / name) for name in NOTES}
     return {name: text.decode("ascii", "replace") for name, text in found.items() if text}

@@ -14,18 +14,18 @@ from sopslab.model.results import Undecided
 from sopslab.model.rights import Right
 
 _GROUP = "authorization.k8s.io/v1"
-# Nothing is granted in a namespace that nobody can have: what is left is granted everywhere.
+# A namespace that nobody uses. A right that the user has there is granted in all namespaces.
 _NOWHERE = "sops-lab-rights"
 _CREATE = ("create", "--validate=false", "--request-timeout", "10s", "--filename", "-", "--output")
 _PATIENCE_S = 20.0
 
 
 def denied_rights(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...] | None:
-    """Return which of some rights the user has not; None if the cluster does not tell."""
+    """Return which of some rights the user lacks; None if the cluster does not say."""
     try:
         rules = _rules(kubectl)
         missing = lacking(rights, [*rules.get("resourceRules", ())])
-        # An authorizer that is no RBAC may list none, and says of each right whether it is given.
+        # An authorizer other than RBAC may not list any rules, but it answers about single rights.
         if not missing or not rules.get("incomplete"):
             return tuple(missing)
         return _denied(kubectl, missing)
@@ -34,7 +34,7 @@ def denied_rights(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...
 
 
 def _rules(kubectl: Kubectl) -> Mapping[str, Any]:
-    """Return what the cluster lists of the user's rights. Raises Failed, Undecided."""
+    """Return the cluster's list of the user's rights. Raises Failed, Undecided."""
     review = {
         "apiVersion": _GROUP, "kind": "SelfSubjectRulesReview", "spec": {"namespace": _NOWHERE},
     }  # fmt: skip
@@ -44,8 +44,8 @@ def _rules(kubectl: Kubectl) -> Mapping[str, Any]:
 
 
 def _denied(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...] | None:
-    """Return which of some rights the cluster denies, asked for each; None if it does not answer
-    all. Raises Failed."""
+    """Ask the cluster about each of some rights, and return those that it denies; None if it does
+    not answer about all of them. Raises Failed."""
     answer = 'jsonpath={.status.allowed}{"\\n"}'
     said = kubectl.run(*_CREATE, answer, stdin=listed(map(_review, rights)), patience=60)
     answers = said.decode().split()

@@ -1,4 +1,4 @@
-"""Who has a seat in the class, as the last run has recorded it."""
+"""Who has a seat in the class, as recorded by the last run."""
 
 from __future__ import annotations
 

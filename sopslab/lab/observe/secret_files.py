@@ -1,6 +1,6 @@
-"""Manifests of Secrets, encrypted or not: what they say of themselves, and what sops makes of them.
+"""Manifests of Secrets, encrypted or not: what can be read in them, and what sops decrypts.
 
-What sops decrypts exists in this process only: each value becomes its SHA-256 at once.
+Decrypted values exist in this process only. Each is replaced by its SHA-256 at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _NO_KEY, _MAC_MISMATCH = 128, 51
 
 
 def read_manifest(data: bytes) -> Manifest | None:
-    """Return what a file says of itself as a Secret, without any value; None if it is not one."""
+    """Return the description of the Secret in a file, without its values; None if the file is not
+    the manifest of a Secret."""
     try:
         parsed = documents.parse(data.decode("utf-8-sig", "replace"))
     except Undecidable:
@@ -61,12 +62,13 @@ def _values(document: documents.Node) -> Iterator[tuple[str, str, str]]:
 
 
 def open_manifest(places: Places, key: str, manifest: Manifest, data: bytes) -> Manifest:
-    """Return what a manifest holds, by hash, or why it cannot be opened. Raises Undecided where
-    sops does not answer.
+    """Return a manifest with the hashes of its values, or with the reason why it cannot be
+    decrypted. Raises Undecided if sops does not answer.
 
-    + key: the identity of the store to open it with
+    + key: the identity of the store to decrypt it with
+    + data: the text of the manifest
     """
-    # sops must not ask a service elsewhere from here.
+    # For recipients that are not age's, sops would ask a service on the network.
     if sops.foreign_kinds(data.decode("utf-8-sig", "replace")):
         return replace(manifest, opened=Opened.NO)
     answer = ask(
@@ -92,9 +94,10 @@ def open_manifest(places: Places, key: str, manifest: Manifest, data: bytes) -> 
 
 
 def digest_manifest(secret: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """Return the SHA-256 of each value of a manifest, as the API server would store it.
+    """Return the SHA-256 of each value of a manifest as the API server would store it, and the keys
+    whose values the API server would refuse.
 
-    Second, the keys whose values it would refuse. `stringData` wins over `data`.
+    A value in `stringData` takes precedence over one in `data`.
     """
     digests: dict[str, str] = {}
     misfits: list[str] = []
@@ -126,7 +129,7 @@ def _raw(value: object, *, encoded: bool) -> bytes:
     if not encoded:
         return value.encode()
     try:
-        # Go's decoder passes over line breaks, and over nothing else.
+        # Go's decoder ignores line breaks, and nothing else.
         return base64.b64decode(re.sub(r"[\r\n]", "", value), validate=True)
     except binascii.Error:
         raise ValueError("not base64") from None

@@ -1,4 +1,5 @@
-"""What the lab's own Git server hands out beside repositories, where its data is."""
+"""The files that the lab's own Git server hands out besides repositories. These functions run where
+the server's data is: on this machine, or in its pod."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.relay import where_repositories_are
 
 HANDED_OUT = 0o640
-"""The mode of what it reads by its group."""
+"""The mode of files that the server reads by its group."""
 
 
 @where_repositories_are
 def served(lab: Lab) -> dict[str, str]:
-    """Return the SHA-256 of each file that the server hands out, and it alone can read beside the
-    lab, by its path below `access`. Raises LabError where the server is in the cluster, and
-    silent."""
+    """Return the SHA-256 of each file that the server hands out, by its path below `access`. A file
+    is left out if others than the lab and the server can read it, or the server cannot. Raises
+    LabError if the server is in the cluster and does not answer."""
     folder = Path(lab.handouts_dir)
     try:
         group = folder.stat().st_gid
@@ -33,8 +34,8 @@ def served(lab: Lab) -> dict[str, str]:
 
 @where_repositories_are
 def served_names(lab: Lab) -> list[str]:
-    """Return the names of what the server hands out: ids of seats, and `ca.crt`. Raises LabError as
-    `served` does."""
+    """Return the names in the folder that the server hands out: ids of seats, and `ca.crt`. Raises
+    LabError as `served` does."""
     return [path.name for path in files.entries(lab.handouts_dir)]
 
 
@@ -42,5 +43,5 @@ def _is_the_servers(path: Path, group: int) -> bool:
     about = path.lstat()
     if about.st_mode != stat.S_IFREG | HANDED_OUT:
         return False
-    # Where no root works here, the server is the same user.
+    # Without root, the server runs as the same user.
     return about.st_gid == group or (os.geteuid() != 0 and about.st_uid == os.geteuid())

@@ -18,7 +18,7 @@ _PATIENCE = 5  # seconds
 
 
 def look_at_server(places: Places) -> GitServer:
-    """Return how the Git server stands."""
+    """Return whether the Git server answers, and the state of what guards it."""
     url = places.git_base_url
     return GitServer(url, answer(places, f"{url}/"), _guard(places))
 
@@ -35,9 +35,9 @@ def _guard(places: Places) -> Guard | None:
 
 
 def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> int | None:
-    """Return the HTTP status that a Git server answers, None if it does not answer.
+    """Return the HTTP status with which a Git server answers, None if it does not answer.
 
-    + login: a user and a password; without it, the request has none
+    + login: a user and a password; without them, the request is anonymous
     """
     request = urllib.request.Request(url)
     if login is not None:

@@ -1,4 +1,4 @@
-"""Whether Flux is at work, and on what; nothing of a cluster that does not answer."""
+"""Which environments Flux has not finished with; none if the cluster does not answer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PATIENCE_S = 20
 
 
 def settling_objects(lab: Lab, environments: list[Environment]) -> list[str]:
-    """Return the learners whose Kustomization is being reconciled, or has not yet met the key that
-    the cluster has now.
+    """Return the ids of the learners whose Kustomization is not Ready, is being reconciled, or has
+    not been reconciled since the key in the cluster was changed.
 
-    Flux looks again when the key changes, and whatever else it is told while it looks makes it give
-    up, and say for a moment that it is not ready.
+    Flux reconciles again when the key changes. If it is told anything else during that, it starts
+    over, and reports for a moment that it is not Ready.
     """
     found = own_kustomizations(lab, environments)
     keys = _key_versions(lab) if found else {}
@@ -30,7 +30,7 @@ def settling_objects(lab: Lab, environments: list[Environment]) -> list[str]:
 
 
 def _key_versions(lab: Lab) -> dict[str, int]:
-    """Return the version of each namespace's key. The keys themselves are not printed."""
+    """Return the resource version of each namespace's key. The keys themselves are not printed."""
     try:
         said = Kubectl(lab).run(
             "get", "secrets", "--all-namespaces", f"--field-selector=metadata.name={KEY_SECRET}",

@@ -1,4 +1,4 @@
-"""What an existing cluster has for the claim of the lab's Git server."""
+"""The storage that an existing cluster has for the claim of the lab's Git server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _PATIENCE_S = 20.0
 
 
 def storage_of(lab: Places, kubectl: Kubectl) -> Storage | None:
-    """Return what there is for the claim, None where that cannot be seen."""
+    """Return the storage classes of a cluster, and the volumes that the claim may get or has; None
+    if they cannot be listed."""
     try:
         found = kubectl.list("storageclasses,persistentvolumes", patience=_PATIENCE_S)
     except Undecided:

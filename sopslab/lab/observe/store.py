@@ -1,4 +1,4 @@
-"""The store of artifacts as it is, and where more could come from."""
+"""The state of the store of artifacts, and of the sources that it could be filled from."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from sopslab.lab.tools.programs import ask
 from sopslab.model.results import Undecided
 from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
 
-# In a folder of the store, beside the files that it is about.
+# Files in each folder of the store, which describe the other files in it.
 MANIFEST, STAMP = "manifest.json", "stamp"
-# What is on record of a bundle that was loaded, in the root.
+# The record of the bundle that was loaded last, in the root.
 BUNDLE = "bundle.json"
 GO_FOLDER = "/usr/local/go/bin"
-# The lock of whoever works in the caches of Go.
+# The lock of runs that work in Go's caches.
 BUILDS = "go"
-# The beginning of the name of a folder that a recipe works in. Its lock's name and one of its own
-# follow.
+# The prefix of the name of a folder that a recipe works in. The name of its lock follows, and then
+# a unique part.
 WORK = "work."
-# What is removed has a name that no build looks for, and one lock.
+# The beginning of the name of a folder into which things are moved to be removed, so that no build
+# finds them. All these folders have one lock.
 GONE = "gone"
 LOCK = ".lock"
 
@@ -39,7 +40,7 @@ _IMAGE = "{{json .RepoTags}}\t{{json .Config.Labels}}"
 
 
 def store_state(lab: Lab, images: list[str]) -> Store:
-    """Return what is in the store, and which of some images Docker has.
+    """Return what is in the store, and which of the images Docker has.
 
     Raises Undecided if there are no artifacts for the machine's processors.
     """
@@ -56,17 +57,18 @@ def store_state(lab: Lab, images: list[str]) -> Store:
 
 
 def _cached(cache: Path) -> tuple[str, ...]:
-    """Return what builds have left; nothing while one goes on, or what they left is removed."""
+    """Return what builds have left in the cache; nothing while a run works in Go's caches."""
     if is_locked(cache / f"{BUILDS}{LOCK}"):
         return ()
     return tuple(path.name for path in leftovers(cache))
 
 
 def leftovers(cache: Path) -> list[Path]:
-    """Return what builds have left, provided that only the caller works in Go's caches.
+    """Return what builds have left in the cache. The caller has to be the only one that works in
+    Go's caches.
 
-    What another run works in, or removes, is left out. Such a folder never gets a name that was
-    used before, so what is found to be nobody's remains so.
+    Folders that another run works in, or is removing, are left out. A name is never used twice, so
+    a folder that is found unused here stays unused.
     """
     return [path for path in entries(cache) if path.suffix != LOCK and not _is_in_use(path)]
 
@@ -80,7 +82,7 @@ def _is_in_use(path: Path) -> bool:
 
 
 def stored_entry(folder: Path) -> StoredEntry | None:
-    """Return what a folder of the store holds, None where nothing is."""
+    """Return what a folder of the store holds, None if it is missing or empty."""
     found = stamped(folder)
     manifest = read(folder / MANIFEST)
     if manifest is None and not found:
@@ -93,7 +95,7 @@ def stored_entry(folder: Path) -> StoredEntry | None:
 
 
 def stamped(folder: Path) -> dict[str, str]:
-    """Return mode, size and time of every file in a folder of the store."""
+    """Return mode, size and modification time of every file in a folder of the store."""
     return {
         name: f"{found.st_mode & 0o7777:o} {found.st_size} {found.st_mtime_ns}"
         for name, found in _stats(folder, "")
@@ -102,11 +104,11 @@ def stamped(folder: Path) -> dict[str, str]:
 
 
 def answers(url: str) -> bool:
-    """Whether a URL answers within 5 seconds. Raises LabError where the environment names a proxy
-    that cannot be used."""
+    """Return whether a URL answers within 5 seconds. Raises LabError if the environment names a
+    proxy that cannot be used."""
     found: list[bool] = []
     proxies = web.proxies()
-    # Looking up a name takes as long as the machine's resolver likes.
+    # A thread, because the machine's resolver may take any time to look up the name.
     asking = threading.Thread(
         target=lambda: found.append(web.answers(url, _PROBE_S, proxies)), daemon=True
     )
@@ -116,7 +118,7 @@ def answers(url: str) -> bool:
 
 
 def go_version() -> tuple[int, ...]:
-    """Return the version of Go on this machine, such as `(1, 26, 8)`, or `()` without one."""
+    """Return the version of Go on this machine, such as `(1, 26, 8)`, or `()` without Go."""
     path = f"{os.environ.get('PATH', os.defpath)}:{GO_FOLDER}"
     try:
         said = ask(["go", "env", "GOVERSION"], {**os.environ, "PATH": path, "GOTOOLCHAIN": "local"})
@@ -127,9 +129,9 @@ def go_version() -> tuple[int, ...]:
 
 
 def this_arch() -> Arch:
-    """Return this machine's processors.
+    """Return the architecture of this machine.
 
-    Raises Undecided where there are no artifacts for them.
+    Raises Undecided if there are no artifacts for it.
     """
     machine = os.uname().machine
     if machine not in _ARCHES:
@@ -142,7 +144,7 @@ def _recipes(images: list[str]) -> dict[str, str]:
         return {}
     said = ask_docker("image", "inspect", "--format", _IMAGE, *images)
     found: dict[str, str] = {}
-    # For images that are not there, docker says nothing, or prints an empty line.
+    # For missing images, docker prints nothing, or an empty line.
     for line in filter(None, said.text.splitlines()):
         tags, labels = map(json.loads, line.split("\t"))
         found |= dict.fromkeys(tags, (labels or {}).get(RECIPE_LABEL, ""))
@@ -162,7 +164,7 @@ def _stats(folder: Path, below: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _manifest(text: bytes) -> Mapping[str, Any]:
-    # A manifest that cannot be read describes nothing, so its entry is made anew.
+    # An unreadable manifest describes nothing, so the entry is made anew.
     try:
         manifest = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What Flux was told to leave alone, and by whom; nothing of a cluster that does not answer."""
+"""Which of Flux's objects are suspended, and by which verb; none if the cluster does not answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATIENCE_S = 20
 
 
 def suspended_objects(lab: Lab) -> list[Suspended]:
-    """Return the sources and Kustomizations of the cluster that are suspended."""
+    """Return the suspended sources and Kustomizations of the cluster."""
     found = listed(lab, f"{GIT_REPOSITORIES},{KUSTOMIZATIONS}", patience=_PATIENCE_S)
     return [
         Suspended(
@@ -27,11 +27,12 @@ def suspended_objects(lab: Lab) -> list[Suspended]:
 
 
 def left_by_a_rotation(lab: Lab, environments: list[Environment]) -> bool:
-    """Whether a rotation that was killed has left a Kustomization of one of them suspended."""
+    """Return whether a killed rotation has left the Kustomization of one of the environments
+    suspended."""
     found = own_kustomizations(lab, environments).values()
     return any(suspended_by(one) == ROTATE for one in found)
 
 
 def suspended_by(found: Object) -> str:
-    """Return the verb of ours that has suspended an object, nothing if none has."""
+    """Return the verb of sopslab that has suspended an object, "" if none has."""
     return str((found["metadata"].get("annotations") or {}).get(SUSPENDED_BY) or "")

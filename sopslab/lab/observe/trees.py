@@ -1,6 +1,7 @@
-"""What repositories hold of the chapter: main on the Git server, and a clone as it lies there.
+"""The chapter's files in repositories: on main on the Git server, and in a clone's working folder.
 
-No tree is checked out: what a learner wrote is read as objects, and links are not followed.
+No tree is checked out. What a learner has pushed is read as Git objects, and links are not
+followed.
 """
 
 from __future__ import annotations
@@ -29,28 +30,29 @@ from sopslab.policy.recipients import CONFIG, Trusted, creation_rule
 from sopslab.policy.sources import SYMLINK, Blob, SourceError
 from sopslab.policy.sources import Repository as Git
 
-# A learner may push whatever the policy lets pass, and a look has to end.
+# A learner may push anything that the policy allows, so a look needs a limit.
 MOST = (100, 2 * 1024 * 1024)  # files, bytes
 _MOST_COMMITS = 200
 _REGULAR = "100644"
 _LISTED = re.compile(r"\+ *- *(?:\./)?(\S+)\s*")
 
 Files = Mapping[str, Blob]
-"""The rules and everything among the secrets, by path."""
+"""The creation rules and all files in the folder of secrets, by path."""
 
 
 @dataclass(frozen=True)
 class Opener:
-    """What opens encrypted files, side by side: an identity of the store."""
+    """Decrypts files with an identity of the store, several at a time."""
 
     places: Places
     key: str
     executor: Executor
 
     def __call__(self, manifests: Mapping[str, Manifest], files: Files) -> dict[str, Manifest]:
-        """Return the manifests, each as sops sees it. Raises Undecided where sops does not answer.
+        """Return the manifests, those that are encrypted with what sops decrypts. Raises Undecided
+        if sops does not answer.
 
-        + manifests: by path
+        + manifests: the manifests by path
         """
         return dict(
             zip(
@@ -77,11 +79,13 @@ def read_tree(
     once_listed: frozenset[str] | Undecided,
     opener: Opener | None = None,
 ) -> Tree:
-    """Return what the files of a tree say. Raises Undecided where one is to be opened, and sops
+    """Return what the files of a tree say. Raises Undecided if a file is to be decrypted, and sops
     does not answer.
 
-    + report: what the policy says of them
-    + opener: what opens encrypted files; without it, none is opened
+    + commit: the commit of the tree, None before the first
+    + report: what the policy says of the files
+    + once_listed: the files that the list of resources has ever had
+    + opener: decrypts files; without it, none is decrypted
     """
     inside = [path for path in files if str(PurePosixPath(path).parent) == chapter.folder]
     manifests = {
@@ -119,7 +123,8 @@ def _rule(files: Files, path: str) -> tuple[Rule, str]:
 
 
 def _encrypted_regex(files: Files, path: str) -> str | None:
-    """Return the encrypted_regex of the rule for a path, None without a rule that has one."""
+    """Return the encrypted_regex of the creation rule for a path, None if there is no such rule, or
+    it has none."""
     if CONFIG not in files:
         return None
     try:
@@ -134,24 +139,26 @@ def _encrypted_regex(files: Files, path: str) -> str | None:
 
 
 def look_at_branches(git: Git, *more: str) -> tuple[Branches, dict[str, str]]:
-    """Return the branches of a repository, and all commits by name. Raises SourceError.
+    """Return the branches of a repository, and the commit of each reference by its name. Raises
+    SourceError.
 
-    + more: other references that are listed
+    + more: other references to list besides branches
     """
     listed = git.run("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", *more)
-    # Bytes are split at line feeds only, text at more that a name may hold.
+    # Split as bytes: text would also be split at characters that the name of a ref may contain.
     refs = dict(os.fsdecode(line).split(" ", 1) for line in listed.splitlines())
     empty = not any(name.startswith("refs/heads/") for name in refs)
     return Branches(refs.get(MAIN), empty), refs
 
 
 def files_of(git: Git, commit: str) -> dict[str, Blob]:
-    """Return what a commit has of the chapter. Raises SourceError."""
+    """Return the files of the chapter in a commit, by path. Raises SourceError."""
     return {blob.path: blob for blob in git.tree(commit, CONFIG, SECRETS, most=MOST)}
 
 
 def once_listed(git: Git, commit: str, kustomization: str) -> frozenset[str]:
-    """Return what any commit up to one wrote into the list of resources. Raises SourceError."""
+    """Return every file that the list of resources has had, up to a commit, as far as the last 200
+    changes of the list tell. Raises SourceError."""
     changes = git.run(
         "log", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
         "--format=", f"--max-count={_MOST_COMMITS}", commit, "--", kustomization,
@@ -161,11 +168,10 @@ def once_listed(git: Git, commit: str, kustomization: str) -> frozenset[str]:
 
 
 def bare(places: Places, environment: Environment) -> Git | None:
-    """Return the learner's repository on the lab's machine, None if it is not there. Raises
-    Undecided where there is only a copy of it, and that is not there yet.
+    """Return the learner's repository on the lab's machine, None if it does not exist.
 
-    Where the Git server is not the lab's own, the copy is brought up to date, and stays as it is
-    where the server is silent.
+    If the Git server is not the lab's own, this is a copy. The copy is brought up to date, or stays
+    as it is if the server does not answer. Raises Undecided if the copy does not exist yet.
     """
     folder = Path(bare_repository(places, environment))
     if places.git_url is not None:
@@ -188,7 +194,7 @@ def _fetch(places: Places, environment: Environment, folder: Path) -> None:
 
 
 def unreadable(error: SourceError) -> Undecided:
-    """Return that a repository cannot be read."""
+    """Return that a repository cannot be read, and why."""
     return Undecided(f"the repository cannot be read: {error}")
 
 
@@ -198,12 +204,13 @@ def unreadable(error: SourceError) -> Undecided:
 def look_at_clone(
     places: Places, work: Path, commit: str | None, chapter: Chapter, opener: Opener | None
 ) -> Tree:
-    """Return a clone as it lies there, without what it ignores but the file of the exercise.
+    """Return what the files in a clone's working folder say. Files that Git ignores are left out,
+    except the file of the exercise.
 
-    Raises Undecided if it cannot be read.
+    Raises Undecided if the clone cannot be read.
 
-    + commit: its HEAD, None before the first commit
-    + opener: what opens encrypted files; without it, none is opened
+    + commit: the clone's HEAD, None before the first commit
+    + opener: decrypts files; without it, none is decrypted
     """
     git = Git(str(work), git_environment())
     try:
@@ -242,8 +249,8 @@ def _files_on_disk(work: Path, paths: Sequence[str]) -> dict[str, Blob]:
 
 
 def judge(places: Places, heads: Mapping[str, Files]) -> dict[str, Report]:
-    """Return what the policy says of the secrets in each of several trees, in one run: gitleaks
-    takes longer to start than to read the secrets of a class."""
+    """Return what the policy says of the secrets in each of several trees. All trees are checked in
+    one run, because gitleaks takes longer to start than to read the secrets of a class."""
     if not heads:
         return {}
     source = _Heads({f"@{name}": files for name, files in heads.items()})
@@ -258,34 +265,38 @@ def judge(places: Places, heads: Mapping[str, Files]) -> dict[str, Report]:
         if folder in reports:
             reports[folder].undecided.append(rest)
             continue
-        # What is said of no single file concerns all of them: that gitleaks is missing, for
-        # example.
+        # A reason without a file concerns all trees, for example that gitleaks is missing.
         for report in reports.values():
             report.undecided.append(reason)
     return {folder.removeprefix("@"): report for folder, report in reports.items()}
 
 
 class _Heads:
-    """The secrets of several trees as one tree, in which each has a folder.
+    """The secrets of several trees as one tree, in which each tree has a folder.
 
-    A folder is named `@` and a seat: no rule of the policy goes by that, as some do by `tests`.
+    A folder is named `@` and the seat. The `@` is there so that no rule of the policy depends on
+    the name of a seat, as some rules depend on a folder `tests`.
     """
 
     def __init__(self, heads: Mapping[str, Files]) -> None:
         self._heads = heads
 
     def blobs(self) -> Iterator[Blob]:
-        """Yield every file among the secrets; the tree takes the place of the commit."""
+        """Yield every file in the folders of secrets; the name of the tree takes the place of the
+        commit."""
         for folder, files in self._heads.items():
             for blob in files.values():
                 if blob.path != CONFIG:
                     yield replace(blob, path=f"{folder}/{blob.path}", commit=folder)
 
     def read(self, commit: str, path: str) -> bytes | None:
-        """Return a file of that tree."""
+        """Return a file of a tree, None if it is not there.
+
+        + commit: the name of the tree
+        """
         blob = self._heads[commit].get(path.removeprefix(f"{commit}/"))
         return None if blob is None else blob.data
 
     def is_top(self, folder: str) -> bool:
-        """Return whether a folder is that of a tree."""
+        """Return whether a folder is the folder of a tree."""
         return folder in self._heads

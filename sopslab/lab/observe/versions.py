@@ -1,4 +1,4 @@
-"""The versions of the lab's tools, and of what the learner's shell finds under their names."""
+"""The versions of the lab's tools, and of the programs that a shell finds under the same names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sopslab.model.store import Source
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-# Program, entry of the catalog, and how it is asked for its version without a network.
+# Each program, its entry in the catalog, and the arguments that print its version offline.
 _PROGRAMS = (
     ("sops", "sops", ("--version", "--disable-version-check")),
     ("age", "age", ("--version",)),
@@ -31,7 +31,7 @@ _VERSION = re.compile(rb"\bv?(\d+\.\d+\.\d+[-+.\w]*)")
 
 
 def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
-    """Return the tools of the lab, each with what was found."""
+    """Return the tools of the lab, each with the versions that were found."""
     catalog = load_catalog(settings.catalog)
     source = _source(settings, catalog)
 
@@ -53,7 +53,8 @@ def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
 
 
 def _source(settings: Settings, catalog: Catalog) -> Source:
-    """Return what the store was filled from; before that, any will do to say what is missing."""
+    """Return the source that the store was filled from. Before that, return any source: it serves
+    to name what is missing."""
     try:
         found = (Path(settings.root) / "source").read_text(encoding="utf-8").strip()
     except OSError:
@@ -70,7 +71,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def version_of(argv: list[str], environment: dict[str, str]) -> str | None:
-    """Return the version that a program names, None if it names none."""
+    """Return the version that a program prints, None if it prints none."""
     try:
         answer = ask(argv, environment, patience=10)
     except Undecided:

@@ -1,4 +1,4 @@
-"""What learners have pushed to main, as a report on the class tells it."""
+"""What learners have pushed to main, for a report on the class."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sopslab.policy.sources import Repository as Git
 from sopslab.policy.sources import SourceError, TooMuch
 
 _MOST_COMMITS = 500
-# No answer to the quiz is longer than a line.
+# In bytes. An answer to the quiz is one line, so a larger file is not read.
 _MOST_ANSWERS = 16 * 1024
 
 
 def look_at_work(places: Places, environment: Environment) -> Work:
-    """Return what a learner has pushed. Raises Undecided."""
+    """Return what a learner has pushed, at most the last 500 commits. Raises Undecided."""
     git = trees.bare(places, environment)
     if git is None:
         return Work()
@@ -45,6 +45,6 @@ def _answers(git: Git, commit: str) -> str | None:
         files = list(git.tree(commit, ANSWERS_FILE, most=(1, _MOST_ANSWERS)))
     except TooMuch:
         return None
-    # A link leads to no answers.
+    # A link in the place of the file counts as no answers.
     texts = [blob.data.decode("utf-8", "replace") for blob in files if blob.mode.startswith("100")]
     return texts[0] if texts else None
