@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import whitespace
 from typing import Annotated, Any
 
 import yaml
@@ -125,7 +126,8 @@ def right(questions: Sequence[Question], answers: Mapping[int, str]) -> int:
 
 
 def _plain(text: str) -> str:
-    return text.strip().strip("`'\"() \t").rstrip(".)").casefold()
+    around = "`'\"()" + whitespace
+    return text.lstrip(around).rstrip(f"{around}.").casefold()
 
 
 def template_variable(questions: tuple[Question, ...]) -> list[dict[str, object]]:

@@ -100,3 +100,13 @@ def test_what_a_file_held_before_is_found_each_content_once(
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": ["a", "b"]})
     assert sorted(found["ada"]["a"]) == ["one", "three", "two"] and found["ada"]["b"] == []
     assert bare.blob(last, "a") == b"four"
+
+
+@pytest.mark.parametrize("name", [":(x).yaml", "[ab].yaml", "*.yaml"])
+def test_the_name_of_a_file_is_no_pattern(repository: tuple[Settings, Git, str], name: str) -> None:
+    settings, bare, commit = repository
+    for content in (b"one", b"two"):
+        commit = bare.commit_files(commit, "Change", {name: content, "a.yaml": b"of " + content})
+    commit = bare.commit_files(commit, "Change", {"a.yaml": b"another"})
+    found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": [name]})
+    assert sorted(found["ada"][name]) == ["one", "two"]

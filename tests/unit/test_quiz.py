@@ -101,7 +101,7 @@ def test_an_unreadable_quiz_is_refused(tmp_path: Path, content: bytes | None) ->
 # --- grading -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", ["A", "a", " a ", "A)", "a.", "(a)"])
+@pytest.mark.parametrize("given", ["A", "a", " a ", "A)", "a.", "(a)", "`a`.", '"a." '])
 def test_a_letter_counts_however_it_is_written(given: str) -> None:
     assert grade(Question.model_validate(VALID), given)
 

@@ -91,6 +91,8 @@ def past_versions(
 
 
 def _past(git: Git, commit: str, path: str) -> list[str]:
-    changed = git.text("log", "-n", str(_PAST), "--format=%H", commit, "--", path).split()
+    # A learner chooses the path: git would take some names for patterns.
+    options = ("-n", str(_PAST), "--format=%H")
+    changed = git.text("--literal-pathspecs", "log", *options, commit, "--", path).split()
     blobs = git.blobs(f"{version}:{path}" for version in changed)
     return [as_text(blobs[blob]) for blob in sorted(blobs)]
