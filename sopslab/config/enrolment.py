@@ -120,7 +120,7 @@ def enrol(
     wanted = [one for one in (*seated, *staying) if one.id in known or not one.has_ended(terms.now)]
     since = {seat.id: seat.suspended for seat in recorded}
     wanted = [_noted(one, since.get(one.id), terms.now) for one in wanted]
-    # Only seats that an earlier run has suspended.
+    # A seat ends only after an earlier run has suspended it.
     ended = {
         one.id: one
         for one in wanted

@@ -125,8 +125,8 @@ def _job_lab(data: Mapping[str, Any]) -> str:
     return data.get("lab") or os.environ.get(LAB) or job_name(os.environ)
 
 
-# The functions that return the settings for verbs on this machine. With SEATS, no seat is among
-# them: the labs of a room are on the learners' machines.
+# The functions that return the settings for verbs on this machine itself. For SEATS these are not
+# the settings of seats: the labs of a room are on the learners' machines.
 _DATA = {LOCAL: local_data, CLASSROOM: class_data, CI: job_data, SEATS: local_data}
 
 

@@ -135,7 +135,8 @@ class Places:
 
     @property
     def node_dir(self) -> str:
-        """The files that the node mounts: patches for kubeadm, and the limit on starting pods."""
+        """The files that the node mounts: patches for kubeadm, settings for containerd, and the
+        processors that starting pods may take."""
         return f"{self.lab_dir}/node"
 
     @property

@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 
 class Meaning(Enum):
-    """What a column says of a learner."""
+    """What a column says about a learner."""
 
     ID = auto()
     """A column called `id`: a roster's own ids, or any numbers of another program."""

@@ -16,7 +16,7 @@ Row = Mapping[str, str | None]
 
 # The root on a seat's machine: the default of `root` there, which may differ from the one here.
 SEAT_ROOT = "~/.local/share/sops-lab"
-# The settings that are sent to a seat; the others are about this machine.
+# The settings that are sent to a seat; all others stay on this machine.
 _SENT = {"lab", "lease", "api_port", "git_port", "age_key_type", "learner"}
 # The settings of another Git server; a seat with a Git server of its own cannot use them.
 _SENT_OF_GIT = {"git_url", "git_cluster_url", "git_username", "git_password"}

@@ -67,7 +67,7 @@ def act(lab: Lab, *arguments: str) -> Any:
 
 
 def verified(lab: Lab) -> dict[str, str]:
-    """Return what `sopslab verify` says of each check, in the lab's own clone."""
+    """Return what `sopslab verify` says about each check, in the lab's own clone."""
     work = Path(lab.settings.work_dir)
     done = lab.run("sopslab", "verify", "--json", "--wait", "60", cwd=work, check=False)
     return {one["id"]: one["status"] for one in json.loads(done.stdout)["checks"]}
