@@ -1,4 +1,4 @@
-"""Stage the chapter's leak in one environment, as a drill. The data `learners` says in whose.
+"""Stage the chapter's leak in one environment, as a drill. The data `learners` names its learner.
 
 pyinfra inventories/local.py deploys/drill.py --data 'learners=["ada"]'
 """

@@ -1,4 +1,4 @@
-"""End the access of learners whose time is over, and archive what has had its days of grace.
+"""End the access of learners whose time is over, and archive seats whose days of grace are over.
 
 pyinfra inventories/local.py deploys/expire.py
 """

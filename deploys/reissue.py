@@ -1,5 +1,5 @@
-"""Replace the access of single learners: password, certificate and kubeconfig. What they had is
-worth nothing then. The data `learners`, a list of ids, says whose.
+"""Replace the access of single learners: password, certificate and kubeconfig. Their old access is
+refused afterwards. The data `learners` is the list of their ids.
 
 pyinfra inventories/local.py deploys/reissue.py --data 'learners=["ada"]'
 """

@@ -1,4 +1,5 @@
-"""Take the lab down, in the opposite order. What cannot be made anew stays, unless purged.
+"""Take the lab down, in the opposite order of `deploy.py`. What cannot be made anew stays, unless
+purged.
 
 pyinfra inventories/local.py deploys/teardown.py
 """

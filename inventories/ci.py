@@ -10,5 +10,5 @@ from sopslab.errors import InputError
 try:
     ci = [("@local", job_data())]
 except InputError as error:
-    # In pyinfra's own terms it is one sentence, and no traceback.
+    # pyinfra shows its own exception as one sentence, without a traceback.
     raise PyinfraError(str(error)) from None

@@ -9,5 +9,5 @@ from sopslab.errors import InputError
 try:
     classroom = [("@local", class_data())]
 except InputError as error:
-    # In pyinfra's own terms it is one sentence, and no traceback.
+    # pyinfra shows its own exception as one sentence, without a traceback.
     raise PyinfraError(str(error)) from None

@@ -8,5 +8,5 @@ from sopslab.errors import InputError
 try:
     local = [("@local", local_data())]
 except InputError as error:
-    # In pyinfra's own terms it is one sentence, and no traceback.
+    # pyinfra shows its own exception as one sentence, without a traceback.
     raise PyinfraError(str(error)) from None

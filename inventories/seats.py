@@ -11,5 +11,5 @@ from sopslab.room.machines import known_machines
 try:
     seats = [(f"@seat/{name}", data) for name, data in seats_data(known_machines()).items()]
 except InputError as error:
-    # In pyinfra's own terms it is one sentence, and no traceback.
+    # pyinfra shows its own exception as one sentence, without a traceback.
     raise PyinfraError(str(error)) from None

@@ -18,7 +18,7 @@ from tasks.roster import enrolled
 
 @step(Step.CLUSTER)
 def check_cluster(settings: Settings) -> None:
-    """Take the cluster that the settings name, if it is fit for a lab."""
+    """Check that an existing cluster is fit for a lab, and take the context that is named."""
     if settings.cluster_provider == "existing":
         kubernetes.preflight(
             name=f"Check the context {settings.context}",
@@ -38,7 +38,7 @@ def begin_cluster(settings: Settings) -> None:
             bridge=bridge_name(settings.lab),
             owner=settings.root,
         )
-        # The rules of another machine are not ours: a service of a CI job ends with the job.
+        # The rules of another machine are not ours: a CI job's Docker service ends with the job.
         if settings.engine_host is None:
             host.firewall(
                 name="Keep the network's traffic on this machine",
@@ -55,7 +55,7 @@ def begin_cluster(settings: Settings) -> None:
         )
         if not settings.recreate:
             kind.node(name="Start a node that was stopped", settings=settings)
-            # Before anybody is given access to a cluster that is there already.
+            # If the cluster is there already, this has to come before anybody gets access to it.
             kind.strangers(name="Shut strangers out of the cluster", settings=settings)
             kind.limits(name="Limit what pods take from the node", settings=settings)
         kind.head_start(
@@ -68,7 +68,7 @@ def begin_cluster(settings: Settings) -> None:
 
 @step(Step.CLUSTER)
 def provide_cluster(settings: Settings) -> None:
-    """Wait for the kind cluster, or ask pods on the nodes of the one that the settings name."""
+    """Wait for the kind cluster, or probe an existing cluster from pods on its nodes."""
     if settings.cluster_provider == "existing":
         kubernetes.probes(
             name=f"Ask the nodes of {settings.context}",

@@ -25,7 +25,7 @@ def remove_cluster(settings: Settings) -> None:
 
 @step(Step.GIT)
 def remove_git(settings: Settings) -> None:
-    """Remove the embedded server; its data stays, but for what it hands out."""
+    """Remove the embedded Git server; its data stays, except what it hands out."""
     access.withdrawal(name="Take back what learners fetch", settings=settings)
     docker.removal(
         name="Remove the Git server",
@@ -36,7 +36,7 @@ def remove_git(settings: Settings) -> None:
 
 @step(Step.HOST)
 def release_host(settings: Settings) -> None:
-    """Give back what the machine lent: the network, its firewall rules, raised limits."""
+    """Undo what the lab changed on the machine: the network, its firewall rules, raised limits."""
     docker.network(
         name="Remove the network",
         network=network_name(settings.lab),

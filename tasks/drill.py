@@ -16,7 +16,7 @@ from tasks.reset import begin_swept, chosen, deliver, end_drills
 
 @step(Step.GIT)
 def stage_leak(settings: Settings) -> None:
-    """Stage the leak in the environments that the settings name; a drill is for one."""
+    """Stage the leak in the environments that the settings name; a drill names one."""
     environments = _begun(settings)
     for environment in environments:
         drill.leak(
@@ -41,12 +41,12 @@ def _begun(settings: Settings) -> list[Environment]:
 
 @step(Step.FLUX)
 def deliver_drill(settings: Settings) -> None:
-    """Have Flux apply what the repositories hold now."""
+    """Have Flux apply what the repositories now hold."""
     deliver(settings, chosen(settings))
 
 
 def drill_text(settings: Settings, environment: Environment) -> Tree:
-    """Return the texts of the drill, for the record and for whoever works through it."""
+    """Return the texts of the drill, for the record and for the learner."""
     return render_tree(
         TEMPLATES / "drill",
         {

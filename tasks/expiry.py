@@ -17,7 +17,7 @@ def end_access(settings: Settings) -> None:
 
 
 def refuse_ended(settings: Settings) -> None:
-    """Have the Git server let in learners for as long as their access lasts."""
+    """Have the Git server refuse the learners whose access has ended, and let in all others."""
     git.locks(
         name="Refuse whose access has ended",
         settings=settings,

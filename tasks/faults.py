@@ -16,7 +16,7 @@ from tasks.roster import enrolled, known_environments
 
 @step(Step.FAULTS)
 def inject_faults(settings: Settings) -> None:
-    """Break the environments that are chosen; an exam draws what is broken."""
+    """Inject the named faults into the chosen environments, or the faults that an exam draws."""
     environments = chosen(settings)
     begin_swept("Begin to break", settings, environments)
     for environment in environments:
@@ -39,7 +39,7 @@ def wanted(settings: Settings, environment: Environment) -> Sequence[str]:
 
 @step(Step.FAULTS)
 def undo_faults(settings: Settings) -> None:
-    """Undo what was injected: for those that are chosen, or for everybody."""
+    """Undo the injected faults in the chosen environments, or in all if no learner is named."""
     environments = _environments(settings)
     begin_swept("Begin to fix", settings, environments)
     faults.removal(name="Undo what was injected", settings=settings, environments=environments)

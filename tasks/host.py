@@ -19,8 +19,7 @@ LIMITS = {"fs.inotify.max_user_instances": 512, "fs.inotify.max_user_watches": 5
 
 @step(Step.HOST)
 def check_host(settings: Settings) -> None:
-    """Refuse the lab of a newer product and ports that are taken, and clear up after earlier
-    runs."""
+    """Refuse a lab of a newer product and ports that are taken, and clear up after earlier runs."""
     lab.compatibility(name="Check the lab's format", settings=settings, oldest=0)
     host.ports(name="Check the ports", ports=_published(settings))
     lab.beginning(name="Forget who failed earlier", settings=settings)
@@ -29,10 +28,10 @@ def check_host(settings: Settings) -> None:
 
 @step(Step.HOST)
 def prepare_host(settings: Settings) -> None:
-    """Check the machine with numbers, then install and start what is missing."""
+    """Check the machine and its Docker, then install and start what is missing."""
     host.preflight(name="Check the machine", settings=settings)
     docker.preflight(name="Check Docker", settings=settings)
-    # What a bundle has not is the distribution's.
+    # A bundle has no packages of the distribution, and allows no network to fetch them.
     offline = settings.artifact_source == "bundle"
     host.packages(name="Install what is missing", commands=COMMANDS, offline=offline)
     docker.packages(name="Install Docker", offline=offline)

@@ -10,7 +10,7 @@ from sopslab.provision.operations import incidents
 
 @step(Step.PLATFORM)
 def keep_records(settings: Settings) -> None:
-    """Commit and push what the settings say is to be on record."""
+    """Commit and push the records that the settings hold."""
     incidents.documents(
         name="Put records into the platform repository",
         settings=settings,

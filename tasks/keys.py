@@ -12,7 +12,7 @@ from tasks.roster import known_environments
 
 @step(Step.KEYS)
 def provide_keys(settings: Settings) -> None:
-    """Make each identity once, and stop where store and cluster disagree."""
+    """Make each identity once, and stop if the key store and the cluster disagree."""
     environments = known_environments(settings).values()
     age.identities(
         name="Make the identities",
@@ -23,7 +23,7 @@ def provide_keys(settings: Settings) -> None:
 
 
 def trust_recipients(settings: Settings) -> None:
-    """Tell the lab's own Git server for whom every secret must be encrypted."""
+    """Tell the lab's own Git server to which recipients every secret must be encrypted."""
     if settings.git_url is None:
         environments = known_environments(settings).values()
         age.recipients(

@@ -28,7 +28,7 @@ VERSIONS = ("sops", "age", "flux")
 
 @step(Step.LEARNERS)
 def provide_learners(settings: Settings) -> None:
-    """Fill each learner's repository once, and clone the one of the learner who is here."""
+    """Fill each learner's repository once, and clone that of the learner on this machine."""
     environments = list(known_environments(settings).values())
     git.seeds(
         name=f"Fill {counted(environments)}",

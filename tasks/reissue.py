@@ -1,4 +1,4 @@
-"""The steps that replace the access of single learners, so that what they had is worth nothing."""
+"""The steps that replace the access of single learners, so that their old access is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.roster import enrolled
 
 @step(Step.ACCESS)
 def replace_access(settings: Settings) -> None:
-    """Give the learners another password, and a kubeconfig with which they are another user."""
+    """Give the learners a new password, and a kubeconfig that makes them another user."""
     learners = settings.learners
     access.replacement(
         name=f"Replace the access of {', '.join(learners)}", settings=settings, seats=learners

@@ -30,7 +30,7 @@ _SAVED = saved_branch(datetime.now(UTC))
 
 @step(Step.GIT)
 def reset_repositories(settings: Settings) -> None:
-    """Put repositories back, and the clone of the learner who is here."""
+    """Put repositories back, and the clone of the learner on this machine."""
     environments = chosen(settings)
     lab.beginning(name="Begin a reset", settings=settings, unknown=unknown(settings, environments))
     end_drills(settings, environments)
@@ -58,7 +58,7 @@ def reset_repositories(settings: Settings) -> None:
 
 
 def end_drills(settings: Settings, environments: list[Environment]) -> None:
-    """Remove the leaks that are staged: what is kept of them is in no history."""
+    """Remove staged leaks: what is kept of them is in no history."""
     drill.end(name="End the drills", settings=settings, environments=environments, saved=_SAVED)
 
 
@@ -73,7 +73,7 @@ def reset_environments(settings: Settings) -> None:
         restore_solo(settings)
     give_secrets(settings, environments)
     deliver(settings, environments)
-    # What was pushed earlier may still have arrived until Flux saw the checkpoint.
+    # Until Flux saw the checkpoint, it may still have applied what was pushed earlier.
     reset.namespaces(name="Clear what came meanwhile", settings=settings, environments=awake)
 
 
@@ -110,7 +110,7 @@ def prove_reset(settings: Settings) -> None:
 
 @step(Step.CLASS)
 def report_reset(settings: Settings) -> None:
-    """Name who could not be put back."""
+    """Name the environments that could not be put back."""
     seats.report(
         name="Report the environments",
         settings=settings,
@@ -127,8 +127,10 @@ def chosen(settings: Settings) -> list[Environment]:
 
 
 def delivered(settings: Settings, environments: list[Environment]) -> list[Environment]:
-    """Return those of environments that Flux delivers to, so that it can be waited for: to whose
-    access has ended, it will once there is a later time."""
+    """Return the environments to which Flux delivers, so that a step can wait for it.
+
+    Flux delivers nothing to learners whose access has ended, unless they get a later time.
+    """
     shut = enrolment_of(settings).shut
     return [one for one in environments if one.id not in shut]
 
@@ -146,5 +148,5 @@ def unknown(settings: Settings, environments: list[Environment]) -> list[str]:
 
 
 def alone(environments: list[Environment]) -> list[Environment]:
-    """Return the environment of the learner who is here, if it is one of these."""
+    """Return the environment of the learner on this machine, if it is one of `environments`."""
     return [one for one in environments if not one.is_seat]

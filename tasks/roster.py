@@ -1,4 +1,4 @@
-"""The step that begins a class: who is in it. A lab without one has no such step."""
+"""The step that records who is in a class; on a lab without a class it does nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sopslab.provision.operations import seats
 
 @step(Step.ROSTER)
 def enrol_class(settings: Settings) -> None:
-    """Record who is enrolled. Whoever is no longer on the roster stays, unless pruned."""
+    """Record who is enrolled. A learner who is no longer on the roster stays, unless pruned."""
     enrolment = enrolment_of(settings)
     if enrolment.seats or enrolment.archived:
         seats.roster(
@@ -29,7 +29,7 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 
 def enrolment_of(settings: Settings) -> Enrolment:
-    """Return what becomes of those on the roster and of those that the host remembers."""
+    """Return what the run does with the seats on the roster and those on the host's record."""
     return enrolment_for(settings, known.enrolled(settings))
 
 
@@ -40,14 +40,14 @@ def known_environments(settings: Settings) -> dict[str, Environment]:
 
 
 def kept_environments(settings: Settings) -> dict[str, Environment]:
-    """Return the same with those whose days of grace are over: they are there until `up` or `reap`
-    has archived them."""
+    """Return the known environments, and those whose days of grace are over: they exist until `up`
+    or `reap` has archived them."""
     ended = {seat.id: at_seat(seat) for seat in enrolment_of(settings).ended}
     return {**ended, **known_environments(settings)}
 
 
 def counted(environments: Sequence[Environment]) -> str:
-    """Return in words whose repositories a step is about."""
+    """Return in words which repositories a step is about."""
     if len(environments) == 1:
         return f"the repository {environments[0].repository}"
     return f"{len(environments)} repositories"

@@ -50,7 +50,7 @@ def accept_both(settings: Settings) -> None:
 
 @step(Step.FILES)
 def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
-    """Give the files other recipients, data keys and values, and bring the clone up to date."""
+    """Give the files new recipients, data keys and values, and bring the clone up to date."""
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
@@ -65,8 +65,8 @@ def replace_content(settings: Settings, given: Mapping[str, str]) -> None:
 
 @step(Step.FLUX)
 def deliver_content(settings: Settings) -> None:
-    """Have Flux apply the new files, see that the cluster holds them, and restart what runs on with
-    an old value."""
+    """Have Flux apply the new files, check that the cluster holds them, and restart workloads that
+    still run with an old value."""
     if not touches_files(_cause(settings)):
         return
     environments = chosen(settings)
@@ -98,7 +98,7 @@ def retire_old(settings: Settings) -> None:
 
 @step(Step.ACCESS)
 def replace_logins(settings: Settings) -> None:
-    """Replace the Git server's passwords, Flux's own among them, which reads every repository."""
+    """Replace the Git server's passwords, including that of Flux, who reads every repository."""
     if _cause(settings) is not Cause.GIT_CREDENTIAL:
         return
     logins.passwords(

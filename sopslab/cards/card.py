@@ -1,4 +1,4 @@
-"""What is on a card, in words and commands; how it looks is not decided here."""
+"""The text and the commands on a card; templates decide how a card looks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Access:
 
     @property
     def forgiving(self) -> bool:
-        """Whether case, hyphens and blanks of the password do not matter; in older ones they do."""
+        """Whether case, hyphens and blanks in the password do not matter.
+
+        They do matter in the passwords of older labs.
+        """
         typed = self.password.encode()
         return essence(typed) != typed
 
@@ -45,7 +48,7 @@ _INSTALL = Step(
 )
 
 
-# Nobody else gets into it, whatever is put there.
+# Mode 700: nobody else can read the files that are put there later.
 _FOLDER = "mkdir -m 700 sops-lab && cd sops-lab"
 _LATER = (
     Step(
@@ -66,12 +69,11 @@ _LATER = (
 
 @dataclass(frozen=True)
 class Card:
-    """What one learner is told: handed out with a login on paper, and shown to who has logged in.
+    """What one learner is told: on paper with a login, or on screen after they have logged in.
 
-    `ends` says when the access ends, None if it does not; `good_until` when the kubeconfig ends
-    that is handed out now, None where that is not known.
-    `ca` is the SHA-256 fingerprint of the CA that the Git server's certificate comes from, or None
-    where the server has none of the class's own.
+    `ends` says when the access ends; None if it does not end. `good_until` says when the kubeconfig
+    that is handed out now expires; None if this is not known. `ca` is the SHA-256 fingerprint of
+    the CA that issued the Git server's certificate; None if the class has no CA of its own.
     """
 
     lab: str
@@ -88,7 +90,7 @@ class Card:
 
     @property
     def fingerprint(self) -> tuple[str, str] | None:
-        """That of the CA, in two lines."""
+        """The CA's fingerprint, split into two lines."""
         if self.ca is None:
             return None
         middle = len(self.ca) // 2 + 1
@@ -151,9 +153,9 @@ def card_of(
 ) -> Card:
     """Return the card of a seat.
 
-    + access: the login that was made for the seat; None for what is shown to who has logged in
+    + access: the login that was made for the seat; None on a page for a learner who has logged in
     + ca: the fingerprint of the class's CA, if there is one
-    + good_until: when the seat's kubeconfig ends, as people read it; None if that is not known
+    + good_until: when the seat's kubeconfig expires, as people read it; None if this is not known
     """
     environment = at_seat(seat)
     return Card(
@@ -174,7 +176,7 @@ def card_of(
 def fingerprint(certificate: str) -> str:
     """Return the SHA-256 fingerprint of a certificate in PEM, as OpenSSL prints it.
 
-    Raises ValueError where the text is not exactly one certificate.
+    Raises ValueError if the text is not exactly one certificate.
     """
     if certificate.count(_BEGIN) != 1:
         raise ValueError("exactly one certificate in PEM is needed")

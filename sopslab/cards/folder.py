@@ -15,11 +15,11 @@ _SUFFIXES = (".html", ".pdf")
 
 
 def put(folder: Path, files: Mapping[str, bytes | None]) -> list[str]:
-    """Have `files` in a folder, in their order, and return the names of those that had to change.
+    """Write `files` into a folder, in their order, and return the names of those that changed.
 
-    What is there already stays untouched. Raises LabError if that cannot be done.
+    A file that is right already is not touched. Raises LabError if the files cannot be written.
 
-    + files: the content by the name; None for what must not be there
+    + files: the content by file name; None for a file that must not be there
     """
     try:
         _make(folder)
@@ -36,9 +36,9 @@ def put(folder: Path, files: Mapping[str, bytes | None]) -> list[str]:
 
 
 def has(folder: Path, name: str, content: bytes | None = None) -> bool:
-    """Return whether a private file is there, with this content or, without one, with any.
+    """Return whether there is a private file of this name, with this content if one is given.
 
-    Raises LabError where that cannot be seen.
+    Raises LabError if the file cannot be read.
     """
     path = folder / name
     try:
@@ -65,7 +65,7 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=_DIRECTORY)
     if stat.S_IMODE(folder.stat().st_mode) != _DIRECTORY:
         folder.chmod(_DIRECTORY)
-    # What a killed run left: whoever is here holds the lab's lock.
+    # Left by a killed run. This run holds the lab's lock, so nobody else is writing them.
     for left in folder.glob(f"{NEW}*"):
         left.unlink()
 

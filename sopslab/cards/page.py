@@ -15,11 +15,11 @@ _ENVIRONMENT = template_environment(TEMPLATES / "cards", escaping=True)
 
 
 def sheet(title: str, cards: Sequence[Card], *, two_up: bool = False) -> str:
-    """Return the page to print of cards that have a login; the same cards give the same page.
+    """Return a printable page of cards that have a login; the same cards give the same page.
 
-    + two_up: two cards to a sheet of A4, with marks where to cut it; else one
+    + two_up: whether a sheet of A4 has two cards, with marks where to cut, and not one
     """
-    # Imported here: `up` makes learners' own pages, and takes its time without it.
+    # Imported here: `up` makes only learners' own pages, and must not wait for this import.
     from sopslab.cards import code
 
     # The codes are drawn from our own numbers, and hold nothing that would have to be escaped.
@@ -32,8 +32,8 @@ def sheet(title: str, cards: Sequence[Card], *, two_up: bool = False) -> str:
 
 
 def own_page(card: Card, place: str) -> str:
-    """Return the page that a learner gets who has logged in; it holds no password.
+    """Return the page for a learner who has logged in; it holds no password.
 
-    + place: what stands where the Git server tells how far they are
+    + place: the mark that the Git server replaces with the learner's progress
     """
     return _ENVIRONMENT.get_template("own.html.j2").render(card=card, row=Markup(place))

@@ -1,4 +1,4 @@
-"""What a browser would print of a page, as PDF, with the fonts of this machine inside."""
+"""A page as PDF, as a browser would print it, with this machine's fonts embedded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class NoPdf(LabError):
 
 
 def pdf(page: str) -> bytes:
-    """Return the PDF of a page, of which nothing is fetched; the same page gives the same bytes on
-    the same machine. Raises NoPdf where libraries are missing."""
+    """Return the PDF of a page. Nothing that the page refers to is fetched; the same page gives the
+    same bytes on the same machine. Raises NoPdf if libraries are missing."""
     try:
-        # Imported here: with its libraries it takes longer than all else that makes cards.
+        # Imported here: WeasyPrint and its libraries take longer than the rest of making cards.
         with warnings.catch_warnings():
-            # It says at each start that a library will be needed one day.
+            # At each import, WeasyPrint warns about a library that a later version will need.
             warnings.simplefilter("ignore", DeprecationWarning)
             from weasyprint import HTML  # type: ignore[import-untyped]
             from weasyprint.urls import URLFetcher  # type: ignore[import-untyped]

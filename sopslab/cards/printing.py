@@ -1,4 +1,4 @@
-"""Pages of cards, and what is printed of them, as files."""
+"""The files of cards: the pages in HTML, and the PDF of each page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sopslab.cards.pdf import NoPdf, pdf
 
 
 def printed(folder: Path, pages: Mapping[str, str]) -> tuple[dict[str, bytes | None], str]:
-    """Return the files of `pages`, as HTML and as PDF, and why there is no PDF; "" where there is.
+    """Return the HTML and PDF files of `pages`, and the reason if no PDF can be made, else "".
 
-    A PDF of a page that has not changed is left as it lies in `folder`: to make it takes longest.
-    Each comes before its page, so that a page which is there says that its PDF is the one of it.
+    The result has no PDF for an unchanged page, whose PDF stays in `folder`: making one takes
+    longest. A PDF comes before its page: if a page is there, its PDF is known to be the right one.
     """
     files: dict[str, bytes | None] = {}
     missing = ""

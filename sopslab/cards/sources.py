@@ -11,7 +11,7 @@ from sopslab.config.enrolled import read_enrolled
 from sopslab.config.settings import Seat, Settings
 from sopslab.errors import InputError, LabError
 
-# The sheet of the whole class lies beside the cards, which are named after their seats.
+# The name of the whole class's sheet. It lies beside the cards, which are named after their seats.
 ALL = "all"
 
 _MAKE = "make it with `sopslab up inventories/classroom.py`"
@@ -19,7 +19,7 @@ _MAKE = "make it with `sopslab up inventories/classroom.py`"
 
 @dataclass(frozen=True)
 class Gathered:
-    """The cards that can be made, and for each seat that has none yet, why."""
+    """The cards that can be made, and for every other seat the reasons why its card cannot."""
 
     cards: tuple[Card, ...]
     problems: dict[str, tuple[str, ...]]
@@ -28,7 +28,7 @@ class Gathered:
 def enrolled(settings: Settings, wanted: Sequence[str]) -> tuple[Seat, ...]:
     """Return everybody who has a seat.
 
-    Raises InputError if the lab has no class, and with everyone who is `wanted` and has no seat.
+    Raises InputError if the lab has no class, or with everyone in `wanted` who has no seat.
     """
     seats = read_enrolled(settings)
     if not seats:
@@ -54,7 +54,7 @@ def gather(
 
     Raises LabError if the CA cannot be read: no card would be right then.
 
-    + ends: when kubeconfigs end, as people read it, by seat
+    + ends: by seat, when the kubeconfig expires, as people read it
     + fetchable: the seats whose kubeconfig the Git server hands out
     """
     ca = _ca(settings)
@@ -65,7 +65,7 @@ def gather(
         if seat.id == ALL:
             missing.append("the sheet of the whole class has this name: enrol with another id")
         access = _access(settings, seat, missing)
-        # The card says how to fetch it.
+        # The card tells the learner to fetch the kubeconfig.
         if seat.id not in fetchable:
             missing.append(f"the Git server does not hand out its kubeconfig: {_MAKE}")
         if missing:

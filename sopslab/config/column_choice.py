@@ -1,7 +1,7 @@
 """Which columns of an exported table hold the id, the name, the address and the group. Pure.
 
-A column counts by its header, or because somebody has named it. Where two may be meant, neither is
-taken: the question is what is returned.
+A column is chosen by its header, or because somebody named it. If several columns may be meant,
+none is chosen: UnclearColumns then carries the question.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from sopslab.config.roster_values import is_email, shown
 from sopslab.config.tables import Table
 from sopslab.errors import InputError
 
-# Named as a column: there is none.
+# Named instead of a column, this says that there is none.
 NO_COLUMN = "-"
 _OPTIONS = {key: f"--{key}-from" for key in ("id", "name", "email", "group")}
 
 
 @dataclass(frozen=True)
 class Named:
-    """The columns that somebody has named, each by its header or its number; `-` is no column.
+    """The columns that somebody named, each by its header or its number; `-` means no column.
 
-    `names` are parts of the name in their order, and one text may hold several, with commas.
+    `names` are the columns of the parts of a name, in their order; one text may name several
+    columns, with commas between them.
     """
 
     id: str | None = None
@@ -32,7 +33,7 @@ class Named:
     group: str | None = None
 
     def answering(self, key: str, column: str) -> Named:
-        """Return the same with the answer to a question."""
+        """Return a copy in which `column` answers the question about `key`."""
         match key:
             case "id":
                 return replace(self, id=column)
@@ -45,7 +46,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are read, counted from 0; `notes` say what was not taken, and why."""
+    """The columns to read, counted from 0; `notes` say which columns were not taken, and why."""
 
     id: int | None
     names: tuple[int, ...]
@@ -56,8 +57,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Question:
-    """Which of these columns is it? `key` is id, name, email or group; `recognized` says that
-    their headers may all mean it, and not that none does."""
+    """Which of `candidates` is the column of `key`: of the id, name, email or group?
+
+    `recognized` is true if the headers of all candidates may mean `key`, false if none does.
+    """
 
     key: str
     candidates: tuple[int, ...]
@@ -79,10 +82,10 @@ def called(table: Table, column: int) -> str:
 
 
 def choose(table: Table, named: Named) -> Columns:
-    """Return the columns of a table that are meant.
+    """Return the columns to read from a table.
 
-    Raises UnclearColumns where that is a question, and InputError for a named column that is not
-    there, or a table without a header.
+    Raises UnclearColumns if somebody has to choose between columns, and InputError for a named
+    column that does not exist, or a table without a header or without rows.
     """
     _refuse_headless(table)
     if not table.records:
@@ -91,7 +94,7 @@ def choose(table: Table, named: Named) -> Columns:
     problems: list[str] = []
 
     def of(key: str, texts: Iterable[str]) -> tuple[int, ...] | None:
-        """Return the columns that are named, or None if nothing is."""
+        """Return the columns that `texts` name, or None if there are no texts."""
         given = [text for text in texts if text.strip() != NO_COLUMN]
         if not given:
             return () if list(texts) else None
@@ -124,26 +127,27 @@ def _only(columns: Sequence[int]) -> int | None:
 
 
 class _Choice:
-    """What the headers say, and the values where a header may mean two things."""
+    """Choose columns by their headers, and by their values where a header may mean two things."""
 
     def __init__(self, table: Table) -> None:
         self.questions: list[Question] = []
         self.notes: list[str] = []
         self._table = table
         found = meanings(table.header.values)
-        # A column that nobody has filled in says nothing.
+        # Ignore the headers of empty columns.
         filled = {meaning: [n for n in found[meaning] if self._values(n)] for meaning in found}
         self._found = {meaning: columns for meaning, columns in filled.items() if columns}
 
     def one(self, key: str, *meant: Meaning) -> int | None:
-        """Return the one column of a meaning, None without; of several, ask."""
+        """Return the column of these meanings, None if there is none; if there are several, ask."""
         columns = sorted(column for each in meant for column in self._found.get(each, ()))
         if len(columns) > 1:
             self.questions.append(Question(key, tuple(columns)))
         return columns[0] if columns else None
 
     def id(self) -> int | None:
-        """Return the column with logins; what is only called `id` may be a number of anything."""
+        """Return the column of logins, else one called `id`, unless it holds nothing but numbers:
+        they may count anything."""
         if Meaning.LOGIN in self._found:
             return self.one("id", Meaning.LOGIN)
         column = self.one("id", Meaning.ID)
@@ -156,7 +160,7 @@ class _Choice:
         return column
 
     def names(self) -> tuple[int, ...]:
-        """Return the column of names, or those of first and last names; without any, ask."""
+        """Return the column of names, or those of first and last names; if there is none, ask."""
         if Meaning.NAME in self._found:
             column = self.one("name", Meaning.NAME)
             return () if column is None else (column,)
@@ -169,7 +173,8 @@ class _Choice:
         return found
 
     def email(self, ids: Sequence[int]) -> int | None:
-        """Return the column of addresses, which may be that of logins, too."""
+        """Return the column of addresses: by its header, else a column of logins or ids that are
+        all addresses."""
         if Meaning.EMAIL in self._found:
             return self.one("email", Meaning.EMAIL)
         logins = [Meaning.LOGIN, Meaning.ID, Meaning.IDENTIFIER]
@@ -186,7 +191,7 @@ class _Choice:
 
 
 def _find(table: Table, text: str, several: bool) -> list[int]:
-    """Return the columns that a text names. Raises ValueError if one is not there, or there twice.
+    """Return the columns that a text names. Raises ValueError if one is missing or there twice.
 
     + several: the text may name more than one, with commas between them
     """

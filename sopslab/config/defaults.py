@@ -1,4 +1,4 @@
-"""What `group_data/all.py` says of each setting, beside its default."""
+"""What `group_data/all.py` says about each setting, besides its default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine that Docker is on, where that is another one: a service beside a CI job."""
+"""The machine that runs Docker, if it is not this one: a service beside a CI job."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-# The address that a container publishes at on a machine of which no other one is known.
+# The address at which a container publishes its ports, on a machine whose own address is unknown.
 EVERYWHERE = "0.0.0.0"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def engine_host(docker_host: str | None) -> str | None:
-    """Return the name or IPv4 address of the machine whose Docker DOCKER_HOST names, None if that
-    is this machine. Raises ValueError if a lab cannot be on that Docker.
+    """Return the name or IPv4 address of the machine in DOCKER_HOST; None if it is this machine.
+
+    Raises ValueError if a lab cannot use the Docker there.
     """
     if not docker_host:
         return None
@@ -31,7 +32,7 @@ def engine_host(docker_host: str | None) -> str | None:
 
 
 def kind_of_name(host: str) -> str:
-    """Return what kind of name a certificate calls a machine's: `IP` or `DNS`."""
+    """Return which kind of name in a certificate a machine's name is: `IP` or `DNS`."""
     return "IP" if _address(host) else "DNS"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def read_enrolled(settings: Settings) -> tuple[Enrolled, ...]:
     """Return everybody who has a seat; nobody on a lab without a class.
 
-    Raises LabError where the record cannot be read.
+    Raises LabError if the record cannot be read.
     """
     path = Path(enrolled_file(settings.root, settings.lab))
     try:
@@ -31,8 +31,8 @@ def read_enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 
 def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
-    """Return who is on a record that was read from a path. Raises LabError if it is damaged."""
-    # Most of what imports this module reads no record, and importing these takes long.
+    """Return who is on `record`, which was read from `path`. Raises LabError if it is damaged."""
+    # Imported here: they take long, and most importers of this module read no record.
     from pydantic import TypeAdapter, ValidationError
 
     from sopslab.config.settings import Enrolled
@@ -50,10 +50,10 @@ def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
 
 
 def read_ids(path: Path) -> dict[str, bool]:
-    """Return the id of each seat on a record, and whether nobody has that seat; none without a
-    record. Of the rest nothing is validated, which would take long.
+    """Return for the id of each seat on a record whether nobody has the seat; {} without a record.
 
-    Raises LabError where the record cannot be read.
+    Only the ids are validated: validating everything would take long. Raises LabError if the record
+    cannot be read.
     """
     try:
         seats = json.loads(path.read_bytes())
@@ -71,7 +71,7 @@ def _is_free(seat: Mapping[str, object]) -> bool:
 
 
 def record_of(seats: Iterable[Enrolled]) -> str:
-    """Return the record of who has a seat."""
+    """Return the text of the record that says who has a seat."""
     return json.dumps(
         [seat.model_dump(exclude_defaults=True) for seat in seats], ensure_ascii=False, indent=1
     )
@@ -85,19 +85,21 @@ def _unreadable(path: Path, reason: str) -> LabError:
 
 
 def read_environments(settings: Settings) -> dict[str, Environment]:
-    """Return every environment of the lab by its learner's id: those of seats, and the lab's own.
+    """Return every environment by its learner's id: those of seats, and that of the lab's own
+    learner.
 
-    Raises LabError where the record cannot be read.
+    Raises LabError if the record cannot be read.
     """
     environments = {seat.id: at_seat(seat) for seat in read_enrolled(settings)}
     return {**environments, settings.learner.id: solo(settings)}
 
 
 def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environment]:
-    """Return the environments of these learners, each once; without ids, that of a lab's only
+    """Return the environments of these learners, each once; without ids, that of the lab's only
     learner.
 
-    Raises InputError with every id that is nobody's, LabError where the record cannot be read.
+    Raises InputError with every id that no learner has, or if ids are needed; LabError if the
+    record cannot be read.
     """
     known = read_environments(settings)
     if not ids and len(known) > 1:
@@ -109,7 +111,7 @@ def named_environments(settings: Settings, ids: Sequence[str]) -> list[Environme
 
 
 def class_in_words(seats: Sequence[str]) -> str:
-    """Return who has a seat, in a clause.
+    """Return a clause that says who has a seat.
 
     + seats: their ids
     """
@@ -117,7 +119,7 @@ def class_in_words(seats: Sequence[str]) -> str:
 
 
 def strangers(ids: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return a sentence for each of the ids that is nobody's.
+    """Return a sentence for each id that no learner has.
 
     + known: the ids of those who have an environment
     """

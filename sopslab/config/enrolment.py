@@ -1,9 +1,9 @@
-"""Who has an environment after a run: the roster, those whom earlier rosters had, and spares.
+"""Who has an environment after a run: learners of this roster and of earlier ones, and spares.
 
-Pure. Nobody loses an environment by being absent from a roster: only `--prune` takes it away, and
-only from who was on one. A spare that was given away belongs to a learner like any other seat, and
-a roster that names this learner means that seat. Who has a time has no access after it, and no
-environment after some days more.
+Pure. A learner who is missing from a roster keeps the environment: only `--prune` takes it away,
+and only from learners whom an earlier roster had. A spare that was given away belongs to its
+learner like any other seat, and a roster that names this learner means that seat. A learner whose
+access has an end cannot get in after it, and loses the environment some days later.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What becomes of the seats.
+    """What a run does with the seats.
 
     `seats` have an environment after the run: the roster in its order, then those kept, then new
-    spares. `kept` are the ids that are no longer on the roster and stay, `pruned` the ids that lose
-    what they have. `late` are the seats of learners who got a spare and are on no roster so far,
-    `surplus` the spares that go because they are not asked for. `renamed` pairs an old id, which is
-    not on the roster, with a new one that is likely the same person. `suspended` are the seats
-    whose time is over and that stay for a while, `ended` those that do not any more. `recorded` is
-    the record that all of this follows from.
+    spares. `kept` are the ids that left the roster and keep their environment, `pruned` the ids
+    that lose it. `late` are the seats of learners who got a spare and are on no roster so far.
+    `surplus` are the spares that are archived because fewer are asked for. `renamed` pairs an old
+    id, which is not on the roster, with a new one that is likely the same person. `suspended` are
+    the seats whose access has ended and that stay for a while, `ended` those that are archived
+    after it. `recorded` is the record from which all of this was computed.
     """
 
     seats: tuple[Enrolled, ...]
@@ -48,19 +48,22 @@ class Enrolment:
 
     @property
     def archived(self) -> tuple[str, ...]:
-        """The ids of all seats that go."""
+        """The ids of all seats that the run archives."""
         return (*self.pruned, *self.surplus, *(seat.id for seat in self.ended))
 
     @property
     def shut(self) -> set[str]:
-        """The ids of the seats whose learners have no access any more."""
+        """The ids of the seats whose learners no longer have access."""
         return {seat.id for seat in (*self.suspended, *self.ended)}
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Until when learners have access: `now`, until when those for whom the roster says nothing
-    else, and for how many days their seats stay once they are suspended."""
+    """How long learners have access.
+
+    `now` is the current time. `expires` is when access ends for learners whose roster entry gives
+    no time of its own, and `grace` for how many days a suspended seat stays.
+    """
 
     now: datetime
     expires: str | None = None
@@ -68,15 +71,14 @@ class Terms:
 
 
 SEATS_AS_THEY_ARE: Mapping[str, object] = {"spares": 0, "prune": False}
-"""The settings with which no seat is made that has no learner, and none is archived but when its
-time is over."""
+"""Settings with which a run makes no spare, and archives a seat only if its time is over."""
 
 FOR_EVER = Terms(datetime.min.replace(tzinfo=UTC))
-"""Nobody's access has ended."""
+"""Terms by which nobody's access has ended."""
 
 
 def enrolment_for(settings: Settings, recorded: Sequence[Enrolled]) -> Enrolment:
-    """Return what becomes now of those on the roster and of those that were recorded before."""
+    """Return what a run that begins now does with the seats on the roster and those on record."""
     return enrol(
         settings.seats,
         recorded,
@@ -94,12 +96,12 @@ def enrol(
     spares: int = 0,
     terms: Terms = FOR_EVER,
 ) -> Enrolment:
-    """Return what becomes of those on the roster and of those that were recorded before.
+    """Return what a run does with the seats on the roster and those on record.
 
-    + spares: how many there are to be that nobody has; of more, those with the highest numbers go
-        where it prunes
-    + terms: until when. They are those of whoever is not on the roster, too, unless they have left
-        it; without a time, what was recorded goes on
+    + spares: how many spares there are to be that nobody has; if there are more and `prune` is
+        true, those with the highest numbers are archived
+    + terms: how long learners have access. If they have a time, it holds for seats that were never
+        on a roster, too; seats that left the roster keep the time on record
     """
     before = tuple(recorded)
     recorded = [_on_terms(seat, terms) for seat in before]
@@ -114,11 +116,11 @@ def enrol(
     pruned, surplus = (ids, tuple(free[spares:])) if prune else ((), ())
     staying = [seat for seat in others if seat.id not in {*pruned, *surplus}]
     staying += _new_spares(spares - len(free), known, terms)
-    # Who comes when the time is over already gets no seat.
+    # A new learner whose time is already over gets no seat.
     wanted = [one for one in (*seated, *staying) if one.id in known or not one.has_ended(terms.now)]
     since = {seat.id: seat.suspended for seat in recorded}
     wanted = [_noted(one, since.get(one.id), terms.now) for one in wanted]
-    # Those alone that an earlier run has suspended.
+    # A seat ends only after an earlier run has suspended it.
     ended = {
         one.id: one
         for one in wanted
@@ -139,21 +141,21 @@ def enrol(
 
 
 def _noted(seat: Enrolled, since: str | None, now: datetime) -> Enrolled:
-    """Return a seat with a note of when its time was found to be over, where it is."""
+    """Return a seat that records when a run first found its time over, or nothing if it is not."""
     noted = (since or now.isoformat(timespec="seconds")) if seat.has_ended(now) else None
     return seat if seat.suspended == noted else seat.model_copy(update={"suspended": noted})
 
 
 def _on_terms(seat: Enrolled, terms: Terms) -> Enrolled:
-    """Return a seat on record with the time that holds for who was never on a roster."""
+    """Return a seat on record, with the time of `terms` if it was never on a roster."""
     if seat.listed or terms.expires is None:
         return seat
     return seat.model_copy(update={"expires": terms.expires, "grace": terms.grace})
 
 
 def _seated(roster: Sequence[Seat], recorded: Sequence[Enrolled], terms: Terms) -> list[Enrolled]:
-    """Return the seats of those on the roster: their own, or the spare that they were given."""
-    # Not needed for a lab's help, and long to import.
+    """Return the seats of the learners on the roster: their own, or the spare that they got."""
+    # Imported here: it takes long, and help does not need it.
     from sopslab.config.settings import Enrolled
 
     given = {seat.learner: seat.id for seat in recorded if seat.learner is not None}
@@ -171,12 +173,12 @@ def _seated(roster: Sequence[Seat], recorded: Sequence[Enrolled], terms: Terms) 
 
 
 def _time(expires: str | None, terms: Terms) -> dict[str, Any]:
-    """Return what a seat has on record of its time; nothing where there is none."""
+    """Return the fields that record how long a seat has access; {} if its access does not end."""
     return {} if expires is None else {"expires": expires, "grace": terms.grace}
 
 
 def _new_spares(number: int, taken: Collection[str], terms: Terms) -> list[Enrolled]:
-    """Return as many spares, with the lowest numbers that are free."""
+    """Return `number` new spares, with the lowest numbers that are free."""
     from sopslab.config.roster_values import default_email
     from sopslab.config.settings import Enrolled
 
@@ -194,10 +196,10 @@ def _new_spares(number: int, taken: Collection[str], terms: Terms) -> list[Enrol
 
 
 def assign(recorded: Sequence[Enrolled], spare: str, learner: Seat) -> tuple[Enrolled, ...]:
-    """Return who has a seat once a spare is given to a learner; the same again where it was.
+    """Return who has a seat once `spare` is given to `learner`, who may have it already.
 
-    Raises InputError where the seat is no spare or is somebody else's, saying which are free, and
-    where the learner has a seat already.
+    Raises InputError if the seat is no spare or somebody else has it, saying which are free, and if
+    the learner has another seat or is on the roster by now.
     """
     held = next((seat for seat in recorded if seat.id == spare), None)
     theirs = next((seat for seat in recorded if learner.id in (seat.id, seat.learner)), None)
@@ -225,7 +227,7 @@ def assign(recorded: Sequence[Enrolled], spare: str, learner: Seat) -> tuple[Enr
 
 
 def plan(enrolment: Enrolment) -> list[str]:
-    """Return in sentences what a run does about those who are not on the roster."""
+    """Return sentences about seats that are not on the roster, or whose access has ended."""
     sentences = []
     kept, pruned = enrolment.kept, enrolment.pruned
     if len(kept) == 1:
@@ -274,8 +276,10 @@ def plan(enrolment: Enrolment) -> list[str]:
 
 
 def _renamed(gone: Sequence[Seat], new: Sequence[Seat]) -> tuple[tuple[str, str], ...]:
-    """Return likely pairs of an old and a new id, each id once; an equal address counts before an
-    equal name."""
+    """Return pairs of an old and a new id that are likely the same person; no id is in two pairs.
+
+    An equal address counts before an equal name.
+    """
     pairs: dict[str, str] = {}
     for trait in (_email, _name):
         left = [seat for seat in gone if seat.id not in pairs.values()]

@@ -1,6 +1,6 @@
-"""Where one learner's secrets go: alone on a lab, by the chapter's names, or at a seat of a class.
+"""The names of a learner's environment: the chapter's for one alone on a lab, else a seat's.
 
-Pure. What provisions, checks or resets an environment takes these names and asks nothing else.
+Pure. Code that provisions, checks or resets an environment takes all names from here.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Environment:
 
     @property
     def learner(self) -> dict[str, str]:
-        """Who works there, as templates take it."""
+        """The learner who works there, in the form that templates take."""
         return {"id": self.id, "name": self.name, "email": self.email}
 
     @property
     def key(self) -> str:
-        """The identity that the cluster decrypts with."""
+        """The name of the identity with which the cluster decrypts."""
         return self.id
 
     @property
@@ -55,7 +55,7 @@ class Environment:
 
     @property
     def is_seat(self) -> bool:
-        """Whether it is a seat of a class: alone, Flux's own namespace holds its objects."""
+        """Whether it is a seat of a class; otherwise its objects are in Flux's own namespace."""
         return self.system != FLUX_NAMESPACE
 
     @property
@@ -67,8 +67,8 @@ class Environment:
 def bare_repository(places: Places, environment: Environment) -> str:
     """Return the bare repository of a learner on the lab's machine.
 
-    Where the Git server is in the cluster, that is a copy of the one there (`lab.observe.copies`);
-    where it is not the lab's own, a copy of the branches.
+    If the Git server is in the cluster, this is a copy of the repository there
+    (`lab.observe.copies`); if it is not the lab's own, a copy of the branches.
     """
     if places.git_url is not None:
         return f"{places.lab_dir}/observed.git"
@@ -86,7 +86,7 @@ def solo(settings: Settings) -> Environment:
         FLUX_NAMESPACE,
         learner.id,
         settings.learner_repository,
-        # The platform is read with it, too.
+        # Flux reads the platform repository with the same login.
         FLUX_NAMESPACE,
     )
 

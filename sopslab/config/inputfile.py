@@ -16,7 +16,7 @@ from sopslab.errors import InputError
 MIB = 1024 * 1024
 MAX_BYTES = MIB
 _MAX_NODES = 20_000
-# How files begin that are not text, and what they are.
+# The first bytes of files that are not text, and what such a file is.
 _NO_TEXT = {
     b"PK\x03\x04": "is a spreadsheet or another archive, whatever it is called: save it as text",
     b"\xd0\xcf\x11\xe0": "is a spreadsheet, whatever it is called: save it as text",
@@ -28,7 +28,7 @@ _Read = TypeVar("_Read")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys, and aliases: a few of them can fill the memory."""
+    """SafeLoader that refuses duplicate keys and aliases; a few aliases can fill the memory."""
 
     nodes = 0
 
@@ -52,7 +52,7 @@ class _StrictLoader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, OverflowError) as error:
-            # Such as a date in a thirteenth month: PyYAML lets these through, without the place.
+            # PyYAML raises these without the place, for example for a date in a thirteenth month.
             raise yaml.constructor.ConstructorError(
                 None, None, str(error), node.start_mark
             ) from None
@@ -76,7 +76,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 @dataclass
 class Findings:
-    """The problems of a file, which are told in the order of its lines."""
+    """The problems of a file, to be reported in the order of its lines."""
 
     path: str
     found: list[tuple[int, str]] = field(default_factory=list)
@@ -113,7 +113,7 @@ def read_text(path: str, kind: str) -> str:
 def read_bytes(path: str, kind: str, most: int) -> bytes:
     """Return the bytes of the file `path`, which is a `kind` of file in text.
 
-    + most: the bytes that it may have, a number of MiB
+    + most: how many bytes it may have, a multiple of 1 MiB
 
     Raises InputError for a file that cannot be read, is larger, or is known to be no text.
     """
@@ -138,8 +138,8 @@ def line_at(content: bytes, position: int) -> int:
 def load_yaml(path: str, text: str) -> Any:
     """Return what the YAML `text` of the file `path` says.
 
-    Raises InputError, naming file and line, for what is not YAML, has duplicate keys or aliases, or
-    holds more than any file of ours.
+    Raises InputError, naming file and line, for text that is not YAML, has duplicate keys or
+    aliases, or has more values than any file of ours.
     """
     return _parsed(path, text, lambda loader: loader.get_single_data())
 
@@ -161,7 +161,7 @@ def _parsed(path: str, text: str, read: Callable[[Any], _Read]) -> _Read:
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, RecursionError) as error:
         raise InputError([_sentence(path, error)]) from None
     except (ValueError, OverflowError):
-        # Such as "\UFFFFFFFF", which PyYAML's scanner hands to `chr` as it is.
+        # For example "\UFFFFFFFF", which PyYAML's scanner passes to `chr` unchecked.
         line = f":{loader.line + 1}" if loader else ""
         raise InputError([f"{path}{line}: holds an escape or a number out of range"]) from None
 

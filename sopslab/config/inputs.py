@@ -1,6 +1,7 @@
-"""The settings of the local lab, as its inventory spells them out, for what needs no pyinfra.
+"""The settings of the local lab, as its inventory gives them, for code that needs no pyinfra.
 
-What reads and validates them takes long to import: whoever only asks for a name does without.
+The modules that read and validate settings take long to import, so functions here import them: a
+caller that only asks for a name does without.
 """
 
 from __future__ import annotations
@@ -36,18 +37,19 @@ CLASSROOM = "inventories/classroom.py"
 CI = "inventories/ci.py"
 SEATS = "inventories/seats.py"
 EXAMPLE_ROSTER = PROJECT / "inventories" / "rosters" / "example.yaml"
-# What a machine has in its root that is one seat of a room.
+# The lab file in the root of a machine that is a seat of a room.
 OWN_LAB_FILE = "lab.yaml"
-# No job that anybody waits for takes longer, and what is left of a killed one is in nobody's way.
+# Longer than any job that somebody waits for, and short enough that the lab of a killed job is in
+# nobody's way.
 JOB_HOURS = 6
 
 
 def local_data() -> dict[str, Any]:
-    """Return what one lab on this machine is told: the settings in the file of SOPSLAB_FILE, or
-    without that in `lab.yaml` in the root, where there is such a file. What of it compares seats
-    with a roster, is for inventories that have one.
+    """Return the settings of one lab on this machine: from the file that SOPSLAB_FILE names, else
+    from `lab.yaml` in the root, if there is one.
 
-    Raises InputError.
+    Settings that compare seats with a roster are left out: they are for inventories that have a
+    roster. Raises InputError.
     """
     return {name: value for name, value in _lab_data().items() if name not in SEATS_AS_THEY_ARE}
 
@@ -56,22 +58,21 @@ def _lab_data() -> dict[str, Any]:
     path = os.environ.get(LAB_FILE, _own_lab_file())
     if path is None:
         return {}
-    # With it comes the YAML library.
+    # Imported here: it loads the YAML library.
     from sopslab.config.labfile import read_lab_file
 
     return read_lab_file(path)
 
 
 def _own_lab_file() -> str | None:
-    """Return the lab file of the root that the environment or the defaults name, if there is
-    one."""
+    """Return the lab file in the root that the environment or the defaults name, if it exists."""
     path = Path(_defaults()["root"], OWN_LAB_FILE)
     return str(path) if path.exists() else None
 
 
 def class_data() -> dict[str, Any]:
-    """Return what the lab file of `local_data` says, with a seat for each learner on the roster of
-    SOPSLAB_ROSTER.
+    """Return the settings in the lab file that `local_data` reads, and a seat for each learner on
+    the roster that SOPSLAB_ROSTER names.
 
     Raises InputError with every problem of the roster.
     """
@@ -81,11 +82,12 @@ def class_data() -> dict[str, Any]:
 
 
 def seats_data(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return for each learner on the roster of SOPSLAB_ROSTER what their seat of a room is told:
-    what `local_data` says, who they are, and where their machine is.
+    """Return the settings of the seat in a room of each learner on the roster that SOPSLAB_ROSTER
+    names: those of `local_data`, the learner, and the learner's machine.
 
-    + machines: by name, where the roster's hosts are names of these, and learners without a host
-        have the one that is called like them; without any, hosts are what `ssh` connects to
+    + machines: the machines by name; a host in the roster is then such a name, and a learner
+        without a host has the machine that is named like them. If it is empty, a host in the roster
+        is what `ssh` connects to
 
     Raises InputError with every problem.
     """
@@ -95,18 +97,17 @@ def seats_data(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
 
 
 def roster_rows() -> list[dict[str, str | None]]:
-    """Return what `read_roster` does of the roster of SOPSLAB_ROSTER, or of the example."""
+    """Return what `read_roster` reads from the roster that SOPSLAB_ROSTER names, or the example."""
     from sopslab.config.roster import read_roster
 
     return read_roster(os.environ.get(ROSTER) or str(EXAMPLE_ROSTER))
 
 
 def job_data() -> dict[str, Any]:
-    """Return what the lab of a CI job is told: its name, a port that is free, and how long it is
-    meant for; a seat for each learner, where SOPSLAB_ROSTER names them. The file of SOPSLAB_FILE
-    overrides it.
+    """Return the settings of a CI job's lab: its name, a free port and a lease; also a seat for
+    each learner, if SOPSLAB_ROSTER names a roster. The lab file overrides them.
 
-    Once the lab is made, the port is the one that it has. Raises InputError.
+    A lab that is made already keeps its port. Raises InputError.
     """
     from sopslab.config.job import free_port
     from sopslab.config.leases import read_lease
@@ -124,13 +125,14 @@ def _job_lab(data: Mapping[str, Any]) -> str:
     return data.get("lab") or os.environ.get(LAB) or job_name(os.environ)
 
 
-# What the verbs of this machine itself are told: of a room, the machines of learners have the labs.
+# The functions that return the settings for verbs on this machine itself. For SEATS these are not
+# the settings of seats: the labs of a room are on the learners' machines.
 _DATA = {LOCAL: local_data, CLASSROOM: class_data, CI: job_data, SEATS: local_data}
 
 
 def chosen_inventory() -> str:
-    """Return the inventory that SOPSLAB_INVENTORY names, relative to the project; without it, that
-    of a lab on this machine. Raises InputError for one that is not the project's."""
+    """Return the inventory that SOPSLAB_INVENTORY names, relative to the project, by default that
+    of a lab on this machine. Raises InputError for an inventory that is not the project's."""
     path = os.environ.get(INVENTORY) or LOCAL
     known = known_inventory(path)
     if known is None:
@@ -141,9 +143,10 @@ def chosen_inventory() -> str:
 def local_settings(
     overrides: Mapping[str, object] | None = None, inventory: str | None = None
 ) -> Settings:
-    """Return what an inventory and `group_data/all.py` say together.
+    """Return the settings of `group_data/all.py`, overridden by those of an inventory and by
+    `overrides`.
 
-    + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
+    + inventory: relative to the project; by default the one that SOPSLAB_INVENTORY names
 
     Raises InputError with every problem.
     """
@@ -154,8 +157,8 @@ def local_settings(
 
 
 def seat_settings(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, Settings]:
-    """Return for each learner of a room what `seats_data` and `group_data/all.py` say together.
-    Raises InputError with every problem."""
+    """Return the settings of each seat in a room: those of `group_data/all.py`, overridden by
+    `seats_data`. Raises InputError with every problem."""
     from sopslab.config.settings import load_settings
 
     defaults = _defaults()
@@ -165,7 +168,7 @@ def seat_settings(machines: Mapping[str, Mapping[str, Any]]) -> dict[str, Settin
 
 
 class Meant(NamedTuple):
-    """The lab that is meant, and who works on it where it has no class."""
+    """Which lab a command is about, and the id of the learner who works on it without a class."""
 
     root: str
     lab: str
@@ -173,10 +176,10 @@ class Meant(NamedTuple):
 
 
 def meant_lab() -> Meant:
-    """Return which lab is meant, of whose settings nothing else is read or validated: that takes
-    longer than a shell may wait for a word.
+    """Return which lab a command is about.
 
-    Raises InputError where it cannot be told.
+    None of its other settings is validated: that takes longer than a shell may wait for a
+    completion. Raises InputError if no valid name is given.
     """
     data = _lab_data()
     if chosen_inventory() == CI:
@@ -193,7 +196,7 @@ def meant_lab() -> Meant:
 
 def _defaults() -> dict[str, Any]:
     defaults = runpy.run_path(str(DEFAULTS))
-    # What it imports is no setting.
+    # The modules and classes that it imports are no settings.
     imported = (ModuleType, type)
     return {
         key: value
@@ -203,7 +206,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def known_inventory(path: str) -> str | None:
-    """Return which inventory of the project `path` is, relative to it; None for any other."""
+    """Return the inventory that `path` is, relative to the project; None if it is none of ours."""
     for inventory in _DATA:
         if Path(path).resolve() == PROJECT / inventory or path == inventory:
             return inventory

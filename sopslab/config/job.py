@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from sopslab.errors import InputError
 
-# For each kind of CI: the variable that it is known by, the name of a job for people to recognise,
-# and what tells the job from every other one on the same machine at the same time.
+# For each kind of CI: the variable that identifies it, the variable with a job's name, for people
+# to recognise, and the variables that together tell the job from every other one on the same
+# machine at the same time.
 _KINDS = (
     (
         ("GITHUB_ACTIONS", "true"), "GITHUB_JOB",
@@ -26,8 +27,8 @@ _LENGTH = 30  # characters of a lab's name
 
 
 def job_name(environment: Mapping[str, str]) -> str:
-    """Return the name of the lab of the CI job that has these variables: the same in each of its
-    steps, and another one in every other job. Raises InputError outside any CI that is known.
+    """Return the name of the lab for the CI job that has these variables: the same name in every
+    step of the job, and another one in every other job. Raises InputError outside any known CI.
     """
     for (variable, value), title, parts in _KINDS:
         if environment.get(variable) == value:

@@ -1,4 +1,4 @@
-"""What is on record of a lab that is meant for a time."""
+"""Read the record of a lab's lease: how long the lab is to stay."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sopslab.model.wire import decode
 
 
 def read_lease(path: str | Path) -> Lease | None:
-    """Return the lease in a file, None where there is no file. Raises InputError if it cannot be
-    read or is damaged: when the lab ends is not known then."""
+    """Return the lease in a file, None if there is no file. Raises InputError if the file cannot be
+    read or is damaged, because the end of the lab is then unknown."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        # Older ones do not say it.
+        # Older records have no `docker_host`.
         lease: Lease = decode(Lease, {"docker_host": None, **found})
-        # One without a time zone cannot be compared.
+        # Raises TypeError for a time without a zone, which cannot be compared.
         lease.ended(datetime.now(UTC))
     except FileNotFoundError:
         return None

@@ -1,7 +1,7 @@
 """How a machine of a room is written: its address, who logs in, its port and its host key.
 
-Pure. What passes reaches the arguments of `ssh`, so nothing does that `ssh` could take for an
-option. Each check returns the value, and raises ValueError with what is needed.
+Pure. Values that pass become arguments of `ssh`, so the checks refuse everything that `ssh` could
+take for an option. Each check returns the value, or raises ValueError with what is needed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import binascii
 import re
 
 MAX_HOST = 253
-# Neither `@` nor `:`, and no `-` in front: what ssh reads there would be something else.
+# Without `@` and `:`, and without `-` in front: all of these have a meaning of their own for ssh.
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 PORT = re.compile(r"[1-9][0-9]{0,4}")
@@ -32,7 +32,7 @@ def check_host(value: str) -> str:
 
 
 def check_login(value: str) -> str:
-    """Return the name of who logs in."""
+    """Return a login name."""
     if not LOGIN.fullmatch(value):
         raise ValueError(f"{LOGIN_FORM} is needed")
     return value

@@ -1,4 +1,4 @@
-"""Moments that people write: a date, a time, and the zone that it is the time of."""
+"""Moments that people write: a date, a time, and a time zone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ MOMENT_FORM = "a date, a time and a zone, such as 2026-12-01T18:00+01:00"
 
 
 def check_moment(value: str) -> str:
-    """Return `value` if it is a moment; raise ValueError if not. Without a zone it could be any of
-    two dozen."""
+    """Return `value` if it is a moment; raise ValueError if not. It needs a zone: a time without
+    one could mean any of two dozen moments."""
     if not MOMENT.fullmatch(value):
         raise ValueError(f"{MOMENT_FORM} is needed")
     moment(value)
@@ -21,10 +21,10 @@ def check_moment(value: str) -> str:
 
 
 def moment(value: str) -> datetime:
-    """Return the moment that a text names. Raises ValueError for one that no calendar has."""
+    """Return the moment that a text names. Raises ValueError for a date that no calendar has."""
     return datetime.fromisoformat(value)
 
 
 def in_words(found: datetime) -> str:
-    """Return a moment as people read it, in the zone that it has: `2026-12-01 18:00+01:00`."""
+    """Return a moment as people read it, in its own zone: `2026-12-01 18:00+01:00`."""
     return found.isoformat(" ", "minutes")

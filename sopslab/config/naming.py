@@ -12,19 +12,19 @@ import unicodedata
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 RESERVED = re.compile(r"default|flux-system|kube-.*")
 
-# With this, the longest name that is made of a seat's id stays far below the 63 characters of a
-# label, and its user within the 64 of a certificate's common name.
+# With ids of this length, the longest name that contains a seat's id stays far below the 63
+# characters of a label, and the seat's user within the 64 of a certificate's common name.
 SEAT_LENGTH = 40
-# What a generation of access looks like, and one that nobody has.
+# The form of a generation of access, and a generation that nobody has.
 GENERATION = re.compile(r"[0-9a-f]{14}")
 NO_GENERATION = "none"
 SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-# Seats that are made without a learner.
+# The ids of seats that are made without a learner.
 SPARE = re.compile(r"spare-[1-9][0-9]{0,3}")
-# Users of the Git server, its repository `platform`, the file of a seat's overlay that kustomize
-# would read as its own, and spare seats.
+# Ids that no learner may choose: users of the Git server, its repository `platform`, the name of a
+# seat's overlay file that kustomize would read as its own, and spare seats.
 NO_SEATS = re.compile(r"instructor|flux|learner|platform|kustomization|lab-.*|spare-[0-9]+")
-# Latin letters that Unicode does not take apart.
+# Latin letters that Unicode does not decompose.
 _LATIN = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 
 
@@ -45,7 +45,7 @@ def network_name(lab: str) -> str:
 
 
 def bridge_name(lab: str) -> str:
-    """Return the host's bridge for that network; the kernel allows 15 characters."""
+    """Return the host's bridge for the lab's network; the kernel allows 15 characters."""
     return f"sl-{hashlib.sha256(lab.encode()).hexdigest()[:10]}"
 
 
@@ -65,12 +65,12 @@ def git_namespace(lab: str) -> str:
 
 
 def git_service_name(lab: str) -> str:
-    """Return the host name that it has within that cluster, by its Service."""
+    """Return the host name of that Git server within the cluster, which its Service gives it."""
     return f"git.{git_namespace(lab)}.svc"
 
 
 def probe_namespace(lab: str) -> str:
-    """Return the namespace of the pods that find out what an existing cluster gives."""
+    """Return the namespace of the pods that find out what an existing cluster provides."""
     return f"sops-lab-probe-{lab}"
 
 
@@ -80,12 +80,12 @@ def seat_namespace(seat: str) -> str:
 
 
 def seat_system_namespace(seat: str) -> str:
-    """Return the namespace of a seat's Flux objects and key, where the learner has no right."""
+    """Return the namespace of a seat's Flux objects and key, where the learner has no rights."""
     return f"lab-{seat}-sys"
 
 
 def next_key(key: str) -> str:
-    """Return the name in the key store of the identity that will follow the identity `key`."""
+    """Return the name that the successor of the identity `key` has in the key store."""
     return f"next/{key}"
 
 
@@ -99,15 +99,18 @@ def seat_user(seat: str, generation: str) -> str:
 
 
 def nobody(seat: str) -> str:
-    """Return the user that is bound where a seat lets nobody in: it does not exist."""
+    """Return the user to whom the rights of a seat are bound while nobody may use it.
+
+    No such user exists.
+    """
     return seat_user(seat, NO_GENERATION)
 
 
 def new_generation() -> str:
     """Return a generation of access that nobody has had.
 
-    It is random: a counter would begin again where its file is lost, or where somebody gets the id
-    of a learner who left, and old certificates would be valid again.
+    It is random. A counter would begin again if its file is lost, or if somebody gets the id of a
+    learner who left; old certificates would then be valid again.
     """
     return secrets.token_hex(7)
 
@@ -134,8 +137,8 @@ def check_seat(value: str) -> str:
 
 
 def check_enrolled(value: str) -> str:
-    """Return `value` if a seat on record may have it as its id: what `check_seat` allows, and that
-    of a spare. Raises ValueError if not."""
+    """Return `value` if a seat on record may have it as its id: if `check_seat` allows it, or if it
+    is the id of a spare. Raises ValueError if not."""
     return value if SPARE.fullmatch(value) else check_seat(value)
 
 

@@ -1,7 +1,7 @@
-"""Where a lab keeps what is its own, and how its parts are reached.
+"""Where a lab keeps its files, and how its parts are reached.
 
-`Settings` has all of it, and so has a `Lab`, which is what the program on the lab's machine is
-told: it starts without the library that validates settings, which takes longer than its work.
+Both `Settings` and `Lab` have these properties. The program on the lab's machine gets a `Lab`: it
+starts without the library that validates settings, whose import takes longer than its work.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ GIT_SERVER_PORT = 8080
 # because neither distributions nor systemd assign it.
 GIT_SERVER_USER = 60941
 
-# The lab's own users of the Git server, beside the learner.
+# The lab's own users of the Git server, besides the learner.
 INSTRUCTOR = "instructor"
 FLUX = "flux"
 
 
 @dataclass(frozen=True)
 class GitPod:
-    """Where learners, and this machine, reach the Git server that a lab has in its cluster."""
+    """Where learners and this machine reach the Git server that a lab has in its cluster."""
 
     host: str
     port: int
 
 
 def lease_file(root: str, lab: str) -> str:
-    """Return the file that records how long a lab of a root is to stay."""
+    """Return the file that records how long a lab in a root is to stay."""
     return f"{root}/labs/{lab}/lease.json"
 
 
@@ -50,9 +50,9 @@ def platform_clone(root: str, lab: str) -> str:
 
 
 class Places:
-    """Paths, addresses and names that follow from what a lab is called and where it lies."""
+    """Paths, addresses and names that follow from the name of a lab and the place of its root."""
 
-    if TYPE_CHECKING:  # The library of the settings would take these for settings of its own.
+    if TYPE_CHECKING:  # At run time, pydantic would take these for fields of `Settings`.
         lab: str
         root: str
         cluster_provider: str
@@ -66,26 +66,25 @@ class Places:
 
         @property
         def learner_id(self) -> str:
-            """Who works on a lab without a class."""
+            """The id of the learner who works on a lab without a class."""
 
         @property
         def git_pod(self) -> GitPod | None:
-            """Where the lab's Git server in the cluster is reached, None where it has none
-            there."""
+            """Where the lab's Git server in the cluster is reached; None if there is none."""
 
     @property
     def lab_dir(self) -> str:
-        """Where this lab keeps what is its own: keys, Git data, kubeconfig, clones."""
+        """The lab's own folder, with keys, Git data, kubeconfig and clones."""
         return f"{self.root}/labs/{self.lab}"
 
     @property
     def restoring_dir(self) -> str:
-        """Where a backup of this lab is unpacked, until it takes the place of that folder."""
+        """Where a backup of this lab is unpacked before it replaces `lab_dir`."""
         return f"{self.root}/labs/.new.{self.lab}"
 
     @property
     def format_file(self) -> str:
-        """The file that says which format that folder has."""
+        """The file that says which format `lab_dir` has."""
         return f"{self.lab_dir}/format"
 
     @property
@@ -125,8 +124,8 @@ class Places:
 
     @property
     def clusters_file(self) -> str:
-        """The record of the existing clusters that this lab was in before labs had ids: there, what
-        carries its name and no id is its own."""
+        """The record of the existing clusters that this lab was in before labs had ids. In these,
+        objects with the lab's name and without an id belong to this lab."""
         return f"{self.lab_dir}/clusters.json"
 
     @property
@@ -136,17 +135,18 @@ class Places:
 
     @property
     def node_dir(self) -> str:
-        """What the node mounts: patches for kubeadm, and the weight of what starts its pods."""
+        """The files that the node mounts: patches for kubeadm, settings for containerd, and the
+        processors that starting pods may take."""
         return f"{self.lab_dir}/node"
 
     @property
     def served_api(self) -> str:
-        """What the cluster says of its own API, where the store does not have its sources."""
+        """What the cluster says about its own API, kept if the store has no sources of that API."""
         return f"{self.lab_dir}/api"
 
     @property
     def lab_context(self) -> str:
-        """The context in that kubeconfig."""
+        """The context in `lab_kubeconfig`."""
         return self.context or f"kind-{self.lab}"
 
     @property
@@ -156,29 +156,29 @@ class Places:
 
     @property
     def class_dir(self) -> str:
-        """What a class has in addition: who is enrolled, and a folder for each seat."""
+        """The folder of the lab's class: who is enrolled, and a folder for each seat."""
         return f"{self.lab_dir}/class"
 
     @property
     def kube_cache(self) -> str:
-        """What kubectl remembers of the cluster's API; it would be in the user's ~/.kube."""
+        """kubectl's cache of the cluster's API, which would otherwise be in the user's ~/.kube."""
         return f"{self.lab_dir}/kube-cache"
 
     def account_dir(self, user: str) -> str:
-        """What a user logs in to the Git server with: username, password, git-credentials."""
+        """The folder of a user's login to the Git server: username, password, git-credentials."""
         return f"{self.git_dir}/credentials/{user}"
 
     def login_file(self, user: str) -> str:
-        """That login in the format of git's credential store."""
+        """A user's login in the format of git's credential store."""
         return f"{self.account_dir(user)}/git-credentials"
 
     def seat_dir(self, seat: str) -> str:
-        """What one seat has: the client certificate or the token, the kubeconfig, the card."""
+        """The folder of a seat: the client certificate or the token, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"
 
     @property
     def pruned_dir(self) -> str:
-        """What seats had that are no more: a folder for each, with its id and the time."""
+        """What archived seats had: a folder for each, named after its id and the time."""
         return f"{self.class_dir}/pruned"
 
     @property
@@ -192,12 +192,12 @@ class Places:
         return f"{self.git_dir}/access"
 
     def handout_dir(self, seat: str) -> str:
-        """What it hands out to one learner: their page and their kubeconfig."""
+        """What the Git server hands out to one learner: their page and their kubeconfig."""
         return f"{self.handouts_dir}/{seat}"
 
     @property
     def engine_host(self) -> str | None:
-        """The machine of the lab's containers, None where it is this one."""
+        """The machine that runs the lab's containers; None if it is this one."""
         return engine_host(self.docker_host)
 
     @property
@@ -207,8 +207,8 @@ class Places:
 
     @property
     def networked(self) -> bool:
-        """Whether the lab's own Git server is reached over the network, at an address that is not
-        loopback's: everything is TLS then."""
+        """Whether the lab's own Git server is reached over the network, at an address other than
+        loopback. Then everything uses TLS."""
         return self.git_url is None and (
             self.git_pod is not None
             or self.engine_host is not None
@@ -217,24 +217,25 @@ class Places:
 
     @property
     def git_address(self) -> str:
-        """Where the lab's own Git server is reached."""
+        """The host at which the lab's own Git server is reached."""
         return self.git_pod.host if self.git_pod else self.engine_host or self.git_bind
 
     @property
     def git_published(self) -> str:
-        """Where its container publishes it."""
+        """The address at which the Git server's container publishes its port."""
         return EVERYWHERE if self.engine_host else self.git_bind
 
     @property
     def api_address(self) -> str:
-        """Where the API server of a cluster of ours is published: learners reach it like Git."""
+        """The address at which a kind cluster publishes its API server: learners reach it like
+        Git."""
         if self.engine_host:
             return EVERYWHERE
         return self.git_bind if self.networked else "127.0.0.1"
 
     @property
     def api_names(self) -> tuple[str, ...]:
-        """The names that its certificate is for, besides those of the node itself."""
+        """The names in the API server's certificate, besides those of the node itself."""
         names = ("localhost", "127.0.0.1", self.api_address, self.engine_host)
         return tuple(dict.fromkeys(name for name in names if name))
 
@@ -245,13 +246,12 @@ class Places:
 
     @property
     def git_ca(self) -> str | None:
-        """The certificate that clients of the lab's own Git server trust, where it has TLS."""
+        """The certificate that clients of the lab's own Git server trust; None without TLS."""
         return f"{self.tls_dir}/ca.crt" if self.networked else None
 
     @property
     def git_server_names(self) -> tuple[tuple[str, str], ...]:
-        """The names that the certificate of the lab's own Git server is for, each after its
-        kind."""
+        """The names in the certificate of the lab's own Git server, as pairs of kind and name."""
         reached = (kind_of_name(self.git_address), self.git_address)
         if self.git_pod:
             return reached, ("DNS", git_service_name(self.lab))
@@ -269,20 +269,23 @@ class Places:
 
     @property
     def manifests_dir(self) -> str:
-        """What the cluster is given to start with: the platform repository, built."""
+        """The built platform repository, with which the cluster starts."""
         return f"{self.lab_dir}/manifests"
 
     @property
     def git_base_url(self) -> str:
-        """Where this machine reaches the repositories."""
+        """The base URL at which this machine reaches the repositories."""
         port = self.git_pod.port if self.git_pod else self.git_port
         return self.git_url or f"{self._scheme}://{self.git_address}:{port}"
 
     @property
     def git_base_cluster_url(self) -> str:
-        """Where the cluster reaches them: one in the cluster by its Service, the embedded server by
-        its container's name, which only a node on the lab's own Docker network finds, or like
-        everybody else where it is networked."""
+        """The base URL at which the cluster reaches the repositories.
+
+        A Git server in the cluster is reached by its Service, and the embedded one by its
+        container's name, which only nodes on the lab's own Docker network can resolve. An existing
+        cluster reaches a networked embedded server at the address that everybody uses.
+        """
         if self.git_url:
             return self.git_cluster_url or self.git_url
         server = f"{git_server_name(self.lab)}:{GIT_SERVER_PORT}"
@@ -294,7 +297,7 @@ class Places:
 
     @property
     def git_manifests(self) -> str:
-        """What a Git server in the cluster is made of, its secrets among that."""
+        """The manifests of a Git server in the cluster, including its secrets."""
         return f"{self.lab_dir}/git-server.yaml"
 
     @property
@@ -314,7 +317,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Lab(Places):
-    """What the program on the lab's machine is told of a lab."""
+    """What the program on the lab's machine is told about a lab."""
 
     lab: str
     root: str
@@ -332,16 +335,16 @@ class Lab(Places):
 
 @dataclass(frozen=True)
 class Room(Lab):
-    """What the machine that makes a room keeps of it: no lab, but the lock, the logs, the keys and
-    the known hosts of one, and what is packed for its seats."""
+    """What the controller keeps of a room: a lock, logs, keys, known hosts and what is packed for
+    the seats, but no lab of its own."""
 
     @property
     @override
     def lab_dir(self) -> str:
-        """Where this machine keeps what is of the room."""
+        """The folder of the room on the controller."""
         return f"{self.root}/rooms/{self.lab}"
 
     @property
     def ssh_dir(self) -> str:
-        """The known hosts, and how `ssh` is configured for them."""
+        """The folder with the known hosts and the configuration of `ssh` for them."""
         return f"{self.lab_dir}/ssh"

@@ -1,6 +1,6 @@
 """Read a roster: who is in a class, from YAML or CSV, with all problems at once.
 
-Nothing in it is made to fit: what is not as it has to be is refused, with its place and the fix.
+Nothing is corrected on reading: a wrong value is refused, with its place and the fix.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sopslab.config.tables import SPREADSHEETS, NoTable, first_line, named_separ
 from sopslab.errors import InputError
 
 MAX_LEARNERS = 1000
-# What the columns of other programs are renamed to, in the order in which that is told.
+# The roster's names for columns of other programs, in the order in which a message lists them.
 _CALLED = {
     "name": Meaning.NAME,
     "email": Meaning.EMAIL,
@@ -44,7 +44,7 @@ _BY_TABS = (
 )
 
 _TAG = "tag:yaml.org,2002:"
-# What YAML reads a value as that is not text, in words.
+# The types that YAML may give to a value that should be text, in words.
 _KINDS = {
     "bool": "true or false",
     "int": "a number",
@@ -52,7 +52,7 @@ _KINDS = {
     "null": "nothing",
     "timestamp": "a date",
 }
-# Text to PyYAML, and numbers to whatever reads the same file by YAML 1.2.
+# PyYAML reads these as text, and readers of YAML 1.2 as numbers.
 _LATER_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+|0o[0-7]+")
 
 
@@ -72,11 +72,11 @@ class _Entry:
 
 
 def read_roster(path: str) -> list[dict[str, str | None]]:
-    """Return the learners in the file `path`, in its order, with the keys of `LEARNER`; and of
-    `MACHINE`, those that are said of a learner's machine.
+    """Return the learners in the file `path`, in its order.
 
-    The file is CSV if it is called so, and YAML otherwise. Raises InputError with every problem,
-    each naming file, line, value and fix.
+    Each has all keys of `LEARNER`, and the keys of `MACHINE` that the file gives. The file is CSV
+    if its name ends in .csv, and YAML otherwise. Raises InputError with every problem, each naming
+    file, line, value and fix.
     """
     ending = Path(path).suffix.lower()
     if ending in SPREADSHEETS:
@@ -97,7 +97,7 @@ def without_machines(rows: Iterable[Mapping[str, str | None]]) -> list[dict[str,
 
 
 def refuse_crowd(path: str, learners: int) -> None:
-    """Raise InputError if there are more learners than a lab has, and say nothing else."""
+    """Raise InputError, with this problem only, if a lab cannot have so many learners."""
     if learners > MAX_LEARNERS:
         raise InputError([f"{path}: holds more than {MAX_LEARNERS} learners: make several classes"])
 
@@ -111,14 +111,14 @@ def _yaml_entries(text: str, findings: Findings) -> list[_Entry]:
         refuse_crowd(findings.path, len(root.value))
         entries = [_yaml_entry(node, findings) for node in root.value]
         return [entry for entry in entries if entry]
-    # An empty file may be one that was not written completely: nobody loses a seat for that.
+    # An empty file may not have been written completely: nobody must lose a seat for that.
     findings.add(0, "a list of learners is needed; `learners: []` is a class without any")
     findings.refuse_if_any()
     return []
 
 
 def _refuse_table(text: str, findings: Findings) -> None:
-    """Refuse a table whose name says YAML: YAML would read anything into it."""
+    """Refuse a table in a file that is not named .csv: as YAML it would be misread."""
     line, first = first_line(text)
     cells = {cell.strip(" \"'").casefold() for cell in re.split(r"[,;\t]", first)}
     if {"id", "name"} <= cells or named_separator(first) is not None:
@@ -165,7 +165,7 @@ def _yaml_entry(node: yaml.Node, findings: Findings) -> _Entry | None:
 
 
 def _yaml_value(key: str, node: yaml.Node) -> _Value | None:
-    """Return a value, or None for one that is empty, which is to leave it out."""
+    """Return a value, or None for an empty one, which counts as left out."""
     if not isinstance(node, yaml.ScalarNode):
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
         return _Value(_line(node), "", f"text is needed, and this is {kind}")
@@ -176,7 +176,7 @@ def _yaml_value(key: str, node: yaml.Node) -> _Value | None:
         kind = "float"
     if not node.value or (kind == "null" and key not in NEEDED):
         return None
-    # What YAML reads as a moment is one here as well, as it is written.
+    # YAML reads a moment as a timestamp: take it as it is written.
     if kind == "str" or (key == "expires" and kind == "timestamp"):
         return _Value(_line(node), node.value)
     read_as = _KINDS.get(kind, shown(kind))
@@ -217,9 +217,10 @@ def _csv_entries(text: str, findings: Findings) -> list[_Entry]:
 
 
 def _delimiter(line: int, first: str, named: str | None, findings: Findings) -> str:
-    """Return what stands between the columns, or refuse what no reader here would split by it.
+    """Return the separator of the columns; refuse a file that no separator of a roster can split.
 
-    + first: the first line, and `named` the sign that it names, if it is such a line
+    + first: the first line that is not empty
+    + named: the separator that this line names, None if it is no such line
     """
     if named is not None and named not in set(",;\t"):
         findings.add(
@@ -236,7 +237,7 @@ def _delimiter(line: int, first: str, named: str | None, findings: Findings) -> 
 
 
 def _header(values: Sequence[str]) -> list[str]:
-    """Return the names of the columns, of which spreadsheets begin some with a capital letter."""
+    """Return the names of the columns, in small letters if known: spreadsheets capitalise some."""
     return [value.casefold() if value.casefold() in KNOWN else value for value in values]
 
 
@@ -262,7 +263,7 @@ def _check_header(line: int, header: list[str], findings: Findings) -> None:
 
 
 def _renaming(header: Sequence[str]) -> str:
-    """Return what makes the columns of another program's export those of a roster."""
+    """Return advice on how the columns of another program's export become those of a roster."""
     found = meanings(header)
     steps = []
     parts = sorted([*found.get(Meaning.FIRST, ()), *found.get(Meaning.LAST, ())])
@@ -271,7 +272,7 @@ def _renaming(header: Sequence[str]) -> str:
         steps.append(f"put {named} together into name")
     for known, meaning in _CALLED.items():
         if meaning in found and known not in header and not (known == "name" and parts):
-            # An id becomes a name in the cluster, and other programs allow more.
+            # An id becomes a name in the cluster; other programs allow capital letters.
             shape = " in small letters" if known == "id" else ""
             steps.append(f"call {shown(header[found[meaning][0]])} {known}{shape}")
     if "id" not in header and Meaning.LOGIN not in found:
@@ -284,7 +285,7 @@ def _renaming(header: Sequence[str]) -> str:
 def _csv_entry(
     line: int, header: list[str], values: Sequence[str], findings: Findings
 ) -> _Entry | None:
-    # Empty columns that pad the header or a row say nothing.
+    # Ignore empty columns that pad the header or a row.
     needed = max(number for number, name in enumerate(header, 1) if name)
     given = max((number for number, value in enumerate(values, 1) if value), default=0)
     if len(values) < needed or given > len(header):
@@ -352,7 +353,7 @@ def _check(
 
 
 def _check_distinct(entries: Sequence[_Entry], findings: Findings) -> None:
-    """Note ids that are one to a reader, or to a file system, although they are spelled apart."""
+    """Note ids that are the same to a reader or to a file system, even if the spelling differs."""
     seen: dict[str, _Value] = {}
     for entry in entries:
         value = entry.values.get("id")
@@ -387,7 +388,7 @@ def _check_machines(entries: Sequence[_Entry], findings: Findings) -> None:
 
 
 def _advice(entry: _Entry, proposals: Proposals) -> str:
-    """Return what to write where the id is missing."""
+    """Return advice on what to write as the id that is missing."""
     name = entry.values.get("name")
     slug = proposals.instead_of(name.text) if name else None
     if slug:

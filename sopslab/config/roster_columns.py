@@ -13,10 +13,10 @@ from enum import Enum, auto
 
 
 class Meaning(Enum):
-    """What a column says of a learner."""
+    """What a column says about a learner."""
 
     ID = auto()
-    """What is called `id`: the roster's own, and elsewhere any number."""
+    """A column called `id`: a roster's own ids, or any numbers of another program."""
     LOGIN = auto()
     FIRST = auto()
     LAST = auto()
@@ -24,10 +24,10 @@ class Meaning(Enum):
     EMAIL = auto()
     GROUP = auto()
     IDENTIFIER = auto()
-    """What GitHub Classroom was given: an address, a number or a name."""
+    """The identifiers that GitHub Classroom was given: addresses, numbers or names."""
 
 
-# With accents and capital letters or without, with any punctuation: `_plain` has it.
+# Accents, capital letters and punctuation do not matter: `_plain` removes them.
 _WORDS: Mapping[Meaning, str] = {
     Meaning.ID: "id",
     Meaning.IDENTIFIER: "identifier",
@@ -80,12 +80,13 @@ _WORDS: Mapping[Meaning, str] = {
         gruppo, gruppi, turma, groep, groepen, grupa, grupy, skupina, skupiny, grupp, grupper, ryhmä
     """,
 }
-# A name as a whole, or the half whose other half is beside it: "Vorname; Name", "Nome; Cognome".
+# Headers of whole names, or of one half if a column beside it has the other half:
+# "Vorname; Name", "Nome; Cognome".
 _EITHER = "name, nom, nombre, nombre(s), nome, naam, jméno, meno, namn, navn, nimi, név, nume"
 
 
 def meanings(header: Sequence[str]) -> dict[Meaning, list[int]]:
-    """Return which columns have which meaning, by their headers; those without are left out."""
+    """Return the columns of each meaning, by their headers; a meaning without columns is absent."""
     found: dict[Meaning, list[int]] = {}
     for number, text in enumerate(header):
         meaning = _MEANINGS.get(_plain(text))

@@ -1,7 +1,7 @@
-"""Make a roster of a table: who is in it, under which id, and what is left out. Pure.
+"""Make a roster from a table: who is in it, under which id, and which rows are left out. Pure.
 
-An id is made of the login, else of the address, else of the name. Those who are on a roster already
-keep theirs.
+An id is made from the login, else from the address, else from the name. Learners who are on a
+roster already keep their ids.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sopslab.errors import InputError
 
 _LEFT_OUT = 100
 MOST_ROWS = MAX_LEARNERS + _LEFT_OUT
-"""The rows that are worth reading: those of all learners, and some of nobody's."""
+"""How many rows are read: one for each learner of the largest class, and some that are nobody's."""
 
 _HEADING = """\
 # The learners of a class, as `sopslab roster import` made them of an export. An id never changes:
@@ -32,7 +32,7 @@ _HEADING = """\
 _ERRORS = frozenset(
     {"#n/a", "#nv", "#name?", "#ref!", "#bezug!", "#value!", "#wert!", "#div/0!", "#num!", "#null!"}
 )
-# Rows of Canvas below the header that are nobody's.
+# Rows below the header of a Canvas export that belong to no learner.
 _OF_CANVAS = {
     "points possible": "a row of Canvas with the points of each task",
     "student, test": "the test student of Canvas",
@@ -42,9 +42,12 @@ _OF_CANVAS = {
 
 @dataclass(frozen=True)
 class Learner:
-    """An entry of the roster; `made_of` says where the id comes from, and `line` where the person
-    stands in the table, None for those whom only the roster has. `machine` is what the roster says
-    of theirs, which no export does."""
+    """An entry of the roster.
+
+    `made_of` says where the id comes from. `line` is the person's line in the table; None for a
+    learner who is only on the roster. `machine` is what the roster says about the learner's
+    machine, on which exports have nothing.
+    """
 
     line: int | None
     id: str
@@ -58,7 +61,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row that is no learner, and why."""
+    """A row that is not a learner's, and why."""
 
     line: int
     reason: str
@@ -66,7 +69,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the roster would be: `learners` in its order, and what somebody should know."""
+    """The proposed roster: `learners` in its order, the rows left out, and notes for the user."""
 
     learners: tuple[Learner, ...]
     left_out: tuple[LeftOut, ...]
@@ -85,9 +88,10 @@ class _Person:
 def propose(
     table: Table, columns: Columns, roster: Sequence[Mapping[str, str | None]] = ()
 ) -> Proposal:
-    """Return the roster that a table gives.
+    """Return the roster that a table would give.
 
-    + roster: the learners to whom it adds; they stay as they are, in their order
+    + roster: the learners of an existing roster; they stay as they are, in their order, before
+        those whom the table adds
 
     Raises InputError with every problem, each naming file, line, column, value and fix.
     """
@@ -136,7 +140,7 @@ def _entry(learner: Learner) -> str:
     values = {"id": learner.id, "name": learner.name, "email": email, "group": learner.group,
               "expires": learner.expires}  # fmt: skip
     values |= learner.machine
-    # Text of JSON between its quotes is YAML as well, and never read as a number or a date.
+    # A JSON string is YAML as well, and is never read as a number or a date.
     pairs = [
         f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value
     ]
@@ -144,7 +148,7 @@ def _entry(learner: Learner) -> str:
 
 
 def _cell(record: Record, column: int | None) -> str:
-    """Return a value with single blanks, accents in one piece, and nothing for a dash alone."""
+    """Return a value with single blanks and composed accents; "" if it has nothing but dashes."""
     if column is None or column >= len(record.values):
         return ""
     text = unicodedata.normalize("NFC", " ".join(record.values[column].split()))
@@ -157,7 +161,7 @@ def _columns_of(columns: Columns) -> list[int]:
 
 
 def _nobody(table: Table, columns: Columns, record: Record) -> str | None:
-    """Return why a row is no learner's, or None if it is one's."""
+    """Return why a row is not a learner's, or None if it is a learner's."""
     if not any(_cell(record, column) for column in _columns_of(columns)):
         return "it is empty in the columns that are read"
     if any(same_header(table.header.values[column], "Student") for column in columns.names):
@@ -166,9 +170,9 @@ def _nobody(table: Table, columns: Columns, record: Record) -> str | None:
 
 
 def _turned(table: Table, columns: Columns) -> str | None:
-    """Return what is said where names are turned round; None where they are not.
+    """Return a note that names are turned round, or None if they are not.
 
-    They are if each that has several words is of the form `Lovelace, Ada`.
+    They are turned round if every name of several words has the form `Lovelace, Ada`.
     """
     if len(columns.names) != 1:
         return None
@@ -191,7 +195,7 @@ def _turn(name: str) -> str:
 def _person(
     table: Table, columns: Columns, record: Record, turned: bool, findings: Findings
 ) -> _Person:
-    """Return who stands in a row, and note what is wrong with it."""
+    """Return the person in a row, and note what is wrong with the row."""
     beyond = [value for value in record.values[len(table.header.values) :] if value]
     if beyond:
         findings.add(
@@ -251,9 +255,10 @@ def _check_distinct(
 
 
 class _Known:
-    """Who is on the roster already, and how they are found again.
+    """The learners on an existing roster, and how people in the table are recognised as them.
 
-    An address finds whoever has it there. Who has none, here or there, is found by login or name.
+    A person is recognised by an address that the roster has; if the table or the roster has no
+    address of theirs, by login or name.
     """
 
     def __init__(self, roster: Sequence[Mapping[str, str | None]]) -> None:
@@ -270,7 +275,8 @@ class _Known:
                 self._without.add(seat)
 
     def seats_of(self, people: Sequence[_Person], findings: Findings) -> dict[_Person, str]:
-        """Return the ids of those who are on the roster; note who would be one of them twice."""
+        """Return the id of each person who is on the roster; note people who may be several
+        learners, and learners who appear twice."""
         seats: dict[_Person, str] = {}
         lines: dict[str, int] = {}
         for person in people:
@@ -292,7 +298,7 @@ class _Known:
         return seats
 
     def _found(self, person: _Person) -> list[str]:
-        """Return the ids of those who may be a person."""
+        """Return the ids of the learners on the roster who may be this person."""
         by_email = self._by_email.get(folded(person.email)) if person.email else None
         if by_email is not None:
             return [by_email]
@@ -310,8 +316,8 @@ def _kept(row: Mapping[str, str | None], lines: Mapping[str, int]) -> Learner:
 
 
 def _with_ids(people: Sequence[_Person], taken: Iterable[str], findings: Findings) -> list[Learner]:
-    """Return people with an id each: a login as it is where it can be an id, others close to what
-    they are made of."""
+    """Return people with an id each: the login in small letters if it is a valid id, else one that
+    is close to the login, the address or the name."""
     given = dict.fromkeys(taken)
     logins: dict[_Person, str] = {}
     for person in people:
@@ -320,7 +326,7 @@ def _with_ids(people: Sequence[_Person], taken: Iterable[str], findings: Finding
             given[login] = None
             logins[person] = login
     proposals = Proposals(given)
-    # Of a name that is refused anyway, nothing else is told.
+    # For a row that is refused anyway, no further problem is reported.
     refused = {line for line, _ in findings.found}
     learners = []
     for person in people:
@@ -363,7 +369,7 @@ def _is_seat(text: str) -> bool:
 
 
 def _namesakes(learners: Sequence[Learner]) -> Iterator[str]:
-    """Yield a sentence for each name that several have, at least one of whom is new."""
+    """Yield a sentence for each name that several learners have, if one of them is new."""
     by_name: dict[str, list[Learner]] = {}
     for learner in learners:
         by_name.setdefault(folded(learner.name), []).append(learner)

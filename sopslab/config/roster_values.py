@@ -22,10 +22,10 @@ MACHINE = ("host", "user", "port", "hostkey")
 KNOWN = (*LEARNER, *MACHINE)
 _MAX_LINE = 200
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
-# Unicode calls these printable, and nothing is seen of them. Variation selectors are not here:
-# Japanese names need them.
+# Unicode calls these printable, but they are invisible. Variation selectors are not among them:
+# Japanese names need those.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-# What Git strips from an author's name; of nothing else it takes none.
+# What Git strips from the ends of an author's name; it refuses a name of which nothing is left.
 _STRIPPED_BY_GIT = " .,:;<>\"\\'"
 
 
@@ -82,25 +82,26 @@ def default_email(seat: str | None) -> str:
 
 
 def folded(text: str) -> str:
-    """Return what two texts have in common that are one to a reader, or to a file system."""
+    """Return a form of a text that is equal for texts that are the same to a reader or to a file
+    system."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def shown(text: str) -> str:
-    """Return a text in quotes and escaped, as a sentence has it; what is long is cut."""
+    """Return a text for use in a sentence: in quotes, escaped, and cut if it is long."""
     quoted = repr(text)
     return quoted if len(quoted) <= 80 else f"{quoted[:60]}…"
 
 
 class Proposals:
-    """Ids for those whose own is missing or refused; no two are the same, and all are allowed."""
+    """Ids for learners whose id is missing or refused; all are valid, and no two are the same."""
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
 
     def like(self, text: str) -> str | None:
-        """Return the text itself, in small letters, where that is an id and free; else what
-        `instead_of` does."""
+        """Return the text in small letters if that is a valid id and free; else what `instead_of`
+        returns."""
         small = text.casefold()
         if small in self._taken:
             return self.instead_of(text)
@@ -115,16 +116,17 @@ class Proposals:
         slug = propose_seat(text)
         if slug is None:
             return None
-        # Room for a number.
+        # Leave room for a number.
         slug = slug[: SEAT_LENGTH - 5].rstrip("-")
-        # Of so many, one is not taken.
+        # There are more candidates than taken ids.
         for number in range(1, len(self._taken) + 3):
             candidate = slug if number == 1 else f"{slug}-{number}"
             if candidate not in self._taken:
                 try:
                     self._taken.add(check_seat(candidate))
                 except ValueError:
-                    # Of reserved names some end with a number, and others are whole families.
+                    # A reserved name may be allowed with a number, unless its whole family is
+                    # reserved.
                     if number > 1:
                         return None
                 else:

@@ -1,7 +1,7 @@
-"""JSON Schemas of the files that people write, made of the models that decide.
+"""JSON Schemas of the files that people write, made from the models that validate these files.
 
-What a schema refuses, `sopslab up` refuses. There are rules that a schema cannot express: what two
-settings have to do with each other, that no id is there twice, that a number has no fraction of 0.
+What a schema refuses, `sopslab up` refuses, too. A schema cannot express every rule: how two
+settings depend on each other, that no id is there twice, that `1.0` is no integer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Entry(BaseModel):
 
     id: SeatId
     name: Line
-    # Left empty in a file, it is left out.
+    # An empty value in a file counts as left out.
     email: Email | Literal[""] | None = None
     group: Line | Literal[""] | None = None
     expires: Moment | Literal[""] | None = None
@@ -72,7 +72,7 @@ def roster_schema() -> dict[str, Any]:
 
 
 def lab_schema() -> dict[str, Any]:
-    """Return the schema of a lab file: every setting may be left out, and has a default then."""
+    """Return the schema of a lab file. Every setting may be left out: it then has its default."""
     schema = Settings.model_json_schema()
     del schema["required"]
     comments, _ = explained()

@@ -1,4 +1,4 @@
-"""A room: a machine for each learner, and what the lab on it is told. Pure."""
+"""A room: a machine for each learner, and the settings of the lab on it. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, str | None]
 
-# Where a seat has what is ours: the default of `root` there, which is not this machine's.
+# The root on a seat's machine: the default of `root` there, which may differ from the one here.
 SEAT_ROOT = "~/.local/share/sops-lab"
-# Of the settings, those of this machine stay here; all others are each seat's.
+# The settings that are sent to a seat; all others stay on this machine.
 _SENT = {"lab", "lease", "api_port", "git_port", "age_key_type", "learner"}
-# Of another Git server: nothing of it is of use to a seat that has its own.
+# The settings of another Git server; a seat with a Git server of its own cannot use them.
 _SENT_OF_GIT = {"git_url", "git_cluster_url", "git_username", "git_password"}
 
 
 def seats_of(
     data: Mapping[str, Any], rows: Sequence[Row], machines: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Return what the seat of each learner is told, by id.
+    """Return the settings of each learner's seat, by id.
 
-    + data: the settings of all of them
+    + data: the settings of all seats
     + rows: the roster
-    + machines: by name, where they come from elsewhere than the roster
+    + machines: the machines by name, if they do not come from the roster
 
-    Raises InputError with every learner who has no machine.
+    Raises InputError with every learner who has no machine, and every setting that a room refuses.
     """
     problems = _refused(data)
     if data.get("expires") or any(row.get("expires") for row in rows):
@@ -58,12 +58,11 @@ def sent(settings: Settings) -> dict[str, Any]:
 
 
 def chosen(rows: Iterable[Row], wanted: Sequence[str]) -> list[str]:
-    """Return the ids of the learners who are meant, in the order of the roster; without anything
-    wanted, all.
+    """Return the ids of the wanted learners, in the order of the roster; all if `wanted` is empty.
 
     + wanted: ids, groups, and globs such as `a*` of either
 
-    Raises InputError with everything that nobody on the roster answers to.
+    Raises InputError with everything in `wanted` that matches nobody on the roster.
     """
     groups = {str(row["id"]): row["group"] or "" for row in rows}
     known = ", ".join([*groups, *dict.fromkeys(group for group in groups.values() if group)])
@@ -86,7 +85,7 @@ def _answers(wanted: str, seat: str, group: str) -> bool:
 
 
 def _refused(data: Mapping[str, Any]) -> list[str]:
-    """Return what the machines of a room cannot all be told."""
+    """Return a sentence for each setting that cannot be the same on all machines of a room."""
     problems = []
     if data.get("cluster_provider") == "existing":
         problems.append("cluster_provider: each seat of a room makes its own cluster: leave it out")
@@ -101,7 +100,7 @@ def _refused(data: Mapping[str, Any]) -> list[str]:
 
 
 def _given(row: Row) -> dict[str, Any]:
-    """Return the machine that the roster says a learner has, nothing without one."""
+    """Return a learner's machine as the roster gives it; {} if it gives none."""
     machine: dict[str, Any] = {key: row[key] for key in MACHINE if row.get(key)}
     if "port" in machine:
         machine["port"] = int(machine["port"])
@@ -109,7 +108,7 @@ def _given(row: Row) -> dict[str, Any]:
 
 
 def _machine(row: Row, machines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the machine that a learner has of those that are there, nothing without one."""
+    """Return the learner's one of `machines`, with what the roster adds; {} if there is none."""
     given = _given(row)
     machine = machines.get(given.pop("host", str(row["id"])))
     return {**machine, **given} if machine else {}

@@ -1,4 +1,4 @@
-"""What a lab is made of: the one place where input is validated, all problems at once.
+"""The settings of a lab: the one place where input is validated, with all problems at once.
 
 The values come from pyinfra's data (`group_data/all.py`, an inventory, a lab file, `--data`).
 """
@@ -60,10 +60,10 @@ from sopslab.policy.age import is_intact, kind_of
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 # A record travels in one argument of a command, which Linux limits to 128 KiB.
 _RECORD_LENGTH = 60_000
-# What survives every shell, YAML and URL that a path or a person's name ends up in.
+# A path that stays intact in every shell command, YAML file and URL that it ends up in.
 _PLAIN_PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\$`:,]*")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*")
-# What has neither a dot nor a port, Docker takes for a name at its own registry.
+# Docker takes a name with neither a dot nor a port for one at its own registry.
 _OWN_REGISTRY = re.compile(
     r"((localhost|[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+)(:[0-9]{1,5})?|[a-z0-9][a-z0-9-]*:[0-9]{1,5})"
     r"(/[a-z0-9][a-z0-9._-]*)*"
@@ -73,8 +73,8 @@ _SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _NODE_PORTS = range(30000, 32768)
 _INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
-# The same in the words of a JSON schema, which has neither Python's classes of characters nor what
-# reads a URL: these let pass a little more than the functions below do.
+# These forms are for JSON schemas, which have neither Python's character classes nor a parser of
+# URLs: they accept a little more than the functions below.
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*")
 _DOCKER_HOST = re.compile(r"(unix|fd|tcp)://.*")
 _URL = re.compile(
@@ -84,11 +84,11 @@ _URL = re.compile(
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
 _RECIPIENT = re.compile(r"age1(pq1[02-9ac-hj-np-z]{1900,2000}|[02-9ac-hj-np-z]{58})")
-# What the text of an identity has in common, whatever kind it is of.
+# What the text of every identity contains, whatever its kind.
 _IDENTITY = re.compile(r"AGE-(SECRET-KEY|PLUGIN)-", re.IGNORECASE)
 # A URL's user and password, which no message repeats.
 _USERINFO = re.compile(r"//.*@")
-# What is allowed, in words: for whoever is refused, and for docs/reference/settings.md.
+# What is allowed, in words: for error messages, and for docs/reference/settings.md.
 _PATH_FORM = "an absolute path without quotes, colons, commas, `$` or `..`"
 _LINE_FORM = "one line of printable characters"
 _EMAIL_FORM = "an address such as ada@example.org"
@@ -102,7 +102,7 @@ _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
 
 
 def _schema(form: re.Pattern[str], never: str | None = None) -> JsonDict:
-    """Return what a JSON schema says of text that has a form as a whole, and never another."""
+    """Return the JSON schema of text that matches `form` as a whole, and does not match `never`."""
     schema: JsonDict = {"pattern": f"^({form.pattern})$"}
     return schema if never is None else {**schema, "not": {"pattern": f"^({never})$"}}
 
@@ -138,9 +138,9 @@ def _printable(value: str) -> str:
 
 
 def _in_form(form: re.Pattern[str], words: str) -> AfterValidator:
-    """Return what refuses text that has not a form as a whole.
+    """Return a validator that refuses text that does not match a form as a whole.
 
-    + words: the form, for whoever is refused
+    + words: the form in words, for the error message
     """
 
     def check(value: str) -> str:
@@ -175,7 +175,7 @@ def _address(value: str) -> str:
         address = ipaddress.IPv4Address(value)
     except ValueError:
         raise ValueError(f"{_ADDRESS_FORM} is needed") from None
-    # A certificate has to name what they connect to, and so have their kubeconfigs.
+    # Certificates and kubeconfigs have to name the address that learners connect to.
     if address.is_unspecified:
         raise ValueError("name the address that the learners connect to")
     return value
@@ -215,8 +215,8 @@ def _value_name(value: str) -> str:
 
 
 def _text(value: object) -> object:
-    # YAML reads `no` and `007` as a boolean and a number; a name must not become "False". What was
-    # read is not repeated here: it may be a password.
+    # YAML reads `no` and `007` as a boolean and a number; a name must not become "False". The
+    # message does not repeat the value: it may be a password.
     if value is not None and not isinstance(value, str):
         kind = type(value).__name__
         raise ValueError(f"text is needed, and this was read as {kind}: put it in quotes")
@@ -224,7 +224,7 @@ def _text(value: object) -> object:
 
 
 def _written(value: object) -> object:
-    # YAML reads a moment that is not in quotes as one, and forgets a zone that was not there.
+    # YAML reads a moment without quotes as a datetime, which has no zone if none was written.
     return value.isoformat() if isinstance(value, datetime) else _text(value)
 
 
@@ -299,9 +299,9 @@ Address = Annotated[
     AfterValidator(_address),
     Field(description=_ADDRESS_FORM, json_schema_extra=_schema(_IPV4, r"0\.0\.0\.0")),
 ]
-# What age calls them: `age1…`, and `age1pq1…` of post-quantum keys.
+# age's names of the kinds: recipients are `age1…`, and `age1pq1…` for post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
-# How age marks what it encrypts to a recipient of each kind.
+# How age marks a file that it encrypts to a recipient of each kind.
 _STANZAS: Mapping[AgeKeyType, bytes] = {"x25519": b"X25519", "pq": b"mlkem768x25519"}
 Recipient = Annotated[
     Text,
@@ -407,7 +407,7 @@ class Seat(Learner):
 
     @property
     def until(self) -> str | None:
-        """The same as people read it."""
+        """When the learner's access ends, as people read it; None if it does not."""
         return None if self.ends is None else in_words(self.ends)
 
     def has_ended(self, now: datetime) -> bool:
@@ -416,12 +416,12 @@ class Seat(Learner):
 
 
 class Enrolled(Seat):
-    """A seat as it is on record: that of somebody on the roster, or one made as a spare.
+    """A seat on record: that of somebody on the roster, or one that was made as a spare.
 
-    A spare that was given away keeps its id, and `learner` is the id by which a roster names who
-    has it. `listed` says whether a roster ever did: no roster can have lost anybody else. A run
-    that finds the time over notes in `suspended` when that was, and what is here stays for `grace`
-    days from then on: a time that is wrong costs nobody the seat at once.
+    A spare that was given away keeps its id, and `learner` is the id by which a roster names its
+    learner. `listed` says whether any roster ever named the learner: only then can a learner have
+    left the roster. A run that finds the time over notes the moment in `suspended`. The seat stays
+    for `grace` days from then on, so that a wrong time costs nobody the seat at once.
     """
 
     id: Annotated[Text, AfterValidator(check_enrolled)]
@@ -437,7 +437,7 @@ class Enrolled(Seat):
 
     @property
     def goes(self) -> datetime | None:
-        """When it is archived; None if it stays."""
+        """When the seat is archived; None if it stays."""
         if self.suspended is None:
             return None
         return moment(self.suspended) + timedelta(days=self.grace)
@@ -454,7 +454,7 @@ class SeatMachine(_Part):
 
     @property
     def reached(self) -> Machine:
-        """Where it is, as a connection takes it."""
+        """The machine in the form that a connection takes."""
         return Machine(self.host, self.port, self.user, self.hostkey)
 
 
@@ -616,20 +616,19 @@ class Settings(_Part, Places):
     @property
     @override
     def git_pod(self) -> GitPod | None:
-        """Where the lab's Git server in the cluster is reached, None where it has none there."""
+        """Where the lab's Git server in the cluster is reached; None if there is none."""
         given = self.git_in_cluster
         return None if given is None else GitPod(given.host, given.port)
 
     @property
     @override
     def learner_id(self) -> str:
-        """Who works on a lab without a class."""
+        """The id of the learner who works on a lab without a class."""
         return self.learner.id
 
     @property
     def for_machine(self) -> Lab:
-        """The part of them that the program on the lab's machine is told: nothing that is
-        secret."""
+        """The settings that the program on the lab's machine is told; none of them is secret."""
         return Lab(
             lab=self.lab,
             root=self.root,
@@ -647,7 +646,7 @@ class Settings(_Part, Places):
 
     @property
     def room(self) -> Room:
-        """What this machine keeps of a room whose seats are told these."""
+        """What this machine, the controller, keeps of a room whose seats have these settings."""
         return Room(**vars(self.for_machine))
 
 

@@ -1,6 +1,6 @@
 """Read a table that another program has written: records of text, each with its line.
 
-Which encoding and which separator it has follows from rules, and is told: nothing is guessed from
+Rules determine its encoding and its separator, and the result names both: nothing is guessed from
 what words would look like.
 """
 
@@ -18,19 +18,19 @@ from pathlib import Path
 from sopslab.config.inputfile import MIB, UTF_16, line_at, read_bytes
 from sopslab.errors import InputError
 
-# Grades of a whole class are wider than a roster.
+# An export with the grades of a whole class is larger than a roster.
 _MAX_BYTES = 8 * MIB
 _MAX_COLUMNS = 1000
-# Files that are called as tables are, and are none that is read here.
+# The endings of spreadsheets, which hold tables but cannot be read here.
 SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"})
-# What may separate columns, by name. Where two give as many columns, the first one counts: the
-# later ones are part of names and headers more often.
+# What may separate columns, and its name. If two separators give equally many columns, the first
+# one counts: the later ones occur more often within names and headers.
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas"}
-# What a table without any value is made of.
+# The characters of which a table without any value consists.
 _NOTHING = "".join(SEPARATORS) + ' "\r\n'
-# With this first line programs tell Excel what stands between the columns.
+# The first line with which programs tell Excel what separates the columns.
 _NAMED = re.compile(r"\"?sep=(?P<sign>[^\"]?)\"?[,;\t| ]*", re.IGNORECASE)
-# What makes a spreadsheet take a cell for a formula, its full-width forms included.
+# The first characters of what a spreadsheet takes for a formula, full-width forms included.
 _FORMULA = tuple("=+-@|%\t\r\n＝＋－＠")
 
 
@@ -54,7 +54,7 @@ class Table:
 
 
 class NoTable(ValueError):
-    """What keeps a text from being read as a table, and in which line."""
+    """A text cannot be read as a table; the sentence says why, and `line` in which line."""
 
     def __init__(self, line: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -64,9 +64,9 @@ class NoTable(ValueError):
 def read_table(path: str, most: int) -> Table:
     """Return the table in the file `path`: its first row that is not empty is the header.
 
-    + most: the rows below the header that are read; one more tells that there are others
+    + most: how many rows below the header are wanted; one more is read, if there are others
 
-    Raises InputError, naming file and line, for what is no table in text, or too large.
+    Raises InputError, naming file and line, for a file that is no table in text, or is too large.
     """
     _refuse_other_kinds(path)
     content = read_bytes(path, "export of a class", _MAX_BYTES)
@@ -98,9 +98,9 @@ def read_table(path: str, most: int) -> Table:
 def records(text: str, separator: str, begin: int = 1) -> Iterator[Record]:
     """Yield the rows of a text that are not empty.
 
-    + begin: the line of the first one
+    + begin: the first line to read
 
-    Raises NoTable where the quotes do not add up.
+    Raises NoTable if the quotes do not match.
     """
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
@@ -118,7 +118,7 @@ def records(text: str, separator: str, begin: int = 1) -> Iterator[Record]:
 
 def first_line(text: str) -> tuple[int, str]:
     """Return the number and the text of the first line that is not empty."""
-    # Lines end where `csv` ends them, and not at a form feed, as `splitlines` has it.
+    # Lines end where `csv` ends them; `splitlines` would also end one at a form feed.
     lines = enumerate(io.StringIO(text, newline=""), 1)
     return next(((number, line.strip("\r\n")) for number, line in lines if line.strip()), (1, ""))
 
@@ -130,7 +130,7 @@ def named_separator(line: str) -> str | None:
 
 
 def is_formula(cell: str) -> bool:
-    """Return whether a spreadsheet would calculate what begins like this."""
+    """Return whether a spreadsheet would take a cell for a formula, by its beginning."""
     return cell.lstrip(" ").startswith(_FORMULA)
 
 
@@ -143,8 +143,11 @@ def _refuse_other_kinds(path: str) -> None:
 
 
 def _decoded(path: str, content: bytes) -> tuple[str, str]:
-    """Return in which encoding a file is, in words, and its text: by its byte order mark, else
-    UTF-8 to the last byte, else Windows-1252."""
+    """Return the encoding of a file, in words, and its text.
+
+    The encoding is the one of its byte order mark, else UTF-8 if every byte of it fits, else
+    Windows-1252.
+    """
     unmarked = content.removeprefix(codecs.BOM_UTF8)
     if content.startswith(UTF_16):
         encoding, text = "UTF-16", _by_mark(path, content)
@@ -184,7 +187,7 @@ def _windows(path: str, content: bytes) -> str:
 
 
 def _separator(text: str, begin: int) -> str:
-    """Return the sign by which the header has the most columns."""
+    """Return the separator with which the header has the most columns."""
     return max(SEPARATORS, key=lambda sign: _columns(text, sign, begin))
 
 

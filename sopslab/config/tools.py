@@ -1,4 +1,4 @@
-"""Where the programs of the lab's store are found by what runs in a user's shell."""
+"""Let commands in a user's shell find the programs of the lab's store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from sopslab.errors import LabError
 
 
 def find_tools(*names: str) -> None:
-    """Put the programs of the lab's store on this process's PATH, if one of these is not on it.
+    """Put the programs of the lab's store on this process's PATH, if one of `names` is not on it.
 
-    Without a lab whose settings are valid, PATH stays as it is: what needs a program says so.
+    If the lab's settings are not valid, PATH stays as it is: the code that needs a program reports
+    that it is missing.
     """
     if all(map(shutil.which, names)):
         return

@@ -1,4 +1,4 @@
-"""Trees of files on their way to a host: one text that a command reads on standard input."""
+"""Pack a tree of files for a host into one text, which a command there reads on standard input."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def pack(tree: Tree) -> str:
 def beginning(tree: Tree, ref: str, name: str, email: str, message: str) -> bytes:
     """Return the first commit of a repository, for `git fast-import`; more files may be appended.
 
-    The same as `git add` and `git commit`, in one process and one file instead of one for each.
+    The result is that of `git add` and `git commit`, but takes one process and makes one file
+    instead of one for each object.
 
-    + tree: what it holds
-    + ref: what it is called
-    + name: who commits, without what git leaves out of a name
-    + email: the address of who commits
+    + tree: the files of the commit
+    + ref: the branch, as the name of a ref
+    + name: who commits; the characters that git leaves out of a name are removed
+    + email: the committer's address
     + message: what the commit says
     """
     author = re.sub(r"[<>\n]", "", name)
@@ -61,9 +62,9 @@ def _data(content: bytes) -> bytes:
 
 
 def digest(tree: Tree) -> str:
-    """Return the SHA-256 of the files of `tree` and of which of them are executable.
+    """Return a SHA-256 of the files of `tree`, and of the list of those that are executable.
 
-    It is what `sopslab.lab.observe.folders.folder_digest` computes on a host.
+    `sopslab.lab.observe.folders.folder_digest` computes the same digest on a host.
     """
     sums = {path: hashlib.sha256(file.content).hexdigest() for path, file in tree.items()}
     return tree_digest(sums, [path for path, file in tree.items() if file.executable])

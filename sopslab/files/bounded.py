@@ -1,4 +1,4 @@
-"""Streams that are read no further than was said."""
+"""Streams that can be read up to a limit."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Stream(Protocol):
 
 
 class Bounded:
-    """A stream that is refused where it goes on for longer: tarfile reads some headers as a whole,
-    however long they say that they are."""
+    """A stream that is refused once it exceeds a limit: tarfile reads some headers as a whole,
+    whatever length they declare."""
 
     def __init__(self, stream: Stream, most: int, refused: LabError) -> None:
         """
-        + most: how many bytes it may have
-        + refused: is raised where it has more
+        + most: how many bytes the stream may have
+        + refused: the error that is raised if it has more
         """
         self._stream, self._left, self._refused = stream, most, refused
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes. Raises what was given for that."""
+        """Return the next bytes. Raises the given error if the stream exceeds the limit."""
         piece = self._stream.read(size)
         self._left -= len(piece)
         if self._left < 0:
@@ -33,5 +33,5 @@ class Bounded:
         return piece
 
     def allow(self, more: int) -> None:
-        """Have it go on for so many bytes more."""
+        """Raise the limit by `more` bytes."""
         self._left += more

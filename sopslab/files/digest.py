@@ -1,4 +1,4 @@
-"""The digest of a tree of files, computed alike where it is made and where it lies."""
+"""The digest of a tree of files: the same where the tree is made and where it is stored."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 def tree_digest(sums: Mapping[str, str], executable: Collection[str]) -> str:
     """Return the digest of a tree of files.
 
-    + sums: the SHA-256 of each, by its path in the tree
-    + executable: the paths of those that may be executed
+    + sums: the SHA-256 of each file, by its path in the tree
+    + executable: the paths of the files that may be executed
     """
     paths = sorted(sums, key=lambda path: f"./{path}".encode("utf-8", "surrogateescape"))
     lines = [f"{sums[path]}  ./{path}\n" for path in paths]

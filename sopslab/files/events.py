@@ -1,6 +1,6 @@
-"""Where a run tells its events, and what the operation that runs now says about itself.
+"""Write the events of a run, and collect the notes of the operation that runs now.
 
-They are written to the file descriptor that `SOPSLAB_EVENTS_FD` names.
+Events are written to the file descriptor that `SOPSLAB_EVENTS_FD` names.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ _notes: list[str] = []
 
 
 def note(text: str) -> None:
-    """Have the operation that runs now explain itself, such as what had drifted."""
+    """Add a note to the operation that runs now, for example what had drifted."""
     if text not in _notes:
         _notes.append(text)
 
 
 def take_notes() -> tuple[str, ...]:
-    """Return what operations have noted since this was last asked, and forget it."""
+    """Return the notes of operations since the last call, and forget them."""
     taken = tuple(_notes)
     _notes.clear()
     return taken
 
 
 def named(names: Sequence[str]) -> str:
-    """Return names for a note: all of a few; of many, the first ones and how many more there
-    are."""
+    """Return names for a note: all if they are few, else the first ones and how many more."""
     if len(names) <= _NAMED:
         return ", ".join(names)
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
@@ -48,6 +47,6 @@ def write(event: Event) -> None:
 
 
 def refuse(error: LabError) -> None:
-    """Tell why the run does not begin."""
+    """Write the event that says why the run does not begin."""
     problems = error.problems if isinstance(error, InputError) else (str(error),)
     write(Refused(int(error.code), tuple(problems)))

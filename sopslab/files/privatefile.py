@@ -6,17 +6,17 @@ import os
 import tempfile
 from pathlib import Path
 
-# What a killed run was writing begins like this, whoever wrote it.
+# The name of a file that is being written begins like this; a killed run leaves such files.
 NEW = ".new."
 
 
 def is_unfinished(name: str) -> bool:
-    """Return whether a file or folder is what a killed run was writing, by its name."""
+    """Return whether a file or folder, by its name, was left unfinished by a killed run."""
     return name.startswith(NEW) or name.endswith(".new")
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600; one that is there is replaced as a whole. Raises OSError."""
+    """Write a file of mode 0600; an existing file is replaced as a whole. Raises OSError."""
     # `mkstemp` makes the file 0600: at no moment can anybody else read it.
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=NEW)
     try:

@@ -90,9 +90,10 @@ class Renderer:
             self._paths[name] = path
 
     def render(self, variables: Mapping[str, object]) -> dict[str, RenderedFile]:
-        """Return path relative to the directory, with `/` and without `.j2`, to file, in order.
+        """Return the rendered files in order, by their paths.
 
-        The same input gives the same output, byte for byte. Raises RenderError.
+        A path is relative to the directory, has `/`, and has no `.j2` at its end. The same input
+        gives the same output, byte for byte. Raises RenderError.
         """
         return {
             name: RenderedFile(

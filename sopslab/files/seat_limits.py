@@ -13,7 +13,7 @@ _MIB = 1024 * 1024
 
 
 def seat_limits() -> SeatLimits:
-    """Return what a seat may use up, and what a pod of it requests by default."""
+    """Return what a seat may use up, and what each of its pods requests by default."""
     found = {one["kind"]: one["spec"] for one in yaml.safe_load_all(_FILE.read_text())}
     quota = found["ResourceQuota"]["hard"]
     (container,) = found["LimitRange"]["limits"]

@@ -1,4 +1,4 @@
-"""Answers every datagram and every connection with one byte, until it is ended.
+"""Answers every datagram and every connection with one byte, until it is killed.
 
 python -m tests.cluster.answering ADDRESS PORT
 """
@@ -13,7 +13,7 @@ ANSWER = b"!"
 
 
 def main(address: str, port: int) -> None:
-    """Listen on a port, over TCP and UDP, and say so once it is."""
+    """Listen on a port over TCP and UDP, and print `ready` once it does."""
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.bind((address, port))
     listening = socket.create_server((address, port))

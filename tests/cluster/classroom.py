@@ -70,19 +70,19 @@ class Classroom:
 
     @property
     def trust(self) -> list[str]:
-        """Return what makes git trust the Git server, where that talks TLS."""
+        """Return the options with which git trusts the Git server; none if it has no TLS."""
         ca = self.lab.settings.git_ca
         return [] if ca is None else ["-c", f"http.sslCAInfo={ca}"]
 
     def login(self, seat: str) -> list[str]:
-        """Return what makes git log in as the learner, and as nobody else."""
+        """Return the options with which git logs in as the learner, and as nobody else."""
         file = Path(self.lab.settings.git_dir) / "credentials" / seat / "git-credentials"
         return ["-c", "credential.helper=", "-c", f"credential.helper=store --file='{file}'"]
 
     def logs_in(self, seat: str, login: Path) -> bool:
-        """Return whether the Git server lets a login, kept in a file, read the repository."""
+        """Return whether the Git server lets the login in a file read the learner's repository."""
         with tempfile.TemporaryDirectory() as folder:
-            # git takes a login that was refused out of the file.
+            # git removes a refused login from the file.
             copy = shutil.copy(login, folder)
             done = run(
                 ["git", *self.trust, "-c", "credential.helper=", "-c",
@@ -94,7 +94,7 @@ class Classroom:
         return done.returncode == 0
 
     def pods_with(self, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
-        """List pods as whoever has this kubeconfig does, in the namespace that it names."""
+        """List pods with this kubeconfig, in the namespace that it names."""
         environment = {**self.lab.environment, "KUBECONFIG": str(kubeconfig)}
         return run(["kubectl", "get", "pods"], env=environment, check=False)
 
@@ -121,8 +121,8 @@ class Classroom:
     def push(
         self, clone: Path, *arguments: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Commit all that is in a learner's clone, past any hook, and push it; no test waits until
-        Flux looks."""
+        """Commit all that is in a learner's clone, past any hook, and push it. Flux is told of the
+        push, so that no test waits until it looks."""
         self.commit(clone)
         done = run(["git", "push", "--quiet", *arguments], cwd=clone, check=check)
         if done.returncode == 0:
@@ -130,7 +130,7 @@ class Classroom:
         return done
 
     def announce(self, seat: str) -> None:
-        """Have Flux look at a learner's repository now, where no hook tells it of a push."""
+        """Have Flux look at a learner's repository now, if no hook tells it of pushes."""
         if not self.lab.announces:
             self.lab.kubectl(
                 "-n", seat_system_namespace(seat), "annotate", "--overwrite", "gitrepository/lab",

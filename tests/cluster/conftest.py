@@ -1,4 +1,5 @@
-"""The lab of the cluster tests, beside whatever runs on this machine; removed at the end."""
+"""The lab of the cluster tests: it works beside whatever runs on this machine, and is removed at
+the end."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # It goes before the setting by which a clone trusts a lab's CA.
+    # It would override the setting by which a clone trusts a lab's CA.
     os.environ.pop("GIT_SSL_CAINFO", None)
     for marker in (
         "restores: the test itself leaves the lab `lab` as it found it",
@@ -47,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Say on whose cluster the class is that a test works on."""
+    """Choose who provides the cluster of the class that a test works on."""
     if "provider" in metafunc.fixturenames:
         providers = [pytest.param("kind", id=pytest.HIDDEN_PARAM)]
         if metafunc.definition.get_closest_marker("every_provider"):
@@ -58,7 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what works on which lab: two processes share the tests by that."""
+    """Mark on which lab each test works: two processes share the tests by these marks."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "classroom" in fixtures:
@@ -69,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _alone() -> Iterator[None]:
-    """Only one run with the same prefix at a time: labs, networks and rules have fixed names."""
+    """Allow one run with the same prefix at a time: labs, networks and rules have fixed names."""
     path = Path(tempfile.gettempdir()) / f"sops-lab-cluster-tests-{PREFIX}.lock"
     with path.open("a") as file:
         try:

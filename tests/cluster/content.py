@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.cluster.hand_made import users_kubectl
 from tests.cluster.lab import Lab, run, wait_until
 
-# What the cluster itself makes, renews and forgets.
+# The kinds of objects that the cluster itself makes, renews and forgets.
 _PASSING = {"events", "events.events.k8s.io", "leases.coordination.k8s.io"}
 
 
@@ -27,8 +27,8 @@ def content(lab: Lab) -> dict[str, str]:
 
 
 def await_content(lab: Lab, wanted: dict[str, str]) -> None:
-    """Wait until the cluster holds these objects and no other: it takes away by itself what belongs
-    to something that is gone."""
+    """Wait until the cluster holds these objects and no others: it removes by itself what belonged
+    to objects that are gone."""
     found: dict[str, str] = {}
 
     def is_wanted() -> bool:

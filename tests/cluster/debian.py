@@ -1,7 +1,7 @@
-"""Machines with a Debian of their own: containers that can have an engine of their own.
+"""Machines with a Debian of their own: containers that can have a Docker engine of their own.
 
-Nothing of them is pulled. The root file system comes from Debian packages, through the mirror that
-this machine's apt uses, and Python packages come through the index that its pip uses.
+No image is pulled for them. The root file system comes from Debian packages, through the mirror
+that this machine's apt uses, and Python packages come through the index that its pip uses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from sopslab.layout import PROJECT
 from tests.cluster.lab import as_root, run
 
-# The packages of each release that make an engine and its client.
+# The packages of Docker's engine and client in each release.
 ENGINE = {"bookworm": ["docker.io"], "trixie": ["docker.io", "docker-cli"]}
 
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -29,22 +29,22 @@ _PIP = {"index-url", "extra-index-url", "trusted-host", "default-timeout"}
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that only has what it was made with."""
+    """A machine that has only what it was made with."""
 
     container: str
 
     def run(
         self, *argv: str, check: bool = True, cwd: str = "/root", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command there as root to its end, which is awaited for 15 minutes."""
-        # By their names only: an index may have a password.
+        """Run a command there as root to its end, for 15 minutes at most."""
+        # Variables are passed by their names only: the URL of an index may hold a password.
         given = {**environment, **_index()}
         names = [word for name in given for word in ("--env", name)]
         command = ["docker", "exec", "--workdir", cwd, *names, self.container, *argv]
         return run(command, env={**os.environ, **given}, check=check)
 
     def copy_in(self, folder: Path, target: str, *members: str) -> None:
-        """Copy what is in a folder to a folder there, with its times; of some members only."""
+        """Copy the members of a folder, by default all, to a folder there, with their times."""
         self.run("mkdir", "-p", target)
         archive = ["tar", "--format=posix", "--directory", str(folder), "--create", "--"]
         with subprocess.Popen([*archive, *(members or ["."])], stdout=subprocess.PIPE) as packed:
@@ -56,7 +56,7 @@ class Machine:
         assert packed.returncode == 0
 
     def copy_checkout(self, target: str) -> None:
-        """Copy this project there as Git has it, with what is not committed yet."""
+        """Copy this project there, with what is not committed yet, but without what Git ignores."""
         listing = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                       cwd=PROJECT).stdout  # fmt: skip
         files = [file for file in listing.split("\0") if file and (PROJECT / file).exists()]
@@ -65,8 +65,8 @@ class Machine:
 
 @contextmanager
 def machine(suite: str, *packages: str) -> Iterator[Machine]:
-    """Have a machine with a release of Debian, such as `bookworm`, and packages of it besides its
-    smallest set. It is gone afterwards."""
+    """Yield a machine with a release of Debian, such as `bookworm`: its smallest set of packages,
+    and these besides. The machine is removed afterwards."""
     rootfs = root_file_system(suite, *packages)
     name = f"sops-lab-machine-{uuid.uuid4().hex[:8]}"
     try:
@@ -75,7 +75,7 @@ def machine(suite: str, *packages: str) -> Iterator[Machine]:
                 ["docker", "import", "-", f"{name}:latest"],
                 stdin=file, stdout=subprocess.DEVNULL, check=True, timeout=300,
             )  # fmt: skip
-        # Layers of an engine cannot lie on layers, so that has a volume.
+        # An engine's layers cannot lie on the layers of a container, so the engine has a volume.
         run([
             "docker", "run", "--detach", "--name", name, "--init", "--privileged",
             "--volume", "/var/lib/docker", "--tmpfs", "/run:exec", "--tmpfs", "/tmp:exec",
@@ -90,8 +90,8 @@ def machine(suite: str, *packages: str) -> Iterator[Machine]:
 
 
 def root_file_system(suite: str, *packages: str) -> Path:
-    """Return an archive of a release of Debian in its smallest set, with packages besides; it is
-    kept below build/."""
+    """Return an archive of a release of Debian: its smallest set of packages, and these besides.
+    The archive is kept below build/."""
     key = hashlib.sha256(shlex.join(sorted(packages)).encode()).hexdigest()[:12]
     target = PROJECT / "build" / "machines" / f"{suite}-{key}.tar"
     if not target.exists():
@@ -112,14 +112,14 @@ def root_file_system(suite: str, *packages: str) -> Path:
 
 
 def _mirror() -> str:
-    """Return where this machine's apt has the packages of its own release from."""
+    """Return the mirror from which this machine's apt gets the packages of its own release."""
     targets = ["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)", "Identifier: Packages"]
     lines = [line.split() for line in run(targets).stdout.splitlines()]
     return next(site for site, codename in lines if "-" not in codename)
 
 
 def _index() -> dict[str, str]:
-    """Return the variables that have pip ask the index that it asks on this machine."""
+    """Return the variables with which pip uses the same index as on this machine."""
     told = run([sys.executable, "-m", "pip", "config", "list"]).stdout.splitlines()
     pairs = (line.partition("=") for line in told)
     options = {name.rpartition(".")[2]: value for name, _, value in pairs}

@@ -1,4 +1,4 @@
-"""This machine's Docker, as if it were a service on another one: at a TCP port."""
+"""This machine's Docker at a TCP port, as if it were a service on another machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SOCKET = "/var/run/docker.sock"
 
 
 class _Way(socketserver.BaseRequestHandler):
-    """One connection, handed on to the engine's socket in both directions."""
+    """One connection, forwarded to the engine's socket in both directions."""
 
     @override
     def handle(self) -> None:
-        # Whoever may use this port is root here: no container is to be among them.
+        # Everybody who may use this port is root here, so no container may.
         if not _is_of_this_machine(self.client_address[0]):
             return
         with socket.socket(socket.AF_UNIX) as engine:
@@ -30,7 +30,7 @@ class _Way(socketserver.BaseRequestHandler):
 
 
 def _is_of_this_machine(address: str) -> bool:
-    """Return whether an address is one of this machine's own: nothing can listen at another."""
+    """Return whether an address is one of this machine's own: only there can a socket be bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.bind((address, 0))
         return True
@@ -51,7 +51,7 @@ class _Service(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def engine_at(address: str) -> Iterator[str]:
-    """Have the engine at an address of this machine; yield what DOCKER_HOST is for it."""
+    """Serve the engine at an address of this machine; yield the DOCKER_HOST of this service."""
     with _Service((address, 0), _Way) as service:
         thread = threading.Thread(target=service.serve_forever, args=(0.05,))
         thread.start()

@@ -1,5 +1,7 @@
-"""A cluster that somebody made by hand, for a lab whose Git server is to be in it: with a volume
-for the repositories that every node has, and a registry that this machine and the nodes know."""
+"""A cluster that is made by hand, for a lab whose Git server is to be in it.
+
+Every node has the volume for the repositories, and this machine and the nodes have a registry.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from tests.registry import built, configuration, serving
 
 PORT = 30443
 _REPOSITORIES = "/var/sops-lab-repositories"
-# The lab's node image has no storage class; a volume of one is made by hand.
+# The lab's node image has no storage class, so this volume of one is made by hand.
 _VOLUME = {
     "apiVersion": "v1",
     "kind": "PersistentVolume",
@@ -32,14 +34,14 @@ _VOLUME = {
 
 @contextmanager
 def lab_with_git_in_cluster(name: str, folder: Path, *, workers: int = 0) -> Iterator[Lab]:
-    """Have a cluster, and a lab that is not up yet, whose Git server is to be in it. Both are gone
-    afterwards.
+    """Make a cluster, and yield a lab that is not up yet, whose Git server is to be in it. Both are
+    removed afterwards.
 
-    + workers: how many nodes besides the control plane
+    + workers: how many nodes there are besides the control plane
     """
     repositories = folder / "repositories"
     repositories.mkdir(parents=True)
-    # The server's pod has a user of its own.
+    # The server's pod runs as another user, who has to write here.
     repositories.chmod(0o777)
     shared = {repositories: _REPOSITORIES}
     with (
@@ -54,7 +56,7 @@ def lab_with_git_in_cluster(name: str, folder: Path, *, workers: int = 0) -> Ite
         }  # fmt: skip
         lab = Lab(plain.name, folder, {**plain.data, "git_in_cluster": git})
         with pytest.MonkeyPatch.context() as patch:
-            # For clones that are made by hand, beside those of the lab.
+            # Clones that a test makes by hand have to trust the server, too.
             patch.setenv("GIT_SSL_CAINFO", str(lab.settings.git_ca))
             run([*users_kubectl(lab), "apply", "--filename", "-"], env=lab.environment,
                 stdin=json.dumps(_VOLUME))  # fmt: skip
@@ -65,13 +67,14 @@ def lab_with_git_in_cluster(name: str, folder: Path, *, workers: int = 0) -> Ite
 
 
 def address_of_node() -> str:
-    """Return where this machine reaches the ports of the node."""
+    """Return the address at which this machine reaches the ports of the node."""
     text = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return run(["docker", "inspect", "--format", text, CONTROL_PLANE]).stdout.strip()
 
 
 def registry_in_nodes(lab: Lab) -> None:
-    """Have each node pull from what this machine has pushed to, at the same address."""
+    """Serve this machine's registry within each node at the same address, so that nodes pull from
+    it."""
     registry = str(lab.data["registry"])
     kept, config = "/var/registry", lab.folder / "node-registry.yaml"
     config.write_text(configuration(kept, registry))

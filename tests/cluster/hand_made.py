@@ -18,19 +18,21 @@ from tests.cluster.neighbour import address_of_this_machine
 
 CLUSTER = lab_name("hand-made")
 CONTEXT = f"kind-{CLUSTER}"
-# As kind names them, and so many at most.
+# The nodes as kind names them; a cluster has three at most.
 NODES = tuple(f"{CLUSTER}-{role}" for role in ("control-plane", "worker", "worker2"))
 CONTROL_PLANE, WORKER, WORKER2 = NODES
-# All pods of such a cluster; each node has a part of it.
+# The addresses of all pods of such a cluster; each node has a part of them.
 _PODS = "10.244.0.0/16"
 _INSTRUCTORS = "instructors"
 _NETWORK = "/etc/cni/net.d/10-sops-lab.conflist"
 
 
 def plain_configuration(image: str) -> dict[str, Any]:
-    """Return the kind configuration of a cluster with what this machine needs at all, and nothing
-    of what the lab tunes: no second network plugin, either version of cgroup, and no capability
-    that a container in a container does not have.
+    """Return the kind configuration of a cluster with only what this machine needs, and without
+    what the lab tunes.
+
+    It has no second network plugin, works with either version of cgroup, and needs no capability
+    that a container in a container lacks.
     """
     text = "{{json .Config.Labels}}"
     labels = json.loads(run(["docker", "image", "inspect", "--format", text, image]).stdout)
@@ -46,11 +48,11 @@ def plain_configuration(image: str) -> dict[str, Any]:
 
 
 def _create_cluster(lab: Lab, workers: int, shared: Mapping[Path, str]) -> None:
-    """Make the cluster that the lab's file names; its nodes are ready then.
+    """Make the cluster that the lab file names, and wait until its nodes are ready.
 
-    + workers: the nodes besides the control plane, two at most; pods without tolerations get
-      these only
-    + shared: folders of this machine, and where every node has them
+    + workers: how many nodes there are besides the control plane, two at most; pods without
+      tolerations run only on these
+    + shared: folders of this machine, and their paths on every node
     """
     image = load_catalog(lab.settings.catalog).node_tag
     configuration = plain_configuration(image)
@@ -78,16 +80,17 @@ def _create_cluster(lab: Lab, workers: int, shared: Mapping[Path, str]) -> None:
 
 
 def _takes_pods(lab: Lab) -> bool:
-    """Return whether no node has the taint that goes a moment after it is ready."""
+    """Return whether the taint is gone from all nodes that goes a moment after they are ready."""
     taints = ("get", "nodes", "--output=jsonpath={.items[*].spec.taints[*].key}")
     said = run([*users_kubectl(lab), *taints], env=lab.environment).stdout
     return "node.kubernetes.io/not-ready" not in said.split()
 
 
 def connect_pods(lab: Lab) -> None:
-    """Give each node its own part of the pods' addresses, and routes to those of the others: the
-    network in the lab's node image is made for a node that is alone. A node that was started again
-    has lost its routes.
+    """Give each node its own part of the pods' addresses, and routes to the parts of the others.
+
+    The network in the lab's node image is made for a single node. A node that was started again has
+    lost its routes.
     """
     said = run([*users_kubectl(lab), "get", "nodes", "--output=json"], env=lab.environment).stdout
     nodes = {
@@ -108,8 +111,11 @@ def connect_pods(lab: Lab) -> None:
 
 
 def _part(pods: str) -> dict[str, str]:
-    """Return a range of host-local: with the whole network's mask, since what leaves that of a pod
-    gets the node's address, by which no NetworkPolicy knows a pod."""
+    """Return a range for the plugin host-local, with the mask of the whole pod network.
+
+    Packets that leave the network of a pod get the node's address, by which no NetworkPolicy
+    recognises the pod.
+    """
     part = ipaddress.ip_network(pods)
     return {
         "subnet": _PODS, "gateway": str(part[1]), "rangeStart": str(part[2]),
@@ -118,13 +124,14 @@ def _part(pods: str) -> dict[str, str]:
 
 
 def enforce_policies(lab: Lab) -> None:
-    """Install what enforces NetworkPolicy on each node, as the cluster's owner: the network of the
-    node image does not."""
+    """Install, as the cluster's owner, what enforces NetworkPolicy on each node: the node image's
+    network does not."""
     kubectl = users_kubectl(lab)
     objects = list(yaml.safe_load_all((PROJECT / ENFORCER).read_text()))
     pod = next(one for one in objects if one["kind"] == "DaemonSet")["spec"]["template"]["spec"]
     for container in pod["containers"]:
-        # On the lab's only node the API server is that node's own.
+        # The other variables say that the API server is on the same node, as it is in the lab's own
+        # clusters, which have one node.
         container["env"] = [one for one in container["env"] if one["name"] == "NODE_NAME"]
     text = yaml.safe_dump_all(objects)
     run([*kubectl, "create", "--filename", "-"], env=lab.environment, stdin=text)
@@ -133,16 +140,17 @@ def enforce_policies(lab: Lab) -> None:
 
 
 def lab_on_three_nodes(name: str, folder: Path) -> AbstractContextManager[Lab]:
-    """Have a lab on a cluster that somebody made, with two nodes for pods."""
+    """Return `hand_made_lab` on a cluster with two nodes for pods."""
     return hand_made_lab(name, folder, workers=2)
 
 
 @contextmanager
 def hand_made_lab(name: str, folder: Path, *, workers: int) -> Iterator[Lab]:
-    """Have a cluster that enforces policies, and a lab that is not up yet, whose Git server listens
-    where the nodes reach it. Both are gone afterwards.
+    """Make a cluster that enforces policies, and yield a lab on it that is not up yet.
 
-    + workers: how many nodes besides the control plane
+    The lab's Git server is to listen where the nodes reach it. Both are removed afterwards.
+
+    + workers: how many nodes there are besides the control plane
     """
     data = {"git_bind": address_of_this_machine()}
     with hand_made_cluster(name, folder, data, workers=workers) as lab:
@@ -159,11 +167,12 @@ def hand_made_cluster(
     workers: int = 0,
     shared: Mapping[Path, str] | None = None,
 ) -> Iterator[Lab]:
-    """Have a cluster, and a lab that is to use it and is not up yet. Both are gone afterwards.
+    """Make a cluster, and yield a lab that is to use it and is not up yet. Both are removed
+    afterwards.
 
-    + data: what the lab's file has besides the cluster
-    + workers: how many nodes besides the control plane
-    + shared: folders of this machine, and where every node has them
+    + data: the settings in the lab file besides those of the cluster
+    + workers: how many nodes there are besides the control plane
+    + shared: folders of this machine, and their paths on every node
     """
     folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = folder / "users-own-kubeconfig"
@@ -180,8 +189,8 @@ def hand_made_cluster(
 
 
 def as_instructor(lab: Lab, given: Sequence[Mapping[str, Any]]) -> Lab:
-    """Return the lab as an account of its cluster has it that has some ClusterRoles, and no other
-    right."""
+    """Return the lab with the kubeconfig of an account that has these ClusterRoles, and no other
+    rights."""
     account = {"kind": "ServiceAccount", "name": "instructor", "namespace": _INSTRUCTORS}
     made: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _INSTRUCTORS}},
@@ -216,11 +225,11 @@ def _remove_cluster() -> None:
 
 
 def identities(kubectl: list[str], lab: Lab) -> str:
-    """Return what tells a cluster from another, and its node from another."""
+    """Return the names and uids of nodes and namespaces: no other cluster or node has the same."""
     text = "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{'\\n'}{end}"
     return run([*kubectl, "get", "nodes,namespaces", "--output", text], env=lab.environment).stdout
 
 
 def users_kubectl(lab: Lab) -> list[str]:
-    """Return the words before every call of kubectl on the cluster by the user's own kubeconfig."""
+    """Return the words with which every call of kubectl by the user's own kubeconfig begins."""
     return ["kubectl", "--kubeconfig", str(lab.data["kubeconfig"]), "--context", CONTEXT]

@@ -1,4 +1,4 @@
-"""Runs that a test ends early: pyinfra itself, followed by its events, killed where one likes."""
+"""Runs that a test ends early: it follows the events of pyinfra and kills it at a chosen moment."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ _LONGEST = 180  # seconds that no run of a test exceeds
 
 
 class Run:
-    """One run of pyinfra on a lab, of `deploy.py` if not told otherwise, in a process group of its
-    own. Used as a context manager: whatever happens, the run is over afterwards.
+    """One run of pyinfra on a lab, by default of `deploy.py`, in a process group of its own.
+
+    At the end of its block the run is over, whatever happens.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class Run:
         self._events.close()
 
     def until_start(self, chosen: Callable[[str], bool]) -> str | None:
-        """Return the first operation that starts now and is `chosen`; None if the run ends."""
+        """Wait for the next start of an operation that is `chosen`, and return the operation; None
+        if the run ends before."""
         for line in self._events:
             event = from_line(line)
             if isinstance(event, Planned):
@@ -87,9 +89,9 @@ class Run:
         return True
 
     def kill(self, *, group: bool) -> None:
-        """Kill the run with SIGKILL: with all that it started, or alone, so that they live on."""
+        """Kill the run with SIGKILL: with all that it started, or so that its children live on."""
         if group:
-            # What pyinfra started may be the last of the group.
+            # The group is gone if pyinfra has ended and so has everything that it started.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         else:
@@ -106,8 +108,8 @@ def kill_in(
     data: Mapping[str, str] | None = None,
     inventory: str = LOCAL,
 ) -> None:
-    """Kill a run with all that it started, `seconds` after the operation began whose name has
-    `operation` in it; or let it end by itself, if it is faster.
+    """Kill a run with all that it started, `seconds` after the first operation began that has
+    `operation` in its name; if the run is faster, let it end by itself.
     """
     with Run(lab, folder / Path(deploy).name, deploy, data, inventory) as attempt:
         started = attempt.until_start(lambda name: operation in name)
@@ -117,8 +119,8 @@ def kill_in(
 
 
 class HeldUp:
-    """An `up` that stands still: its holder of the lab's lock, and what it answers once it is let
-    go on.
+    """An `up` that is stopped: `holder` is its process with the lab's lock, and `answer` what it
+    says after it was continued.
     """
 
     def __init__(self, process: subprocess.Popen[str], holder: int) -> None:
@@ -126,7 +128,7 @@ class HeldUp:
         self.answer: dict[str, Any] = {}
 
     def finish(self) -> None:
-        """Wait for its end, and keep its object with the exit code as `code`."""
+        """Wait for the end of `up`, and keep its object, with the exit code as `code`."""
         said, _ = self._process.communicate(timeout=_LONGEST)
         self.answer = {**json.loads(said), "code": self._process.returncode}
 

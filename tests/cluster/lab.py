@@ -29,12 +29,12 @@ from tests.durations import note_verb
 SOPSLAB = str(Path(sys.executable).parent / "sopslab")
 # Names of our own variables; a test must not inherit what the developer's shell has set.
 _OURS = ("SOPSLAB_LAB", "SOPSLAB_FILE", "SOPS_", "KUBECONFIG")
-# What the names of these labs begin with. With another, a second run works beside this one.
+# The names of these labs begin with this. A run with another prefix can work beside this one.
 PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
 
 
 def lab_name(purpose: str) -> str:
-    """Return the name of the lab that is there for a purpose of the tests."""
+    """Return the name of the lab that the tests use for a purpose."""
     return f"{PREFIX}-{purpose}"
 
 
@@ -46,9 +46,10 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Return when `condition` holds; fail with `what` was awaited after `seconds`.
+    """Return when `condition` holds; after `seconds`, fail with `what` was awaited.
 
-    To ask takes a third of the time at most: the processors are for what is awaited.
+    Between two checks it sleeps twice as long as a check takes, but 0.1 s at least and 1 s at most:
+    the processors are for what is awaited.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -63,11 +64,12 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 
 @dataclass
 class Lab:
-    """A lab under test. `folder` is the test's own; the lab's name and file are in it.
+    """A lab under test.
 
-    `root` is given to its commands as SOPSLAB_ROOT; `within` is what each of them is run by.
-    `birth` is what was seen while the lab was made from nothing, if somebody looked. `program` is
-    the command `sopslab`: another one is that of another version.
+    `folder` is the test's own, and holds the lab file. `root` is the SOPSLAB_ROOT of the lab's
+    commands, and `within` the words of a program that runs each of them. `birth` is what was seen
+    while the lab was made from nothing, if a test watched it. `program` is the command `sopslab`,
+    which may be that of another version.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Lab:
 
     @property
     def base_environment(self) -> dict[str, str]:
-        """The developer's environment without what would point at another lab."""
+        """The developer's environment without variables that would point at another lab."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         if self.root is not None:
             kept["SOPSLAB_ROOT"] = self.root
@@ -94,7 +96,7 @@ class Lab:
 
     @property
     def settings(self) -> Settings:
-        """What the lab is made of."""
+        """The lab's settings."""
         import runpy
 
         defaults = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
@@ -105,7 +107,7 @@ class Lab:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """What `eval "$(sopslab env)"` makes of a shell's environment."""
+        """The environment of a shell after `eval "$(sopslab env)"`."""
         text = self.sopslab("env").stdout
         shell = subprocess.run(
             ["sh", "-c", 'eval "$1"; exec env -0', "sh", text],
@@ -157,7 +159,7 @@ class Lab:
         return self.run("age-keygen", "-y", path).stdout.strip()
 
     def cluster_recipient(self) -> str:
-        """Return the public key of what `sops-age` in the cluster holds; empty without one."""
+        """Return the public key of the identity in the Secret `sops-age`; empty without one."""
         found = json.loads(
             self.kubectl("-n", "flux-system", "get", "secret", "sops-age", "-o", "json")
         )
@@ -178,7 +180,7 @@ class Lab:
         return _digest(value.encode()), _digest(base64.b64decode(live))
 
     def flux_applied(self, head: str) -> bool:
-        """Return whether Flux has applied that commit of the learner's repository."""
+        """Return whether Flux has applied the commit `head` of the learner's repository."""
         return head in self.kubectl(
             "-n", "flux-system", "get", "kustomization", KUSTOMIZATION,
             "-o", "jsonpath={.status.lastAppliedRevision}", check=False,
@@ -213,7 +215,7 @@ class Lab:
 
     @property
     def system_share(self) -> float:
-        """Percent of the node's processors that starting pods may take, as its kernel has it."""
+        """The percentage of the node's processors that starting pods may take, by its kernel."""
         read = """
             cd /sys/fs/cgroup
             cat system.slice/cpu.max 2>/dev/null \\
@@ -231,7 +233,7 @@ class Lab:
 
     @property
     def announces(self) -> bool:
-        """Whether Flux is told of a push; where it is not, it looks every minute."""
+        """Whether Flux is told of a push; if not, it looks every minute."""
         return "context" not in self.data or "git_in_cluster" in self.data
 
     @property
@@ -257,8 +259,8 @@ class Lab:
         return target
 
     def push_notes(self, folder: Path) -> str:
-        """Commit and push a file as the learner does, from a clone that is gone afterwards; return
-        the commit.
+        """Commit and push a file as the learner does, and return the commit. The clone is removed
+        afterwards.
         """
         clone = self.learner(folder)
         (clone / "notes.md").write_text("mine\n")
@@ -293,7 +295,7 @@ class Lab:
         )
 
     def traces(self) -> list[str]:
-        """Return what of the lab is in Docker or in the firewall."""
+        """Return what the lab has in Docker and in the firewall."""
         found = self.rules()
         for kind in ("container", "network", "volume"):
             names = "{{.Names}}" if kind == "container" else "{{.Name}}"
@@ -304,14 +306,14 @@ class Lab:
 
     def remove(self) -> None:
         """Take the lab down and remove what it keeps; the store stays."""
-        # A lab that is nowhere needs no `down`, of which a run of all tests would have dozens.
+        # A lab that does not exist needs no `down`: a run of all tests would have dozens of them.
         if Path(self.settings.lab_dir).exists() or self.traces():
             self.sopslab("down", check=False)
         shutil.rmtree(self.settings.lab_dir, ignore_errors=True)
 
     def purge(self) -> None:
-        """Take the lab down for ever, as whoever has it does; the store, which would go with the
-        last lab of a root, stays."""
+        """Take the lab down for ever, as its owner does, but keep the store: it would go with the
+        last lab of a root, so another lab's folder is there meanwhile."""
         other = Path(self.settings.lab_dir).with_name(lab_name("keeps-the-store"))
         other.mkdir(exist_ok=True)
         try:
@@ -321,9 +323,9 @@ class Lab:
 
     @contextmanager
     def made(self, **more: Any) -> Iterator[Lab]:
-        """Have the lab up in the block, from nothing, and gone afterwards.
+        """Make the lab from nothing for the block, and remove it afterwards.
 
-        + more: what `up` takes, such as variables
+        + more: arguments of `up`, such as variables
         """
         self.remove()
         try:
@@ -350,7 +352,7 @@ def run(
     stdin: str | None = None,
     umask: int = -1,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, bounded, and fail with its own words."""
+    """Run a command to its end, for 15 minutes at most, and fail with what it printed."""
     done = subprocess.run(
         list(argv), env=env, cwd=cwd, input=stdin if stdin is not None else "",
         capture_output=True, text=True, timeout=900, check=False, umask=umask,

@@ -48,11 +48,11 @@ class Learner:
         self.run("git", "commit", "--quiet", "-m", "chapter-03", *options)
 
     def push(self) -> None:
-        """Push it."""
+        """Push the commits of the clone."""
         self.run("git", "push", "--quiet")
 
     def finish(self) -> None:
-        """Go the chapter's whole way, and wait until Flux has gone it, too."""
+        """Do the chapter's whole exercise, and wait until Flux has applied it."""
         self.encrypt()
         self.wire()
         self.commit()
@@ -60,14 +60,14 @@ class Learner:
         assert self.verify("--wait", "60").code == 0
 
     def verify(self, *options: str) -> Answer:
-        """Run `sopslab verify --json` and see that no value is in what it says."""
+        """Run `sopslab verify --json`, and assert that no value is in what it prints."""
         done = self.lab.run("sopslab", "verify", "--json", *options, cwd=self.work, check=False)
         self.see_nothing(done.stdout + done.stderr)
         assert not done.stderr
         return Answer(done.returncode, json.loads(done.stdout))
 
     def see_nothing(self, text: str) -> None:
-        """Assert that a text holds no value and no key, in any dress."""
+        """Assert that a text holds no key, and no value in any encoding."""
         for value in self.values.values():
             for dress in (value, base64.b64encode(value.encode()).decode(), value.encode().hex()):
                 assert dress not in text

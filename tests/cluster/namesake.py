@@ -14,10 +14,11 @@ from tests.cluster.lab import Lab
 
 
 def namesake(lab: Lab, folder: Path) -> Lab:
-    """Return such a lab, whose instructor owns the cluster; its tools are those of this machine.
+    """Return another lab of this name, whose instructor owns the cluster and has this machine's
+    tools.
 
-    Its containers would have the names of the other one's, so no `up` and no `down` of it is run
-    here: what these do in the cluster is called by itself.
+    Its containers would have the names of the first lab's, so tests run neither `up` nor `down` on
+    it: they call the code that these run in the cluster.
     """
     root = folder / "root"
     root.mkdir()
@@ -26,7 +27,7 @@ def namesake(lab: Lab, folder: Path) -> Lab:
 
 
 def refusals(lab: Lab, seats: list[str]) -> list[str]:
-    """Return the sentences with which the cluster is refused to a class of these seats."""
+    """Return the sentences with which a class of these seats is refused the cluster."""
     settings = lab.settings
     traits = cluster_traits(settings.for_machine, str(settings.kubeconfig), seats)
     problems = find_problems(traits)
@@ -35,7 +36,7 @@ def refusals(lab: Lab, seats: list[str]) -> list[str]:
 
 
 def leave(lab: Lab) -> None:
-    """Do all that `down` does to the cluster, by a lab that was taken to it and has its id."""
+    """Do to the cluster all that `down` does, after the lab has taken the cluster and has an id."""
     machine = lab.settings.for_machine
     existing.take_on(machine, str(lab.settings.kubeconfig))
     assert brought(machine) == {}

@@ -1,4 +1,4 @@
-"""A machine on the same network: a network namespace that this machine forwards for."""
+"""A machine on the same network: a network namespace for which this machine forwards packets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Somebody who sends to this machine what this machine may hand on."""
+    """A machine that sends packets to this one, which may forward them."""
 
     def run(
         self, *argv: str, check: bool = True, stdin: str | None = None
@@ -33,15 +33,15 @@ class Neighbour:
         )
 
     def scan(self, address: str, ports: Iterable[int] = ()) -> list[int]:
-        """Return which ports of an address accept a connection from there; of all, if none is
-        given."""
+        """Return which of these ports of an address, by default of all, accept a connection from
+        there."""
         words = [str(port) for port in ports]
         done = self.run(sys.executable, "-m", "tests.cluster.scan", address, *words)
         found: list[int] = json.loads(done.stdout)
         return found
 
     def status(self, url: str, *options: str) -> int:
-        """Return the status with which a URL is answered there, 0 without an answer."""
+        """Return the HTTP status of the answer to a request from there, 0 without an answer."""
         done = self.run(
             "curl", "--silent", "--insecure", "--path-as-is", "--noproxy", "*", "--max-time", "5",
             "--output", "/dev/null", "--write-out", "%{http_code}", *options, url, check=False,
@@ -51,7 +51,7 @@ class Neighbour:
 
 @contextmanager
 def neighbourhood() -> Iterator[Neighbour]:
-    """Put somebody beside this machine who takes it for the way to everything, to 127.0.0.1 too."""
+    """Put a neighbour beside this machine that sends everything through it, to 127.0.0.1 too."""
 
     def ip(*arguments: str, check: bool = True) -> None:
         run(as_root("ip", *arguments), check=check)
@@ -80,7 +80,7 @@ def neighbourhood() -> Iterator[Neighbour]:
 
 
 def address_of_this_machine() -> str:
-    """Return an IPv4 address that is not loopback's: Docker's own bridge, or any other."""
+    """Return an IPv4 address of this machine other than loopback: Docker's bridge, or any other."""
     found = json.loads(run(["ip", "-json", "-4", "address", "show", "scope", "global"]).stdout)
     addresses = {link["ifname"]: link["addr_info"][0]["local"] for link in found}
     return str(addresses.get("docker0") or next(iter(addresses.values())))
@@ -99,14 +99,14 @@ def gateway_of(network: str) -> str:
 
 
 def published_ports(container: str) -> set[int]:
-    """Return the ports of this machine at which Docker publishes one of a container's."""
+    """Return the ports of this machine at which Docker publishes those of a container."""
     text = "{{json .NetworkSettings.Ports}}"
     ports = json.loads(run(["docker", "inspect", "--format", text, container]).stdout)
     return {int(one["HostPort"]) for bindings in ports.values() for one in bindings or []}
 
 
 def listening_ports(lab: Lab) -> list[int]:
-    """Return the ports on which programs of the node listen, and not for the node alone."""
+    """Return the ports on which programs of the node listen for other machines, too."""
     listing = run(["docker", "exec", lab.node, "ss", "--no-header", "-tln"]).stdout
     ends = [line.split()[3].rpartition(":") for line in listing.splitlines()]
     return sorted({int(port) for address, _, port in ends if not address.startswith("127.")})

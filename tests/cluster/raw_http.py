@@ -1,4 +1,4 @@
-"""Requests to a Git server that no client of Git makes, and what is answered."""
+"""Requests to a Git server that no client of Git makes, and the answers to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AS_SOMEBODY = (
 
 
 def requests() -> list[bytes]:
-    """Return requests that try every way around the question for a password, or around the gate."""
+    """Return requests that try every way around the password, or around the gate."""
     lines: list[tuple[str, tuple[str, ...]]]
     lines = [(f"GET {path}", ()) for path in (f"{OWN}/{FETCH}", *ELSEWHERE)]
     lines += [(f"GET https://x{path}", ()) for path in ELSEWHERE[:2]]
@@ -51,7 +51,7 @@ def requests() -> list[bytes]:
 
 
 def smuggled() -> list[bytes]:
-    """Return requests in which a second one is hidden that front and back could take for one."""
+    """Return requests that hide a second one: front and back may disagree on where it begins."""
     hidden = f"GET {ELSEWHERE[0]} HTTP/1.1\r\nHost: x\r\nRemote-User: instructor\r\n\r\n"
     body = f"0\r\n\r\n{hidden}"
     head = f"POST {OWN}/git-upload-pack HTTP/1.1\r\nHost: x\r\n"
@@ -67,9 +67,9 @@ def smuggled() -> list[bytes]:
 
 
 def connect(settings: Settings, seconds: float) -> socket.socket:
-    """Return a connection to the Git server, over TLS where it has that.
+    """Return a connection to the Git server, over TLS if the server has it.
 
-    + seconds: how long it waits, and whatever is done with it, too
+    + seconds: the timeout of the connection, and of whatever is done with it
     """
     address = (settings.git_bind, settings.git_port)
     plain = socket.create_connection(address, timeout=seconds)

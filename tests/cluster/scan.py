@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-# Sockets at once, far below what a process may have open; how long one of them is waited for.
+# How many sockets are open at once, far below what a process may have; how many seconds they get.
 _AT_ONCE = 400
 _PATIENCE = 2.0
 

@@ -20,7 +20,7 @@ from tests.cluster.debian import ENGINE, Machine, machine
 from tests.cluster.lab import lab_name, run
 
 SUITE = "bookworm"
-# As docs/instructors.md has it.
+# The packages that docs/instructors.md names.
 PACKAGES = ("openssh-server", "python3", "git", "iptables", "util-linux", "sudo")
 HOME = "/root"
 SEAT_ROOT = f"{HOME}/.local/share/sops-lab"
@@ -41,7 +41,7 @@ class Seat:
         return run(["docker", "inspect", "--format", form, self.machine.container]).stdout.strip()
 
     def serve(self) -> None:
-        """Start its sshd, and wait until that listens."""
+        """Start the machine's sshd, and wait until it listens."""
         public = self.key.with_suffix(".pub").read_text()
         self.machine.run(
             "sh", "-euc",
@@ -90,7 +90,7 @@ class Room:
         return local_settings().root
 
     def write_roster(self, **hosts: str) -> None:
-        """Have the learners at these addresses, besides those of the seats."""
+        """Write a roster of the seats' learners, and of others by id at these addresses."""
         entries = [
             {"id": learner, "name": learner.title(), "host": host, "user": "root", "group": "all"}
             for learner, host in {
@@ -124,14 +124,14 @@ def room(
     learners: Sequence[str],
     packages: Sequence[str] = (*PACKAGES, *ENGINE[SUITE]),
 ) -> Iterator[Room]:
-    """Have a room with a seat for each of the learners.
+    """Yield a room with a seat for each of the learners.
 
-    + packages: what each machine has of the distribution
+    + packages: the packages of the distribution that each machine has
     """
     key = folder / "home" / ".ssh" / "id_ed25519"
     key.parent.mkdir(parents=True, mode=0o700)
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-    # OpenSSH has the home of the password database, whatever HOME says.
+    # OpenSSH takes the home folder from the password database, whatever HOME says.
     (key.parent / "config").write_text(f"IdentityFile {key}\n")
     with ExitStack() as stack:
         seats = {

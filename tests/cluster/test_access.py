@@ -1,4 +1,4 @@
-"""The learners' access: to their own namespace and repository only, and worth nothing once it was
+"""The learners' access: only to their own namespace and repository, and refused once it was
 replaced."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ACCESS = {"client.crt", "client.key", "generation", "kubeconfig"}
 
 
 def access(classroom: Classroom, seat: str) -> dict[str, bytes]:
-    """Return all that one learner logs in with, by the name of the file."""
+    """Return every file with which one learner logs in, by its name."""
     folder = Path(classroom.lab.settings.seat_dir(seat))
     credentials = Path(classroom.lab.settings.git_dir) / "credentials" / seat
     found = {name: (folder / name).read_bytes() for name in ACCESS}
@@ -80,7 +80,7 @@ def test_a_kubeconfig_that_got_lost_is_written_again(classroom: Classroom) -> No
     classroom.kubeconfig("bob").unlink()
     answer = classroom.up()
     changes = classroom.lab.changes(answer)
-    # The seat's own, and what its learner fetches.
+    # The kubeconfig in the seat's folder, and the one that the Git server hands out.
     assert len(changes) == 2 and "access" in changes[0], changes
     classroom.kubectl_as("bob", "get", "pods")
     after = {seat: access(classroom, seat) for seat in SEATS}
@@ -91,7 +91,7 @@ def test_a_kubeconfig_that_got_lost_is_written_again(classroom: Classroom) -> No
 
 @pytest.fixture
 def old(classroom: Classroom, tmp_path: Path) -> Path:
-    """What bob had at the beginning of the test, kept by somebody else."""
+    """The access that bob had at the beginning of the test, kept by somebody else."""
     folder = tmp_path / "old"
     folder.mkdir()
     for name, content in access(classroom, "bob").items():
@@ -137,7 +137,7 @@ def test_reissued_access_works_and_what_was_there_before_is_refused(
 def test_access_that_was_removed_is_made_anew_and_what_was_there_opens_nothing(
     classroom: Classroom, old: Path
 ) -> None:
-    """The repair that the documentation names, by somebody who lost all that is known of bob."""
+    """This is the repair in the documentation, after all files about bob's access were lost."""
     before = access(classroom, "ada")
     for path in (Path(classroom.lab.settings.seat_dir("bob")),
                  Path(classroom.lab.settings.git_dir) / "credentials" / "bob"):  # fmt: skip

@@ -1,5 +1,5 @@
-"""What learners log in to a cluster with that the lab did not make: certificates where it signs
-them, and else tokens, as on EKS, which approves requests and never signs them."""
+"""How learners log in to a cluster that the lab did not make: with certificates if the cluster
+signs them, else with tokens, as on EKS, which approves requests and never signs them."""
 
 from __future__ import annotations
 
@@ -52,15 +52,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def signing(cluster: Lab) -> Lab:
-    """The same, which has shown that it signs."""
+    """The same cluster, after the lab has found that it signs certificates."""
     issuers.choose(cluster.settings.for_machine, 10)
     return cluster
 
 
 @pytest.fixture(scope="module")
 def like_eks(cluster: Lab) -> Lab:
-    """The same without a signer, which grants tokens for a day at most: the choice is made anew,
-    and the seats have their first access by it."""
+    """The same cluster without a signer, and with tokens for a day at most.
+
+    The lab has chosen anew how learners log in, and the seats have their first access that way.
+    """
     _change("kube-controller-manager", r"s/--controllers=\*/--controllers=*,-csrsigning/")
     _change(
         "kube-apiserver",
@@ -95,8 +97,8 @@ def like_eks(cluster: Lab) -> Lab:
 
 
 def _change(component: str, how: str) -> None:
-    """Change a part of the control plane by a line of sed; its kubelet starts it anew."""
-    # kubelet must not read a half-written file.
+    """Change a component of the control plane by a line of sed; the kubelet starts it anew."""
+    # The kubelet must not read a half-written file.
     text = (
         f"sed '{how}' {_MANIFESTS}/{component}.yaml >/tmp/changed.yaml"
         f" && mv /tmp/changed.yaml {_MANIFESTS}/{component}.yaml"
@@ -125,7 +127,7 @@ def issue(lab: Lab) -> None:
 
 
 def bind(lab: Lab) -> None:
-    """Bind the present users with the binding of a class, which says `User`."""
+    """Bind the seats' present users with a class's binding, whose subject is a `User`."""
     documents = (PLATFORM / "tenants" / "base" / "rights.yaml").read_text().split("\n---\n")
     (learner,) = [one for one in documents if yaml.safe_load(one)["metadata"]["name"] == "learner"]
     for seat, user in seat_users(lab.settings.for_machine).items():
@@ -134,7 +136,7 @@ def bind(lab: Lab) -> None:
 
 
 def as_learner(lab: Lab, kubeconfig: Path, *arguments: str) -> tuple[int, str, str]:
-    """Return how kubectl ends with a learner's kubeconfig, and what it says."""
+    """Return the exit code and the output of kubectl with a learner's kubeconfig."""
     command = ["kubectl", "--kubeconfig", str(kubeconfig), *arguments]
     done = run(command, env=lab.environment, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -151,7 +153,7 @@ def requests(lab: Lab) -> list[str]:
 
 
 def accounts(lab: Lab, seat: str) -> list[str]:
-    """Return the ServiceAccounts where a seat's learner has no right, but for the namespace's."""
+    """Return the ServiceAccounts in a seat's system namespace, except the namespace's default."""
     names = owner(
         lab, "--namespace", seat_system_namespace(seat), "get", "serviceaccounts", "--output=name"
     ).split()
@@ -236,7 +238,7 @@ def test_a_replaced_token_is_refused_wherever_its_user_is_still_bound(
     kubeconfigs.issue(machine, {"ada": seat_users(machine)["ada"]}, 30)
     assert accounts(like_eks, "ada") == [f"learner-{SECOND}"]
 
-    # The binding is as it was: it is the token itself that ends, once the API server forgets it.
+    # The binding did not change: the token itself ends, once the API server's cache forgets it.
     def refused() -> bool:
         code, _, said = as_learner(like_eks, old, "get", "pods")
         return code != 0 and "Unauthorized" in said

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.soak
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
-    """A class on a root of its own, beside another lab: what the root's labs share stays."""
+    """A class on a root of its own, beside another lab: so what the root's labs share stays."""
     folder = tmp_path_factory.mktemp("backup")
     plain = Path(Lab(lab_name("backup"), folder / "plain", {}).settings.root)
     root = another_root(plain, folder / "here")
@@ -39,8 +39,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
 
 @contextmanager
 def pushing(classroom: Classroom, clone: Path) -> Iterator[list[str]]:
-    """Have a learner push one commit after the other in the block, and yield those pushed so far;
-    at least one is pushed before it begins and one before it ends."""
+    """Have a learner push one commit after the other during the block, and yield the commits pushed
+    so far. At least one is pushed before the block begins, and one more before it ends."""
     pushed: list[str] = []
     one, over = threading.Event(), threading.Event()
 
@@ -100,7 +100,7 @@ def test_a_class_comes_back_with_its_work_its_logins_and_its_canaries(
     with pushing(here, clones["bob"]) as pushed:
         first = len(pushed)
         done = lab.sopslab("backup", str(file), "--recipient", recipient, "--json")
-        # One push may have ended and not be told yet.
+        # One more push may have ended that is not in the list yet.
         until = len(pushed) + 1
     told = json.loads(done.stdout)
     assert (told["seats"], told["repositories"]) == (3, 5)

@@ -1,4 +1,4 @@
-"""A lab on a Debian that has nothing but what the README asks for: the store is brought along."""
+"""A lab on a Debian that has only what the README asks for, and a store that is brought along."""
 
 from __future__ import annotations
 

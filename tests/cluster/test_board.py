@@ -46,7 +46,7 @@ def _status(classroom: Classroom) -> tuple[int, dict[str, Any]]:
 
 
 def _await(classroom: Classroom, seat: str, **wanted: str) -> dict[str, Any]:
-    """Return the row of a seat once its steps are as wanted."""
+    """Wait until the steps of a seat are as wanted, and return its row."""
     row: dict[str, Any] = {}
 
     def reached() -> bool:
@@ -63,7 +63,7 @@ def _await(classroom: Classroom, seat: str, **wanted: str) -> dict[str, Any]:
 
 def _encrypt(classroom: Classroom, clone: Path) -> None:
     environment = {
-        # A learner of a class has no key: who encrypts needs the public ones only.
+        # A learner of a class has no private key: encrypting needs only public keys.
         name: value
         for name, value in classroom.lab.environment.items()
         if name != "SOPS_AGE_KEY_FILE"
@@ -84,7 +84,7 @@ def _wire(clone: Path) -> None:
 
 @pytest.fixture
 def begun(classroom: Classroom) -> Iterator[Classroom]:
-    """The class on its first day; afterwards ada is back there, and nothing of hers is left."""
+    """The class on its first day. Afterwards ada is back on it, and nothing of hers is left."""
     yield classroom
     start = run(["git", "rev-parse", "refs/lab/start"], cwd=classroom.bare("ada")).stdout.strip()
     if classroom.head("ada") != start:
@@ -138,7 +138,7 @@ def test_a_learner_is_seen_to_get_there_step_by_step(begun: Classroom, tmp_path:
         "ada", "Learner ada", "", "yes",
     ]  # fmt: skip
 
-    # What kubectl was asked for holds no value either, but the keys.
+    # The answer of kubectl, too, holds only the keys of Secrets, and no value.
     told = secrets_without_values(Kubectl(begun.lab.settings), EVERYWHERE)
     (line,) = [one for one in told.splitlines() if one.startswith("ada-develop\tbackend-secrets\t")]
     assert line.endswith("\t\tpassword")
@@ -146,7 +146,7 @@ def test_a_learner_is_seen_to_get_there_step_by_step(begun: Classroom, tmp_path:
 
 
 def test_a_file_that_was_changed_is_told_in_words(begun: Classroom, tmp_path: Path) -> None:
-    """The form is still right, so the Git server takes it; Flux cannot open it."""
+    """The file's form is still right, so the Git server accepts it; but Flux cannot decrypt it."""
     clone = begun.clone("ada", tmp_path)
     _encrypt(begun, clone)
     _wire(clone)

@@ -1,4 +1,4 @@
-"""Whatever happens to a class, and in whatever order: an `up` mends it, and nothing is lost.
+"""Whatever happens to a class, and in whatever order, an `up` mends it, and nothing is lost.
 
 `SOPSLAB_CAMPAIGN_SEED` replays a campaign; the seed is printed when it begins.
 """
@@ -34,15 +34,17 @@ from tests.cluster.lab import SOPSLAB, Lab, lab_name, run
 pytestmark = [pytest.mark.soak, pytest.mark.campaign]
 
 SEED = int(os.environ.get("SOPSLAB_CAMPAIGN_SEED") or random.SystemRandom().getrandbits(32))
-# Sequences, for how long acts are begun in each of them (seconds), and how many acts there are
-# before the class is put in order. hypothesis leaves out some kinds of acts in each sequence.
+# How many sequences of acts there are, for how many seconds acts are begun in each of them, and
+# after how many acts the class is put in order. hypothesis leaves out some kinds of acts in each
+# sequence.
 SEQUENCES, LONGEST, TOGETHER = 4, 450.0, 3
 GUEST = "dan"
 IDENTITY = re.compile(rb"AGE-SECRET-KEY-1[A-Z0-9]+")
 KUSTOMIZATION = "flux/secrets/develop/kustomization.yaml"
-# What of a seat nobody else's action may touch.
+# The objects of a seat that no action of anybody else may touch.
 KINDS = "secrets,configmaps,resourcequotas,networkpolicies,rolebindings,serviceaccounts"
-# How a cluster is changed by hand: a namespace or "" for the seat's two, and what kubectl is told.
+# How a cluster is changed by hand: the namespace, or "" for objects that are in none, and the
+# arguments of kubectl.
 DRIFT = {
     "key": ("{system}", "delete secret sops-age"),
     "canary": ("{own}", "delete secret lab-canary"),
@@ -96,27 +98,28 @@ def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> Non
                 stateful_step_count=80,
                 deadline=None,
                 database=None,
-                # A campaign is not made smaller: it would be run again and again.
+                # Do not shrink a failing campaign: hypothesis would run it again and again.
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
         )
     except Exception as error:
-        # Nor is it replayed, and hypothesis says of that what hides the reason.
+        # Nor is a failing campaign replayed: hypothesis would complain about that and hide the
+        # reason.
         raise (failures or [error])[0] from None
 
 
 class Campaign(RuleBasedStateMachine):
-    """What may happen to a class, and what has to hold after each of it."""
+    """What may happen to a class, and what has to hold after each act."""
 
     def __init__(self, classroom: Classroom, until: float) -> None:
         super().__init__()
         self.classroom, self.until = classroom, until
         self.lab = classroom.lab
         self.ids: tuple[str, ...] = SEATS
-        # Whose main may hold what Flux does not build.
+        # The seats whose branch main may hold what Flux cannot build.
         self.spoiled: set[str] = set()
-        # Since the class was in order.
+        # How many acts there were since the class was in order.
         self.acts = 0
         self.identities: set[bytes] = set()
         self.commits: set[str] = set()
@@ -125,7 +128,8 @@ class Campaign(RuleBasedStateMachine):
     # What happens.
 
     def begin(self, *what: object) -> bool:
-        """Say what happens now, and whether it may: what is drawn goes on when time is over."""
+        """Print what happens now, and return whether it may: hypothesis draws acts even when the
+        time is over."""
         if time.monotonic() > self.until:
             return False
         if self.acts == TOGETHER:
@@ -253,7 +257,7 @@ class Campaign(RuleBasedStateMachine):
         return (CLASSROOM, "--roster", str(roster))
 
     def act(self, verb: str, *arguments: str, of: str = "") -> int:
-        """Run a verb; `of` is whom alone it may concern. Return its exit code."""
+        """Run a verb and return its exit code; if `of` is given, only this seat may change."""
         with self.watched(of):
             done = self.lab.sopslab(verb, *arguments, check=False)
         self.check_said(f"{verb} {arguments}", (done.stdout + done.stderr).encode())
@@ -273,11 +277,11 @@ class Campaign(RuleBasedStateMachine):
             action(learner)
 
     def watched(self, of: str = "") -> Watched:
-        """Compare what must not change while a block runs."""
+        """Check that a block changes nothing for other seats than `of`, if `of` is given."""
         return Watched(self, of)
 
     def remember(self) -> None:
-        """Check that every identity and commit there ever was is still there, and note the new."""
+        """Check that no identity or commit that was ever there is lost, and note the new ones."""
         top = Path(self.lab.settings.lab_dir)
         found = {
             identity
@@ -370,7 +374,7 @@ class Campaign(RuleBasedStateMachine):
 
 
 class Watched:
-    """Whoever is not concerned by a block has the same objects afterwards."""
+    """Checks that seats that a block may not affect have the same objects afterwards."""
 
     def __init__(self, campaign: Campaign, of: str) -> None:
         self._campaign = campaign

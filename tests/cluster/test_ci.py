@@ -1,5 +1,5 @@
-"""CI's recipes on real labs: what a job has of one, and that it leaves nothing of it, also if it is
-cancelled or killed."""
+"""CI's recipes on real labs: what a job gets from its lab, and that it leaves nothing of the lab,
+even if the job is cancelled or killed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Job:
         )  # fmt: skip
 
     def run(self, *command: str) -> None:
-        """Run a command of the job, which has to succeed."""
+        """Run a command of the job, and fail if it does not succeed."""
         code = self.start(*command).wait(timeout=900)
         assert code == 0, self.log
 
@@ -61,7 +61,7 @@ class Job:
         return (self.folder / "log").read_text()
 
     def cases(self, report: str) -> dict[str, str | None]:
-        """Return what of a report's cases is beside that they passed."""
+        """Return for each case of a report how it ended, such as `failure`; None if it passed."""
         suites = ElementTree.parse(self.folder / "sops-lab-reports" / report).getroot()
         return {
             case.get("name", ""): next(
@@ -72,7 +72,7 @@ class Job:
 
     @property
     def left(self) -> list[str]:
-        """What is left of its lab."""
+        """What is left of the job's lab."""
         folder = Path(self.lab.settings.lab_dir)
         return [*self.lab.traces(), *map(str, folder.rglob("*"))]
 
@@ -125,7 +125,7 @@ def test_what_a_killed_job_has_left_is_reaped_and_no_other_lab(job: Job, lab: La
 
 @pytest.fixture(scope="module")
 def act() -> str:
-    """The runner of GitHub's actions, built from its module; again only when that changes."""
+    """The runner of GitHub's actions, built from its module, and rebuilt if the module changes."""
     program = PROJECT / "build" / "tools" / "act"
     run(
         [find_tool("go"), "build", "-o", str(program), "github.com/nektos/act"],
@@ -201,7 +201,7 @@ def test_beside_a_docker_that_is_a_service_everything_is_reached_there(tmp_path:
             work = Path(lab.settings.work_dir)
             origin = run(["git", "remote", "get-url", "origin"], cwd=work).stdout
             assert origin.startswith(f"https://{address}:{lab.settings.git_port}/")
-            # The rules of that machine's firewall are not the lab's.
+            # The firewall of another machine is not for the lab to change.
             assert lab.rules() == []
             lab.sopslab("reset", "--to", "done", DOCKER_HOST=docker_host)
             path = f"{lab.settings.bin_dir}:{os.environ['PATH']}"

@@ -22,7 +22,7 @@ from tests.cluster.lab import Lab, lab_name, run, wait_until
 
 pytestmark = pytest.mark.every_provider
 
-# Whose status Flux itself touches at every interval, without anything having changed.
+# Kinds whose status Flux itself touches at every interval, even if nothing has changed.
 TICKING = {"GitRepository", "Kustomization"}
 SYSTEM_OF_ADA = ("--namespace", "lab-ada-sys")
 
@@ -64,7 +64,7 @@ def canary_arrived(classroom: Classroom, seat: str) -> bool:
 
 @pytest.fixture
 def broken(classroom: Classroom, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Two seats of three that cannot be finished, each for a reason of its own."""
+    """Two of three seats that cannot be finished, each for another reason."""
     clone = classroom.clone("bob", tmp_path)
     head = classroom.head("bob")
     (clone / "flux/secrets/develop/kustomization.yaml").write_text("resources: [nowhere.yaml]\n")
@@ -73,14 +73,14 @@ def broken(classroom: Classroom, tmp_path: Path) -> Iterator[tuple[str, str]]:
     key.chmod(0o644)
     yield "bob", "eve"
     key.chmod(0o600)
-    # A push, for Flux to hear of it.
+    # By a push, since Flux is told of pushes.
     run(["git", "push", "--quiet", "--force", "origin", f"{head}:main"], cwd=clone)
     classroom.up()
 
 
 @pytest.fixture
 def archived(classroom: Classroom) -> Iterator[Path]:
-    """Where the lab keeps what whoever is pruned had."""
+    """Where the lab keeps what pruned seats had."""
     folder = Path(classroom.lab.settings.class_dir) / "pruned"
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -111,13 +111,13 @@ def test_one_learner_more_touches_nobody_else_and_one_less_nobody_at_all(
     assert canary_arrived(classroom, "zoe")
     assert {seat: objects_of(classroom, seat) for seat in SEATS} == before
 
-    # Off the roster is not out of the class.
+    # A learner who left the roster is still in the class.
     assert classroom.up()["code"] == Exit.OK
     assert canary_arrived(classroom, "zoe")
 
     key = Path(classroom.lab.settings.keys_dir) / "zoe.agekey"
     identity = key.read_bytes()
-    # What nobody would ever let go does not hold who leaves.
+    # An object with a finalizer that nobody removes does not keep a seat from being archived.
     held = {"name": "held", "finalizers": ["example.org/nobody"]}
     classroom.lab.run(
         "kubectl", "-n", "zoe-develop", "create", "-f", "-",
@@ -140,7 +140,7 @@ def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
     assert canary_arrived(classroom, "spare-1")
     began = time.monotonic()
     assert assign(classroom, "spare-1", "zoe", "--name", "Zo\u00eb Z.")["changed"] == 1
-    # Idle, that is a second; a machine that is busy is so for both.
+    # It takes a second on an idle machine; a busy one slows both down.
     assert time.monotonic() - began < (began - begun) / 4
     assert (
         "free" in assign(classroom, "spare-1", "eve-2", "--name", "E", check=False)["problems"][0]
@@ -153,7 +153,7 @@ def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
     told = json.loads(classroom.lab.sopslab("status", "--json", check=False).stdout)["class"]
     assert {row["seat"]: row["name"] for row in told}["spare-1"] == "Zo\u00eb Z."
 
-    # In the roster it is hers, nobody else's seat is touched, and out of it she can go again.
+    # On the roster, zoe keeps this seat and nobody else's is touched; and she can leave it again.
     roster = classroom.lab.folder / "with-zoe.yaml"
     people = [{"id": seat, "name": f"Learner {seat}"} for seat in (*SEATS, "zoe")]
     roster.write_text(yaml.safe_dump({"learners": people}))
@@ -173,7 +173,7 @@ def test_access_ends_at_its_time_and_comes_back_with_a_later_one(
 ) -> None:
     clone, others = classroom.clone("ada", tmp_path), classroom.clone("bob", tmp_path)
     login = Path(classroom.lab.settings.login_file("ada"))
-    # git takes a login that was refused out of the file.
+    # git removes a refused login from its file.
     own = tmp_path / "login"
     run(["git", "config", "credential.helper", f"store --file='{own}'"], cwd=clone)
     shutil.copy(login, own)
@@ -214,19 +214,19 @@ def test_reset_and_rotate_wait_for_nothing_at_a_seat_whose_access_has_ended(
         began = time.monotonic()
         done = classroom.lab.sopslab(*verb, "--json", check=False)
         assert done.returncode == 0, done.stdout
-        # Flux is given ten minutes where it is waited for.
+        # A verb that waited for Flux would take ten minutes.
         assert time.monotonic() - began < 300
         assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) == "true"
     assert classroom.key("ada") != key and classroom.head("ada") != head
 
-    # What was made meanwhile is what Flux decrypts, once it delivers again.
+    # Once Flux delivers again, it decrypts what was made meanwhile.
     until(classroom, None)
     assert classroom.lab.kubectl(*SYSTEM_OF_ADA, *suspended) in ("", "false")
     assert canary_arrived(classroom, "ada")
 
 
 def until(classroom: Classroom, time: str | None) -> dict[str, Any]:
-    """Run `sopslab up` with a roster by which Ada's access ends at a time; return its object."""
+    """Run `sopslab up` with a roster that ends Ada's access at `time`; return its object."""
     people = [{"id": seat, "name": f"Learner {seat}"} for seat in SEATS]
     people[0] |= {} if time is None else {"expires": time}
     roster = classroom.lab.folder / "until.yaml"
@@ -277,7 +277,7 @@ def test_an_entry_that_somebody_added_to_a_seats_secret_is_taken_out(
 
 
 def entries_of(classroom: Classroom, name: str) -> set[str]:
-    """Return which entries a Secret of Ada's has."""
+    """Return the entries of one of Ada's Secrets."""
     found = json.loads(classroom.lab.kubectl(*SYSTEM_OF_ADA, "get", "secret", name, "-ojson"))
     return set(found["data"])
 
@@ -306,7 +306,7 @@ def test_a_learner_with_another_id_gets_a_seat_of_their_own_and_is_told(
     roster.write_text(yaml.safe_dump({"learners": learners}))
     done = classroom.lab.sopslab("up", CLASSROOM, "--roster", str(roster))
     assert "eva seems to be the same person as eve" in done.stdout
-    # Another id is another environment, and the one of before is kept until it is pruned.
+    # A new id is a new environment, and the old one stays until it is pruned.
     assert canary_arrived(classroom, "eva") and canary_arrived(classroom, "eve")
     assert classroom.lab.recipient("eva") != classroom.lab.recipient("eve")
     assert {seat: objects_of(classroom, seat) for seat in before} == before
@@ -345,7 +345,7 @@ def test_another_key_in_the_cluster_stops_that_seat_and_shows_both_public_keys(
 ) -> None:
     classroom.lab.run("age-keygen", "-o", str(tmp_path / "other"))
     other = classroom.lab.run("age-keygen", "-y", str(tmp_path / "other")).stdout.strip()
-    # Not as an argument: another test may look for keys in those of all processes meanwhile.
+    # Not as an argument: another test may look for keys in the arguments of all processes.
     patch = tmp_path / "patch.json"
     patch.write_text(json.dumps({"stringData": {"age.agekey": (tmp_path / "other").read_text()}}))
     secret = (*SYSTEM_OF_ADA, "patch", "secret", "sops-age", "--patch-file")

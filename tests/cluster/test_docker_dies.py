@@ -1,7 +1,7 @@
 """The Docker engine is killed while kind makes the node.
 
-It is an engine of the test's own, with a network of its own: this machine's one serves others, and
-two of them would rewrite each other's rules of the firewall.
+The test has an engine of its own, in a network of its own: this machine's engine serves others, and
+two engines in one network would rewrite each other's firewall rules.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class Engine:
 
     @property
     def address(self) -> str:
-        """What DOCKER_HOST has to be."""
+        """The value of DOCKER_HOST for this engine."""
         return f"unix://{self.folder}/docker.sock"
 
     def docker(self, *arguments: str, check: bool = True) -> str:
-        """Return what its client prints."""
+        """Return what Docker's client prints for this engine."""
         return run(["docker", "--host", self.address, *arguments], check=check).stdout
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the engine and wait until it answers."""
         command = [
             "nsenter", f"--net=/run/netns/{NETWORK}", "dockerd", "--host", self.address,
             "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
@@ -57,7 +57,7 @@ class Engine:
         wait_until(lambda: "Server" in self.docker("version", check=False), "the engine answers")
 
     def end(self, how: signal.Signals) -> None:
-        """End it by a signal and wait until it is gone."""
+        """End the engine by a signal and wait until it is gone."""
         assert self.process is not None
         run(as_root("kill", f"-{how.value}", (self.folder / "pid").read_text()))
         self.process.wait(60)
@@ -65,7 +65,7 @@ class Engine:
 
 @pytest.fixture
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    # The path of a socket has little room.
+    # A short name, because the path of a socket is limited.
     engine = Engine(tmp_path_factory.mktemp("e"))
     run(as_root("ip", "netns", "add", NETWORK))
     try:
@@ -111,7 +111,7 @@ def test_an_up_ends_with_it_and_the_next_one_goes_on(
             killed = time.monotonic()
             answer = attempt.result()
         assert time.monotonic() - killed < 120
-        # Whichever step misses it first: the node is made beside the steps before it is needed.
+        # The step that first misses the engine fails: other steps run while the node is made.
         assert answer["code"] in {Exit.GIT, Exit.LEARNERS, Exit.CLUSTER}, answer["problems"]
         assert answer["problems"]
         recipients = [lab.recipient(), lab.recipient("instructor")]

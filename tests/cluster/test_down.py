@@ -20,7 +20,7 @@ INTERFACE = "sl-foreign"
 
 
 def remains(lab: Lab) -> list[str]:
-    """Return everything of a lab that is outside of its folder, and its kubeconfig."""
+    """Return everything that a lab has outside its folder, and its kubeconfig."""
     listing = run(as_root("iptables-save")).stdout.splitlines()
     found = [line for line in listing if bridge_name(lab.name) in line]
     own = {lab.node, lab.git_server, lab.network}

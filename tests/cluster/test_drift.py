@@ -1,4 +1,4 @@
-"""Drift: each is repaired by the next `up`, named in its answer, and nothing else is changed."""
+"""Drift: the next `up` repairs it and names it in its answer, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from sopslab.errors import Exit
 from tests.cluster.lab import Lab, as_root, run, wait_until
 from tests.marks import soak
 
-# Each test runs the `up` that repairs; what it left undone would be a change too many in the next.
+# Each test runs the `up` that repairs. Anything left undone would be a change too many in the next
+# test.
 pytestmark = pytest.mark.restores
 
 # What a repair says: a part of the operation's name, and a part of its explanation.
@@ -34,7 +35,7 @@ CANARY: Repair = ("Wait for Flux to decrypt lab-canary", "")
 
 
 def assert_repairs(lab: Lab, *expected: Repair) -> None:
-    """Run `up` and compare its changes with the expected ones, all of them and no others."""
+    """Run `up` and check that it makes all expected changes and no others."""
     answer = lab.up()
     changes = lab.changes(answer)
     assert answer["changed"] == len(changes) == len(expected), changes
@@ -57,13 +58,13 @@ def address_of(lab: Lab, container: str) -> IPv4Address:
 
 @contextmanager
 def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
-    """Keep Flux from repairing by itself, faster than `up`, what is broken meanwhile."""
+    """Keep Flux from repairing what is broken in the block: it would be faster than `up`."""
 
     def suspend(value: str) -> None:
         for name in kustomizations:
             lab.kubectl(
                 "-n", "flux-system", "patch", "kustomization", name, "--type=merge",
-                # What kubectl sets by its own name, Flux takes away from what it applies.
+                # Flux removes what kubectl sets by its own name from the objects that it applies.
                 "--field-manager=flux",
                 f"--patch={{\"spec\": {{\"suspend\": {value}}}}}",
             )  # fmt: skip
@@ -72,7 +73,7 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
         return not lab.kubectl(*question)
 
     suspend("true")
-    # What Flux is in the middle of, it goes on with.
+    # Flux goes on with a reconciliation that has begun.
     at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
     for name in kustomizations:
         ask = ("-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}")
@@ -177,14 +178,14 @@ def test_a_controller_that_crashes_in_a_loop(lab: Lab) -> None:
 
 
 def controller_killed(lab: Lab) -> bool:
-    """Kill what applies for Flux, and return whether it was there."""
+    """Kill kustomize-controller, and return whether it was there."""
     return in_node(lab, "pkill", "-9", "-f", "kustomize-controller").returncode == 0
 
 
 def memory_taken(lab: Lab) -> bool:
-    """Let what applies for Flux have no more memory than it has, and return whether it was there.
+    """Limit kustomize-controller to the memory that it has now, and return whether it was there.
 
-    Its next container has what its Deployment says.
+    Its next container has the limit of its Deployment again.
     """
     found = in_node(lab, "pgrep", "-f", "kustomize-controller").stdout.split()
     groups = found and in_node(lab, "cat", f"/proc/{found[0]}/cgroup").stdout.splitlines()
@@ -205,7 +206,7 @@ def in_node(lab: Lab, *command: str) -> CompletedProcess[str]:
 
 
 def last_end(lab: Lab) -> str:
-    """Return why the last container of what applies for Flux ended."""
+    """Return why the last container of kustomize-controller ended."""
     reason = "{.items[*].status.containerStatuses[*].lastState.terminated.reason}"
     pods = ("get", "pods", "-n", "flux-system", "-l", "app=kustomize-controller")
     return lab.kubectl(*pods, "-o", f"jsonpath={reason}")
@@ -219,12 +220,12 @@ def last_end(lab: Lab) -> str:
 def test_a_controller_that_ends_while_it_applies(
     lab: Lab, tmp_path: Path, end: Callable[[Lab], bool], reason: str
 ) -> None:
-    # A container that has ended before, by another test, is started ever later.
+    # A new pod: each time that a container ends, also in another test, its next start takes longer.
     within = ("--namespace", "flux-system")
     lab.kubectl("delete", "pod", *within, "--selector=app=kustomize-controller")
     lab.kubectl("rollout", "status", *within, "deployment/kustomize-controller", "--timeout=60s")
     pushed = lab.push_notes(tmp_path)
-    # As soon as it is at work, and once more when it is at work again.
+    # End it as soon as it is at work, and again when it is back at work.
     for _ in range(2):
         wait_until(partial(end, lab), "the controller is at work")
     wait_until(lambda: last_end(lab) == reason, f"the controller ends by {reason}", 60)
@@ -237,7 +238,7 @@ def test_a_controller_that_ends_while_it_applies(
 @pytest.mark.soak
 def test_flux_half_installed(lab: Lab) -> None:
     kind = "kustomizations.kustomize.toolkit.fluxcd.io"
-    # Objects of a suspended Kustomization are not taken away with it.
+    # When a suspended Kustomization is deleted, its objects stay.
     with suspended(lab, "flux-system", "secrets-develop"):
         lab.kubectl("delete", "crd", kind, "--timeout=60s")
         assert_repairs(lab, (CONTROLLERS, kind), (SYNC, ""), CANARY)
@@ -262,7 +263,7 @@ def test_what_waits_for_a_controller_that_is_gone_itself(
     told = f"the {kind} {deleted[1]} is being deleted"
     assert any(told in change for change in lab.changes(answer)), lab.changes(answer)
     assert lab.up()["changed"] == 0
-    # What Flux had applied was not taken away by it.
+    # Flux has not removed what it had applied.
     expected, live = lab.canary_digests(tmp_path)
     assert live == expected
 
@@ -271,7 +272,7 @@ def test_what_waits_for_a_controller_that_is_gone_itself(
 def test_a_deleted_namespace(lab: Lab, tmp_path: Path) -> None:
     lab.kubectl("delete", "namespace", "develop", "--timeout=60s")
     changes = lab.changes(lab.up())
-    # Flux may have brought the canary back before it is waited for.
+    # Flux may have brought the canary back before `up` waits for it.
     assert SYNC in changes[0] and "develop" in changes[0]
     assert len(changes) == 1 or (len(changes) == 2 and CANARY[0] in changes[1]), changes
     expected, live = lab.canary_digests(tmp_path)
@@ -292,10 +293,10 @@ def test_a_namespace_that_does_not_end_is_explained_and_left_alone(
     assert answer["code"] == Exit.FLUX
     assert "the namespace flux-system is being deleted, and after 60 s it is not gone" in problem
     assert "example.org/hold" in problem
-    # It is not ours to take out.
+    # The finalizer is not ours to remove.
     assert "example.org/hold" in lab.kubectl("get", *held, "-o", "jsonpath={.metadata.finalizers}")
 
-    # What it proposes helps.
+    # What the problem proposes helps.
     lab.sopslab("down")
     lab.up()
     expected, live = lab.canary_digests(tmp_path)
@@ -330,7 +331,7 @@ def test_another_canary_while_flux_is_suspended_and_its_line_is_written_differen
     try:
         resumed, *others = lab.changes(lab.up())
         assert "Resume what was suspended" in resumed and "secrets-develop was suspended" in resumed
-        # Flux may have put it right before it is looked at.
+        # Flux may have repaired the Secret before `up` looks at it.
         assert all(CANARY[0] in change for change in others)
         shutil.rmtree(clone)
         expected, live = lab.canary_digests(tmp_path)
@@ -357,12 +358,12 @@ def test_a_node_that_comes_back_at_another_address(lab: Lab, tmp_path: Path) -> 
     both = [lab.node, lab.git_server]
     higher = max(both, key=partial(address_of, lab))
     run(["docker", "stop", "--time", "5", *both])
-    # As after a restart of the machine: whoever is started first has the lower address.
+    # As after a restart of the machine: the container that starts first gets the lower address.
     run(["docker", "start", higher])
     assert lab.up()["changed"] > 0
     assert state_of(lab.node) == (before, "running")
     assert address_of(lab, lab.node) != address
-    # What is pushed arrives, so the way from the node to Git is whole.
+    # A push arrives, so the node reaches the Git server.
     head = lab.push_notes(tmp_path)
     wait_until(partial(lab.flux_applied, head), "Flux has applied what was pushed", 90)
     assert lab.up()["changed"] == 0

@@ -13,7 +13,7 @@ import pytest
 from tasks.host import LIMITS
 from tests.cluster.lab import Lab, as_root, lab_name, run
 
-# A limit of the machine's is lowered, which any other lab would raise again.
+# These tests lower a limit of the machine, which any other lab would raise again.
 pytestmark = [pytest.mark.exclusive, pytest.mark.soak]
 
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -32,7 +32,7 @@ def low_limit() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def elsewhere(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The lab; its store is the machine's, by hard links, so that nothing is built again.
+    """The lab. Its store is hard links to the machine's store, so that nothing is built again.
 
     The other lab, which is up, has raised the machine's limits already.
     """
@@ -74,7 +74,7 @@ def test_what_is_private_is_private_under_an_open_umask(elsewhere: Lab) -> None:
     ]
     modes = {str(path): stat.S_IMODE(path.stat().st_mode) for path in private}
     assert [path for path, mode in modes.items() if mode != 0o600] == []
-    # What the Git server reads, it reads by its group.
+    # The Git server reads these files by its group.
     for path in (top / "git" / "htpasswd", top / "git" / "receiver" / "token"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
     for folder in (top, top / "keys", top / "log", top / "git" / "credentials"):
@@ -106,7 +106,7 @@ def test_a_tool_of_the_wrong_version_in_the_store_is_replaced(elsewhere: Lab) ->
     (tool,) = Path(elsewhere.settings.store).glob("age-*/bin/age")
     original = elsewhere.birth["plain"] / "store" / tool.relative_to(elsewhere.settings.store)
     right = hashlib.sha256(original.read_bytes()).hexdigest()
-    # By a rename: the file is also the machine's own, by a hard link.
+    # Replace it by a rename: by a hard link, the file is also in the machine's own store.
     wrong = tool.with_name("wrong")
     wrong.write_text("#!/bin/sh\necho v1.0.0\n")
     wrong.chmod(0o755)
@@ -117,7 +117,7 @@ def test_a_tool_of_the_wrong_version_in_the_store_is_replaced(elsewhere: Lab) ->
         f"{tool.relative_to(elsewhere.settings.store)} is not what its manifest says" in changes[0]
     )
     assert "Build age" in changes[0]
-    # What a build leaves behind is removed; nothing else is touched.
+    # Apart from that, only what the build leaves behind is removed.
     assert [change.split(": ")[1] for change in changes[1:]] == ["Remove the build caches"]
     version = tool.parents[1].name.removeprefix("age-")
     assert elsewhere.run("age", "--version").stdout.strip() == f"v{version}"

@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab of provider `existing`, and the cluster that it names, made with stock kind: of an
-    account with no more rights than docs/clusters.md says it takes."""
+    """A lab of provider `existing`, and the cluster that it names, made with stock kind. The lab's
+    account has only the rights that docs/clusters.md asks for."""
     folder = tmp_path_factory.mktemp("existing")
     with hand_made_cluster(lab_name("existing"), folder, {}, workers=1) as lab:
         yield as_instructor(lab, roles()[:1])
@@ -44,7 +44,7 @@ def test_a_foreign_flux_is_refused(cluster: Lab) -> None:
         assert answer["code"] == Exit.CLUSTER
         assert "a Flux that this lab did not install" in answer["problems"][-1]
         assert identities(kubectl, cluster) == before
-        # Nor is it taken out by the way back.
+        # Nor does `down` remove that Flux.
         cluster.sopslab("down")
         assert identities(kubectl, cluster) == before
     finally:
@@ -85,7 +85,7 @@ def test_a_node_whose_pods_do_not_reach_the_git_server_is_named_before_there_is_
     before = identities(kubectl, cluster)
     answer = cluster.up(check=False)
     assert answer["code"] == Exit.CLUSTER
-    # Not the other node, which has a taint.
+    # The other node is not named: it has a taint.
     assert f"on {WORKER}, pods do not reach the Git server" in answer["problems"][-1]
     assert "its name is not found" in answer["problems"][-1]
 
@@ -106,7 +106,7 @@ def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_p
         return run(["docker", "network", "inspect", cluster.network], check=False).returncode == 0
 
     def connect() -> None:
-        # As the owner of such a cluster does: it has to reach the lab's Git server.
+        # As the owner of such a cluster does, so that it reaches the lab's Git server.
         wait_until(network_is_there, "the lab's network is there")
         for node in (CONTROL_PLANE, WORKER):
             run(["docker", "network", "connect", cluster.network, node])
@@ -120,7 +120,7 @@ def test_it_comes_up_is_content_and_goes_leaving_the_cluster(cluster: Lab, tmp_p
     assert live == expected
     answer = cluster.up()
     assert (answer["changed"], cluster.changes(answer)) == (0, [])
-    # A lost kubeconfig of the lab's own is written again: this Flux is the lab's.
+    # A lost kubeconfig of the lab is written again, since this Flux is the lab's own.
     Path(cluster.settings.lab_kubeconfig).unlink()
     answer = cluster.up()
     assert [change.split(": ")[1] for change in cluster.changes(answer)] == [

@@ -1,5 +1,5 @@
-"""A class on a cluster that somebody made by hand: what each learner gets there is what they get on
-the lab's own, and nothing of it is left when it goes."""
+"""A class on a cluster that somebody made by hand: each learner gets what they get on the lab's own
+cluster, and nothing is left when the class goes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ SOMEBODY_ELSES = "eve-production"
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab on a cluster in which another tenant is already."""
+    """A lab on a cluster that has another tenant already."""
     folder = tmp_path_factory.mktemp("existing-class")
     with lab_on_three_nodes(lab_name("existing-class"), folder) as made:
-        # Another Flux would have marked it so, and another lab.
+        # Labelled as another Flux and another lab would label their objects.
         kubectl(made, "create", "namespace", SOMEBODY_ELSES)
         kubectl(made, "create", "clusterrole", SOMEBODY_ELSES, "--verb=get", "--resource=pods")
         for what in ("namespace", "clusterrole"):
@@ -49,7 +49,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def instructor(shared: Lab) -> Lab:
-    """The same lab, of an account with no more rights than docs/clusters.md says it takes."""
+    """The same lab, with an account that has only the rights that docs/clusters.md asks for."""
     of_any, of_a_class, _ = roles()
     return as_instructor(shared, [of_any, of_a_class])
 
@@ -63,7 +63,7 @@ def before(shared: Lab, instructor: Lab) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def elsewhere(instructor: Lab, before: dict[str, str]) -> Classroom:
-    """A class on it."""
+    """A class on that lab."""
     assert before
     made = Classroom(instructor)
     made.up()
@@ -75,7 +75,7 @@ def changes(answer: dict[str, Any]) -> list[str]:
 
 
 def canary(elsewhere: Classroom, seat: str) -> str:
-    """Return what the cluster has of a seat's canary, in base64."""
+    """Return the value of a seat's canary in the cluster, in base64; empty without one."""
     return elsewhere.lab.kubectl(
         "--namespace", seat_namespace(seat), "get", "secret", "lab-canary",
         "--ignore-not-found", "--output", "jsonpath={.data.value}",
@@ -132,7 +132,7 @@ LABELLED = (
 
 
 def ids(shared: Lab) -> set[str]:
-    """Return the ids that the lab's objects carry, "" for one that carries none."""
+    """Return the ids that the lab's objects carry, "" for an object without an id."""
     chosen = ("--selector", f"sops-lab={shared.name}", "--output")
     form = "jsonpath={range .items[*]}{.metadata.labels.sops-lab/id}{'\\n'}{end}"
     return set(kubectl(shared, "get", ",".join(LABELLED), *chosen, form).split("\n")[:-1])

@@ -20,9 +20,10 @@ from tests.cluster.namesake import leave, namesake, refusals
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
-# In which operations of `up` it is killed, one run after the other, and after how many seconds:
-# before the cluster is on record, while pods ask its nodes, while certificates are tried, between
-# a platform repository and what is made of it, in the middle of that, and before access is given.
+# The operations of `up` in which a run is killed, one run after the other, and after how many
+# seconds: before the cluster is on record, while pods probe its nodes, while certificates are
+# tried, between the platform repository and what is made from it, in the middle of making that, and
+# before access is given.
 UP = (
     ("Take the context", 0.0),
     ("Ask the nodes", 3.0),
@@ -33,7 +34,8 @@ UP = (
     ("Issue the access", 0.5),
     ("Wait for Flux to decrypt", 1.0),
 )
-# While Flux removes what it applied, and while namespaces go.
+# After how many seconds `down` is killed: while Flux removes what it applied, and while namespaces
+# go.
 DOWN = (2.0, 4.0)
 
 
@@ -62,7 +64,7 @@ def test_whenever_it_is_killed_the_next_up_completes_and_another_changes_nothing
     for operation, seconds in UP:
         kill_in(shared, tmp_path, "deploy.py", operation, seconds, inventory=CLASSROOM)
         known.add(lab_id(shared.settings.for_machine))
-    # Killed before it had one, it got one, and kept it.
+    # The first run was killed before the lab had an id; then the lab got one, and kept it.
     assert len(known - {None}) == 1
     classroom.up()
     for seat in SEATS:

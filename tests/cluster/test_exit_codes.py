@@ -1,4 +1,4 @@
-"""A run that fails for real ends with the exit code of the step in which it does."""
+"""A run that really fails ends with the exit code of the step that failed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_canary_does_not_arrive(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_tool_cannot_be_had(tmp_path: Path) -> None:
-    # A root with nothing in it yet, and nobody who has a module.
+    # The root is empty, and no proxy serves modules.
     lab = Lab("exit-codes", tmp_path, {}, root=str(tmp_path / "root"))
     done = lab.sopslab("fetch", check=False, GOPROXY="off", GOFLAGS="-mod=mod")
     assert done.returncode == Exit.ARTIFACTS, done.stdout + done.stderr

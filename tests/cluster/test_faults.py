@@ -25,14 +25,14 @@ pytestmark = pytest.mark.every_provider
 OTHERS = ("bob", "eve")
 LIST = "flux/secrets/develop/kustomization.yaml"
 IDENTITY = re.compile(rb"AGE-SECRET-KEY-[0-9A-Z-]{40,}")
-# Every fault once, several at a time: no two of a set change the same thing.
+# Every fault once, several at a time; no two of a set change the same thing.
 SETS = (
     ("missing-key", "encrypted-regex-typo", "wrong-path", "drifted-lockdown-flag"),
     ("wrong-key", "edited-ciphertext", "suspended-kustomization"),
     ("key-without-agekey", "wrong-recipient", "source-controller-without-git"),
     ("corrupt-key", "not-wired", "git-credential-revoked"),
 )
-# Some hide each other in what Flux reports: a source that is not read, a key that is not tried.
+# Some faults hide others in what Flux reports: it does not read a source, or does not try a key.
 MIXES = (
     ("suspended-kustomization", "wrong-key"),
     ("corrupt-key", "wrong-path"),
@@ -67,14 +67,14 @@ def act(lab: Lab, *arguments: str) -> Any:
 
 
 def verified(lab: Lab) -> dict[str, str]:
-    """Return what `sopslab verify` says of each check, in the lab's own clone."""
+    """Return what `sopslab verify` says about each check, in the lab's own clone."""
     work = Path(lab.settings.work_dir)
     done = lab.run("sopslab", "verify", "--json", "--wait", "60", cwd=work, check=False)
     return {one["id"]: one["status"] for one in json.loads(done.stdout)["checks"]}
 
 
 def message(lab: Lab) -> str:
-    """Return what Flux says of the Kustomization."""
+    """Return what Flux says about the Kustomization."""
     return lab.kubectl(
         "-n", "flux-system", "get", "kustomization", "secrets-develop",
         "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].message}',
@@ -92,7 +92,7 @@ def done(lab: Lab) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def before(done: Lab) -> dict[str, str]:
-    """What `sopslab verify` says of a lab that is well: all of it."""
+    """All that `sopslab verify` says about a lab without faults."""
     found = verified(done)
     assert set(found.values()) == {"ok"}, found
     return found
@@ -117,7 +117,7 @@ def test_of_a_lab_that_is_well_nothing_is_said(lab: Lab, done: Lab) -> None:
 
 @contextmanager
 def leaving_no_trace(done: Lab, before: dict[str, str]) -> Iterator[None]:
-    """Assert that what is broken and fixed meanwhile is as before, and that no key was shown."""
+    """Assert that a block of faults and fixes leaves all as it was, and that no key is shown."""
     refs = run(["git", "for-each-ref"], cwd=done.bare).stdout
     with CommandLines() as seen:
         yield
@@ -130,7 +130,7 @@ def leaving_no_trace(done: Lab, before: dict[str, str]) -> Iterator[None]:
 
 
 def inject(lab: Lab, folder: Path, faults: Sequence[str]) -> None:
-    """Break the environment in several ways by one run: `sopslab break` takes one at a time."""
+    """Inject several faults by one run: `sopslab break` takes one fault at a time."""
     data = {"faults": json.dumps(faults)}
     with Run(lab, folder / "output", "deploys/break.py", data) as one:
         assert one.ends_within(180), one.output.read_text()[-3000:]
@@ -150,7 +150,7 @@ def test_faults_are_injected_named_and_undone(
     with leaving_no_trace(done, before):
         inject(done, tmp_path, faults)
         assert sorted(diagnosed(done)) == sorted(faults)
-        # Also when Flux has tried, and reports what it has met.
+        # The same once Flux has tried, and reports what it met.
         wait_for_flux(done)
         assert sorted(diagnosed(done)) == sorted(faults), message(done)
         act(done, "fix")
@@ -179,7 +179,7 @@ def test_of_a_mix_of_two_both_are_named(lab: Lab, done: Lab, mix: tuple[str, str
     for fault in mix:
         act(done, "break", fault)
     assert sorted(diagnosed(done)) == sorted(mix)
-    # Also when Flux has tried, and reports what it has met.
+    # The same once Flux has tried, and reports what it met.
     wait_for_flux(done)
     assert sorted(diagnosed(done)) == sorted(mix), message(done)
     act(done, "fix")
@@ -187,7 +187,7 @@ def test_of_a_mix_of_two_both_are_named(lab: Lab, done: Lab, mix: tuple[str, str
 
 
 def wait_for_flux(lab: Lab) -> None:
-    """Return when Flux has answered what it was asked last, or does not answer at all."""
+    """Wait until Flux has answered the last request, or does not answer at all."""
     for kind, name in (("gitrepository", "learner"), ("kustomization", "secrets-develop")):
         text = lab.kubectl("-n", "flux-system", "get", kind, name, "-o", "json")
         found = json.loads(text)
@@ -248,7 +248,7 @@ def test_what_the_learner_has_repaired_stays_and_leaves_no_trace_of_the_fault(
     wait_until(lambda: done.flux_applied(head), "Flux applies the repair")
     assert diagnosed(done) == []
     act(done, "fix")
-    # What counts as a leak is out of the history, and the learner's commits are others for it.
+    # A fault that counts as a leak is out of the history, so the learner's commits have new ids.
     assert (done.head() == head) != BY_ID[fault].exposes
     assert run(["git", "diff", head, "refs/heads/main"], cwd=done.bare).stdout == ""
     assert diagnosed(done) == []
@@ -317,7 +317,7 @@ def seats(classroom: Classroom) -> Iterator[Classroom]:
     act(classroom.lab, "reset", "--all")
 
 
-# One in Git, one in the cluster, and one in what Flux is told; each by itself is tested above.
+# One fault in Git, one in the cluster, and one in Flux's objects; each one alone is tested above.
 @pytest.mark.soak
 @pytest.mark.parametrize(
     "fault", mostly_soak(("wrong-recipient", "missing-key", "wrong-path"), "wrong-path")

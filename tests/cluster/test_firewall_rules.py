@@ -1,4 +1,4 @@
-"""What the rules of a lab's bridge let through, by both programs: in networks of the test's own."""
+"""What the firewall rules of a lab's bridge let through, by both programs, in test networks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from sopslab.model.firewall import Rule, replacing_table, rules_of, table_of
 from tests.cluster.lab import PREFIX, as_root, run, wait_until
 
 BRIDGE = "sl-rules"
-# Behind the bridge, beyond this machine, and there the name server and what may be reached.
+# A machine behind the bridge, and three beyond this machine: one that may not be reached, the name
+# server, and a server that may be reached.
 INSIDE, OUTSIDE, NAMES, SERVER = "10.9.0.2", "10.8.0.2", "10.8.0.3", "10.8.0.4"
 RULES = rules_of(BRIDGE, name_servers=[NAMES], servers=[(SERVER, 3000)], published=None)
-# From where to whom, and whether it gets there.
+# From where a connection comes, its address and port, and whether it is let through.
 PACKETS = {
     ("inside", NAMES, 53): True,
     ("inside", NAMES, 3000): False,
@@ -32,7 +33,7 @@ PACKETS = {
 
 @dataclass(frozen=True)
 class Networks:
-    """Three machines that are networks only: one behind the bridge, the bridge's, and another."""
+    """Three network namespaces as machines: behind the bridge, with the bridge, and outside."""
 
     name: str
 
@@ -83,7 +84,7 @@ def networks() -> Iterator[Networks]:
 
 @pytest.fixture
 def servers(networks: Networks, tmp_path: Path) -> Iterator[None]:
-    """Have something listen on both ports of both others."""
+    """Listen on both ports, inside and outside."""
     serve = [sys.executable, "-m", "http.server", "--directory", str(tmp_path)]
     processes = [
         subprocess.Popen(

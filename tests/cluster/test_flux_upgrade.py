@@ -1,9 +1,9 @@
-"""Flux one version on: what an older product installed, `up` replaces, and the learner keeps all.
+"""An upgrade of Flux: `up` replaces what an older product installed, and the learner keeps all.
 
-The older product is this one, but for what its `flux install --export` prints. The definitions and
-flags of a controller are those of its newest earlier minor version that the Go module proxy lists,
-and all labels name the minor version of Flux before the pinned one. A controller of which the proxy
-lists no earlier version keeps its definitions. The images are the pinned ones: to build others
+The older product is this one, except for what its `flux install --export` prints. The definitions
+and flags of a controller are those of its newest earlier minor version that the Go module proxy
+lists, and all labels name the minor version of Flux before the pinned one. A controller without an
+earlier version on the proxy keeps its definitions. The images are the pinned ones: building others
 takes longer than all tests together.
 """
 
@@ -32,12 +32,12 @@ CONTROLLERS = ("source-controller", "kustomize-controller", "notification-contro
 EXPORT = ("install", "--export", f"--components={','.join(CONTROLLERS)}")
 GOTK = "flux/clusters/lab/flux-system/gotk-components.yaml"
 VERSION = "app.kubernetes.io/version"
-# What a product is run from.
+# The files and folders from which a product runs.
 PRODUCT = (
     *("artifacts", "deploys", "flux", "group_data", "inventories", "sopslab", "tasks"),
     *("templates", "deploy.py"),
 )
-# What is not to be made anew; Flux's own objects of the learner are among it.
+# What an upgrade must not make anew; Flux's own objects for the learner are among it.
 THE_LEARNERS = (
     ("namespace", NAMESPACE),
     ("-n", NAMESPACE, "secret", "lab-canary"),
@@ -46,7 +46,7 @@ THE_LEARNERS = (
 )
 
 Object = dict[str, Any]
-# By kind and name.
+# Objects by kind and name.
 Objects = dict[tuple[str, str], Object]
 
 
@@ -100,7 +100,7 @@ def put_back(components: Objects, controller: str) -> bool:
         return False
     folder = json.loads(go("mod", "download", "-json", f"{module}@{before}"))["Dir"]
     for key, definition in built(f"{folder}/config/crd").items():
-        # What is defined no more, no object of a lab is of.
+        # A kind that the pinned version no longer defines is left out: no lab has objects of it.
         if key in components:
             components[key]["spec"] = definition["spec"]
     flags = container(built(f"{folder}/config/manager"), controller)["args"]
@@ -109,13 +109,13 @@ def put_back(components: Objects, controller: str) -> bool:
 
 
 def as_flux_sets(flags: list[str], pinned: list[str]) -> list[str]:
-    """Return flags with the values that `flux install` gives them, and the one that it adds."""
+    """Return flags with the values that `flux install` sets, and with the flag that it adds."""
     values = {flag.partition("=")[0]: flag for flag in pinned}
     return [values["--events-addr"], *(values.get(flag.partition("=")[0], flag) for flag in flags)]
 
 
 def relabelled(text: str, flux: str) -> str:
-    """Return manifests with the label of the first patch of the minor version before."""
+    """Return manifests labelled as Flux's previous minor version, with the patch number 0."""
     major, minor, _ = numbers(flux)
     return replaced(text, f"{VERSION}: {flux}", f"{VERSION}: v{major}.{minor - 1}.0")
 
@@ -138,7 +138,7 @@ def components_before(pinned: Objects) -> str:
 
 @pytest.fixture(scope="module")
 def product_before(components_before: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The product with an older flux, to be found before the present one."""
+    """The product with an older flux, in a folder that Python searches before the present one."""
     folder = tmp_path_factory.mktemp("older")
     for name in PRODUCT:
         copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
@@ -173,7 +173,7 @@ def identities(lab: Lab) -> list[str]:
 
 
 def differences(lab: Lab, wanted: Objects) -> Iterator[str]:
-    """Yield in what the cluster differs from components: definitions, labels, images, flags."""
+    """Yield what differs between the cluster and components: definitions, labels, images, flags."""
     served, running = live(lab, "crd"), live(lab, "deployment")
     for key, item in definitions(wanted).items():
         if served[key]["spec"]["versions"] != item["spec"]["versions"]:
@@ -183,13 +183,13 @@ def differences(lab: Lab, wanted: Objects) -> Iterator[str]:
         labels = [some["Deployment", name]["metadata"]["labels"] for some in (running, wanted)]
         if labels[0][VERSION] != labels[1][VERSION] or found["image"] != expected["image"]:
             yield name
-        # The lab adds flags of its own, which test_up.py knows.
+        # The lab adds flags of its own, which test_up.py checks.
         if not set(expected["args"]) <= set(found["args"]):
             yield f"{name}: flags"
 
 
 def assert_only_storage_versions_are_stored(lab: Lab, wanted: Objects) -> None:
-    """Whatever else is stored could not be read once its version is gone."""
+    """Objects that are stored in another version could not be read once that version is gone."""
     served = live(lab, "crd")
     for key, item in definitions(wanted).items():
         kept = [version["name"] for version in item["spec"]["versions"] if version["storage"]]
@@ -202,7 +202,7 @@ def platform_head(lab: Lab) -> str:
 
 
 def platform_applied(lab: Lab) -> bool:
-    """Return whether Flux has applied what it is made of itself."""
+    """Return whether Flux has applied the platform repository, which has Flux's own manifests."""
     return platform_head(lab) in lab.kubectl(
         "-n", "flux-system", "get", "kustomization", "flux-system",
         "-o", "jsonpath={.status.lastAppliedRevision}",
@@ -211,7 +211,7 @@ def platform_applied(lab: Lab) -> bool:
 
 @contextmanager
 def forgotten(lab: Lab, image: str) -> Iterator[None]:
-    """Have the node not know an image by its name."""
+    """Take the name of an image from the node while the block runs."""
     images = ["docker", "exec", lab.node, "ctr", "--namespace", "k8s.io", "images"]
     run([*images, "tag", image, "example.org/kept:1"])
     run([*images, "rm", image])

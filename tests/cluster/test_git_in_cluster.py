@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 @pytest.fixture(scope="module")
 def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose Git server is to be in the cluster, as the cluster's owner has it."""
+    """A lab whose Git server is to be in the cluster, with the rights of the cluster's owner."""
     folder = tmp_path_factory.mktemp("git-in-cluster")
     with lab_with_git_in_cluster(lab_name("git-pod"), folder) as lab:
         yield lab
@@ -32,7 +32,7 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def cluster(owned: Lab) -> Lab:
-    """The same lab, of an account with no more rights than docs/clusters.md says it takes."""
+    """The same lab, with an account that has only the rights that docs/clusters.md asks for."""
     of_any, _, with_git = roles()
     return as_instructor(owned, [of_any, with_git])
 
@@ -98,7 +98,7 @@ def test_flux_is_told_of_a_push(cluster: Lab, tmp_path: Path) -> None:
     work = cluster.learner(tmp_path)
     push_notes(work, "mine\n")
     head = run(["git", "rev-parse", "HEAD"], cwd=work).stdout.strip()
-    # By itself it looks once a minute.
+    # Without being told, Flux looks once a minute.
     wait_until(lambda: cluster.flux_applied(head), "Flux has applied the push", 20)
     run(["git", "pull", "--quiet"], cwd=Path(cluster.settings.work_dir))
 

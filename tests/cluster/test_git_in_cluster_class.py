@@ -1,5 +1,5 @@
-"""A class whose Git server is in a cluster that somebody made by hand: each learner gets what they
-get from the server on this machine, and the repositories stay when the class goes."""
+"""A class whose Git server is in a cluster that somebody made by hand: each learner gets the same
+as from the server on this machine, and the repositories stay when the class goes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SEATS = ("ada", "bob")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
-    """A class of two, of an account with no more rights than docs/clusters.md says it takes."""
+    """A class of two, with an account that has only the rights that docs/clusters.md asks for."""
     folder = tmp_path_factory.mktemp("git-class")
     with lab_with_git_in_cluster(lab_name("git-class"), folder) as lab:
         enforce_policies(lab)
@@ -99,7 +99,7 @@ def test_a_push_is_judged_and_flux_is_told_of_it(served: Classroom, tmp_path: Pa
     served.commit(clone)
     run(["git", "push", "--quiet"], cwd=clone)
     head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
-    # By itself it looks every five minutes.
+    # Without being told, Flux looks every five minutes.
     wait_until(lambda: served.has_fetched("bob", head), "Flux sees what was pushed", 30)
 
 
@@ -171,7 +171,7 @@ def test_one_is_put_back_and_nobody_else(served: Classroom, tmp_path: Path) -> N
 
 
 def test_what_is_broken_is_named_and_fixed(served: Classroom) -> None:
-    # One that a commit brings, and one that the cluster does.
+    # One fault in a commit, and one in the cluster.
     for fault in ("not-wired", "wrong-key"):
         told(served, "break", fault, "ada")
         assert fault in json.dumps(told(served, "doctor", "ada", check=False))
@@ -225,7 +225,7 @@ def test_it_is_backed_up_and_what_the_cluster_lost_comes_back(
     made = run([f"{served.lab.settings.bin_dir}/age-keygen"]).stderr
     recipient = made.rpartition("Public key: ")[2].strip()
     answer = told(served, "backup", str(tmp_path / "class"), "--recipient", recipient)
-    # The platform's, that of the lab's own learner, and one of each seat.
+    # The platform repository, that of the lab's own learner, and one for each seat.
     assert answer["repositories"] == 2 + len(SEATS)
 
     before = main(served, "ada")

@@ -1,4 +1,4 @@
-"""The Git server hands out, for what is on a card, all that the learner needs beside it."""
+"""With what is on a card, a learner gets from the Git server all else that is needed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def typed(classroom: Classroom, seat: str) -> str:
 def fetch(
     classroom: Classroom, path: str, folder: Path, login: tuple[str, str] | None = None
 ) -> int:
-    """Have what the Git server hands out at a path in a folder, and return the HTTP status."""
+    """Download what the Git server hands out at a path into a folder; return the HTTP status."""
     url = f"{classroom.lab.settings.git_base_url}/~/{path}"
-    # On standard input and in no argument: what curl reads as its configuration.
+    # curl reads its configuration on standard input: the password is in no argument.
     config = "" if login is None else f"user = {json.dumps(':'.join(login))}\n"
     done = run(
         ["curl", "--silent", "--show-error", "--noproxy", "*", "--config", "-",

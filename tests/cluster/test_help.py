@@ -16,7 +16,7 @@ from tests.cluster.lab import run
 
 
 def _rows(classroom: Classroom) -> dict[str, dict[str, Any]]:
-    """Return the row of each seat, as the instructor's command tells it."""
+    """Return the row of each seat, as `status` tells it to the instructor."""
     done = classroom.lab.sopslab("status", "--json", check=False)
     return {row["seat"]: row for row in json.loads(done.stdout)["class"]}
 
@@ -46,7 +46,7 @@ def test_a_push_to_help_shows_in_status_until_the_learner_was_helped(
     done = json.loads(asking.lab.sopslab("helped", "ada", "--json").stdout)
     assert (done["changed"], list(done["helped"])) == (1, ["ada"])
     assert _rows(asking)["ada"]["asked"] is None
-    # And it can be asked for again, also by the Git server's user where root has cleared before.
+    # She can ask again, even if root cleared the request: the Git server may run as another user.
     run(["git", "push", "origin", "HEAD:help"], cwd=clone)
     assert _rows(asking)["ada"]["asked"] is not None
     said = run(["git", "push", "origin", "HEAD:help"], cwd=clone).stderr

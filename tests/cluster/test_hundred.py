@@ -1,4 +1,4 @@
-"""A class of a hundred, of whom ten are broken in as many ways as there are."""
+"""A class of a hundred, in which ten seats are broken in every way that there is."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.cluster.lab import Lab, lab_name, run
 pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
 
 IDS = tuple(f"seat-{number:03d}" for number in range(100))
-# By their keys, before anything is made of them, and by what they push.
+# The seats that are broken by their keys, before anything else of them is made, and by a push.
 BY_KEY, BY_PUSH = IDS[3:44:10], IDS[53:94:10]
-# Who attacks at once, and who works beside them.
+# Those who attack at the same time, and the one who works beside them.
 ATTACKERS, WORKER = IDS[:3] + IDS[70:73] + IDS[80:83] + IDS[99:], IDS[98]
 DAMAGE = (b"", b"AGE-SECRET-KEY-1DAMAGED\n", b"\0" * 189, b"# a comment\n", b"plain text\n")
 MANIFESTS = (

@@ -39,7 +39,7 @@ class Drill:
         return matched[1]
 
     def sopslab(self, *arguments: str, check: bool = True) -> Any:
-        """Run `sopslab` in the clone, and see that it does not show the value."""
+        """Run `sopslab` in the clone, and assert that it does not show the value."""
         value = self.value if self.folder.exists() else None
         done = self.lab.run("sopslab", *arguments, cwd=self.work, check=check)
         assert value is None or value not in done.stdout + done.stderr
@@ -49,7 +49,7 @@ class Drill:
         return self.lab.run("git", *arguments, cwd=self.work).stdout.strip()
 
     def steps(self) -> dict[str, str]:
-        """Return how each step of the drill stands."""
+        """Return the status of each step of the drill."""
         told = json.loads(self.sopslab("drill", "status", "--json", check=False).stdout)
         assert [step["id"] for step in told["steps"]] == list(STEPS)
         return {step["id"]: step["status"] for step in told["steps"]}
@@ -58,12 +58,12 @@ class Drill:
         return {name for name, status in self.steps().items() if status == "ok"}
 
     def verified(self) -> dict[str, Any]:
-        """Return what `verify` says, of the drill as well."""
+        """Return what `verify` says, also about the drill."""
         told: dict[str, Any] = json.loads(self.sopslab("verify", "--json", check=False).stdout)
         return told
 
     def history(self) -> dict[str, str]:
-        """Return what `verify` says of the history."""
+        """Return what `verify` says about the history."""
         (check,) = [one for one in self.verified()["checks"] if one["id"] == "history"]
         return dict(check)
 
@@ -95,7 +95,7 @@ class Drill:
 
 @pytest.fixture
 def drill(lab: Lab) -> Iterator[Drill]:
-    """A drill that is staged; whatever is left of it at the end is taken away."""
+    """A staged drill. Whatever is left of it at the end is removed."""
     found = Drill(lab)
     with CommandLines() as seen:
         found.sopslab("drill", "leak")
@@ -156,7 +156,7 @@ def test_a_drill_is_worked_through_from_the_leak_to_the_closed_incident(drill: D
     passed = drill.history()
     assert passed["status"] == "ok"
     assert incident in passed["found"]
-    # Records are no drift: what lays out the platform leaves them, and has nothing to do.
+    # Records are no drift: laying out the platform leaves them alone, and has nothing to do.
     again = drill.lab.up()
     assert again["changed"] == 0, drill.lab.changes(again)
     platform = Path(drill.lab.settings.platform_dir)

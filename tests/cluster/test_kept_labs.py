@@ -1,4 +1,4 @@
-"""A lab that a released version made, brought up by this one: what is in it is proven to work."""
+"""A lab that a released version made, brought up by this version: what is in it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: never lost, never overwritten, never made anew silently; a disagreement stops the run."""
+"""Keys are never lost, overwritten or silently made anew; a disagreement stops the run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def put_into_cluster(lab: Lab, identity: str) -> None:
 
 
 def new_identity(lab: Lab) -> tuple[str, str]:
-    """Return an identity that nothing is encrypted to, and its public key."""
+    """Return an identity to which nothing is encrypted, and its public key."""
     identity = lab.run("age-keygen").stdout
     return identity, lab.run("age-keygen", "-y", stdin=identity).stdout.strip()
 
@@ -220,7 +220,7 @@ def test_a_cluster_deleted_by_hand_comes_back_with_the_same_keys(lab: Lab, tmp_p
 
 
 def make_keys(lab: Lab, folder: Path, umask: int = -1) -> subprocess.CompletedProcess[str]:
-    """Run the step Keys of the real deploy on a lab that has a Git server's folder at most."""
+    """Run only the step Keys of the real deploy; of the Git server, the lab has only its folder."""
     Path(lab.settings.git_dir).mkdir(parents=True, exist_ok=True)
     deploy = folder / "keys.py"
     deploy.write_text(KEYS_ONLY)

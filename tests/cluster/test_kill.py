@@ -1,4 +1,4 @@
-"""A run that is ended anywhere: the next one goes on, to the same lab, with the same keys."""
+"""Wherever a run is killed, the next one continues it and makes the same lab with the same keys."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.cluster.lab import SOPSLAB, Lab, run, wait_until
 from tests.cluster.watching import descendants, normal_state
 from tests.marks import soak
 
-# After how many seconds an operation is killed, and whether with all that it started; one attempt
-# each. Every other operation is killed once, as it starts.
+# For each attempt: after how many seconds the run is killed in an operation, and whether with all
+# that it started. In every operation that is not named here, one run is killed as it starts.
 MOMENTS = {"Begin the kind cluster": [(0.5, True), (3.0, True), (6.0, True), (3.0, False)]}
 
 
@@ -53,7 +53,7 @@ def test_killed_at_every_operation_it_ends_as_if_it_never_was(lab: Lab, tmp_path
             assert public.setdefault(name, recipient) == recipient
         assert public.keys() == recipients(lab).keys()
     assert attempt.process.returncode == 0
-    # Every operation was killed, and none of the keys ever changed.
+    # A run was killed in every operation, and none of the keys ever changed.
     assert attempts.keys() == set(attempt.plan) and attempt.plan
     assert set(public) == {"learner", "instructor"}
     answer = lab.up()
@@ -90,7 +90,7 @@ def recipients(lab: Lab) -> dict[str, str]:
 def test_a_signal_stops_the_run_and_leaves_no_process(
     lab: Lab, number: signal.Signals, code: Exit
 ) -> None:
-    # While somebody else holds this lock, a run waits in the middle.
+    # While another process holds this lock, the run waits in the middle of its work.
     lock = Path(lab.settings.lab_dir) / ".cluster.lock"
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

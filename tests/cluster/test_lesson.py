@@ -1,4 +1,4 @@
-"""A real class looked back on: what learners did while the board was open is in the report."""
+"""A look back on a real class: what learners did while the board was open is in the report."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A class that moves: from kind into a cluster of three nodes, with its Git server in it; worked in
-there, also without one of the nodes; and back to kind."""
+"""A class that moves from kind into a cluster of three nodes, with its Git server in it, works
+there, even without one of the nodes, and moves back to kind."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ REPOSITORIES = ("learner/lab", *(f"{seat}/lab" for seat in SEATS))
 
 @dataclass(frozen=True)
 class Kept:
-    """What of a class is the same wherever it is: identities and passwords; refs and what is
-    written down beside them, of each repository on the Git server; digests of values that Flux has
-    delivered."""
+    """What a class keeps when it moves: identities and passwords; the refs of each repository on
+    the Git server, and what is written down beside them; digests of values that Flux delivered."""
 
     identities: dict[str, bytes]
     passwords: dict[str, str]
@@ -58,8 +57,8 @@ class Kept:
 
 @dataclass(frozen=True)
 class Left:
-    """A class that was backed up on kind and is there no more; `clone` is ada's, and `platform` the
-    commit of the platform repository."""
+    """A class that was backed up on kind and is no longer there; `clone` is ada's, and `platform`
+    is the commit of the platform repository."""
 
     kept: Kept
     platform: str
@@ -95,8 +94,8 @@ def kept(classroom: Classroom) -> Kept:
 
 
 def server(classroom: Classroom) -> tuple[list[str], str]:
-    """Return the words before a command that is run where the repositories are, and their folder
-    there."""
+    """Return the words that run a command where the repositories are, and the folder in which they
+    are."""
     lab = classroom.lab
     if "git_in_cluster" not in lab.data:
         return [], f"{lab.settings.git_dir}/repositories"
@@ -112,7 +111,7 @@ def back_up(classroom: Classroom, folder: Path) -> tuple[Path, Path]:
 
 
 def origin(lab: Lab) -> str:
-    """Return where the clone of the learner who is here came from."""
+    """Return the URL from which the clone of the learner on this machine came."""
     return run(
         ["git", "remote", "get-url", "origin"], cwd=Path(lab.settings.work_dir)
     ).stdout.strip()
@@ -160,7 +159,7 @@ def moved(left: Left, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clas
 
 @pytest.fixture
 def begun(moved: Classroom) -> Iterator[Classroom]:
-    """The class, in which nobody asks for help, before and afterwards."""
+    """The class; before and afterwards, nobody asks for help."""
     told(moved, "helped", "--all")
     yield moved
     told(moved, "helped", "--all")
@@ -202,7 +201,7 @@ def test_a_learner_goes_on_in_the_clone_they_had(moved: Classroom, left: Left) -
     (clone / "notes.md").write_text("there\n")
     moved.push(clone, "origin", "HEAD:main")
     head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
-    # By itself it looks every five minutes.
+    # Without being told, Flux looks every five minutes.
     wait_until(lambda: moved.has_fetched("ada", head), "Flux sees what was pushed", 30)
 
 
@@ -218,7 +217,7 @@ def test_the_board_is_shown_and_each_learner_their_own_row(
     assert asked not in fetched(begun, "eve", "/~/")
 
 
-# The same of this class, by the fixture `begun` that is here.
+# The test of test_lesson.py on this class: it takes the fixture `begun` of this module.
 test_it_is_reported = test_lesson.test_a_report_says_who_did_what_and_nothing_that_is_secret
 
 

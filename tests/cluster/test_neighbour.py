@@ -1,4 +1,4 @@
-"""A lab on loopback and a machine beside it, which sends to 127.0.0.1 and to containers."""
+"""A lab on loopback, and a neighbour that sends packets to 127.0.0.1 and to containers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cluster.neighbour import (
 )
 
 pytestmark = pytest.mark.restores
-# Docker before this one hands on whatever a neighbour sends to published ports.
+# Docker before this version forwards whatever a neighbour sends to published ports.
 CLOSED_BY_DOCKER = 28
 
 
@@ -31,7 +31,7 @@ def neighbour() -> Iterator[Neighbour]:
 
 
 def doors(lab: Lab) -> dict[str, set[int]]:
-    """Return every port of the lab at which this machine is answered, by address."""
+    """Return, by address, every port of the lab that answers this machine."""
     containers = (lab.node, lab.git_server)
     return {
         LOOPBACK: set().union(*(published_ports(container) for container in containers)),
@@ -55,7 +55,7 @@ def reached(neighbour: Neighbour, lab: Lab) -> dict[str, set[int]]:
 def test_a_neighbour_reaches_no_port_of_the_lab(lab: Lab, neighbour: Neighbour) -> None:
     there = doors(lab)
     assert len(there[LOOPBACK]) == 2
-    # All of them are there, or nothing would be proven.
+    # All of them answer this machine, or the test would prove nothing.
     for address, ports in there.items():
         assert {port for port in ports if answers(address, port)} == ports, address
 

@@ -1,4 +1,4 @@
-"""A class that connects over the network: all that leaves the machine is TLS."""
+"""A class that connects over the network: everything that leaves the machine is TLS."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def neighbour() -> Iterator[Neighbour]:
 
 @pytest.fixture(scope="module")
 def before(neighbour: Neighbour) -> set[int]:
-    """What that machine reaches where there is no lab: this machine's own."""
+    """The ports that the neighbour reaches without a lab: this machine's own."""
     return set(neighbour.scan(address_of_this_machine()))
 
 
 @pytest.fixture(scope="module")
 def networked(tmp_path_factory: pytest.TempPathFactory, before: set[int]) -> Iterator[Classroom]:
-    """A class of one at an address of this machine that is not loopback's."""
+    """A class of one, at an address of this machine other than loopback."""
     folder = tmp_path_factory.mktemp("net")
     lab = Lab(lab_name("net"), folder, {"git_bind": address_of_this_machine()})
     lab.remove()
@@ -66,7 +66,7 @@ def networked(tmp_path_factory: pytest.TempPathFactory, before: set[int]) -> Ite
 
 
 def _plain() -> dict[str, str]:
-    """Return this environment without what configures git; GIT_SSL_CAINFO would go first."""
+    """Return this environment without variables of git; GIT_SSL_CAINFO would override settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return {**kept, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
@@ -74,7 +74,7 @@ def _plain() -> dict[str, str]:
 def _git(
     classroom: Classroom, *arguments: str, ca: str | None, check: bool = True
 ) -> tuple[int, str]:
-    """Run git as a learner does on another machine: with a login, and nothing of this lab."""
+    """Run git as a learner does on another machine: with a login, but without this lab's files."""
     trusting = [] if ca is None else ["-c", f"http.sslCAInfo={ca}"]
     login = classroom.login(SEAT)
     done = run(["git", *trusting, *login, *arguments], env=_plain(), check=check)
@@ -82,7 +82,7 @@ def _git(
 
 
 def _flux(classroom: Classroom, kind: str, name: str, namespace: str) -> tuple[str, str]:
-    """Return Flux's Ready and, of a GitRepository, its URL."""
+    """Return the status of an object's condition Ready and, for a GitRepository, its URL."""
     found = json.loads(classroom.lab.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
     ready = [one["status"] for one in found["status"]["conditions"] if one["type"] == "Ready"]
     return ready[0], found["spec"].get("url", "")
@@ -105,7 +105,7 @@ def test_a_learner_who_trusts_the_ca_clones_and_pushes(
     head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
     assert networked.head(SEAT) == head
 
-    # The hook reaches Flux as ever, and Flux the repository.
+    # The hook still reaches Flux, and Flux reaches the repository.
     def applied() -> bool:
         revision = networked.lab.kubectl(
             "-n", f"lab-{SEAT}-sys", "get", "kustomization", "secrets-develop",
@@ -145,7 +145,7 @@ def ports(networked: Classroom) -> dict[str, int]:
 
 
 def old_tls() -> ssl.SSLContext:
-    """Return a client that speaks nothing but what was before TLS 1.2, and really does so."""
+    """Return a client that speaks only versions of TLS before 1.2."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     _only_old(context)
@@ -153,7 +153,7 @@ def old_tls() -> ssl.SSLContext:
 
 
 def _only_old(context: ssl.SSLContext) -> None:
-    # Debian's level would refuse it before a server is asked.
+    # Debian's default level would refuse these versions before the client asks a server.
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -162,7 +162,7 @@ def _only_old(context: ssl.SSLContext) -> None:
 
 
 def spoken(address: str, port: int, context: ssl.SSLContext) -> str | None:
-    """Return the version of TLS that client and server agree on, None if on none."""
+    """Return the version of TLS on which client and server agree; None if they do not agree."""
     with socket.create_connection((address, port), timeout=10) as connection:
         try:
             with context.wrap_socket(connection) as secure:
@@ -192,7 +192,7 @@ def _shake_hands(listening: socket.socket, context: ssl.SSLContext) -> None:
 
 def test_old_versions_of_tls_are_refused(networked: Classroom, ports: dict[str, int]) -> None:
     settings = networked.lab.settings
-    # A server that has them is spoken to, so the client is not what refuses.
+    # The client connects to a server with old versions, so it is not the client that refuses.
     with old_server(Path(settings.git_dir) / "tls" / "server.pem") as port:
         assert spoken("127.0.0.1", port, old_tls()) == "TLSv1.1"
 
@@ -218,7 +218,7 @@ def test_a_neighbour_finds_the_git_server_and_the_api_server_and_nothing_else(
         (lab.git_server, [GIT_SERVER_PORT]),
     ):
         address = address_of(container, lab.network)
-        # All of them are there, or nothing would be proven.
+        # All of them answer this machine, or the test would prove nothing.
         assert set(scan(address, inside)) == set(inside)
         assert neighbour.scan(address, inside) == [], container
     assert neighbour.scan(LOOPBACK, ports.values()) == []
@@ -229,7 +229,7 @@ def test_a_learner_connects_from_there(
 ) -> None:
     address, ca = networked.lab.settings.git_bind, networked.lab.settings.git_ca
     login = (Path(networked.lab.settings.account_dir(SEAT)) / "git-credentials").read_text()
-    # On standard input and in no argument: what curl reads as its configuration.
+    # curl reads its configuration on standard input: the password is in no argument.
     asked = neighbour.run(
         "curl", "--silent", "--noproxy", "*", "--cacert", str(ca), "--config", "-",
         f"{networked.url(SEAT)}/info/refs?service=git-upload-pack",
@@ -291,7 +291,7 @@ def test_with_a_password_the_git_server_answers_for_the_own_repository_alone(
 def test_no_header_of_a_push_is_a_setting_of_a_program(
     networked: Classroom, tmp_path: Path
 ) -> None:
-    """`Proxy:` would be HTTP_PROXY, through which the hook would tell Flux what was pushed."""
+    """`Proxy:` would become HTTP_PROXY, a proxy by which the hook would tell Flux of the push."""
     gateway = gateway_of(networked.lab.network)
     ca = str(networked.lab.settings.git_ca)
     clone = tmp_path / "clone"
@@ -300,7 +300,7 @@ def test_no_header_of_a_push_is_a_setting_of_a_program(
     _git(networked, *who, "commit", "-qm", "Try", "--allow-empty", ca=ca)
     with socket.create_server((gateway, 0)) as proxy:
         url = f"http://{gateway}:{proxy.getsockname()[1]}"
-        # The container reaches that address, or nothing would be proven.
+        # The container reaches that address, or the test would prove nothing.
         words = ["docker", "exec", networked.lab.git_server, "curl", "--silent", "--max-time", "1"]
         assert run([*words, url], check=False).returncode == 28
         proxy.accept()[0].close()
@@ -316,7 +316,7 @@ def test_no_header_of_a_push_is_a_setting_of_a_program(
 
 
 def test_a_card_leads_to_the_ca_and_to_the_kubeconfig(networked: Classroom, tmp_path: Path) -> None:
-    """What is typed from it, but for the password, which curl reads from standard input here."""
+    """Run what a learner types from the card, but let curl read the password on standard input."""
     settings = networked.lab.settings
     cards = json.loads(networked.lab.sopslab("cards", "--json").stdout)
     page = Path(cards["cards"][0]["html"]).read_text()
@@ -373,7 +373,7 @@ def test_keys_are_their_owners_alone(networked: Classroom) -> None:
     for path, mode in (
         (Path(settings.tls_dir) / "ca.key", 0o600),
         (Path(settings.tls_dir) / "ca.crt", 0o644),
-        # The Git server reads it by its group.
+        # The Git server reads this file by its group.
         (Path(settings.git_dir) / "tls" / "server.pem", 0o640),
     ):
         assert stat.S_IMODE(path.stat().st_mode) == mode, path

@@ -1,4 +1,4 @@
-"""No egress: what comes from the lab's network stays on this machine, and is told so at once."""
+"""No egress: connections from the lab's network stay on this machine, and are rejected at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ URL = f"http://{THERE}:{PORT}/"
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A web server in a network namespace of its own, which this machine routes to."""
+    """A web server in a network namespace of its own, to which this machine has a route."""
 
     def ip(*arguments: str, check: bool = True) -> None:
         run(as_root("ip", *arguments), check=check)
@@ -63,7 +63,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def answering(port: int) -> Iterator[None]:
-    """Have somebody outside who answers every datagram and every connection on a port."""
+    """Answer, outside, every datagram and every connection on a port."""
     command = [sys.executable, "-m", "tests.cluster.answering", THERE, str(port)]
     server = subprocess.Popen(
         as_root("ip", "netns", "exec", SPACE, "env", f"PYTHONPATH={PROJECT}", *command),
@@ -86,7 +86,7 @@ def ask(*prefix: str) -> subprocess.CompletedProcess[str]:
 
 
 def assert_rejected(*prefix: str) -> None:
-    """Assert that the server outside is refused to `prefix` at once, not by silence."""
+    """Assert that a request through `prefix` to the server outside is rejected, and at once."""
     started = time.monotonic()
     done = ask(*prefix)
     # curl's 7: the connection failed; 28 would be a time-out.
@@ -125,7 +125,7 @@ def test_the_node_does_not(lab: Lab, outside: str) -> None:
 @pytest.mark.restores
 def test_a_pod_does_not(lab: Lab, outside: str) -> None:
     prefix = pod_prefix(lab)
-    # That the pod's network works at all, is seen by its own service.
+    # The pod reaches a service of the cluster, so its network works.
     address = lab.kubectl(
         "-n", "flux-system", "get", "service", "source-controller", "-o",
         "jsonpath={.spec.clusterIP}",
@@ -164,7 +164,7 @@ def test_a_service_address_without_endpoints_does_not_leave_the_machine(
 
 @pytest.mark.restores
 def test_port_53_is_open_to_name_servers_alone(lab: Lab, outside: str) -> None:
-    """TCP and UDP: who asks gets a word back, from somebody outside who is no name server."""
+    """Without the rule, a server outside that is no name server would answer, over TCP and UDP."""
     node = ["docker", "exec", lab.node, "bash", "-c"]
     udp = f"exec 3<>/dev/udp/{THERE}/53 && echo 1 >&3 && timeout 2 head --bytes=1 <&3"
     tcp = f"timeout 2 head --bytes=1 </dev/tcp/{THERE}/53"
@@ -185,7 +185,7 @@ def test_the_name_of_an_outside_host_is_answered_quickly(lab: Lab) -> None:
         (lab.node, ["getent", "hosts", "outside.example.org"]),
         (lab.git_server, ["getent", "hosts", "outside.example.org"]),
     ):
-        # What is not there answers at once, too.
+        # First check that `getent` is there: a missing command would be quick, too.
         run(["docker", "exec", container, "getent", "hosts", "localhost"])
         started = time.monotonic()
         run(["docker", "exec", container, *words], check=False)

@@ -1,4 +1,4 @@
-"""A class at work on three nodes of which one goes: drained by its owner, or dead."""
+"""A class at work on three nodes, one of which goes: drained by its owner, or dead."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cluster.traffic import Traffic
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
-# What a delivery may take once Flux is at work again, and what a look may at any time: seconds.
+# Seconds for a delivery once Flux is at work again, and for a look at any time.
 IN_TIME, LOOK = 30.0, 30.0
 
 
@@ -48,7 +48,7 @@ def learners(spread: Classroom, tmp_path: Path) -> Iterator[list[Hostile]]:
 
 
 def web() -> dict[str, Any]:
-    """Return a Deployment of two pods that are on two nodes where there are two."""
+    """Return a Deployment of two pods, which run on two nodes if there are two."""
     labels = {"matchLabels": {"app": "web"}}
     spread = {
         "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "labelSelector": labels,
@@ -75,14 +75,14 @@ def in_bounded_time(lab: Lab, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def _flux(lab: Lab) -> dict[str, Any]:
-    """Return what `status` says of Flux's controllers."""
+    """Return what `status` says about Flux's controllers."""
     _, answer = in_bounded_time(lab, "status")
     (part,) = [part for part in answer["parts"] if part["name"] == "flux"]
     return dict(part)
 
 
 def is_elsewhere(lab: Lab, node: str) -> Callable[[], bool]:
-    """Return whether Flux runs, and none of it on that node."""
+    """Return a condition: Flux runs, and none of its pods is on that node."""
 
     def elsewhere() -> bool:
         if not _flux(lab)["up"]:
@@ -103,7 +103,7 @@ def assert_served(learners: Iterable[Hostile]) -> None:
 
 @contextmanager
 def drained(lab: Lab, node: str) -> Iterator[None]:
-    """Have a node drained by its owner in the block, and taking pods again afterwards."""
+    """Drain a node, as its owner does, for the block; afterwards it takes pods again."""
     try:
         leave = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
         kubectl(lab, "drain", node, *leave)
@@ -126,7 +126,7 @@ def test_a_node_that_is_drained_leaves_the_class_at_work(
 
 @contextmanager
 def _dead(lab: Lab, node: str) -> Iterator[None]:
-    """Have a node's machine off in the block, and back again afterwards."""
+    """Switch a node's machine off for the block, and on again afterwards."""
     run(["docker", "kill", node])
     try:
         yield
@@ -149,8 +149,8 @@ def test_a_node_that_dies_is_named_and_the_class_goes_on_without_it(
         return node in said
 
     with _dead(lab, node):
-        # The cluster hears nothing for almost a minute before it says so, and Flux is started
-        # elsewhere half a minute later.
+        # The cluster reports a silent node after almost a minute, and starts Flux elsewhere half a
+        # minute later.
         wait_until(is_named, "status names the node", 90)
         code, answer = in_bounded_time(lab, "doctor", "ada")
         assert f"the node {node} is not ready" in said and "within two minutes" in said

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 def test_the_chapter_works_and_down_leaves_both_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As the README has it: the password is in no file.
+    # As in the README: the password is in no file.
     monkeypatch.setenv("SOPSLAB_GIT_PASSWORD", PASSWORD)
     name = lab_name("guest")
     image = load_catalog(Lab(name, tmp_path, {}).settings.catalog).git_tag

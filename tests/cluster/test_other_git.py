@@ -1,4 +1,4 @@
-"""A lab on a Git server that is not ours: one that knows a password, and none of our hooks."""
+"""A lab on a Git server that is not ours: it has one password, and none of our hooks."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ stringData: {password: of nobody at all}
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine with the wheel in an environment of its own, and nothing of it on the PATH but
-    `sopslab`, as pipx and uv have it. Its store is full."""
+    """A machine with the wheel in an environment of its own, of which only `sopslab` is on the
+    PATH, as pipx and uv do it. Its store is full."""
     wheel = build(tmp_path_factory.mktemp("built"))
     (wheel.parent / "constraints.txt").write_text(constraints())
     with machine("trixie", "git", "python3-venv", *ENGINE["trixie"]) as bare:

@@ -1,4 +1,4 @@
-"""A lab of post-quantum keys: the whole way works, and no classic recipient gets among them."""
+"""A lab with post-quantum keys: the whole exercise works, and no classic recipient is added."""
 
 from __future__ import annotations
 

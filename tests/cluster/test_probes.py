@@ -1,5 +1,5 @@
-"""What a class needs of a cluster, found out on a real one: of three nodes, made by hand with stock
-kind, before and after there is something that enforces network policies."""
+"""Probes of what a class needs, on a real cluster of three nodes, made by hand with stock kind,
+before and after network policies are enforced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.cluster.lab import Lab, lab_name, run, wait_until
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
 SEATS = ["ada"]
-# There is no Git server.
+# The lab has no Git server.
 ACCEPT = ["git"]
 
 
@@ -68,7 +68,7 @@ def test_policies_that_are_only_stored_are_told_from_what_is_enforced(cluster: L
     assert left_to_ask(cluster) == Questions((WORKER, WORKER2), (WORKER, WORKER2), admission=True)
     with pytest.raises(LabError) as caught:
         ask(cluster)
-    # Pod Security and admission policies are at work in every cluster of this version.
+    # Only one sentence: every cluster of this version has Pod Security and admission policies.
     (sentence,) = str(caught.value).splitlines()
     assert sentence.startswith(f"on {WORKER}, {WORKER2}, network policies are not known to be")
     assert "a pod that one shuts is reached, and a pod that one shuts reaches others" in sentence
@@ -94,7 +94,7 @@ def test_policies_that_are_enforced_on_each_node_are_seen_to_be(cluster: Lab) ->
 
 
 def test_a_node_without_an_enforcer_is_named(cluster: Lab) -> None:
-    # kube-router goes from one node, and what it has written into the kernel there with it.
+    # Remove kube-router from one node, with the rules that it has written into the kernel there.
     kubectl = users_kubectl(cluster)
     run([*kubectl, "label", "node", WORKER, "enforces=yes"], env=cluster.environment)
     patch = '{"spec":{"template":{"spec":{"nodeSelector":{"enforces":"yes"}}}}}'

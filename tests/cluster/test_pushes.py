@@ -1,4 +1,4 @@
-"""What a learner may push that is unusual, and Flux follows it all the same."""
+"""Unusual pushes that a learner may make, and that Flux follows all the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def learner(lab: Lab, tmp_path: Path) -> Learner:
 
 
 def value_of(lab: Lab, secret: str, key: str) -> str:
-    """Return a value of a Secret in the cluster, empty where it is not there."""
+    """Return a value of a Secret in the cluster, empty if it is not there."""
     found = lab.kubectl(
         "-n", NAMESPACE, "get", "secret", secret, "-o", f"jsonpath={{.data.{key}}}", check=False
     )

@@ -1,4 +1,4 @@
-"""A lab that is given its instructor's public key: the private half is on no machine of the lab."""
+"""A lab that gets its instructor's public key: the private half is on no machine of the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused: with a sentence and an exit code of its own, before anything is touched."""
+"""Refusals: each with a sentence and an exit code of its own, before anything is touched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.marks import mostly_soak
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[Lab]:
-    """A lab that nothing was done for yet."""
+    """A lab for which nothing was done yet."""
     other = Lab(lab_name("other"), tmp_path / "other", {})
     other.remove()
     yield other
@@ -112,7 +112,7 @@ def test_a_port_that_another_lab_serves_on_is_named_with_that_container(
 
 @pytest.fixture
 def dead_docker() -> Iterator[dict[str, str]]:
-    """Addresses where no engine answers: nobody, and somebody who says nothing."""
+    """Addresses at which no engine answers: nothing listens there, or what listens is silent."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -139,7 +139,7 @@ def test_a_docker_that_does_not_answer_is_said_in_bounded_time(
 ) -> None:
     started = time.monotonic()
     answer = other.up(check=False, DOCKER_HOST=dead_docker[who])
-    # Docker's own client would wait for ever where nobody answers what was sent.
+    # Docker's own client would wait for ever for an answer to its request.
     assert time.monotonic() - started < 90
     assert answer["code"] == Exit.HOST and answer["changed"] == 0
     assert "Docker is unavailable" in answer["problems"][0]

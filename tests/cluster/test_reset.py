@@ -1,4 +1,4 @@
-"""`sopslab reset` on a real class: back from whatever a learner or an accident makes of a seat."""
+"""`sopslab reset` on a real class: it repairs whatever a learner or an accident makes of a seat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.every_provider
 BROKEN, BESIDE = ("ada", "bob"), "eve"
 OTHERS = ("bob", "eve")
 SECRETS = "flux/secrets/develop"
-# Whose status Flux touches at every interval, without anything having changed.
+# Kinds whose status Flux touches at every interval, even if nothing has changed.
 TICKING = {"GitRepository", "Kustomization", "Receiver"}
 KINDS = (
     "secrets,configmaps,serviceaccounts,services,pods,deployments,replicasets,roles,rolebindings,"
@@ -66,7 +66,7 @@ def kubectl(classroom: Classroom, *arguments: str, **more: Any) -> str:
 
 
 def objects_of(classroom: Classroom, seat: str) -> dict[str, Any]:
-    """Return every object of a seat, with what changes of it when anybody touches it."""
+    """Return every object of a seat, with a mark that changes when anybody touches the object."""
     environment = classroom.environment(seat)
     found: dict[str, Any] = {}
     for question in (
@@ -86,7 +86,7 @@ def objects_of(classroom: Classroom, seat: str) -> dict[str, Any]:
 
 
 def names_of(classroom: Classroom, seat: str) -> set[str]:
-    """Return which objects a seat has."""
+    """Return the names of a seat's objects."""
     return set(objects_of(classroom, seat))
 
 
@@ -98,7 +98,7 @@ def refs_of(classroom: Classroom, seat: str) -> dict[str, str]:
 
 
 def live(classroom: Classroom, seat: str, secret: str = "lab-canary") -> str:
-    """Return what a Secret of the seat holds, in base64, empty if it is not there."""
+    """Return the values of a seat's Secret, in base64; empty if it is not there."""
     return kubectl(
         classroom, "--namespace", classroom.environment(seat).namespace, "get", "secret", secret,
         "--ignore-not-found", "--output", "jsonpath={.data}",
@@ -106,14 +106,14 @@ def live(classroom: Classroom, seat: str, secret: str = "lab-canary") -> str:
 
 
 def kept(classroom: Classroom, seat: str) -> dict[str, str]:
-    """Return the branches of a seat on which something was kept."""
+    """Return the branches of a seat on which a reset kept something."""
     found = refs_of(classroom, seat)
     return {name: tip for name, tip in found.items() if name.startswith("refs/heads/saved")}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def day_one(classroom: Classroom) -> Iterator[None]:
-    """All seats as they began, before these tests and after them."""
+    """Reset all seats to day one, before these tests and after them."""
     reset(classroom, "--all")
     yield
     reset(classroom, "--all", check=False)
@@ -124,7 +124,7 @@ def day_one(classroom: Classroom) -> Iterator[None]:
     classroom.up()
 
 
-# What becomes of a seat
+# What happens to a seat
 
 
 def broken_content(classroom: Classroom, seat: str, folder: Path) -> None:
@@ -158,7 +158,7 @@ def suspended(classroom: Classroom, seat: str, folder: Path) -> None:
 
 
 def stuck(classroom: Classroom, seat: str, name: str) -> None:
-    """Have a ConfigMap with a finalizer that nobody answers, as only the instructor can."""
+    """Make a ConfigMap with a finalizer that nobody removes, as only the instructor can."""
     manifest = {
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "finalizers": ["example.org/nobody"]},
@@ -184,7 +184,7 @@ def stuck_object(classroom: Classroom, seat: str, folder: Path) -> None:
 
 
 def orphaned(classroom: Classroom, seat: str, folder: Path) -> None:
-    """A pod whose ReplicaSet is gone, and that does not go after it, as before there was a rule."""
+    """Make pods whose ReplicaSet is gone, and that stay, as before a rule prevented that."""
     owner = {
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "gone", "controller": True,
         "uid": "00000000-0000-0000-0000-000000000000",
@@ -252,7 +252,7 @@ def without_key(classroom: Classroom, seat: str, folder: Path) -> None:
 
 
 def left_alone(classroom: Classroom, seat: str, folder: Path) -> None:
-    """A canary of another value that Flux was told not to look at."""
+    """Give the canary another value, and tell Flux not to look at it."""
     other = {
         "metadata": {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}},
         "stringData": {"value": "another"},
@@ -287,7 +287,7 @@ def never_ready(classroom: Classroom, seat: str, folder: Path) -> None:
 
 
 def differing(classroom: Classroom, seat: str, before: dict[str, str]) -> list[str]:
-    """Return the names of what of a seat is not as it was; all of it is too long to read."""
+    """Return only the names of a seat's objects that have changed: the rest is too long to read."""
     return sorted({name for name, _ in objects_of(classroom, seat).items() ^ before.items()})
 
 
@@ -298,7 +298,7 @@ def tenant_taken_apart(classroom: Classroom, seat: str, folder: Path) -> None:
     )  # fmt: skip
 
 
-# Two at a time, each at a seat of its own; the third one looks on.
+# Two states at a time, each at a seat of its own; the third seat must not change.
 STATES: tuple[tuple[Break, Break], ...] = (
     (terminating, gone),
     (orphaned, suspended),
@@ -339,13 +339,13 @@ def test_seats_come_back_from_whatever_state_they_are_in(
             assert any(name in change for change in classroom.lab.changes(answer))
     assert differing(classroom, BESIDE, beside) == []
     assert refs_of(classroom, BESIDE) == repository
-    # What is delivered is delivered again: a push arrives, and a second reset has nothing to do.
+    # Flux delivers again, so that a second reset has nothing to do.
     again = reset(classroom, *BROKEN)
     assert (again["changed"], again["code"]) == (0, 0), classroom.lab.changes(again)
 
 
 def what_stays(classroom: Classroom, seat: str) -> dict[str, object]:
-    """Return what a reset leaves of a seat as it was: names, the canary, the key, the password."""
+    """Return what a reset does not change at a seat: names, the canary, the key, the password."""
     password = Path(classroom.lab.settings.git_dir) / "credentials" / seat / "password"
     return {
         "names": names_of(classroom, seat),
@@ -361,7 +361,7 @@ def test_a_reset_in_front_of_a_push_that_never_gets_ready_is_quick(
 ) -> None:
     never_ready(classroom, "ada", tmp_path)
     answer = reset(classroom, "ada")
-    # Flux would wait a minute for the Deployment.
+    # Flux alone would wait a minute for the Deployment.
     assert answer["seconds"] < 45
 
 
@@ -469,7 +469,7 @@ def test_a_learner_resets_the_repository_without_the_instructor(
     assert branch.removeprefix("refs/heads/") in said
     assert kept(classroom, "ada")[branch] == head
     assert "refs/heads/reset" not in refs_of(classroom, "ada")
-    # Flux hears of it at once, and takes away what is not in Git any more.
+    # Flux is told of the reset at once, and removes what is no longer in Git.
     wait_until(
         lambda: "ConfigMap ada-develop/pushed" not in names_of(classroom, "ada"), "it goes", 20
     )
@@ -535,7 +535,7 @@ def test_two_resets_at_once_do_not_get_mixed_up(classroom: Classroom, tmp_path: 
                 strict=True,
             )
         )
-    # The lock lets one of them work at a time; who comes second is told so, and can try again.
+    # The lock lets one of them work at a time; the second one is told so, and can try again.
     assert set(codes.values()) <= {Exit.OK, Exit.LOCKED}
     assert Exit.OK in codes.values()
     for seat, code in codes.items():

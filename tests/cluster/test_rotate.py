@@ -1,4 +1,4 @@
-"""`sopslab rotate` for real: no moment without Ready, killed everywhere, attacked, out of disk."""
+"""`sopslab rotate` on a real lab: always Ready, killed everywhere, attacked, out of disk."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def rotate(lab: Lab, *arguments: str, check: bool = True) -> dict[str, Any]:
 
 
 def assert_whole(lab: Lab) -> None:
-    """Check that everything fits together, as a learner does, and that nothing is left to do."""
+    """Check, as a learner does, that everything fits together, and that nothing is left to do."""
     done = lab.run(SOPSLAB, "verify", "--json", "--wait", "30", check=False)
     assert done.returncode == 0, done.stdout
     work = Path(lab.settings.work_dir)
@@ -82,12 +82,12 @@ def sops(lab: Lab, text: str, identity: Path) -> subprocess.CompletedProcess[str
 
 
 def live(lab: Lab, secret: str = "backend-secrets") -> str:
-    """Return what a Secret of the cluster holds, in base64."""
+    """Return the values of a Secret in the cluster, in base64."""
     return lab.kubectl("-n", NAMESPACE, "get", "secret", secret, "-o", "jsonpath={.data}")
 
 
 def archived(lab: Lab, recipient: str) -> Path:
-    """Return the file of an identity that was archived."""
+    """Return the file of the archived identity with this recipient."""
     folder = Path(lab.settings.keys_dir) / "archive"
     found = {
         lab.run("age-keygen", "-y", str(path)).stdout.strip(): path
@@ -97,7 +97,7 @@ def archived(lab: Lab, recipient: str) -> Path:
 
 
 def cluster_opens(lab: Lab, folder: Path) -> bool:
-    """Return whether what Flux has as a key opens every file at main."""
+    """Return whether the identities in Flux's key Secret open every file at main."""
     found = json.loads(lab.kubectl("-n", "flux-system", "get", "secret", "sops-age", "-ojson"))
     identity = folder / "cluster.agekey"
     identity.touch(mode=0o600)
@@ -171,7 +171,7 @@ def test_a_key_that_leaked_is_replaced_without_a_moment_of_not_ready(rotated: La
     assert sops(rotated, now, leaked).returncode == 128
     attack = splice(now, before, old)
     assert attack is not None and sops(rotated, attack, leaked).returncode == 25
-    # What was seen was seen: the tool says so, and so does the record.
+    # The leaked key still opens the old file: the tool says so, and so does the record.
     assert sops(rotated, before, leaked).returncode == 0
     told = incident(rotated, last_incident(rotated))
     assert "closed: 20" in told and "old values of" in told
@@ -199,7 +199,7 @@ def test_a_rotation_killed_at_every_operation_completes(rotated: Lab, tmp_path: 
                 if started is None:
                     assert killed.process.returncode == 0
                     break
-                # In the middle of it, unless it is over by then.
+                # Kill in the middle of the operation, unless it is over by then.
                 killed.ends_within(0.15)
                 killed.kill(group=True)
             assert cluster_opens(rotated, tmp_path), f"after a kill in {started}"

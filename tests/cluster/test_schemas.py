@@ -1,4 +1,4 @@
-"""Where the store has not the sources of the API, the cluster says what its objects look like."""
+"""If the store lacks the sources of the API, schemas are made from what the cluster serves."""
 
 from __future__ import annotations
 

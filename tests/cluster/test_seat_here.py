@@ -1,5 +1,5 @@
-"""A seat that is this machine, reached by an sshd of the tests: a machine in a container makes one
-cluster in its life, and this one makes another where the first was cut off."""
+"""A seat on this machine, reached by an sshd of the tests. A machine in a container can make only
+one cluster in its life; this machine can make another one after the first was cut off."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Here:
             )  # fmt: skip
 
     def sopslab(self, *words: str) -> dict[str, Any]:
-        """Run a verb that has to end well, and return its answer."""
+        """Run a verb, which has to succeed, and return its answer."""
         done = subprocess.run(
             [sys.executable, "-m", "sopslab", *words, "--json"],
             env=self.environment, cwd=PROJECT, capture_output=True, text=True, check=False,

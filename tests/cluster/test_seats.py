@@ -1,4 +1,4 @@
-"""A room for real: a lab on each of two machines that had nothing, made from this one by SSH."""
+"""A real room: a lab on each of two machines that had nothing, made from this machine by SSH."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def seats_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def identity(seat: Seat) -> str:
-    """Return what the public half of the seat's own identity is."""
+    """Return the public half of the seat's own identity."""
     keys = f"{SEAT_ROOT}/labs"
     return seat.machine.run("sh", "-c", f"cat {keys}/*/keys/{seat.learner}.pub").stdout.strip()
 
 
 def test_a_run_that_was_killed_is_continued_by_the_next_one(made: Room) -> None:
-    """While the machines assemble images: one in a container makes one cluster in its life, since
-    systemd in a second one finds no cgroups of its own there."""
+    """Kill the run while the machines assemble images, before they make clusters: a machine in a
+    container makes one in its life, since systemd in a second one finds no cgroups of its own."""
     process = made.start("up", "--install-docker")
     assert process.stdout is not None
     while "image" not in process.stdout.readline():
@@ -57,7 +57,7 @@ def test_a_room_is_made_and_a_second_run_changes_nothing(made: Room) -> None:
     assert (code, again["changed"]) == (0, 0)
 
     for learner, seat in made.seats.items():
-        # Whoever sits there is in their own lab.
+        # Each learner has a lab of their own on their machine.
         shown = seat.machine.run("cat", f"{SEAT_ROOT}/lab.yaml").stdout
         told = yaml.safe_load(shown)
         assert told["learner"]["id"] == learner
@@ -68,7 +68,7 @@ def test_a_room_is_made_and_a_second_run_changes_nothing(made: Room) -> None:
         ).stdout
         assert "instructor.agekey" not in everything
         assert told["instructor_recipient"] in everything
-    # Each has made its own, and nothing of the user's has become another.
+    # Each seat has made an identity of its own, and the user's files for ssh are unchanged.
     assert len({identity(seat) for seat in made.seats.values()}) == 2
     assert sorted(path.name for path in (made.folder / "home" / ".ssh").iterdir()) == home
     private = Path(made.root, "rooms", made.name, "keys", "instructor.agekey")

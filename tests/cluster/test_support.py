@@ -31,9 +31,8 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def every_secret(lab: Lab) -> set[bytes]:
-    """Return whatever the lab has that is secret, looked for in ways that are not the report's.
-
-    On disk that is what only its owner may read, but for what is encrypted or a log.
+    """Return every secret of the lab, found in other ways than the report finds them: in the files
+    of keys and logins, in the kubeconfig, and in the cluster's Secrets.
     """
     found: set[bytes] = set()
     folder = Path(lab.settings.lab_dir)
@@ -63,7 +62,7 @@ def test_no_secret_that_the_lab_knows_is_in_it(lab: Lab, tmp_path: Path) -> None
     known = every_secret(lab)
     key = next(value for value in known if value.startswith(b"AGE-SECRET-KEY-"))
     password = Path(lab.settings.account_dir("flux"), "password").read_bytes().strip()
-    # Somebody has let them get into a log, in every dress.
+    # They got into a log, in every encoding.
     log = Path(lab.settings.lab_dir, "log", "20200101T000000.0-planted.log")
     dresses = [key, password, quote(password, safe="").encode(), base64.b64encode(b"x:" + password)]
     log.write_bytes(b"it began\n" + b"\n".join(dresses) + b"\nit ended\n")
@@ -99,7 +98,7 @@ def test_what_helps_is_in_it(lab: Lab, tmp_path: Path) -> None:
     runs = [json.loads(text) for name, text in files.items() if re.match(r"runs/.*\.json", name)]
     assert any(step["seconds"] > 0 for run in runs for step in run["steps"])
     assert b"sops 3." in files["tools.txt"]
-    # The Git server of a lab where nothing went wrong has said nothing.
+    # The Git server logs nothing if nothing went wrong.
     silent = f"docker/{git_server_name(lab.name)}.log"
     assert not [name for name, text in files.items() if not text and name != silent]
 

@@ -1,4 +1,4 @@
-"""`sopslab up`: what it promises of a lab, asked with the stock tools."""
+"""`sopslab up`: what it promises about a lab, checked with the stock tools."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def address(lab: Lab, repository: str, user: str | None = None) -> str:
 
 
 def git(lab: Lab, *arguments: str, cwd: Path | None = None, check: bool = True) -> str:
-    """Run stock git without any configuration but the repository's own; return all its words."""
+    """Run stock git with no configuration but the repository's own; return all that it prints."""
     env = {
         **lab.base_environment,
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -150,8 +150,8 @@ def test_a_pushed_secret_arrives_and_the_receiver_hurries_it(lab: Lab, tmp_path:
     source = json.loads(
         lab.kubectl("-n", "flux-system", "get", "gitrepository", lab.settings.learner.id, "-ojson")
     )
-    # Only a request sets this; polls, once a minute, do not.
-    # As Go prints a time.
+    # Only a request sets this field; Flux's own polls, once a minute, do not. The time has the form
+    # in which Go prints it.
     moment = source["status"]["lastHandledReconcileAt"]
     assert " +0000 UTC" in moment
     handled = datetime.fromisoformat(f"{moment[:26]}+00:00")
@@ -171,7 +171,7 @@ def test_what_is_private_is_readable_by_its_owner_only(lab: Lab) -> None:
     assert len(private) > 12
     modes = {str(path): stat.S_IMODE(path.lstat().st_mode) for path in private}
     assert [path for path, mode in modes.items() if mode != 0o600] == []
-    # What the Git server reads, it reads by its group.
+    # The Git server reads these files by its group.
     for path in (top / "git" / "htpasswd", top / "git" / "receiver" / "token"):
         assert stat.S_IMODE(path.lstat().st_mode) == 0o640, path
         assert path.lstat().st_gid == (os.getgid() or GIT_SERVER_USER), path
@@ -189,7 +189,7 @@ def test_the_users_own_kubeconfigs_are_left_alone(lab: Lab) -> None:
 
 
 def secrets_of(lab: Lab) -> dict[str, bytes]:
-    """Return everything that must be seen nowhere, by a name that may be seen."""
+    """Return every value that must be seen nowhere, by a name that may be seen."""
     top = Path(lab.settings.lab_dir)
     found = {
         str(path.relative_to(top)): path.read_bytes().strip()
@@ -222,7 +222,7 @@ def test_no_secret_is_seen_in_logs_answers_arguments_or_containers(lab: Lab) -> 
     }
     places["answer"] = json.dumps(lab.birth["answer"]).encode()
     places["command lines"] = b"\n".join(lab.birth["command_lines"])
-    # The watch must have seen the run, or it would prove nothing.
+    # The watch must have seen the run, or the test would prove nothing.
     for seen in (b"sopslab.run.start", b"kind\0create"):
         assert seen in places["command lines"]
     for container in (lab.node, lab.git_server):
@@ -247,7 +247,7 @@ def test_no_secret_is_seen_in_logs_answers_arguments_or_containers(lab: Lab) -> 
 def test_a_controller_cannot_log_in_as_another(controller: str, lab: Lab) -> None:
     asked = ("auth", "can-i", "--all-namespaces", "--as")
     account = f"system:serviceaccount:flux-system:{controller}"
-    # What it works with is there: it is asked as the account that it runs as.
+    # The account of the controller exists: it has the rights with which the controller works.
     said = lab.kubectl(*asked, account, "get", "secrets")
     assert said.strip() == "yes"
     said = lab.kubectl(*asked, account, "create", "serviceaccounts/token", check=False)

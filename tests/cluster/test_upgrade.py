@@ -1,4 +1,4 @@
-"""A lab that an older version made is brought up to date by `up`, and loses nothing."""
+"""`up` brings a lab that an older version made up to date, and the lab loses nothing."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tests.cluster.lab import Lab, lab_name, wait_until
 
 pytestmark = pytest.mark.soak
 
-# Before the Git server handed out kubeconfigs. No version has been released yet; with the first
-# one, this is its tag. It has to be one that the present store has everything of.
+# A commit from before the Git server handed out kubeconfigs. Once a version is released, this has
+# to be its tag. The present store has to have everything of the older version.
 OLDER = "f0161ef7f8fedc7d8053202163f06bbddffff2cb"
 
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The product as it was, to be found before the present one."""
+    """The older product, in a folder that Python searches before the present one."""
     folder = tmp_path_factory.mktemp("older")
     packed = subprocess.run(
         ["git", "archive", OLDER], cwd=PROJECT, capture_output=True, check=False
     )
     assert packed.returncode == 0, "this needs the history: `git fetch --unshallow`"
     subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
-    # The distribution of this name, too, is the older one: the present one has plugins of pyinfra.
+    # Hide the installed distribution, too: it has plugins of pyinfra from the present product.
     about = folder / "sops_lab-0.dist-info" / "METADATA"
     about.parent.mkdir()
     about.write_text("Metadata-Version: 2.1\nName: sops-lab\nVersion: 0\n")
@@ -36,7 +36,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def handed_out(classroom: Classroom) -> set[str]:
-    """Return for whom the Git server has a kubeconfig."""
+    """Return the seats for which the Git server has a kubeconfig."""
     found = Path(classroom.lab.settings.git_dir).glob("access/*/kubeconfig")
     return {path.parent.name for path in found}
 

@@ -1,4 +1,4 @@
-"""`sopslab verify` on a real lab: the chapter, its mistakes, and what is said of each."""
+"""`sopslab verify` on a real lab: the chapter, its mistakes, and what `verify` says about each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def learner(lab: Lab, tmp_path: Path) -> Learner:
 
 @pytest.fixture(scope="module")
 def finished(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learner]:
-    """A learner who has done the exercise, once for all the mistakes that are made after it."""
+    """A learner who has done the exercise, once for all tests of mistakes."""
     head = lab.head()
     learner = Learner(lab, lab.learner(tmp_path_factory.mktemp("finished")))
     learner.finish()
@@ -236,7 +236,7 @@ def _unlocked(learner: Learner) -> None:
 
 
 def _drifted(learner: Learner) -> None:
-    # Without the annotation Flux might put the value back before anybody has looked.
+    # Without the annotation, Flux might put the value back before `verify` looks.
     change = {
         "metadata": {"annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}},
         "stringData": {"API_TOKEN": "another"},
@@ -288,13 +288,13 @@ MISTAKES: dict[str, tuple[Callable[[Learner], None], str, str, str]] = {
 }  # fmt: skip
 
 
-# What of a mistake lies in the cluster; the others are in the clone, which is thrown away.
+# The mistakes in the cluster; the others are in the clone, which is thrown away.
 IN_CLUSTER = (_no_key, _wrong_key, _damaged_key, _misnamed_key, _suspended, _drifted)
 
 
 @pytest.fixture
 def repaired(done: Learner) -> Iterator[None]:
-    """Put the key, the Kustomization and the Secret back, and wait until Flux is done."""
+    """Afterwards, put the key, the Kustomization and the Secret back, and wait for Flux."""
     yield
     lab = done.lab
     lab.kubectl(

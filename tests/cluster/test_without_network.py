@@ -1,4 +1,4 @@
-"""A lab on a machine whose network rejects everything: all that it has came in one file."""
+"""A lab on a machine whose network rejects everything: all that the lab has came in one file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FENCE = PROJECT / "tests/data/network/fence.nft"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a signed bundle of this machine's store, and with who may have signed it."""
+    """A folder with a signed bundle of this machine's store, and the list of allowed signers."""
     folder = tmp_path_factory.mktemp("bundle")
     key = folder / "key"
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
@@ -43,7 +43,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["bookworm", "trixie"])
 def fenced(request: pytest.FixtureRequest, bundle: Path) -> Iterator[Machine]:
-    """A machine with what docs/bundles.md asks for and the bundle, whose network rejects all."""
+    """A machine whose network rejects everything, with what docs/bundles.md asks for and the
+    bundle."""
     suite = request.param
     packages = [
         *("python3", "git", "iptables", "nftables", "openssh-client", "util-linux"), *ENGINE[suite],
@@ -52,13 +53,14 @@ def fenced(request: pytest.FixtureRequest, bundle: Path) -> Iterator[Machine]:
         made.copy_in(bundle, CARRIED)
         fence = ('printf "%s" "$2" | nft --define "resolver=$1" -f -', "sh", RESOLVER)
         made.run("sh", "-euc", *fence, FENCE.read_text())
-        # Docker's own resolver answers for this machine: names have to be asked for outside, too.
+        # Docker's own resolver would answer for this machine, and names have to be asked for
+        # outside, too.
         made.run("sh", "-euc", 'echo "nameserver $1" >/etc/resolv.conf', "sh", RESOLVER)
         yield made
 
 
 def packets(machine: Machine) -> int:
-    """Return how many packets wanted to leave the machine."""
+    """Return how many packets tried to leave the machine."""
     listed = json.loads(machine.run("nft", "--json", "list", "counters").stdout)["nftables"]
     (found,) = [each["counter"]["packets"] for each in listed if "counter" in each]
     assert isinstance(found, int)
@@ -66,12 +68,12 @@ def packets(machine: Machine) -> int:
 
 
 def test_a_bundle_is_enough_for_a_lab(fenced: Machine) -> None:
-    # Its network is closed, and what is closed is counted.
+    # The machine's network is closed, and the packets that it rejects are counted.
     asked = fenced.run("git", "ls-remote", "https://203.0.113.1/a.git", check=False)
     assert asked.returncode != 0 and packets(fenced) > 0
     before = packets(fenced)
 
-    # As docs/bundles.md has it: what installs the product is checked before it is run.
+    # As docs/bundles.md says: check the installing program before running it.
     fenced.run("tar", "-xf", BUNDLE, "manifest.json", "manifest.json.sig", "beginning.py",
                cwd=CARRIED)  # fmt: skip
     fenced.run(

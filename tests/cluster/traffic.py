@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from tests.cluster.lab import Lab, run
 from tests.cluster.neighbour import address_of, gateway_of
 
-# Every URL is asked for over and over, for some seconds. curl: 7 refused or unreachable, 28 no
-# answer in time; nsenter: 1 no such network.
+# Every URL is requested again and again for some seconds. Exit codes of curl: 7 for refused or
+# unreachable, 28 for no answer in time; of nsenter: 1 for no such network.
 _FIRST_WORDS = """
 known=$(ls /run/netns); echo ready
 until new=$(ls /run/netns | grep -vxF "$known"); do sleep 0.01; done
@@ -29,7 +29,7 @@ for url; do ask "$url" & done; wait
 
 
 class Place(NamedTuple):
-    """Where connections come from: a node or, with a process of it, the pod of that process."""
+    """Where connections come from: a node, or the pod of one of the node's processes."""
 
     node: str
     process: str | None = None
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A URL that somebody answers, and where that is seen."""
+    """A URL at which something answers, and the place from which that can be seen."""
 
     url: str
     seen_from: Place
@@ -49,7 +49,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Traffic:
-    """What is reached from where."""
+    """Finds out what can be reached from where."""
 
     lab: Lab
 
@@ -70,7 +70,7 @@ class Traffic:
 
     @property
     def workers(self) -> list[str]:
-        """The nodes that a learner's pods get."""
+        """The nodes on which a learner's pods run."""
         return [
             node["metadata"]["name"]
             for node in self._nodes
@@ -79,7 +79,8 @@ class Traffic:
 
     @property
     def git_url(self) -> str:
-        """The Git server's address as Flux reaches it, without a name."""
+        """The URL at which Flux reaches the Git server, with an address instead of the container's
+        name."""
         settings = self.lab.settings
         url = urlsplit(settings.git_base_cluster_url)
         if url.hostname != self.lab.git_server:
@@ -123,24 +124,26 @@ class Traffic:
         return self._first("kube-system", "k8s-app=kube-dns")
 
     def reaches(self, url: str, place: Place | None = None) -> bool:
-        """Return whether somebody answers there, in whatever way, the node of the API server or
-        whoever is at a place."""
+        """Return whether anything answers at a URL, in whatever way, if it is asked from a place,
+        by default from the node of the API server."""
         done = _inside(
             place or self.here, "curl", "--insecure", "--silent", "--output", "/dev/null",
             "--max-time", "3", url,
         )  # fmt: skip
-        # 7: refused or unreachable, 28: no answer in time. Everything else is somebody who talks.
+        # 7: refused or unreachable, 28: no answer in time. With any other code, something answered.
         return done.returncode not in (7, 28)
 
     def unseen(self, targets: Mapping[str, Target]) -> set[str]:
-        """Return which targets nobody answers at, whoever asks: they would prove nothing."""
+        """Return the targets that do not even answer a node, which no policy stops: they would
+        prove nothing."""
         return {
             name for name, one in targets.items() if not self.reaches(one.url, one.seen_from.beside)
         }
 
     def resolves(self, server: str, place: Place) -> bool:
-        """Return whether a name server knows itself."""
-        # No part has ten letters: bash sends off what it has when it comes to a line feed.
+        """Return whether a name server resolves its own name, if it is asked from a place."""
+        # No label has ten letters: that length would be a line feed, at which bash sends what it
+        # has so far.
         labels = ("kube-dns", "kube-system", "svc", "cluster", "local")
         name = b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
         query = b"\x13\x37\x01\x00\x00\x01" + b"\0" * 6 + name + b"\x00\x01\x00\x01"
@@ -153,14 +156,14 @@ class Traffic:
         return int(done.stdout.strip() or 0) > len(query)
 
     def is_strict(self, node: str) -> bool:
-        """Return whether a node holds back new pods by now: whatever enforces policies there lets
-        everything pass for a minute after it came."""
+        """Return whether a node already holds back new pods: what enforces policies there lets
+        everything pass for a minute after its start."""
         done = _on(node, "nft", "list", "set", "ip", "sops-lab", "starting", check=False)
         return "elements" not in done.stdout
 
     def first_words(self, node: str, urls: Sequence[str], start: Callable[[], object]) -> set[str]:
-        """Return which URLs are reached from the network of a node's next pod, by what is sent from
-        the moment on that the network is there; `start` makes the pod."""
+        """Return which URLs are reached from the network of a node's next pod, if they are
+        requested as soon as that network exists. `start` makes the pod."""
         probe = subprocess.Popen(
             ["docker", "exec", node, "bash", "-c", _FIRST_WORDS, "probe", *urls],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -186,7 +189,7 @@ class Traffic:
 
 
 def on(node: str) -> dict[str, Any]:
-    """Return what of a pod's `spec` has it run on a node."""
+    """Return the part of a pod's `spec` that makes it run on a node."""
     return {"nodeSelector": {"kubernetes.io/hostname": node}}
 
 

@@ -1,4 +1,4 @@
-"""What tests see of a lab from outside: its state without what is random, and running commands."""
+"""What tests see of a lab from outside: its state without random parts, and running commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.cluster.lab import Lab, run
 
-# Kinds whose objects come and go by themselves, or are named by chance.
+# Kinds whose objects come and go by themselves, or have random names.
 _PASSING = re.compile(
     r"events(\.events\.k8s\.io)?|endpoints|endpointslices\..*|leases\..*|ipaddresses\..*"
     r"|certificatesigningrequests\..*|componentstatuses|.*\.metrics\.k8s\.io"
@@ -37,9 +37,10 @@ contexts: [{{name: production, context: {{cluster: production, user: admin}}}}]
 
 
 def foreign_kubeconfigs(home: Path) -> dict[Path, bytes]:
-    """Write a ~/.kube/config and a file for KUBECONFIG of another cluster; return their content.
+    """Write two kubeconfigs of another cluster, ~/.kube/config and one for the variable KUBECONFIG;
+    return their content.
 
-    The first one is locked, as a client that was killed leaves it.
+    The first one is locked, as a killed client leaves it.
     """
     default, named = home / ".kube" / "config", home / "production"
     default.parent.mkdir(parents=True)
@@ -51,7 +52,7 @@ def foreign_kubeconfigs(home: Path) -> dict[Path, bytes]:
 
 
 class CommandLines:
-    """The command lines of all processes of the machine, looked at again and again."""
+    """Collects the command lines of all processes of the machine while its block runs."""
 
     def __init__(self) -> None:
         self.lines: set[bytes] = set()
@@ -101,7 +102,7 @@ def descendants(parent: int) -> dict[int, str]:
 def normal_state(lab: Lab) -> dict[str, set[str]]:
     """Return the lab as names and modes, without what differs between two equal labs.
 
-    Flux is given the time to have everything ready first.
+    First it waits until Flux has everything ready.
     """
     lab.kubectl(
         "-n", "flux-system", "wait", "--for=condition=Ready", "--timeout=90s",
@@ -163,10 +164,10 @@ def _tree(repository: Path) -> set[str]:
 
 
 class Readiness:
-    """Looks every 200 ms whether each `secrets-*` Kustomization is ready, while it is entered.
+    """Looks every 200 ms, while its block runs, whether each `secrets-*` Kustomization is ready.
 
-    For a moment of each reconciliation Flux says `Unknown`, reason `Progressing`: it is at work.
-    That is counted apart; whatever else is not `True` is in `failures`.
+    For a moment of each reconciliation Flux says `Unknown`, with the reason `Progressing`. These
+    samples are counted in `at_work`; every other status but `True` is a failure.
     """
 
     def __init__(self, lab: Lab) -> None:

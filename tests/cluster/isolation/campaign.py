@@ -1,7 +1,7 @@
-"""What a hostile learner does to hold up the others, and how long those wait.
+"""What a hostile learner does to hold up the others, and how long the others wait.
 
-An attack is a function that takes the learner and is over within seconds, whether or not anything
-of it is let through; `ATTACKS` names them all.
+An attack is a function that takes the learner and is over within seconds, whether or not the lab
+lets it through; `ATTACKS` names them all.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from kubernetes import client, config
 from tests.cluster.isolation.hostile import APPS, PAUSE, SECRETS, Hostile, deployment, manifest
 from tests.cluster.lab import run, wait_until
 
-# How long an attack goes on that could go on for ever; what a client is given at most: seconds.
+# Seconds: for an attack that could go on for ever, and for a client at most.
 LONG, MOST = 4.0, 30.0
 MIB, LAYERS = 1024 * 1024, 15
-# What a delivery may take while others attack: seconds, and as a multiple of what it takes without.
+# How long a delivery may take while others attack: in seconds, or as a multiple of its usual time.
 PROMISED, SLOWER = 3.0, 3.0
-# Where it is given up: seconds.
+# Seconds after which a test no longer waits for a delivery.
 PATIENCE = 20.0
 NAME = "probe"
-# Attackers' clients are on machines of their own: here they leave the processors to the lab.
+# Real attackers have machines of their own: their clients must not take the lab's processors here.
 ELSEWHERE = ("nice", "-n", "19")
 _ONE_WRITES = threading.Lock()
 FIELDS = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
@@ -47,7 +47,7 @@ def allowed(usual: float) -> float:
 
 
 def wire(learner: Hostile) -> None:
-    """Have the kustomization name the Secret."""
+    """Name the Secret in the kustomization."""
     learner.refer_to(f"{NAME}.yaml")
 
 
@@ -86,7 +86,8 @@ def delivery(learner: Hostile) -> Delivery:
 
 
 def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:
-    """Push files, and have the kustomization of the environment name some. It may be refused."""
+    """Push files, and name resources in the environment's kustomization. The Git server may refuse
+    the push."""
     for path, text in files.items():
         file = learner.work / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:
 
 
 def _git(learner: Hostile, *arguments: str) -> None:
-    # A client that has no patience: what the server goes on with is the server's affair.
+    # An impatient client: it ends, even if the server goes on with its request.
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(
             [*ELSEWHERE, "git", *arguments], cwd=learner.work, capture_output=True, timeout=MOST,
@@ -132,18 +133,18 @@ def _many_branches(learner: Hostile) -> None:
 
 
 def _remote_resource(learner: Hostile) -> None:
-    """A file that is a URL: the profiler of the controller that fetches it, for five minutes."""
+    """Name a URL as a file: that of the fetching controller's own profiler, for five minutes."""
     push(learner, {}, "http://localhost:8080/debug/pprof/trace?seconds=300")
 
 
 def _remote_elsewhere(learner: Hostile) -> None:
-    """The same where a name of a file is none of `resources`, at somebody who never answers."""
+    """Name a URL that never answers, and do so in `components` instead of `resources`."""
     text = FIELDS.replace("resources:", "components:") + "- http://10.255.255.1/x?seconds=300\n"
     push(learner, {f"{APPS}/kustomization.yaml": text}, "../../apps")
 
 
 def _doubling_overlays(learner: Hostile) -> None:
-    """Layers of which each names two of the next: 65,000 builds out of thirty small files."""
+    """Push layers of overlays that each name two of the next layer: 65,000 builds of 30 files."""
     files = {}
     for layer in range(LAYERS):
         below = "".join(f"- ../l{layer + 1}{half}\n" for half in "ab" if layer + 1 < LAYERS)
@@ -165,7 +166,7 @@ def _aliases(learner: Hostile) -> None:
 
 
 def _large_manifest(learner: Hostile) -> None:
-    """19 MB of YAML had kustomize-controller killed for its memory."""
+    """Push 19 MB of YAML, for which kustomize-controller was once killed because of its memory."""
     with _ONE_WRITES:
         text = _large_text()
     push(learner, {f"{SECRETS}/large.yaml": text}, "large.yaml")
@@ -184,7 +185,7 @@ def _many_manifests(learner: Hostile) -> None:
 
 
 def _slow_expression(learner: Hostile) -> None:
-    """Expressions over which an engine that goes back on its steps never comes to an end."""
+    """Push regular expressions on which a backtracking engine never comes to an end."""
     rules = learner.work / ".sops.yaml"
     slow = "(.*a)*(.*a)*(a+)+!$"
     text = re.sub(r"(path|encrypted)_regex: .*", rf"\1_regex: '{slow}'", rules.read_text())
@@ -199,7 +200,7 @@ def _never_ready(learner: Hostile) -> None:
 
 
 def _many_uploads(learner: Hostile) -> None:
-    """Ten bodies of no declared length at once, which a server spools before it reads them."""
+    """Send ten bodies without a declared length at once: a server spools these before reading."""
     with ThreadPoolExecutor(10) as pool:
         for _ in range(10):
             pool.submit(_upload, learner, 60)
@@ -228,7 +229,7 @@ def _upload(learner: Hostile, size: int) -> None:
 
 
 def _idle_connections(learner: Hostile) -> None:
-    """Two hundred connections over which a request begins and does not end."""
+    """Open two hundred connections, and begin a request on each that does not end."""
     opened = []
     with contextlib.suppress(OSError):
         for _ in range(200):
@@ -259,8 +260,9 @@ def _authorization(learner: Hostile) -> dict[str, str]:
 
 
 def _api_requests(learner: Hostile) -> None:
-    """Lists as fast as eight clients can ask for them, which do not read what they get: kubectl
-    would take this machine's processors, and not the API server's patience.
+    """Ask for lists as fast as eight clients can, and do not read the answers.
+
+    kubectl would burden this machine's processors, and not the API server.
     """
     kubeconfig = str(learner.classroom.kubeconfig(learner.seat))
     api = client.CoreV1Api(config.new_client_from_config(kubeconfig))
@@ -283,7 +285,7 @@ def _api_requests(learner: Hostile) -> None:
 
 
 def _api_objects(learner: Hostile) -> None:
-    """As many large objects as the quota has room for, made and deleted and made."""
+    """Make, delete and make again as many large objects as the quota has room for."""
     large = {"x": "x" * 900_000}
     for _ in range(2):
         objects = [manifest("ConfigMap", f"large{number}", data=large) for number in range(10)]
@@ -292,7 +294,7 @@ def _api_objects(learner: Hostile) -> None:
 
 
 def _pods(learner: Hostile) -> None:
-    """Pods that end at once and are started again, as many as the quota has room for."""
+    """Run pods that end at once and are started again, as many as the quota has room for."""
     main = {"command": ["/nothing"], "image": PAUSE}
     learner.create(*(deployment(f"d{number}", 10, main) for number in range(4)), check=False)
     time.sleep(LONG)

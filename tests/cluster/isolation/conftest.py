@@ -1,4 +1,4 @@
-"""Who is hostile, and who sits beside."""
+"""The hostile learner, and those who work beside."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def ada(classroom: Classroom, tmp_path: Path) -> Iterator[Hostile]:
 
 @pytest.fixture
 def bob(classroom: Classroom, tmp_path: Path) -> Iterator[Hostile]:
-    """The learner beside, who wants to work."""
+    """The learner beside ada, who wants to work."""
     yield from _learner(classroom, "bob", tmp_path)
 
 
 @pytest.fixture
 def eve(classroom: Classroom, tmp_path: Path) -> Iterator[Hostile]:
-    """A third one."""
+    """A third learner."""
     yield from _learner(classroom, "eve", tmp_path)
 
 

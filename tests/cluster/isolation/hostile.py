@@ -25,7 +25,7 @@ APPS = "flux/apps"
 SECRETS = "flux/secrets/develop"
 
 FORBIDDEN = re.compile("forbidden", re.IGNORECASE)
-# A push of another learner's, while one of them is up to something: seconds.
+# Seconds within which another learner's push has to arrive while a hostile one is at work.
 IN_TIME = 15.0
 
 Manifest = dict[str, Any]
@@ -38,7 +38,7 @@ def manifest(kind: str, name: str, api: str = "v1", **fields: Any) -> Manifest:
 
 def pod(name: str, image: str = PAUSE, container: Mapping[str, Any] | None = None,
         **spec: Any) -> Manifest:  # fmt: skip
-    """Return a pod that Pod Security lets pass; `container` and `spec` change that."""
+    """Return a pod that Pod Security accepts; `container` and `spec` override fields of it."""
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     main = {"name": "main", "image": image, "imagePullPolicy": "Never", "securityContext": security}
     restricted = {
@@ -82,7 +82,7 @@ class Hostile:
 
     @property
     def lab(self) -> Lab:
-        """The instructor's view."""
+        """The lab, as the instructor sees it."""
         return self.classroom.lab
 
     @cached_property
@@ -130,7 +130,7 @@ class Hostile:
         self.refer_to("../../apps")
 
     def refer_to(self, *resources: str) -> None:
-        """Have the kustomization of the environment name these resources beside the canary."""
+        """Name these resources, besides the canary, in the environment's kustomization."""
         text = _kustomization(["lab-canary.yaml", *resources])
         (self.work / SECRETS / "kustomization.yaml").write_text(text)
 
@@ -189,8 +189,8 @@ class Hostile:
         return str(ready["message"])
 
     def delivers(self, within: float, *beside: Manifest) -> float:
-        """Push a new value, and other objects beside it, and return the seconds until the cluster
-        has it; fail after `within`."""
+        """Push a new value, and other objects beside it, and return the seconds until the value is
+        in the cluster; fail after `within` seconds."""
         value = str(time.time_ns())
         self.bring(manifest("ConfigMap", "probe", data={"value": value}), *beside)
         started = time.monotonic()
@@ -215,14 +215,14 @@ def live_canary(learner: Hostile) -> str:
 
 
 def canary(learner: Hostile) -> str:
-    """Return the SHA-256 of that value, which can be shown."""
+    """Return the SHA-256 of the canary's encoded value, which may be shown."""
     value = live_canary(learner)
     assert value, "the canary is empty"
     return hashlib.sha256(value.encode()).hexdigest()
 
 
 def restarts(lab: Lab) -> dict[str, list[tuple[int, str]]]:
-    """Return how often each controller was started again, and why the last time."""
+    """Return how often each controller was restarted, and why it was the last time."""
     pods = json.loads(lab.kubectl("-n", "flux-system", "get", "pods", "-o", "json"))["items"]
     return {
         pod["metadata"]["name"]: [

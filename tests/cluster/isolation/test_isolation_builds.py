@@ -1,7 +1,7 @@
-"""What a learner's kustomization has its builder do: reach somewhere, or never come to an end.
+"""What a learner's kustomization may make its builder do: reach other hosts, or never end.
 
-Flux builds for everybody in one process. The Git server's hook is the first line, and what is
-pushed past it, as only the instructor can, meets the second one.
+Flux builds for everybody in one process. The Git server's hook is the first line of defence. What
+is pushed past it, as only the instructor can, meets the second one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.cluster.traffic import Target, Traffic
 
 pytestmark = pytest.mark.every_provider
 
-# What a push of another learner's may take while somebody tries: seconds, and as a multiple of what
-# it takes on this machine otherwise.
+# How long another learner's push may take during an attack: in seconds, or as a multiple of the
+# usual time on this machine.
 PROMISED, SLOWER = 3.0, 3.0
 CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fetched}\ndata: {a: b}\n"
 FILE = "kustomization.yaml"
@@ -33,7 +33,7 @@ FILE = "kustomization.yaml"
 
 @dataclass
 class Server:
-    """A server on this machine that answers everybody from the lab's network, and who asked it."""
+    """A server on this machine for the lab's network, and what it was asked for."""
 
     url: str
     asked: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ def refused(learner: Hostile) -> str:
 
 
 def allowed(learner: Hostile) -> float:
-    """Return the seconds that a delivery may take while somebody attacks."""
+    """Return the seconds that a delivery may take during an attack."""
     return max(PROMISED, SLOWER * learner.delivers(IN_TIME))
 
 
@@ -163,7 +163,7 @@ def test_the_controllers_reach_what_they_need_and_nothing_else(ada: Hostile) -> 
         ]
     assert reached == {
         "kustomize-controller": {"API server", "artifacts"},
-        # Of the artifacts, it is the one who serves them.
+        # source-controller itself serves the artifacts.
         "source-controller": {"API server", "artifacts", "Git"},
         "notification-controller": {"API server"},
     }
@@ -171,7 +171,7 @@ def test_the_controllers_reach_what_they_need_and_nothing_else(ada: Hostile) -> 
 
 
 def overlays(learner: Hostile, depth: int) -> None:
-    """Write kustomizations of which each names two of the next."""
+    """Write levels of kustomizations that each name two of the next level."""
     for level in range(depth):
         names = f"resources: [../{level + 1}a, ../{level + 1}b]\nnamePrefix: "
         for side in "ab":

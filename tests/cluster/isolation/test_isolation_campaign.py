@@ -1,5 +1,5 @@
-"""While some learners of a class do what they can to hold it up, another one works: what she pushes
-has to be in her Secret as soon as ever."""
+"""While some learners do what they can to hold up a class, another one works: her pushes have to be
+in her Secret as quickly as ever."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from tests.cluster.isolation.campaign import ATTACKS, allowed, delivery, wire
 from tests.cluster.isolation.hostile import Hostile, as_before, clear, restarts
 from tests.cluster.lab import Lab, run
 
-# It compares times, which a lab at work beside it would change.
+# The test compares times, which another lab at work would change.
 pytestmark = [pytest.mark.soak, pytest.mark.exclusive, pytest.mark.every_provider]
 
-# How often she pushes at most during an attack.
+# How often the working learner pushes during an attack at most.
 PUSHES = 4
 
 
 @dataclass
 class Campaign:
-    """Who attacks, and who works."""
+    """The learners who attack, and the one who works."""
 
     attackers: tuple[Hostile, ...]
     eve: Hostile
 
     def usual(self) -> float:
-        """Return what her deliveries take now, while nobody attacks: seconds."""
+        """Return how many seconds eve's deliveries take now, while nobody attacks."""
         return sorted(delivery(self.eve) for _ in range(3))[1].seconds
 
 
 @pytest.fixture(scope="module")
 def campaign(classroom: Classroom, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
-    """Two who attack at once and one who works; all are put back."""
+    """Two learners who attack at the same time, and one who works; all are put back."""
     folder = tmp_path_factory.mktemp("campaign")
     ada, bob, eve = (Hostile(classroom, seat, folder) for seat in ("ada", "bob", "eve"))
     with ExitStack() as stack:
@@ -57,7 +57,7 @@ def test_what_another_learner_pushes_is_delivered_meanwhile(campaign: Campaign, 
             took = [delivery(eve)]
             while len(took) < PUSHES and not all(attack.done() for attack in attacks):
                 took.append(delivery(eve))
-            # Her last one comes when all of it has been sent and is worked on.
+            # She makes her last push when the whole attack was sent and the lab works on it.
             for attack in attacks:
                 attack.result()
             took.append(delivery(eve))
@@ -67,7 +67,7 @@ def test_what_another_learner_pushes_is_delivered_meanwhile(campaign: Campaign, 
             run(["git", "reset", "--quiet", "--hard", heads[learner.seat]], cwd=learner.work)
             run(["git", "clean", "-qfdx"], cwd=learner.work)
 
-    # What else the machine does goes on after the attack as before it.
+    # Whatever else slows this machine down goes on after the attack: measure again.
     usual = max(usual, campaign.usual())
     assert max(took).seconds <= allowed(usual), f"{took}, without an attack {usual:.1f} s"
     assert (restarts(lab), _git_server_starts(lab)) == before, "something was killed"

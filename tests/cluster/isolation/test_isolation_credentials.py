@@ -1,4 +1,4 @@
-"""Somebody with no credentials of the cluster at all, at every address where it listens."""
+"""A client without credentials of the cluster, at every address at which the cluster listens."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.cluster.traffic import Traffic
 
 # The token of every cluster that kind makes (sigs.k8s.io/kind, pkg/cluster/internal/kubeadm).
 KIND = "abcdef.0123456789abcdef"
-# Another that somebody makes by hand.
+# Another token, which somebody makes by hand.
 PLANTED = "sopsla.0123456789abcdef"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 RBAC = "rbac.authorization.k8s.io"
 NODE_TOKENS = "system:bootstrappers:kubeadm:default-node-token"
-# What a Kubernetes API server tells everybody: how it is, and its version.
+# What a Kubernetes API server tells everybody: its health and its version.
 PUBLIC = {"/healthz", "/livez", "/readyz", "/version"}
 CLOSED = (
     "/api", "/apis", "/api/v1/nodes", "/api/v1/secrets", "/openapi/v2", "/openapi/v3", "/metrics",
@@ -43,7 +43,7 @@ CLOSED = (
 
 @dataclass(frozen=True)
 class Stranger:
-    """A client that trusts every certificate and has nothing but, perhaps, a token."""
+    """A client that trusts every certificate, and has at most a token."""
 
     host: str
     port: int
@@ -64,7 +64,7 @@ class Stranger:
             connection.close()
 
     def listens(self) -> bool:
-        """Return whether somebody accepts a connection."""
+        """Return whether the port accepts a connection."""
         try:
             socket.create_connection((self.host, self.port), timeout=3).close()
         except OSError:
@@ -107,7 +107,7 @@ def test_kinds_public_token_makes_nobody_a_node(classroom: Classroom, tmp_path: 
         stranger = Stranger(host, port, KIND)
         assert stranger.ask("/api") == 401
         assert stranger.ask(REQUESTS, wanted) == 401, "the first step of the way to every key"
-        # And nobody asks for it without a token.
+        # Without a token, the request is forbidden, too.
         assert Stranger(host, port).ask(REQUESTS, wanted) == 403
     left = lab.kubectl("get", "certificatesigningrequests", "-o", "name")
     assert "stranger" not in left
@@ -127,17 +127,18 @@ def test_no_other_port_of_the_node_does_anything_for_a_stranger(classroom: Class
     for path in ("/pods", "/metrics", "/configz", "/exec/a/b/c", "/run/a/b/c", "/logs/"):
         assert kubelet.ask(path) == 401, path
     for port in (2379, 2380):
-        # etcd wants a certificate, and says so where TLS 1.3 lets a client begin without one.
+        # etcd requires a client's certificate. With TLS 1.3 a client may begin without one, and is
+        # refused then.
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.BadStatusLine)):
             Stranger(address, port).ask("/version")
-    # The kubelet's port without passwords, its health, kube-proxy's and etcd's metrics, the
-    # controller manager and the scheduler.
+    # The kubelet's read-only and health ports, metrics of kube-proxy and of etcd, the controller
+    # manager and the scheduler.
     closed = (10255, 10248, 10249, 2381, 10257, 10259)
     assert [port for port in closed if Stranger(address, port).listens()] == []
 
 
 def assert_closed(lab: Lab) -> None:
-    """Fail with what the cluster has for strangers or for nodes that join."""
+    """Fail if the cluster has anything for strangers or for nodes that join."""
     tokens = ("-n", "kube-system", "get", "secrets", "-o", "name", "--field-selector")
     assert lab.kubectl(*tokens, "type=bootstrap.kubernetes.io/token") == ""
     assert "kubeadm-certs" not in lab.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
@@ -194,7 +195,7 @@ def test_the_kubelet_rotates_its_certificate_and_gets_no_other_nodes(
 
 
 def _planted() -> list[Manifest]:
-    """Return what kubeadm leaves in a cluster, as an older version left it."""
+    """Return what older versions of kubeadm leave in a cluster, and a binding for anybody."""
     name, _, secret = PLANTED.partition(".")
     token = manifest(
         "Secret", f"bootstrap-token-{name}", type="bootstrap.kubernetes.io/token",
@@ -238,7 +239,7 @@ def test_an_up_takes_out_what_lets_strangers_in(classroom: Classroom) -> None:
 
 
 def _cgroup(lab: Lab, name: str, uid: str) -> int:
-    """Return a number that the kernel has about the processes of a pod; 0 without such a pod."""
+    """Return a number from the cgroup of a pod; 0 if there is no such pod."""
     found = run(
         ["docker", "exec", lab.node, "sh", "-c",
          'find /sys/fs/cgroup/ -type d \\( -name "pod$1" -o -name "*-pod$2.slice" \\)'
@@ -253,7 +254,7 @@ def test_a_fork_bomb_ends_at_its_own_pod(ada: Hostile, bob: Hostile) -> None:
     lab = ada.lab
     uid = ada.create(pod("bomb"), output="jsonpath={.metadata.uid}").stdout
     ada.kubectl("wait", "--for=condition=Ready", "pod/bomb", "--timeout=60s")
-    # No image of the cluster has a shell: the node's goes off among the processes of the pod.
+    # No image in the cluster has a shell, so a shell of the node joins the cgroup of the pod.
     process = Traffic(lab).pod(ada.namespace, "bomb").process
     assert process
     run(["docker", "exec", "--detach", lab.node, "bash", "-c",

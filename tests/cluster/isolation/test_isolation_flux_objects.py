@@ -1,4 +1,4 @@
-"""The API server itself judges a seat's objects for Flux, whoever sends them: by a dry run."""
+"""The API server itself judges a seat's Flux objects, whoever sends them; tested by dry runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.refused_objects import KUSTOMIZATIONS, sources
 
 pytestmark = pytest.mark.every_provider
 
-# Whoever writes them in a lab: with all rights, and in the name of what a learner pushed.
+# The account that writes these objects in a lab: it has all rights, and applies what learners push.
 CONTROLLER = "--as=system:serviceaccount:flux-system:kustomize-controller"
 
 
 def said_of(learner: Hostile, kind: str, name: str, spec: dict[str, Any]) -> str:
-    """Return what the API server says of a change by Flux; empty where it would be taken."""
+    """Return why the API server refuses a change by Flux; empty if it would accept the change."""
     changes = [
         {"op": "remove" if value is None else "add", "path": f"/spec/{field}", "value": value}
         for field, value in spec.items()

@@ -1,4 +1,4 @@
-"""The Git server under a learner who sends more than it should take; and what it can reach."""
+"""The Git server and a learner who sends more than it should accept; what the server can reach."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ SIZE = 32 * 1024 * 1024
 
 
 def container(classroom: Classroom) -> dict[str, Any]:
-    """Return what Docker says of the Git server."""
+    """Return what Docker says about the Git server."""
     (found,) = json.loads(run(["docker", "inspect", classroom.lab.git_server]).stdout)
     return dict(found)
 
 
 @contextmanager
 def uploads(learner: Hostile, chunked: bool) -> Iterator[list[int]]:
-    """Push ten times at once, the first of them without an end; yield what the others have sent."""
+    """Push ten times at once, the first time without an end; yield how many bytes each push has
+    sent."""
     settings = learner.lab.settings
     password = (Path(settings.account_dir(learner.seat)) / "password").read_text()
     login = base64.b64encode(f"{learner.seat}:{password}".encode()).decode()
@@ -56,7 +57,7 @@ def uploads(learner: Hostile, chunked: bool) -> Iterator[list[int]]:
         except OSError:
             return
 
-    # git waits for the rest of a number.
+    # git waits for the rest of the number that this begins.
     connections[0].sendall(head + b"0")
     time.sleep(0.5)
     others = range(1, UPLOADS)
@@ -81,7 +82,7 @@ def listing(learner: Hostile) -> float:
 
 def test_uploads_of_one_learner_hold_nobody_up(ada: Hostile, bob: Hostile) -> None:
     before = container(ada.classroom)["State"]
-    # A second, unless this machine needs as much for it when nobody does anything.
+    # A second, or twice what this machine needs when nobody else works.
     allowed = max(1.0, 2 * listing(bob))
     for chunked in (True, False):
         with uploads(ada, chunked) as sent:
@@ -110,7 +111,7 @@ def test_the_server_can_write_nothing_but_repositories(bob: Hostile) -> None:
     """
     said = run(["docker", "exec", bob.lab.git_server, "sh", "-c", script], check=False).stdout
     assert int(said) != 0, said
-    # What root writes on the host, a push adds to, and the other way round.
+    # A push can add to what root wrote on the host, and root to what was pushed.
     bare = bob.classroom.bare("bob")
     tree = run(["git", "write-tree"], cwd=bob.work).stdout.strip()
     made = run(

@@ -1,4 +1,4 @@
-"""What a learner's repository does to the instructor: to files, and to the terminal."""
+"""What a learner's repository can do to the instructor's files and terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cluster.lab import run
 
 pytestmark = pytest.mark.every_provider
 
-# A title for the window, a cleared screen, a line written over, the other direction.
+# Sets the window's title, clears the screen, overwrites the line, reverses the direction of text.
 OBEYED = "\x1b]0;owned\x07\x1b[2J\rfine\u202e"
 LIST = f"{SECRETS}/kustomization.yaml"
 
@@ -33,13 +33,13 @@ def _as_it_was(ada: Hostile) -> Iterator[None]:
 
 
 def obeyed(text: str) -> list[str]:
-    """Return the characters of a text that a terminal obeys or nobody sees."""
+    """Return the characters of a text that a terminal obeys, or that are invisible."""
     return [
         char for char in text if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cf"}
     ]
 
 
-# Every verb that speaks of a seat.
+# Every verb that says something about a seat.
 VERBS = (
     "up",
     "status",
@@ -63,7 +63,7 @@ VERBS = (
 
 @pytest.mark.soak
 def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_path: Path) -> None:
-    # Escaped as YAML has it: kustomize names in its own words what it does not find.
+    # The name is escaped in YAML; kustomize decodes it, and repeats it in its error.
     (ada.work / LIST).write_text(
         f"resources:\n- lab-canary.yaml\n- {json.dumps(f'{OBEYED}.yaml')}\n"
     )
@@ -71,7 +71,7 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
     run(["git", "-c", f"user.name={OBEYED}", "commit", "-qnm", f"Try {OBEYED}"], cwd=ada.work)
     ada.smuggle()
     assert "owned" in ada.failure()
-    # What the policy has to name, on a branch of its own: Flux takes no such names of files.
+    # A file that the policy has to name. It is on another branch, since Flux accepts no such names.
     plain = manifest("Secret", "plain", stringData={"value": "of no use to anybody"})
     (ada.work / SECRETS / f"plain{OBEYED}.yaml").write_text(json.dumps(plain))
     run(["git", "add", "--all"], cwd=ada.work)
@@ -88,7 +88,7 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
         said[verb] = done.stdout + done.stderr
 
     assert {verb: found for verb, text in said.items() if (found := obeyed(text))} == {}
-    # The attack got as far as that.
+    # The attack reached the output, or the test would prove nothing.
     history = said["policy history {bare}"]
     assert "owned" in history, history
 

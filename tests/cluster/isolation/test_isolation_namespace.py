@@ -1,4 +1,4 @@
-"""A learner and what guards the namespace: deleted, changed, restored."""
+"""What guards a learner's namespace is deleted and changed by learners, and restored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.cluster.lab import wait_until
 
 pytestmark = pytest.mark.every_provider
 
-# The interval of a seat's Kustomization, what Flux's jitter adds, and applying it: seconds.
+# Seconds for the interval of a seat's Kustomization, Flux's jitter, and applying.
 INTERVAL = 150.0
 
 
@@ -45,7 +45,7 @@ def test_a_namespace_that_the_instructor_deletes_is_missed_and_restored(eve: Hos
     eve.lab.kubectl("-n", eve.namespace, "get", *guards)
 
 
-# It takes the whole interval, two minutes.
+# The test takes the whole interval, two minutes.
 @pytest.mark.soak
 def test_what_a_learner_deletes_comes_back_within_the_interval(ada: Hostile) -> None:
     ada.publish(deployment("web"))

@@ -1,4 +1,4 @@
-"""Where a pod of a seat can connect to, with real connections."""
+"""What a pod of a seat can connect to, tested with real connections."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _server(image: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def _listener(address: str) -> Iterator[int]:
-    """Listen on this machine, where a Docker daemon would."""
+    """Listen on this machine, at the address where a Docker daemon would listen."""
     server = http.server.ThreadingHTTPServer((address, 0), http.server.BaseHTTPRequestHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -54,7 +54,7 @@ def _listener(address: str) -> Iterator[int]:
 
 
 def _serve(*learners: Hostile) -> None:
-    """Have a server in each learner's seat, on whichever node."""
+    """Start a server in each learner's seat, on any node."""
     image = learners[0].lab.kubectl(
         "-n", "kube-system", "get", "deployment", "coredns",
         "-o", "jsonpath={.spec.template.spec.containers[0].image}",
@@ -71,7 +71,7 @@ def _await(learner: Hostile, *pods: str) -> None:
 
 
 def _platform(traffic: Traffic, port: int) -> dict[str, Target]:
-    """Return what answers, and no pod of a seat reaches: of Flux, the nodes and this machine.
+    """Return targets that answer, but that no pod of a seat may reach: Flux, nodes, this machine.
 
     + port: where this machine listens on the network of the nodes
     """
@@ -133,8 +133,8 @@ def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile)
             assert not traffic.reaches("http://169.254.169.254/", attacker), "node metadata"
 
 
-# Pods that let everybody in: what comes there is taken for known by that, whoever sends it, until
-# the sender's own policies are there (docs/security.md).
+# Pods whose policies let everybody in. A new pod's packets reach these even before its own policies
+# are there: they count as known by the receiver's policies (docs/security.md).
 _OPEN = {"Flux's receiver", "Flux's receiver, by NodePort", "metrics of cluster DNS"}
 
 
@@ -165,7 +165,7 @@ def test_a_pod_from_elsewhere_does_not_reach_a_seat(ada: Hostile) -> None:
         lab.run(*outside, "wait", "--for=condition=Ready", "pod", *names, "--timeout=60s")
         for name in names:
             outsider = traffic.pod("default", name)
-            # Nothing keeps this pod from talking; what is closed is the seat.
+            # This pod may connect to anything; it is the seat that is closed to it.
             assert traffic.reaches("https://10.96.0.1/", outsider)
             assert not traffic.reaches(f"http://{_pod_ip(ada)}:8080/health", outsider)
     finally:
@@ -174,7 +174,7 @@ def test_a_pod_from_elsewhere_does_not_reach_a_seat(ada: Hostile) -> None:
 
 def test_the_account_of_a_pod_may_do_nothing(ada: Hostile) -> None:
     token = ada.lab.kubectl("-n", ada.namespace, "create", "token", "default").strip()
-    # On standard input, where no list of processes shows it.
+    # In a file, because arguments are in the list of processes.
     config = ada.folder / "account"
     server = ada.lab.kubectl(
         "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"

@@ -124,7 +124,7 @@ def test_no_pod_leaves_its_container(ada: Hostile) -> None:
 
 
 def templates(metadata: dict[str, Any], **spec: Any) -> list[Manifest]:
-    """Return one object of each kind that makes pods, with such a template."""
+    """Return one object of each kind that makes pods, with a template of this metadata and spec."""
     labels = {"labels": {"app": "x"}}
     template = {"metadata": {**labels, **metadata}, "spec": pod("x", **spec)["spec"]}
     selector = {"selector": {"matchLabels": {"app": "x"}}, "template": template}
@@ -196,7 +196,7 @@ def test_a_harmless_pod_runs(ada: Hostile) -> None:
     ada.create(pod("harmless"))
 
     ada.kubectl("wait", "--for=condition=Ready", "pod/harmless", "--timeout=60s")
-    # Without a token for the API, which nobody asked for.
+    # The pod gets no token for the API, since nobody asked for one.
     (spec,) = [item["spec"] for item in ada.owns("pods")]
     assert not spec.get("volumes")
 
@@ -219,7 +219,7 @@ def test_no_container_is_put_into_a_running_pod(ada: Hostile) -> None:
     debug = ("debug", "harmless", f"--image={PAUSE}", "--profile=sysadmin", "--attach=false")
     assert FORBIDDEN.search(ada.refused(*debug))
 
-    # Pod Security looks at it even if a right to it slipped through: the instructor has that right.
+    # Pod Security refuses it even to those who have the right, such as the instructor.
     container = {"name": "debug", "image": PAUSE, **PRIVILEGED}
     done = ada.lab.run(
         "kubectl", "-n", ada.namespace, "patch", "pod/harmless",

@@ -1,4 +1,4 @@
-"""More than a seat's share."""
+"""Learners who try to take more than a seat's share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.every_provider
 
 
 def used(learner: Hostile, name: str) -> str:
-    """Return how much of a share the quota says is used."""
+    """Return how much of a resource is used, by the quota's status."""
     (quota,) = learner.owns("resourcequotas")
     return str(quota["status"]["used"][name])
 
@@ -32,7 +32,7 @@ def test_configmaps_end_at_the_quota(ada: Hostile) -> None:
     done = ada.create(*many, check=False)
 
     assert done.returncode != 0 and "exceeded quota: seat" in done.stderr
-    # With kube-root-ca.crt, which Kubernetes puts into every namespace.
+    # The quota counts kube-root-ca.crt, too, which Kubernetes puts into every namespace.
     assert len(ada.owns("configmaps")) == 20
 
 
@@ -45,7 +45,7 @@ def test_pods_end_at_the_quota(ada: Hostile) -> None:
 
 @pytest.mark.soak
 def test_finished_pods_are_counted(ada: Hostile) -> None:
-    # No node is called so, and nobody but the instructor says what becomes of them.
+    # No node has this name: the pods never run, and only the instructor sets their phase.
     nowhere: dict[str, Any] = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
     for batch in range(4):
         wait_until(lambda: used(ada, "pods") == "0", "finished pods are no longer among `pods`", 30)
@@ -81,8 +81,8 @@ def test_everything_that_lies_in_a_seat_is_counted(ada: Hostile) -> None:
 
     (quota,) = ada.owns("resourcequotas")
     hard = {name.removeprefix("count/") for name in quota["spec"]["hard"]}
-    # Events nobody can make: Kubernetes joins them, and they are gone after an hour. The others are
-    # the platform's, of which no learner and no reconciler makes any.
+    # Nobody can make events: Kubernetes makes them, joins them, and removes them after an hour. The
+    # others are the platform's: neither learners nor reconcilers make any.
     platforms = {
         "events",
         "events.events.k8s.io",

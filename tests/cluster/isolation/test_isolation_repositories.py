@@ -126,14 +126,14 @@ def test_a_repository_brings_nothing_that_is_not_the_learners(ada: Hostile, kind
     ada.publish(KINDS[kind])
 
     said = ada.failure()
-    # Cluster-wide kinds and those of the namespace alike: which object, and that it is forbidden.
+    # For cluster-wide kinds and for those of the namespace, Flux names the object as forbidden.
     assert f"{kind}/" in said and FORBIDDEN.search(said), said
     assert "reconciler" in said, said
     assert _identities(ada) == before
 
 
 def _identities(learner: Hostile) -> list[str]:
-    """Return what guards the seats and the cluster, each with its uid and generation."""
+    """Return the objects that guard the seats and the cluster, with their uids and generations."""
     kinds = (
         "namespaces,resourcequotas,limitranges,networkpolicies,rolebindings,roles,clusterroles,"
         "clusterrolebindings,serviceaccounts,daemonsets,customresourcedefinitions,persistentvolumes,"
@@ -220,7 +220,7 @@ def test_a_harmful_repository_fails_alone(ada: Hostile, bob: Hostile, name: str)
 
     pushed = ada.push(check=False)
 
-    # Either the Git server does not take it, or Flux says in time why it cannot be applied.
+    # Either the Git server refuses the push, or Flux says in time why it cannot apply the commit.
     if pushed.returncode == 0:
         assert ada.failure(90)
     else:
@@ -251,5 +251,5 @@ def test_a_push_that_repairs_does_not_wait_for_the_one_that_broke(ada: Hostile) 
     ada.publish(deployment("never", container=never))
     wait_until(lambda: bool(ada.owns("deployments")), "Flux did not apply the workload", 30)
 
-    # The timeout of the broken one is a minute.
+    # Flux's timeout for the broken commit is a minute.
     assert ada.delivers(30) < 30

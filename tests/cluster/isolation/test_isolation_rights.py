@@ -14,7 +14,7 @@ pytestmark = pytest.mark.every_provider
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 _READ = "get list watch"
 _ALL = "get list watch create update patch delete deletecollection"
-# Everything that a learner may do in the learner's own namespace. Nothing anywhere else.
+# Everything that learners may do in their own namespace; they may do nothing anywhere else.
 OWN: dict[str, str] = {
     "pods": _ALL,
     "pods/log": "get",
@@ -94,7 +94,7 @@ NOTHING = [
     "providers.notification.toolkit.fluxcd.io",
     "alerts.notification.toolkit.fluxcd.io",
 ]
-# Beside the usual verbs: verb, resource, and an empty namespace for the whole cluster.
+# Questions besides the usual verbs: verb, resource, namespace; "" is the whole cluster.
 SPECIAL = [
     ("*", "*.*", "ada-develop"),
     ("*", "*.*", ""),
@@ -114,7 +114,7 @@ SPECIAL = [
     ("create", "localsubjectaccessreviews.authorization.k8s.io", "ada-develop"),
 ]
 OTHERS = ["lab-ada-sys", "bob-develop", "lab-bob-sys", "flux-system", "kube-system", "default", ""]
-# What Kubernetes lets everybody do who has a certificate, in any namespace: ask about themselves.
+# What Kubernetes lets every authenticated user do, in any namespace: ask about themselves.
 EVERYBODY = {
     ("authorization.k8s.io", "selfsubjectaccessreviews", "create"),
     ("authorization.k8s.io", "selfsubjectrulesreviews", "create"),

@@ -1,4 +1,4 @@
-"""What a learner's repository does to a rotation: nobody is asked whom the learner names."""
+"""What a learner's repository does to a rotation: no service that a learner names is asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.every_provider
 def test_no_rotation_asks_a_service_that_a_learner_names(
     classroom: Classroom, tmp_path: Path
 ) -> None:
-    # What was before cannot be put back: it is encrypted to keys that are gone.
+    # No fixture puts back what was before: it is encrypted to keys that are gone.
     ada = Hostile(classroom, "ada", tmp_path)
     rules, canary = ada.work / ".sops.yaml", ada.work / SECRETS / "lab-canary.yaml"
     public = Path(ada.lab.settings.keys_dir, "bob.pub")
@@ -45,10 +45,10 @@ def test_no_rotation_asks_a_service_that_a_learner_names(
             ada.lab.sopslab("rotate", *cause.split(), "--yes", check=False)
         ada.lab.sopslab("doctor", "ada", check=False)
         assert calls == []
-    # Nobody else was held up, and ada gets out of it.
+    # Nobody else was held up, and ada's seat can be repaired.
     assert public.read_text() != old
     ada.lab.sopslab("reset", "ada", "--to", "encrypted")
     ada.lab.sopslab("rotate", "cluster-key", "ada", "--yes")
     assert ada.lab.changes(ada.lab.up()) == []
-    # Whoever comes next finds her where she began.
+    # Leave ada's seat for the next test as it began.
     ada.lab.sopslab("reset", "ada")

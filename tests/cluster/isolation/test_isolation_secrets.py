@@ -1,4 +1,4 @@
-"""Another learner's Secrets, and Secrets that do not come out of Git."""
+"""Another learner's Secrets, and Secrets that do not come from Git."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_another_learners_secret_is_not_decrypted(ada: Hostile, bob: Hostile) ->
     )
     ada.refer_to("stolen.yaml")
 
-    # The Git server knows who must be able to decrypt what is pushed there.
+    # The Git server knows the recipients that every pushed secret must have.
     refused = ada.push(check=False)
     assert refused.returncode != 0 and "sops-" in refused.stderr, refused.stderr
 
-    # Flux has no key for it, whoever let it pass.
+    # Even if the Git server let it pass, Flux has no key for it.
     ada.smuggle()
     said = ada.failure()
     assert "decrypt" in said and "ada-develop/stolen" in said, said
@@ -41,7 +41,7 @@ def test_another_learners_secret_is_not_decrypted(ada: Hostile, bob: Hostile) ->
     everything += ada.lab.kubectl("-n", ada.system, "get", "kustomizations,events", "-o", "yaml")
     everything += ada.lab.kubectl("-n", "flux-system", "logs", "deployment/kustomize-controller")
     for dress in (value, live_canary(bob)):
-        # Compared without a word of it in the message of a failure.
+        # `is False` keeps the value out of the message if this fails.
         assert (dress in everything) is False, "the value of another learner is to be seen"
 
 
@@ -75,7 +75,7 @@ def test_a_plain_secret_does_not_get_past_the_git_server(ada: Hostile, path: str
     assert done.returncode != 0 and path in done.stderr, done.stderr
     assert value not in done.stdout + done.stderr
     assert ada.classroom.head("ada") == before
-    # CI asks the same of the same files.
+    # The check that CI runs refuses the same files.
     checked = ada.lab.run("sopslab", "policy", "history", str(ada.work), check=False)
     assert checked.returncode == 1 and path in checked.stdout + checked.stderr
 
@@ -87,7 +87,7 @@ def test_a_secret_made_by_hand_is_refused(ada: Hostile) -> None:
 
 
 def test_a_secret_comes_from_the_reconciler_or_the_instructor(ada: Hostile) -> None:
-    """The policy holds, too, where somebody has the right: here the role `edit`."""
+    """The policy also holds for an account that has the right, here by the role `edit`."""
     lab, helper = ada.lab, "--as=sops-lab-test-helper"
     lab.kubectl(
         "-n", ada.namespace, "create", "rolebinding", "helper", "--clusterrole=edit",
