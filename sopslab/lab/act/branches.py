@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from sopslab.lab.observe.checkpoints import Repository
-from sopslab.lab.tools.git import MAIN
 
 
 def move(repository: Repository, branch: str, to: str, before: str) -> None:
     """Move a branch to another commit, if it is still at the commit `before`. Raises Failed.
 
-    Where the Git server is not the lab's own, main is moved on that server first. Other branches
-    are moved only in the copy on this machine.
+    Where the Git server is not the lab's own, the branch is moved on that server first.
     """
-    if repository.url is not None and branch == MAIN:
+    if repository.url is not None:
         repository.git.push(repository.url, f"{to}:{branch}", lease=f"{branch}:{before}")
     repository.git.run("update-ref", branch, to, before)

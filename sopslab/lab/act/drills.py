@@ -201,19 +201,19 @@ def _end_in_clone(lab: Lab, environment: Environment, saved: str) -> None:
     if staged is None or not Path(lab.work_dir, ".git").is_dir() or not _has(work, staged.leak):
         return
     put_clone_back(lab, environment, saved)
-    refs = work.refs_with(staged.leak, "refs/heads")
+    refs = work.refs_with(staged.leak, "refs/heads", "refs/tags")
     if refs:
         _keep(lab, work, refs, staged, "clone")
         work.update_refs(*(f"delete {ref} {tip}" for ref, tip in refs.items()))
 
 
 def _has(work: Git, leak: str) -> bool:
-    """Return whether a clone has a leak where somebody would come upon it: in HEAD or in a
-    branch."""
+    """Return whether a clone has a leak where somebody would come upon it: in HEAD, a branch or a
+    tag."""
     if work.commit(leak) is None:
         return False
     return work.is_ancestor(leak, "HEAD") or bool(
-        work.refs_with(leak, "refs/heads", "refs/remotes")
+        work.refs_with(leak, "refs/heads", "refs/remotes", "refs/tags")
     )
 
 

@@ -17,6 +17,9 @@ import pytest
 from sopslab.config.environment import Environment, solo
 from sopslab.config.settings import Settings
 from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, STATE, leak_dir, read_staged
+from sopslab.lab.act.branches import move
+from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.tools.programs import Failed
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.provision.operations import drill
 from tasks.drill import drill_text
@@ -194,6 +197,7 @@ def test_the_end_puts_everything_back_and_keeps_what_was_made(alone: Alone) -> N
     pushed = alone.commit("after.md", "after the leak\n")
     git(alone.work, "push", "--quiet", "origin", "HEAD:refs/heads/topic")
     local = alone.commit("local.md", "never pushed\n", push=False)
+    git(alone.work, "tag", "mine")
     (alone.work / "loose.md").write_text("never committed\n")
 
     assert alone.end().changed
@@ -202,7 +206,7 @@ def test_the_end_puts_everything_back_and_keeps_what_was_made(alone: Alone) -> N
     assert alone.findings(alone.bare) == []
     assert alone.findings(alone.work) == []
     assert git(alone.work, "rev-parse", "HEAD") == mine
-    assert git(alone.work, "status", "--porcelain") == ""
+    assert git(alone.work, "tag") == git(alone.work, "status", "--porcelain") == ""
     assert not alone.folder.exists()
     kept = sorted(Path(alone.settings.lab_dir, "drills", "kept").iterdir())
     assert [path.name.rsplit("-", 1)[0] for path in kept] == ["clone", "learner"]
@@ -213,6 +217,14 @@ def test_the_end_puts_everything_back_and_keeps_what_was_made(alone: Alone) -> N
     assert git(alone.work, "merge-base", "--is-ancestor", local, "FETCH_HEAD") == ""
     again = alone.end()
     assert not again.changed and not again.failed
+
+
+def test_a_tag_of_the_clone_does_not_keep_the_leak(alone: Alone) -> None:
+    alone.stage()
+    git(alone.work, "fetch", "--quiet", "origin", "main:refs/tags/mine")
+    git(alone.work, "update-ref", "-d", "refs/remotes/origin/main")
+    assert alone.end().changed
+    assert alone.findings(alone.work) == []
 
 
 def test_an_end_that_was_killed_halfway_is_completed(alone: Alone) -> None:
@@ -256,6 +268,18 @@ def test_on_another_git_server_the_leak_is_pushed_and_taken_back(
     assert alone.main() == before
     assert git(alone.bare, "for-each-ref", "--format=%(refname)", "refs/heads") == "refs/heads/main"
     assert alone.findings(alone.bare) == alone.findings(observed) == []
+
+
+def test_every_branch_is_moved_on_another_git_server_too(alone: Alone, elsewhere: Alone) -> None:
+    before = alone.main()
+    after = alone.commit("notes.md", "mine\n")
+    git(alone.bare, "update-ref", "refs/heads/topic", before)
+    repository = Repository(elsewhere.settings.for_machine, elsewhere.environment)
+    repository.refresh()
+    move(repository, "refs/heads/topic", after, before)
+    assert git(alone.bare, "rev-parse", "refs/heads/topic") == after
+    with pytest.raises(Failed):
+        move(repository, "refs/heads/topic", after, before)
 
 
 @pytest.mark.parametrize(
