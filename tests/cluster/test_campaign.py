@@ -64,11 +64,15 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     lab = Lab(lab_name("campaign"), tmp_path_factory.mktemp("campaign"), {})
     lab.remove()
     found = Classroom(lab)
-    try:
-        found.up()
-        yield found
-    finally:
-        lab.remove()
+    with pytest.MonkeyPatch.context() as environment:
+        # A learner's git does not wait for ever for a server that is paused.
+        environment.setenv("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+        environment.setenv("GIT_HTTP_LOW_SPEED_TIME", "20")
+        try:
+            found.up()
+            yield found
+        finally:
+            lab.remove()
 
 
 def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> None:

@@ -183,7 +183,8 @@ def controller_killed(lab: Lab) -> bool:
 
 
 def memory_taken(lab: Lab) -> bool:
-    """Limit kustomize-controller to the memory that it has now, and return whether it was there.
+    """Limit kustomize-controller to the memory that it has until that is too little, and return
+    whether it was there.
 
     Its next container has the limit of its Deployment again.
     """
@@ -198,7 +199,14 @@ def memory_taken(lab: Lab) -> bool:
     else:
         folder = f"/sys/fs/cgroup{by_controller['']}"
         used, limit = f"{folder}/memory.current", f"{folder}/memory.max"
-    return in_node(lab, "cp", used, limit).returncode == 0
+
+    def is_gone() -> bool:
+        # What the kernel and the controller can do without, they give back first.
+        in_node(lab, "cp", used, limit)
+        return in_node(lab, "test", "-d", folder).returncode != 0
+
+    wait_until(is_gone, "the controller runs out of memory")
+    return True
 
 
 def in_node(lab: Lab, *command: str) -> CompletedProcess[str]:
