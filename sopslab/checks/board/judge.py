@@ -149,7 +149,7 @@ def _cannot_read(seen: Seen) -> bool:
 
 
 def _cannot_apply(seen: Seen) -> bool:
-    """Return whether Flux cannot apply main. If it can, the learner only has to list the file."""
+    """Return whether Flux cannot apply main. If it can, what it has applied only lacks the file."""
     mine = seen.holder == seen.snapshot.environment.id
     return mine or _has_failed(objects.kustomization(seen.snapshot))
 
