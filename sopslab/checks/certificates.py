@@ -26,7 +26,7 @@ class ServerCertificate:
 def fault_of(
     found: ServerCertificate | None, *, is_open: bool, names: tuple[str, ...], now: datetime
 ) -> str | None:
-    """Return why a new certificate is needed, None if none is.
+    """Return why a new certificate is needed, None if the present one is good.
 
     + found: the present certificate, None if it cannot be read
     + is_open: whether others than the server could read its key

@@ -95,7 +95,7 @@ def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
     if not left:
         return
     fitting = sum(
-        # Less than nothing may be left, because pods can request more than a node has.
+        # What is left may be negative, because pods can request more than the node has.
         max(0, min(node.pods, node.cpu_m // pod.cpu_m, node.memory_mib // pod.memory_mib))
         for node in left
     )

@@ -100,8 +100,8 @@ def _service(shape: PodShape) -> Object:
 
 def _policies() -> list[Object]:
     """Return the network policies. Flux and learners may reach the server; learners come from
-    outside the cluster, through any of its nodes. The server, which processes what was pushed, may
-    reach Flux's Receiver, and DNS for its address.
+    outside the cluster, through any of its nodes. The server itself, because it processes what
+    learners have pushed, may reach only Flux's Receiver and the DNS that knows its address.
 
     There is one policy for each direction, because in a policy for both directions kube-router
     would also apply the ingress rules to egress.

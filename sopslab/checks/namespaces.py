@@ -50,9 +50,9 @@ _KEPT = ("name", "namespace", "finalizers", "deletionTimestamp", "ownerReference
 
 @dataclass(frozen=True)
 class Stray:
-    """An object in the learner's namespace that does not belong there as it is; in a namespace that
-    is being deleted, this is every object. `made` is whether a controller has made it for another
-    object. `doomed` is whether its namespace is being deleted."""
+    """An object in the learner's namespace that does not belong there. If the namespace is being
+    deleted, every object in it counts as a stray. `made` is whether a controller has made the
+    object for another object. `doomed` is whether its namespace is being deleted."""
 
     what: dict[str, Any]
     made: bool

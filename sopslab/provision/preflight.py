@@ -13,8 +13,8 @@ _GIB = 1024 * 1024  # in KiB
 _CPUS = 2
 # One idle cluster with Flux takes 0.7 GiB, and the largest link of a build 2 GiB.
 _MEMORY_KIB = 3 * _GIB
-# The store and the images take 3.2 GB. While they are built, modules and what is compiled from them
-# take another 14 GB.
+# The store and the images take 3.2 GB. While they are built, the modules and what is compiled from
+# them take 14 GB.
 _DISK_KIB = 4 * _GIB
 _DISK_TO_BUILD_KIB = 20 * _GIB
 
@@ -102,7 +102,7 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
 
 
 def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
-    """Return a sentence for each thing that is the user's and would have to be changed.
+    """Return a sentence for each thing of the user's that would have to be changed or completed.
 
     + machine: what the machine has
     + engine: the state of its Docker engine

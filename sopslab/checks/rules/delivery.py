@@ -127,7 +127,7 @@ def examine_values(seen: Snapshot) -> Iterator[Cause]:
     live = known(seen.live)
     for wanted in _applied(seen):
         found = live.get(wanted.name)
-        # Another rule reports a file in plain text, and another cause tells of differing keys.
+        # Other rules report a missing Secret, a file in plain text, and differing keys.
         if found is None or wanted.recipients is None or wanted.keys != found.keys:
             continue
         if known(wanted.opened) is not Opened.YES:

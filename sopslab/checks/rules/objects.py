@@ -19,7 +19,7 @@ def is_left_alone(found: Object) -> bool:
 
 
 def named(found: Sequence[Object] | None, name: str) -> Object | None:
-    """Return the object with a name, None if it is not among the objects."""
+    """Return the first of these objects that has this name, None if there is none."""
     return next((one for one in found or () if one["metadata"]["name"] == name), None)
 
 

@@ -115,7 +115,8 @@ def _held(
     keys: Mapping[str, Environment | None],
     states: Mapping[str, IdentityState],
 ) -> dict[str, str]:
-    """Return the recipients of identities that the cluster has and the store lacks, by key.
+    """Return the recipients of the identities that the cluster has while the store has no identity
+    of that name, or another one. They are returned by their names in the store.
 
     If a seat's identity is in the store, it is compared later, when the cluster gets it.
     """

@@ -67,8 +67,9 @@ _told: set[str] = set()
 @operation()
 def preflight(settings: Settings) -> Commands:
     """
-    Refuse a Docker engine that does not work for a lab, or that works only after a change of what
-    is the user's, to which `install_docker` would agree. Nothing is installed or built before this.
+    Refuse a Docker engine that does not work for a lab, or that works only if something of the
+    user's is changed although `install_docker` does not allow it. Nothing is installed or built
+    before this.
 
     + settings: the lab's settings
     """

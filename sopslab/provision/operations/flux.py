@@ -48,9 +48,9 @@ def platform(
     Bring the platform repository, from which the cluster reconciles itself, up to date.
 
     + settings: the lab's settings
-    + files: a function that returns the repository's files, without the components that `flux
-        install --export` prints; it is given the addresses of the API server and the lab's id,
-        which is None if the lab has made the cluster
+    + files: a function that returns the repository's files, without the components, which come from
+        `flux install --export`; it is given the addresses of the API server and the lab's id, which
+        is None if the lab has made the cluster
     + recipe: the digest of how the flux command is made, because another command prints other
         components
     + tag: the tag from which Flux reads the base of the seats, set if it is new; None without seats
