@@ -1,5 +1,5 @@
-"""Whether a learner's access to the cluster is as it should be: what proves who the learner is, and
-a kubeconfig."""
+"""Whether a learner's access to the cluster is as it should be: the credential that proves who the
+learner is, and the kubeconfig."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ LEARNERS = "sops-lab:learners"
 
 CURRENT = "current"
 MISSING = "missing"
-# Access is renewed this long before it expires; if it is short-lived, when a third of it is left.
+# Access is renewed this long before it expires or, if it is short-lived, when a third of its time
+# is left.
 SOON = timedelta(days=3)
 _LAST = 3
 
 
 @dataclass(frozen=True)
 class Credential:
-    """What proves who a learner is, and when that is valid.
+    """What proves who a learner is, and the time for which it is valid.
 
-    `owner` is whom it names: the parts of a certificate's subject as RFC 4514 writes them, or the
-    user of a token.
+    `owner` is the user that it names: the parts of a certificate's subject as RFC 4514 writes them,
+    or the user of a token.
     """
 
     owner: frozenset[str]
@@ -38,12 +39,12 @@ class Credential:
 
     @property
     def margin(self) -> timedelta:
-        """How long before it expires it is renewed."""
+        """How long before its expiry the credential is renewed."""
         return min(SOON, (self.end - self.begin) / _LAST)
 
     @property
     def renewal(self) -> datetime:
-        """When it is renewed."""
+        """When the credential is renewed."""
         return self.end - self.margin
 
 
@@ -52,7 +53,8 @@ class SeenAccess:
     """What was seen of a seat's access.
 
     `is_open` is whether others could read the secret files. `generation` is None if it cannot be
-    read, `credential` if there is none; `flaw` says why the credential does not work, if so.
+    read. `credential` is None if there is none that can be read. `flaw` says why the credential
+    does not work, None if it does.
     """
 
     is_open: bool
@@ -76,12 +78,12 @@ _USERS: Mapping[Issuer, Callable[[str, str], str]] = {
 def user_of(issuer: Issuer, seat: str, generation: str) -> str:
     """Return the learner's user in the cluster.
 
-    RBAC compares names of users, so a ServiceAccount is bound as a `User`, too.
+    RBAC compares names of users, so a ServiceAccount is also bound by its name, as a `User`.
     """
     return _USERS[issuer](seat, generation)
 
 
-# An issuer's credential, in sentences.
+# What sentences call the credential of an issuer.
 WORDS: Mapping[Issuer, str] = {Issuer.CERTIFICATES: "certificate", Issuer.TOKENS: "token"}
 _OWNERS: Mapping[Issuer, Callable[[str], set[str]]] = {
     Issuer.CERTIFICATES: lambda user: {f"CN={user}", f"O={LEARNERS}"},
@@ -92,7 +94,7 @@ _OWNERS: Mapping[Issuer, Callable[[str], set[str]]] = {
 def access_state(seat: str, seen: SeenAccess | None, now: datetime) -> str:
     """Return the state of a seat's access: `current`, `missing`, or `stale: …` with the reason.
 
-    + seen: None without a kubeconfig
+    + seen: what was seen of the access, None if there is no kubeconfig
     """
     if seen is None:
         return MISSING
@@ -105,16 +107,16 @@ _RENEW = "run `sopslab up`, and have learners fetch their kubeconfigs again"
 
 @dataclass(frozen=True)
 class Terms:
-    """How long kubeconfigs are valid: the seats whose own has expired, and a sentence."""
+    """How long kubeconfigs are valid: the seats whose kubeconfig has expired, and a sentence."""
 
     ended: tuple[str, ...]
     said: str
 
 
 def terms_of(held: Mapping[str, Credential], now: datetime) -> Terms | None:
-    """Return how long the kubeconfigs of seats are valid, None without any.
+    """Return how long the kubeconfigs of seats are valid, None if there are none.
 
-    + held: each learner's credential
+    + held: the credential of each seat's learner
     """
     if not held:
         return None

@@ -1,7 +1,7 @@
 """Whether objects are as they were when they were applied.
 
-Pure. They are compared with what the API server returned then: it has its own form of numbers, and
-adds defaults.
+Pure. Objects are compared with what the API server returned when they were applied, and not with
+the manifests, because the API server adds defaults and writes numbers in its own form.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GIVEN = ("labels", "annotations")
 def lasting(made: Object, manager: str) -> Object:
     """Return the part of an applied object that stays the same until somebody changes it.
 
-    + manager: who applied it; labels and annotations of others are left out
+    + manager: the field manager that applied it; labels and annotations of others are left out
     """
     metadata = made["metadata"]
     named = {part: metadata[part] for part in _NAMED if part in metadata}
@@ -32,7 +32,10 @@ def lasting(made: Object, manager: str) -> Object:
 
 
 def _owned(metadata: Any, manager: str, part: str) -> list[str]:
-    """Return the names in a part of an object's metadata that a manager has applied."""
+    """Return the names of the labels or annotations that a manager has applied.
+
+    + part: `labels` or `annotations`
+    """
     return [
         field.removeprefix("f:")
         for entry in metadata.get("managedFields") or []
@@ -47,10 +50,10 @@ def _content(one: Object) -> dict[str, Any]:
 
 
 def are_as_applied(live: Iterable[Object], applied: Iterable[Object]) -> bool:
-    """Return whether objects in the cluster are as they were applied. Others may have added labels
-    and annotations, but nothing else.
+    """Return whether objects in the cluster are as they were applied. Labels and annotations may
+    have been added, but nothing else may differ.
 
-    + applied: the lasting part of each
+    + applied: the lasting part of each object
     """
     found = {inventory_id(one): one for one in live}
     wanted = {inventory_id(one): one for one in applied}

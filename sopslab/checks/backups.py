@@ -1,6 +1,6 @@
 """What is in a backup of a lab, who may open it, and which backups are not restored.
 
-Pure. Unknown files are part of a backup: a file too many costs nothing, and one too few is lost.
+Pure. Unknown files are part of a backup: a file too many costs nothing, and a missing file is lost.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # A learner's access to the cluster, in the folder of a seat.
 _ACCESS = ("kubeconfig", *chain.from_iterable(CREDENTIALS.values()))
-# Below the lab's folder: what the next `up` makes again, and what belongs to this machine or this
-# cluster. A pattern also matches what is below it.
+# Paths below the lab's folder that no backup has: what the next `up` makes again, and what belongs
+# to this machine or this cluster. A pattern also matches everything below a path that it matches.
 _MADE_ANEW = tuple(
     tuple(pattern.split("/"))
     for pattern in (
@@ -35,7 +35,7 @@ _MADE_ANEW = tuple(
         *("applied", "instructor", "manifests", "observed.git", "platform", "pre-commit"),
         *("class/board.*", "class/cards", "class/failed", "class/report"),
         "class/issuer.json",
-        # Of seats, also of those that were archived.
+        # Access of seats, including archived ones.
         *(f"class/seats/*/{name}" for name in _ACCESS),
         *(f"class/pruned/*/access/{name}" for name in _ACCESS),
         *("git/access", "git/etc", "git/policy", "git/recipients", "git/rows", "git/tls"),
@@ -43,12 +43,12 @@ _MADE_ANEW = tuple(
     )
 )
 _REPOSITORIES = ["git", "repositories"]
-# Files of a repository beside its branches, which are in a bundle.
+# The files of a repository that a backup has beside its branches; the branches are in a bundle.
 _BESIDE = ([MARK], [RECORD])
 # The learner's own folder, in which files may have any name.
 _WORK = "work"
 
-# Settings that make a lab what it is. All others are about the place where it is.
+# Settings that belong to a lab wherever it runs. All others belong to the machine or the cluster.
 _BELONGING = {
     *("age_key_type", "expires", "git_url", "git_username", "grace"),
     *("instructor_recipient", "learner"),
@@ -76,16 +76,18 @@ _LONGEST_PASSPHRASE = 1000
 
 
 def is_carried(path: str) -> bool:
-    """Return whether a file or a folder is part of a backup. The path is relative to the lab's
-    folder; that of a folder ends with `/`."""
+    """Return whether a file or a folder is part of a backup.
+
+    + path: relative to the lab's folder; the path of a folder ends with `/`
+    """
     parts = path.rstrip("/").split("/")
     if parts[:2] == _REPOSITORIES:
         beside = [[]] if path.endswith("/") else _BESIDE
         return _leads_to_repository(parts[2 : _inside(parts)]) and parts[_inside(parts) :] in beside
-    # A learner's branch may have any name.
+    # A learner may give any name to a file in `work`, and to a branch, which is a file in `.git`.
     if parts[0] != _WORK and any(map(is_unfinished, parts[: _inside(parts)])):
         return False
-    # A lock of git's would lock the copy for ever.
+    # A lock file of git would keep the restored repository locked for ever.
     if ".git" in parts and parts[-1].endswith(".lock"):
         return False
     return not any(_is_at(parts, pattern) for pattern in _MADE_ANEW)
@@ -96,7 +98,8 @@ def _leads_to_repository(parts: Sequence[str]) -> bool:
 
 
 def _inside(parts: Sequence[str]) -> int:
-    """Return how many parts of a path lead to a repository; all if the path is in none."""
+    """Return how many parts of a path lead to a repository; all of them if the path is not in a
+    repository."""
     return next((n for n, part in enumerate(parts, 1) if part.endswith(".git")), len(parts))
 
 
@@ -105,13 +108,13 @@ def _is_at(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def belonging_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that belong to a lab wherever it is, as a lab file has them; none of them
-    is secret."""
+    """Return the settings that belong to a lab wherever it runs, in the form of a lab file. None of
+    them is secret."""
     return settings.model_dump(mode="json", include=_BELONGING)
 
 
 def differing_settings(head: BackupHead, settings: Settings) -> dict[str, Any]:
-    """Return the settings of a backup that differ from the present ones."""
+    """Return the settings of a backup that belong to the lab and differ from the present ones."""
     present = belonging_settings(settings)
     return {
         name: value
@@ -121,9 +124,9 @@ def differing_settings(head: BackupHead, settings: Settings) -> dict[str, Any]:
 
 
 def recipient_problems(recipients: Sequence[str], own: Mapping[str, str]) -> list[str]:
-    """Return why a backup is not encrypted to recipients.
+    """Return why a backup cannot be encrypted to recipients; empty if it can.
 
-    + own: the recipients whose identities are in the lab's folder, and the file of each
+    + own: each recipient whose identity is in the lab's folder, with the file of the identity
     """
     problems = []
     for recipient in recipients:
@@ -169,7 +172,7 @@ def passphrase_problem(text: str) -> str | None:
 def head_problem(head: BackupHead, lab: str) -> str | None:
     """Return why a backup with this head is refused, None if it is not.
 
-    + lab: the lab to restore; its name is in certificates and addresses, so it stays
+    + lab: the lab to restore; its name cannot change, because certificates and addresses contain it
     """
     if head.format != FORMAT:
         return f"it was made by sops-lab {head.product} in another format: use that version"
@@ -205,7 +208,7 @@ def name_problem(name: str, seen: Collection[str]) -> str | None:
 def amount_problem(files: int, letters: int) -> str | None:
     """Return what a backup has too much of, None if it is within the limits.
 
-    + letters: the length of all names of its files
+    + letters: the total length of the names of its files
     """
     if files > _MOST_FILES:
         return f"more than {_MOST_FILES} files"
@@ -215,7 +218,7 @@ def amount_problem(files: int, letters: int) -> str | None:
 
 
 def age_meaning(lines: Sequence[str]) -> str:
-    """Return why age failed, from its messages, which are not repeated."""
+    """Return why age failed. The messages of age are recognised, and not repeated."""
     said = "\n".join(lines)
     known = (text for pattern, text in _AGE if re.search(pattern, said, re.MULTILINE))
     return next(known, "age failed, for a reason that is not known here")

@@ -1,7 +1,7 @@
-"""Whether a canary has arrived: the value that was encrypted and pushed is in the cluster. Hashes
-are compared.
+"""Whether a canary has arrived: the cluster has the value that was encrypted and pushed. Hashes are
+compared.
 
-The condition Ready alone is no proof: it may be older, and about another value.
+The condition Ready alone is no proof, because it may be older and about another value.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
 from sopslab.model.objects import Object, condition, is_suspended
 from sopslab.model.results import Undecided
 
-# Unlike any hash.
+# Stands for the hash of a canary that cannot be decrypted. It equals no hash.
 UNDECRYPTABLE = "undecryptable"
 
 
 @dataclass(frozen=True)
 class Canary:
-    """What a repository has and what arrived: the commit of main, and hashes of a value.
+    """What a repository has, and what has arrived in the cluster. `head` is the commit of main;
+    `expected` and `live` are hashes of the value in the repository and in the cluster.
 
-    `expected` is None if the learner has changed or removed the canary, which proves nothing then:
-    the commit has to be applied, and no more.
+    `expected` is None if the learner has removed the canary or, at a seat, changed it. Then the
+    canary proves nothing, and only the commit has to be applied.
     """
 
     head: str | None
@@ -42,8 +43,8 @@ def judge_canary(
     """Return how far a canary is on its way.
 
     + own: the Kustomization that decrypts, None if it is not there
-    + tenant: the one that makes the environment
-    + seen: what was seen of the canary; None if nothing was applied yet that could bring it
+    + tenant: the Kustomization that makes the environment
+    + seen: what was seen of the canary, None if Flux has not yet applied anything with it
     """
     is_current = seen is not None and has_applied(own, seen.head)
     if seen is not None and is_current and seen.expected in (None, seen.live):
@@ -77,20 +78,22 @@ def _on_its_way(
     return CanaryState(Progress.WAITING, said, link)
 
 
-# After so long, objects that were deleted, or wait for a retry, are not left to their interval.
+# After this long without a change, Flux is asked again for canaries that have failed: otherwise a
+# deleted object, or one that waits for a retry, would be left to its interval.
 STUCK_S = 5
-# Flux is at work on these: if it was asked again, it would do everything twice.
+# After this long, Flux is also asked again for canaries that are on their way. Earlier, Flux may
+# still be at work on them, and would do everything twice.
 WAITED_S = 15
-# A canary that has failed for so long is given up; one that is on its way is not.
+# After this long, canaries that have all failed are given up; while one is on its way, none is.
 HOPELESS_S = 16
-# The first canary of a lab may be there before all of Flux's controllers have started.
+# The first canary of a lab gets more time, because Flux's controllers may not have started yet.
 FIRST_S = 60
 
 
 def stuck(found: Mapping[str, CanaryState], unchanged: float) -> list[str]:
     """Return the environments for which to ask Flux again.
 
-    + found: how far each canary is that has not arrived
+    + found: how far each canary that has not arrived is, by environment
     + unchanged: for how many seconds nothing has changed
     """
     if unchanged < STUCK_S:
@@ -115,10 +118,11 @@ _CLOSER = "`sopslab doctor` looks closer"
 
 
 def lost(seen: Snapshot, link: Link) -> str:
-    """Return in words where the canary of a lab without a class gets lost: the first broken link of
+    """Return in words where the canary of a lab without a class gets lost: the first broken link on
     its way.
 
-    + link: what was missing at the last look
+    + seen: a look at everything on the way
+    + link: the link that was missing at the last look at the canary
     """
     try:
         return _broken(seen, link)
@@ -155,7 +159,7 @@ def _broken(seen: Snapshot, link: Link) -> str:
 
 
 def _told(found: Object | None, environment: Environment) -> str | None:
-    """Return in words what an object of Flux reports, None if it is not there."""
+    """Return what one of Flux's objects reports, in words; None if the object is not there."""
     if found is None:
         return None
     name = found["metadata"]["name"]

@@ -1,8 +1,9 @@
 """Error messages of Flux and the API server, their meaning, and what helps.
 
-The texts are those of Flux 2.9 (kustomize-controller 1.9, source-controller 1.9). A message is
-recognised, never repeated: an API server that refuses an object quotes it. All verbs use this
-table: `meaning` for messages that Python has, `TELLING` for those of scripts.
+The texts are those of Flux 2.9 (kustomize-controller 1.9, source-controller 1.9). A message is only
+recognised and never repeated, because an API server that refuses an object quotes the object. All
+verbs use these tables: `meaning` explains conditions of Flux's objects, `told` and `reason` explain
+what programs write to standard error, and `for_shell` gives the tables to learners' scripts.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def _up(_chapter: Chapter) -> str:
 class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
 
-    In `text`, `{namespace}` stands for the learner's, and `{kustomization}` for the object with the
-    message.
+    In `text`, `{namespace}` stands for the learner's namespace, and `{kustomization}` for the name
+    of the object that has the message.
     """
 
     id: str
@@ -43,7 +44,7 @@ def _validate(chapter: Chapter) -> str:
     return chapter.at_work("sopslab validate")
 
 
-# The first match counts, so the special comes before the general.
+# The first match counts, so special patterns come before general ones.
 APPLYING = (
     Cause(
         "key-missing",
@@ -215,7 +216,7 @@ READING = (
 )
 
 
-# notification-controller about a Receiver.
+# Messages of the notification-controller about a Receiver.
 ANSWERING = (
     Cause(
         "token-missing",
@@ -224,7 +225,7 @@ ANSWERING = (
     ),
 )
 
-# The API server about an object that is applied, and kubectl if nothing answers.
+# Messages of the API server about an object that is applied, and of kubectl if nothing answers.
 SERVING = (
     Cause(
         "api-silent",
@@ -279,7 +280,7 @@ SERVING = (
     ),
 )
 
-# Programs on the lab's machine: git, docker, kind, sops, age, and the shell with its tools.
+# Messages of programs on the lab's machine: git, docker, kind, sops, age, the shell and its tools.
 RUNNING = (
     Cause(
         "disk-full",
@@ -447,8 +448,7 @@ _TABLES = {
     "API": SERVING,
     "Program": RUNNING,
 }
-# The beginning of a line in a script's errors that is a sentence of ours; a colon and the sentence
-# follow.
+# A line of a script's errors that begins with this text and a colon has one of our own sentences.
 OURS = "sops-lab says"
 _UNKNOWN = "the reason is not one that is known here"
 _SILENT = "nothing was reported yet"
@@ -459,17 +459,17 @@ _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
 
 
 def cause_of(message: str, causes: tuple[Cause, ...]) -> Cause | None:
-    """Return the meaning of a message of Flux, None if it is not known."""
+    """Return the first cause that recognises a message, None if no cause does."""
     return next((cause for cause in causes if re.search(cause.pattern, message)), None)
 
 
 def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
-    """Return in our own words what the condition Ready of an object says.
+    """Return what the condition Ready of an object says, in our own words.
 
     + kind: `GitRepository`, `Kustomization` or `Receiver`
     + ready: the condition, empty if nothing was reported
     + name: the object's name
-    + namespace: that of the objects that it applies
+    + namespace: the namespace of the objects that it applies
     """
     match ready.get("status"):
         case "True":
@@ -500,10 +500,10 @@ _FOREIGN = re.compile(
 
 
 def said(line: str) -> str:
-    """Return a line of a script's errors as it may be shown.
+    """Return a line of a script's errors in the form in which it may be shown.
 
-    A message of kubectl or flux is replaced by its meaning; a sentence of ours stays as it is, also
-    in front of such a message.
+    A message of kubectl or flux is replaced by its meaning. Our own sentence stays as it is, even
+    if such a message follows it in the line.
     """
     found = _FOREIGN.search(line)
     if found is None:
@@ -514,9 +514,10 @@ def said(line: str) -> str:
 
 
 def told(lines: Sequence[str]) -> list[str]:
-    """Return what may be shown of a script's errors: its own sentences.
+    """Return the part of a script's errors that may be shown: the sentences of the script itself.
 
-    If it has none, a sentence with the meaning of the other messages; empty without messages.
+    If there are none, return one sentence with the meaning of the messages of other programs.
+    Return nothing if there are no messages at all.
     """
     own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
     if own or not any(map(str.strip, lines)):
@@ -525,7 +526,7 @@ def told(lines: Sequence[str]) -> list[str]:
 
 
 def reason(lines: Sequence[str]) -> str:
-    """Return in one sentence why something failed, from its standard error."""
+    """Return in one sentence why a script failed, from its standard error."""
     own = [line.partition(": ")[2] for line in lines if line.startswith(f"{OURS}: ")]
     if own:
         return own[0]
@@ -533,7 +534,7 @@ def reason(lines: Sequence[str]) -> str:
 
 
 def of_programs(lines: Sequence[str]) -> str:
-    """Return the meaning of these lines of programs on the lab's machine."""
+    """Return the meaning of error lines of programs on the lab's machine."""
     if any(map(_FOREIGN.search, lines)):
         return refused(lines)
     cause = cause_of("\n".join(lines), RUNNING)
@@ -541,7 +542,7 @@ def of_programs(lines: Sequence[str]) -> str:
 
 
 def refused(lines: Sequence[str]) -> str:
-    """Return the meaning of these lines of the API server, or of kubectl about it."""
+    """Return the meaning of error lines of the API server, or of kubectl about the API server."""
     cause = cause_of("\n".join(lines), SERVING)
     return cause.text if cause else _UNKNOWN
 
@@ -549,8 +550,8 @@ def refused(lines: Sequence[str]) -> str:
 def for_shell() -> dict[str, list[tuple[str, str]]]:
     """Return the tables for learners' scripts: pairs of a pattern and its meaning.
 
-    Both are quoted for a shell; the patterns are extended regular expressions, and case does not
-    matter.
+    Both are quoted for a shell. The patterns are extended regular expressions, to be matched
+    without regard to case.
     """
     return {
         kind: [(shlex.quote(_extended(one.pattern)), shlex.quote(one.text)) for one in causes]

@@ -13,7 +13,7 @@ SOON = timedelta(days=30)
 class ServerCertificate:
     """The Git server's key and certificate.
 
-    `names` are written as OpenSSL writes them; `signed` is whether the lab's CA has signed it.
+    `names` are in OpenSSL's form. `signed` is whether the lab's CA has signed the certificate.
     """
 
     names: tuple[str, ...]
@@ -26,11 +26,11 @@ class ServerCertificate:
 def fault_of(
     found: ServerCertificate | None, *, is_open: bool, names: tuple[str, ...], now: datetime
 ) -> str | None:
-    """Return why a new certificate is needed, None if none is.
+    """Return why a new certificate is needed, None if the present one is good.
 
-    + found: None if the file has no certificate
+    + found: the present certificate, None if it cannot be read
     + is_open: whether others than the server could read its key
-    + names: those that it has to be for, as OpenSSL writes them
+    + names: the names for which it has to be valid, in OpenSSL's form
     """
     if is_open:
         return "others could read its key"

@@ -1,5 +1,5 @@
-"""Whether an existing cluster is fit for a class: isolation of seats has to work there, and there
-has to be room for all of them."""
+"""Whether an existing cluster is fit for a class: the isolation of seats has to work there, and all
+seats need room."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ANOTHER = "or choose another cluster"
 
 
 def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -> list[Problem]:
-    """Return what else a cluster lacks for a class, as far as that is seen without a pod in it;
-    empty if it was not asked."""
+    """Return what else a cluster lacks for a class, as far as this can be seen without starting a
+    pod in it; empty if the cluster was not asked."""
     if not traits.asked or traits.unseen:
         return []
     return [
@@ -91,11 +91,11 @@ def _dns(traits: ClusterTraits) -> Iterator[Problem]:
 
 def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
     left = room_left(traits)
-    # If there is no room for Flux, or nothing is seen, that is said elsewhere.
+    # `find_problems` reports that there is no room for Flux, or that the nodes were not seen.
     if not left:
         return
     fitting = sum(
-        # Pods may request more than a node still has.
+        # What is left may be negative, because pods can request more than the node has.
         max(0, min(node.pods, node.cpu_m // pod.cpu_m, node.memory_mib // pod.memory_mib))
         for node in left
     )
@@ -110,8 +110,8 @@ def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
 
 
 def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
-    """Return how many learners could use their whole quota at once; None if that is not seen, or if
-    pods of the lab take part of the room already."""
+    """Return how many learners could use their whole quota at once; None if this cannot be seen, or
+    if the lab's own pods already take part of the room."""
     left = None if traits.flux is Flux.OURS else room_left(traits)
     if left is None:
         return None
@@ -125,8 +125,12 @@ def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
 def find_enforcement_problems(
     nodes: Mapping[str, NodeReach], admission: Admission | None
 ) -> list[Problem]:
-    """Return what is not known to be enforced, according to pods and dry runs: each reason with all
-    nodes for which it holds."""
+    """Return what pods and dry runs did not prove to be enforced: one problem for each reason, with
+    all nodes for which it holds.
+
+    + nodes: the answers of the pods, by node
+    + admission: the results of the dry runs, None if there were none
+    """
     return [*_network(nodes), *(_admission(admission) if admission is not None else ())]
 
 
@@ -166,11 +170,11 @@ def questions(
 ) -> Questions:
     """Return what still has to be asked before a lab is made.
 
-    + nodes: those on which pods may run
+    + nodes: the nodes on which pods may run
     + wanted: what the answers have to be about: the cluster, the images and the address
     + known: the answers on record
     + accept: the names of what the lab does without
-    + seats: those of a class, which needs more
+    + seats: the seats of a class, which needs more answers; empty for a lab without a class
     """
     before, accepted = of_the_same(known, wanted) or wanted, frozenset(accept)
     unknown = unreached(nodes, before, accepted)

@@ -1,5 +1,5 @@
-"""Whether an existing cluster is fit for a lab: one sentence for each thing that is not as the lab
-needs it."""
+"""Whether an existing cluster is fit for a lab: one sentence for each thing that differs from what
+the lab needs."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from sopslab.model.rights import Right
 
 # What `flux check --pre` demands of a cluster, in Flux 2.9.
 OLDEST_KUBERNETES = (1, 33)
-# The controllers are published for these (https://fluxcd.io/flux/installation/).
+# The architectures for which the controllers are published
+# (https://fluxcd.io/flux/installation/).
 _ARCHITECTURES = frozenset({"amd64", "arm64", "arm"})
-# Requests of each controller: thousandths of a processor, and MiB.
+# What each controller requests: thousandths of a processor, and MiB of memory.
 REQUESTS = ((50, 64), (100, 64), (100, 64))
 KEEP_OFF = "or keep pods off there by a taint"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
 def find_problems(traits: ClusterTraits) -> list[Problem]:
-    """Return what a cluster lacks, as far as that is seen without a pod in it; empty if it was not
-    asked."""
+    """Return what a cluster lacks, as far as this can be seen without starting a pod in it; empty
+    if the cluster was not asked."""
     if not traits.asked:
         return []
     if traits.unseen:
@@ -47,11 +48,11 @@ def find_problems(traits: ClusterTraits) -> list[Problem]:
 
 
 def unsaid(traits: ClusterTraits, what: str, probe: Acceptable | None = None) -> Iterator[Problem]:
-    """Yield that something is not known of a cluster. If the user may not see it, that is reported
-    as a missing right instead.
+    """Yield a problem because a cluster does not tell something. Yield nothing if the user lacks
+    rights, because the missing rights are reported instead.
 
-    + what: in a clause
-    + probe: the name with which `accept` lets a lab go on, if it can
+    + what: what the cluster does not tell, in a clause
+    + probe: the name by which `accept` lets a lab do without it, None if no lab can
     """
     if not traits.denied:
         yield Problem(f"the cluster does not say {what}", "run again", probe)
@@ -99,7 +100,7 @@ def _rights(denied: Sequence[Right] | None) -> Iterator[Problem]:
 
 
 def _in_words(denied: Sequence[Right]) -> Iterator[str]:
-    """Yield the missing rights, with all verbs of a resource together."""
+    """Yield the missing rights in words, one text for each resource with all its verbs."""
     verbs: dict[tuple[str, str], list[str]] = {}
     for right in denied:
         verbs.setdefault((right.resource, right.group), []).append(right.verb)
@@ -122,7 +123,7 @@ def _version(version: str) -> Iterator[Problem]:
 
 def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
     if traits.nodes is None:
-        # If the user may not list them, that is reported as a missing right.
+        # If the user may not list them, the missing right is reported instead.
         if not traits.denied:
             yield Problem("the cluster does not list its nodes and pods", "run again", "room")
         return
@@ -152,15 +153,15 @@ def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
 
 
 def room_left(traits: ClusterTraits) -> list[ClusterNode] | None:
-    """Return the room that is left on nodes on which pods may run, once Flux is there; None if
-    there is no room for Flux."""
+    """Return the nodes on which pods may run, with the room that is left beside Flux; None if Flux
+    is not there yet and has no room."""
     usable = [node for node in traits.nodes or () if node.usable]
     return usable if traits.flux is Flux.OURS else _with_flux(usable)
 
 
 def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
-    """Return the room that Flux's pods leave if each is put on the node with most room; None if
-    there is no node for one of them."""
+    """Return the nodes with the room that is left if each of Flux's pods is put on the node with
+    most room; None if one of the pods fits on no node."""
     left = {node.name: node for node in nodes}
     for cpu, memory in sorted(REQUESTS, reverse=True):
         fitting = [
@@ -181,9 +182,11 @@ def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
 
 
 def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Problem]:
-    """Return what pods on the nodes did not reach: each reason with all nodes for which it holds.
+    """Return what pods on the nodes could not reach: one problem for each reason, with all nodes
+    for which it holds.
 
-    + git: the address of the Git server in the cluster
+    + nodes: the answers of the pods, by node
+    + git: the Git server's address, as pods reach it
     """
     images = by_reason({name: reach.images for name, reach in nodes.items()})
     ways = by_reason({name: reach.git for name, reach in nodes.items()})
@@ -204,16 +207,18 @@ def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Proble
 
 
 def by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each reason with the names for which it is given; names without a reason are left
-    out."""
+    """Yield each reason with the names that have it. Names without a reason are left out.
+
+    + reasons: the reason for each name, empty if there is none
+    """
     for reason in dict.fromkeys(filter(None, reasons.values())):
         yield reason, named([name for name, why in reasons.items() if why == reason])
 
 
 def unreached(nodes: Iterable[str], known: Reach, accept: Set[str]) -> tuple[str, ...]:
-    """Return the nodes of which it is not known that their pods have what they need.
+    """Return the nodes on which, by the answers on record, pods may lack something that they need.
 
-    + nodes: those on which pods may run
+    + nodes: the nodes on which pods may run
     + known: the answers on record
     + accept: the names of what the lab does without
     """
@@ -226,8 +231,12 @@ def unreached(nodes: Iterable[str], known: Reach, accept: Set[str]) -> tuple[str
 
 
 def of_the_same(known: Reach | None, wanted: Reach) -> Reach | None:
-    """Return the answers on record if they are about this cluster, the same images and the same
-    address."""
+    """Return the answers on record if they are about the same cluster, images and address; None if
+    they are not.
+
+    + known: the answers on record
+    + wanted: the present cluster, images and address
+    """
     if known is None:
         return None
     return known if replace(known, nodes={}, admission=None) == wanted else None
@@ -241,16 +250,18 @@ def recorded(
     policies: Mapping[str, str],
     admission: Admission | None,
 ) -> Reach:
-    """Return the record with new answers: those of questions that were not asked stay, and those
-    about nodes that are gone are left out.
+    """Return the record with new answers. Answers to questions that were not asked again stay.
+    Answers about nodes that are gone are left out.
 
-    + nodes: those on which pods may run
+    + wanted: the present cluster, images and address
+    + known: the answers on record
+    + nodes: the nodes on which pods may run
     + reach, policies, admission: the new answers, for the nodes that were asked
     """
     before = of_the_same(known, wanted) or wanted
     found = {}
     for name in nodes:
-        # A node that was not asked is known.
+        # A node that was not asked has an answer on record.
         one = reach.get(name) or before.nodes[name]
         old = before.nodes[name].policies if name in before.nodes else None
         found[name] = replace(one, policies=policies.get(name, old))
@@ -258,10 +269,10 @@ def recorded(
 
 
 def refused(problems: Iterable[Problem], accept: Set[str]) -> list[str]:
-    """Return in sentences what a lab cannot do without, and what it could but the lab file does not
-    accept.
+    """Return sentences about problems for which a cluster is refused: no lab can do without what is
+    missing, or the lab file does not accept that it is missing.
 
-    + accept: the names of what it does without
+    + accept: the names of what the lab does without
     """
     return [_sentence(problem) for problem in problems if problem.probe not in accept]
 
@@ -272,8 +283,8 @@ def _sentence(problem: Problem) -> str:
 
 
 def accepted(problems: Iterable[Problem], accept: Set[str]) -> list[str]:
-    """Return in sentences what a lab does without.
+    """Return sentences about problems that the lab file accepts.
 
-    + accept: the names of that
+    + accept: the names of what the lab does without
     """
     return [problem.found for problem in problems if problem.probe in accept]

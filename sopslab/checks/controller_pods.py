@@ -1,8 +1,8 @@
-"""Pods that find something out by a request to a server. They use images that every cluster needs
-anyway: those of Flux's controllers, which may have no other program.
+"""Pods that find something out by a request to a server. They use the images of Flux's controllers,
+which every cluster needs anyway. Such an image may have no program besides its controller.
 
-A controller gets the server's address as if that were its API server. It makes one request, without
-credentials, and its last line has the result.
+A controller is given the server's address as if the server were its API server. The controller
+makes one request, without credentials, and the last line that it prints has the result.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _RESOURCES = {
     "requests": {"cpu": "5m", "memory": "16Mi"},
     "limits": {"cpu": "500m", "memory": "128Mi"},
 }
-# The answer of the server to a controller, or the error without one. From client-go's
-# `ServerGroups` and Go's net/url: an error on the way there names the request.
+# How a controller reports what came of its request (client-go's `ServerGroups`). If no answer came,
+# the error also names the request (Go's net/url).
 _ASKED = "failed to get server groups: "
 _NO_ANSWER = re.compile(r'failed to get server groups: Get \\?"')
 _WAYS = (
@@ -41,12 +41,12 @@ _WAYS = (
     (r"x509:|tls: ", "its certificate is not trusted"),
     (r"timeout|deadline exceeded", "it does not answer in time"),
 )
-# If there was no connection, Go's error is one of dialling.
+# If there was no connection, Go's error says that it could not dial.
 _DIALLED = re.compile(r'failed to get server groups: Get \\?"[^"]*\\?": dial tcp ')
 UNKNOWN_END = "what became of the question is not known"
-# A failed attempt is repeated, and in between the kubelet says that it waits.
+# The kubelet repeats a failed pull, and in between reports that it waits (ImagePullBackOff).
 _NOT_PULLED = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-# The exit code if the runtime could not start a container.
+# The exit code of a container that the runtime could not start.
 _NOT_STARTED = 128
 _NOT_BEGUN = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
@@ -62,15 +62,15 @@ def account(namespace: str) -> Object:
 
 
 def controller_of(image: str) -> str:
-    """Return the name of an image's controller: the last part of its path."""
+    """Return the name of an image's controller: the last part of the image's path."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def container(name: str, image: str, *args: str, asking: str | None = None) -> Object:
     """Return a container that runs an image's controller.
 
-    + args: those of the controller
-    + asking: the kubeconfig of its pod that names the server
+    + args: the arguments of the controller
+    + asking: the name of the pod's kubeconfig that leads to the server; None if it asks none
     """
     made: dict[str, Any] = {
         "name": name,
@@ -105,8 +105,8 @@ def pod(
 ) -> Object:
     """Return a pod on a node.
 
-    + kubeconfigs: those of its containers, by name
-    + seconds: after which the kubelet ends it, in case the run that made it is gone
+    + kubeconfigs: the kubeconfigs of its containers, by name
+    + seconds: the time after which the kubelet ends the pod, in case the run that made it is gone
     + restarts: whether a container without an answer asks again
     """
     files = [
@@ -122,7 +122,7 @@ def pod(
             "annotations": {f"{_ANNOTATION}{key}": text for key, text in kubeconfigs.items()},
         },
         "spec": {
-            # Without the scheduler: then the kubelet says at once why the node does not take it.
+            # Without the scheduler, the kubelet says at once why the node does not take the pod.
             "nodeName": node,
             "serviceAccountName": ACCOUNT,
             "automountServiceAccountToken": False,
@@ -143,7 +143,7 @@ def pod(
 def kubeconfig(server: str, ca: bytes | None = None) -> str:
     """Return a kubeconfig that names a server and no credentials.
 
-    + ca: the certificate by which it is trusted, None if that is one of the image's own
+    + ca: the certificate by which the server is trusted, None if the image has one that does
     """
     cluster = {"server": server}
     if ca is not None:
@@ -161,7 +161,7 @@ def kubeconfig(server: str, ca: bytes | None = None) -> str:
 
 
 def not_started(pod: Object) -> str | None:
-    """Return why a pod was not started at all, None as long as that is not known."""
+    """Return why a pod was not started at all; None if it was, or if this is not known yet."""
     status = pod.get("status") or {}
     if status.get("containerStatuses") or status.get("phase") != "Failed":
         return None
@@ -181,7 +181,10 @@ def stopped(status: Object) -> str:
 
 
 def unanswered(message: str) -> str:
-    """Return why a server gave no answer, by a controller's last line; "" if it gave any answer."""
+    """Return why a server gave no answer, or "" if it gave one.
+
+    + message: the controller's last line
+    """
     if _NO_ANSWER.search(message):
         return next(
             (why for pattern, why in _WAYS if re.search(pattern, message)), "the connection breaks"
@@ -190,8 +193,10 @@ def unanswered(message: str) -> str:
 
 
 def was_connected(message: str) -> bool | None:
-    """Return whether there was a connection to the server at all; None if a controller's last line
-    does not say."""
+    """Return whether there was a connection to the server at all; None if this is not known.
+
+    + message: the controller's last line
+    """
     if _ASKED not in message:
         return None
     return _DIALLED.search(message) is None

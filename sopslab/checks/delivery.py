@@ -1,8 +1,8 @@
-"""Whether Flux has done what a repository says, and all it was asked for: no other module decides
-that.
+"""Whether Flux has done everything that a repository says and that it was asked for. Only this
+module decides that.
 
-The condition Ready alone is no proof, because it may be older. What counts is the commit that was
-read and applied, by objects whose present form Flux has seen.
+The condition Ready alone is no proof, because it may be older than the last change. What counts is
+which commit Flux's objects have read and applied, once Flux has seen their present form.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ class Ask(StrEnum):
     SOURCE = "source"
     OWN = "own"
     RECEIVER = "receiver"
-    # A new commit is applied without being asked for; if Flux was asked, it would begin again.
+    # The environment's Kustomization, to be asked only if it takes long: Flux applies a new commit
+    # without being asked, and a request meanwhile would make it begin again.
     LATE = "late"
 
 
 class Why(StrEnum):
     """Why Flux has not done something.
 
-    An object is missing, or not as it should be. Flux has not looked at the present form of an
-    object that is `unseen`, and is at work on one that is `busy`; one that is `behind` is ready,
-    but with another commit.
+    An object is missing, or in a wrong state. If it is `unseen`, Flux has not looked at its present
+    form. If it is `busy`, Flux is at work on it. If it is `behind`, it is ready, but with another
+    commit.
     """
 
     MISSING = "missing"
@@ -50,8 +51,8 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Pending:
-    """Something that Flux has not done yet, and what to ask it for; None if it is doing that
-    already."""
+    """Something that Flux has not done yet. `ask` is the object to ask it for, None if asking is of
+    no use, because Flux is at it already or waits for something else."""
 
     why: Why
     said: str
@@ -60,21 +61,21 @@ class Pending:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an environment is to have: the commit of main, and Secrets that have to be there."""
+    """What an environment has to have: the commit of main, and the names of Secrets."""
 
     head: str | None
     secrets: frozenset[str] = frozenset()
 
 
 def pending(seen: Snapshot, wanted: Wanted) -> list[Pending]:
-    """Return what Flux has not done yet in an environment, including what it was asked for; empty
-    if everything has arrived. Raises Undecided for what was not seen."""
+    """Return what Flux has not done yet in an environment, including requests to Flux; empty if
+    everything has arrived. Raises Undecided if something was not seen."""
     read = _read(seen, wanted.head, heed=True)
     receiver = named(known(seen.receivers), RECEIVER)
     found = [
         *_made(seen),
         read,
-        # A new commit is applied without being asked for.
+        # Flux applies a new commit without being asked, once it has read it.
         _applied(seen, wanted, Ask.OWN if read is None else None),
         _standing(receiver, f"the Receiver {RECEIVER}", Ask.RECEIVER, heed=True),
     ]
@@ -82,22 +83,22 @@ def pending(seen: Snapshot, wanted: Wanted) -> list[Pending]:
 
 
 def reading(seen: Snapshot, head: str | None) -> Pending | None:
-    """Return why Flux has not read a commit of main, None if it has."""
+    """Return why Flux has not read a commit of main, None if it has read it."""
     return _read(seen, head, heed=False)
 
 
 def applying(seen: Snapshot, head: str | None) -> Pending | None:
-    """Return why Flux has not applied a commit of main, None if it has."""
+    """Return why Flux has not applied a commit of main, None if it has applied it."""
     return _own(seen, head, None, heed=False)
 
 
 def has_read(found: Object | None, head: str | None) -> bool:
-    """Return whether a source has last read this commit of main."""
+    """Return whether this commit of main is the last that a source has read."""
     return read_revision(found) == _revision(head)
 
 
 def has_applied(found: Object | None, head: str | None) -> bool:
-    """Return whether a Kustomization has last applied this commit of main."""
+    """Return whether this commit of main is the last that a Kustomization has applied."""
     return applied_revision(found) == _revision(head)
 
 
@@ -114,22 +115,22 @@ def applied_revision(found: Object | None) -> str:
 
 
 def in_words(revision: str) -> str:
-    """Return a revision of Flux as a commit and its branch."""
+    """Return a revision, as Flux writes it, in words: the commit and its branch."""
     branch, _, commit = revision.partition("@")
     return f"{commit.partition(':')[2][:7] or 'something else'} of {branch}"
 
 
 def is_at_work(found: Object) -> bool:
-    """Whether Flux is about to look at an object: in its present form, or because it was asked
-    to."""
+    """Return whether Flux is at work on an object, or still has to look at its present form, or has
+    not yet done what it was asked for."""
     return _is_unseen(found, heed=True) or _ready(found) == "Unknown"
 
 
 def standing(found: Object | None, name: str, arrives: str = "") -> Pending | None:
     """Return why an object of Flux is not ready in its present form, None if it is.
 
-    + name: its name in a sentence
-    + arrives: the namespace of the objects that it applies, for sentences about them
+    + name: what a sentence calls the object
+    + arrives: the namespace of the objects that it applies, for sentences about those
     """
     return _standing(found, name, None, arrives, heed=False)
 
@@ -178,7 +179,8 @@ def _standing(
 ) -> Pending | None:
     """Return why an object of Flux is not ready yet, None if it is.
 
-    + heed: whether requests to Flux that are not done yet count, too
+    + ask: what to ask Flux for if the object is not ready
+    + heed: whether a request to Flux that is not done yet counts, too
     """
     if found is None:
         return Pending(Why.MISSING, f"{name} is not there", ask)

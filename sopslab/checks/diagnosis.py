@@ -1,4 +1,4 @@
-"""What `sopslab doctor` says: every cause, in the order in which to repair them. Pure."""
+"""What `sopslab doctor` says: every cause, in the order in which to repair the causes. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sopslab.checks.rules.results import Cause
 from sopslab.checks.rules.table import examine
 from sopslab.checks.snapshot import NO_MAIN, NO_REPOSITORY, UNASKED, Snapshot
 
-# Why something was not seen, and the cause that has the same reason.
+# For each cause, the reasons for not seeing something that it already explains.
 _SAID_BY = {
     "cluster-down": {UNASKED},
     "repository-missing": {NO_REPOSITORY},
@@ -20,21 +20,22 @@ _SAID_BY = {
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All causes, the one to repair first at the beginning; `undecided` says what was not seen."""
+    """All causes, in the order in which to repair them; `undecided` says what was not seen."""
 
     causes: Sequence[Cause] = ()
     undecided: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
-        """1 if something is wrong, 2 if that could not be decided, or else 0."""
+        """1 if something is wrong, 2 if nothing was found but something could not be decided, or
+        else 0."""
         if self.causes:
             return 1
         return 2 if self.undecided else 0
 
 
 def diagnose(seen: Snapshot) -> Diagnosis:
-    """Return what is wrong; only causes that follow from other causes are left out."""
+    """Return all causes, except those that follow from another cause."""
     examined = examine(seen)
     causes = tuple(cause for _, cause in examined.roots)
     said = {reason for one in causes for reason in _SAID_BY.get(one.id, ())}

@@ -17,9 +17,10 @@ from sopslab.model.results import Result, Undecided, Verdict, failed, passed, un
 class Seen:
     """What was looked at.
 
-    `incident` is the one with the leak on record; `main` and `live` are the present keys of the
-    Secret, None without it; `uses` and `live_uses` say where the leaked value is still in use;
-    `trouble` says why one of these is not known.
+    `incident` is the incident that names the leak, None if there is none. `main` and `live` are the
+    present keys of the Secret in main and in the cluster, None if the Secret is not there. `uses`
+    and `live_uses` say where the leaked value is still in use. `trouble` says, by step, why a step
+    cannot be judged.
     """
 
     environment: Environment
@@ -33,7 +34,7 @@ class Seen:
 
 
 def score(seen: Seen) -> list[Result]:
-    """Return how far each step is, in the best order to take them."""
+    """Return how far each step is, in the order in which to take the steps."""
     results = []
     for name, judge in _JUDGES.items():
         trouble = (seen.trouble or {}).get(name)
@@ -110,7 +111,7 @@ def _audited(seen: Seen) -> Verdict:
 
 
 def _unnamed(seen: Seen) -> list[str]:
-    """Return the places besides the history that no incident names."""
+    """Return the places, besides the history, that the incident does not name."""
     told = () if seen.incident is None else seen.incident.remains
     return [name for name in (LOG, CLONE) if not any(name in sentence for sentence in told)]
 
@@ -120,7 +121,7 @@ def _revoked(seen: Seen) -> Verdict:
         what = '"the key at the payment provider"'
         option = f"--upstream {what}"
         if seen.incident is not None and seen.incident.closed is not None:
-            # Only steps that are done already can be added to a closed incident.
+            # A closed incident only takes steps that are already done.
             option += f" --revoked {what}"
         return failed(
             "the record does not say where the leaked key has to be revoked. A new value here does"

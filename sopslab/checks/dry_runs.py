@@ -1,5 +1,5 @@
-"""Dry runs that the API server has to refuse if it enforces the isolation of a class's seats: of a
-privileged pod, and of an object that a policy of ours forbids."""
+"""Dry runs that the API server has to refuse if it enforces the isolation of a class's seats: one
+of a privileged pod, and one of an object that our own policy forbids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sopslab.layout import ID_LABEL, LAB_LABEL
 from sopslab.model.objects import Object, label
 
 POLICY_KINDS = ("validatingadmissionpolicybindings", "validatingadmissionpolicies")
-# How the API server names the plugin that refuses.
+# The words by which the API server names the plugin that refuses.
 POD_SECURITY = "violates PodSecurity"
 _FORBIDDEN = "forbidden"
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -40,8 +40,8 @@ def forbidden_object() -> Object:
 def policy(name: str, namespace: Object) -> list[Object]:
     """Return a policy that forbids one ConfigMap in a namespace, and its binding.
 
-    + name: that of both
-    + namespace: as the cluster has it; it owns both, so they are deleted with it
+    + name: the name of both
+    + namespace: the namespace as the cluster has it; it owns both, so they are deleted with it
     """
     owner = {
         "apiVersion": "v1",
@@ -87,13 +87,16 @@ def policy(name: str, namespace: Object) -> list[Object]:
 
 
 def policy_words(name: str) -> str:
-    """Return the words of the API server if a policy refuses."""
+    """Return the words by which the API server names a policy that refuses."""
     return f"ValidatingAdmissionPolicy '{name}'"
 
 
 def refusal(lines: Sequence[str] | None, who: str) -> str:
-    """Return "" if the API server's words say that this one refused a dry run, or else why that is
-    not known; the words are None if the dry run was not refused."""
+    """Return "" if `who` refused a dry run, or else why the isolation is not proven.
+
+    + lines: the API server's words, None if the dry run was not refused
+    + who: the words by which the API server names the plugin or policy that has to refuse
+    """
     if lines is None:
         return "is not refused"
     if any(who in line for line in lines):
@@ -102,5 +105,5 @@ def refusal(lines: Sequence[str] | None, who: str) -> str:
 
 
 def no_policy(lines: Sequence[str]) -> str:
-    """Return why nothing is known if the policy itself was refused."""
+    """Return why nothing is known about policies if the API server refused our policy itself."""
     return f"cannot be tried, since the policy is refused ({causes.refused(lines)})"

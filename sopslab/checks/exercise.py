@@ -1,7 +1,8 @@
-"""What the exercise still lacks: no faults, but steps that come next or only take a moment. Pure.
+"""What the exercise still lacks. These are no faults: the step comes next, or only takes a moment.
+Pure.
 
-The exercise is not done as long as a check lacks something. Content is compared by its SHA-256, and
-messages of other programs are never repeated, since they may quote what they refuse.
+The exercise is not done while any check lacks something. Content is compared by its SHA-256.
+Messages of other programs are never repeated, because they may quote what they refuse.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ USE_THE_LAB = 'eval "$(sopslab env)"'
 
 
 def _shadowed(seen: Snapshot) -> Verdict | None:
-    """Return that the shell finds another tool than the lab's; everything else can still be
+    """Return a failure if the shell finds another tool than the lab's. Other checks can still be
     judged."""
     for tool in known(seen.tools):
         if tool.first is not None and tool.first_version != tool.wanted:
@@ -65,7 +66,7 @@ def encrypted(seen: Snapshot) -> Verdict | None:
 
 
 def wired(seen: Snapshot) -> Verdict | None:
-    """Return that Flux is not told to apply the file."""
+    """Return a failure if kustomization.yaml does not list the file for Flux to apply."""
     tree, chapter = known(seen.tree), seen.chapter
     text, name = tree.kustomization or "", f"{chapter.secret}.yaml"
     if name in (read_list(text) or ()):
@@ -117,10 +118,10 @@ def _pushed(seen: Snapshot) -> Verdict | None:
 
 
 def read(seen: Snapshot) -> Verdict | None:
-    """Return that Flux has not read the tree's commit yet."""
+    """Return a failure if Flux has not read the tree's commit yet."""
     found, head, chapter = source(seen), _head(seen), seen.chapter
     late = delivery.reading(seen, head)
-    # A source that is missing is a fault, and reported as one.
+    # A missing source is a fault, and a rule reports it.
     if found is None or late is None:
         return None
     revision = delivery.read_revision(found)
@@ -146,7 +147,8 @@ def read(seen: Snapshot) -> Verdict | None:
 
 
 def applied(seen: Snapshot) -> Verdict | None:
-    """Return that Flux has not yet applied the tree's commit, with the exercise's Secret in it."""
+    """Return a failure if Flux has not yet applied the tree's commit with the exercise's Secret in
+    it."""
     found, head, chapter = kustomization(seen), _head(seen), seen.chapter
     if found is None:
         return None
@@ -186,15 +188,15 @@ def _not_applied(found: Object, head: str, late: Pending, seen: Snapshot) -> Ver
 
 
 def secret(seen: Snapshot) -> Verdict | None:
-    """Return that there is no Secret of the exercise."""
+    """Return a failure if the cluster does not have the exercise's Secret."""
     if seen.chapter.secret in known(seen.live):
         return None
     return failed(f"{seen.chapter.live} does not exist.", seen.chapter.reconcile)
 
 
 def _history(seen: Snapshot) -> Verdict | None:
-    """Return what is exposed in the history. It is dealt with once an incident names it and is
-    closed."""
+    """Return a failure if the history exposes a secret. An exposed secret is dealt with once an
+    incident names it and that incident is closed."""
     history = known(seen.history)
     if history.report.undecided:
         raise Undecided(

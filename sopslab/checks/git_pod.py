@@ -19,12 +19,13 @@ _SELECTED = {"app": NAME}
 _CONTENT = "sops-lab/content"
 _HTTPD, _CERTIFICATE, _TOKEN = "htpasswd", "server.pem", "token"
 SECRET_FILES = {_HTTPD: "htpasswd", _CERTIFICATE: "tls/server.pem", _TOKEN: "receiver/token"}
-"""The entries of its Secret, each with the path below the Git server's data on this machine."""
+"""The entries of the Git server's Secret, each with the path of its file below the Git server's
+folder on this machine."""
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # Where Flux's notification-controller listens for calls.
 _RECEIVER = 9292
 _TMP = "192Mi"
-# The limits of the embedded server.
+# The same limits as the embedded server has.
 _RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -46,9 +47,9 @@ def objects(
 
     + ours: the labels that mark it as the lab's
     + configuration: the gate, the hooks, and git's configuration, by path
-    + executable: the paths of those that are programs
-    + recipients: to whom the secrets of each owner's repository are encrypted
-    + secrets: the files of `SECRET_FILES`
+    + executable: the paths of those files of the configuration that are programs
+    + recipients: for each owner, to whom the secrets in their repository are encrypted
+    + secrets: the content of the files of `SECRET_FILES`, by the entry of the Secret
     """
     texts = {_key(path): text for path, text in configuration.items()}
     kept = {key: base64.b64encode(secrets[key]).decode() for key in SECRET_FILES}
@@ -83,7 +84,7 @@ def _object(version: str, kind: str, name: str, **parts: Any) -> Object:
 
 
 def _key(path: str) -> str:
-    """Return the key of a file in a ConfigMap, where keys have no slash."""
+    """Return the key of a file in a ConfigMap, where keys may not contain a slash."""
     return path.replace("/", ".")
 
 
@@ -99,11 +100,11 @@ def _service(shape: PodShape) -> Object:
 
 def _policies() -> list[Object]:
     """Return the network policies. Flux and learners may reach the server; learners come from
-    outside the cluster, through any of its nodes. The server, which processes what was pushed, may
-    reach Flux's Receiver, and DNS for its address.
+    outside the cluster, through any of its nodes. The server itself, because it processes what
+    learners have pushed, may reach only Flux's Receiver and the DNS that knows its address.
 
-    There is one policy for each direction: kube-router would apply ingress rules to egress, too, in
-    a policy for both.
+    There is one policy for each direction, because in a policy for both directions kube-router
+    would also apply the ingress rules to egress.
     """
     selected = {"podSelector": {"matchLabels": _SELECTED}}
     receiver = {
@@ -141,7 +142,7 @@ def _stateful_set(shape: PodShape, etc: Sequence[Object], content: str) -> Objec
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": _SELECTED},
         "template": {
-            # The server reads its configuration when it starts.
+            # The annotation restarts the server, which reads its configuration only when it starts.
             "metadata": {"labels": _SELECTED, "annotations": {_CONTENT: content}},
             "spec": _pod(shape.image, etc),
         },
@@ -182,8 +183,8 @@ def _pod(image: str, etc: Sequence[Object]) -> Object:
                 "securityContext": _RESTRICTED,
                 "volumeMounts": [
                     {"name": "repositories", "mountPath": f"{root}/repositories"},
-                    # No repository's name begins with a dot. A pod on another node has these as
-                    # well.
+                    # These folders are on the volume, so that a pod on another node has them, too.
+                    # They cannot clash with a repository, whose name never begins with a dot.
                     {"name": "repositories", "mountPath": f"{root}/access", "subPath": ".access"},
                     {"name": "repositories", "mountPath": f"{root}/rows", "subPath": ".rows"},
                     {"name": "etc", "mountPath": f"{root}/etc", "readOnly": True},
@@ -219,8 +220,8 @@ def is_rolled_out(stateful_set: Object) -> bool:
 
 
 def is_outdated(pod: Object, stateful_set: Object) -> bool:
-    """Return whether a pod that is not ready is of an older revision: it is not replaced by
-    itself."""
+    """Return whether a pod is not ready and of an older revision. Kubernetes does not replace such
+    a pod by itself."""
     revision = label(pod, "controller-revision-hash")
     wanted = (stateful_set.get("status") or {}).get("updateRevision")
     ready = condition(pod, "Ready").get("status") == "True"
@@ -228,10 +229,11 @@ def is_outdated(pod: Object, stateful_set: Object) -> bool:
 
 
 def other_claim(stateful_set: Object, storage_class: str | None, size: str) -> str:
-    """Return what volume the server that is there was made with, "" if that is the one that is
-    wanted: its claim cannot be changed.
+    """Return the size and the storage class with which the present server was made, or "" if they
+    are the wanted ones. A StatefulSet's volume claim cannot be changed.
 
-    + storage_class: None for the cluster's default
+    + storage_class: the storage class that is wanted, None for the cluster's default
+    + size: the size that is wanted
     """
     (claim,) = stateful_set["spec"]["volumeClaimTemplates"]
     has_class = claim["spec"].get("storageClassName")
@@ -242,7 +244,7 @@ def other_claim(stateful_set: Object, storage_class: str | None, size: str) -> s
 
 
 def hindrance(pod: Object | None, claim: Object | None) -> str:
-    """Return in a clause why a pod is not ready."""
+    """Return why a pod is not ready, in a clause."""
     if pod is None:
         return "there is no pod yet"
     for status in (pod.get("status") or {}).get("containerStatuses") or []:

@@ -1,7 +1,9 @@
-"""The content of a seat's kubeconfig, from the lab's own and the learner's credential.
+"""The content of a seat's kubeconfig, made from the lab's own kubeconfig and the learner's
+credential.
 
-JSON is YAML, and a seat may be called `no` or `007`. Files are compared with it byte by byte:
-another form of the same content would replace every kubeconfig of a class.
+Values are written as JSON, which is valid YAML, because a seat may be called `no` or `007`.
+Existing files are compared byte by byte with this content, so another form of the same content
+would replace every kubeconfig of a class.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class Standing(Enum):
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with it, None if it is right."""
+        """What is wrong with the kubeconfig, None if it is right."""
         return _FAULTS.get(self)
 
 
@@ -41,7 +43,7 @@ Proof = Mapping[str, str]
 
 
 def by_certificate(certificate: bytes, key: bytes) -> Proof:
-    """Return the fields for a certificate; it and its key are in PEM."""
+    """Return the fields for a certificate. The certificate and its key are in PEM."""
     return {
         "client-certificate-data": base64.b64encode(certificate).decode(),
         "client-key-data": base64.b64encode(key).decode(),
@@ -71,7 +73,13 @@ def kubeconfig(lab: str, cluster: Mapping[str, Any] | None, seat: str, proof: Pr
 
 
 def standing(found: bytes, wanted: str, lab: str, cluster: Mapping[str, Any] | None) -> Standing:
-    """Return how a kubeconfig differs from the one that would be written."""
+    """Return how a kubeconfig differs from the one that would be written.
+
+    + found: the content of the file
+    + wanted: what would be written
+    + lab: the name of the lab
+    + cluster: the cluster in the lab's own kubeconfig, None if there is none
+    """
     if cluster is None:
         return Standing.NOWHERE
     try:

@@ -1,7 +1,7 @@
 """Objects in the namespaces of an environment that do not belong there.
 
 Labels do not prove where an object comes from, because a learner can set them. Flux's inventory
-does: it is in a namespace where the learner has no rights.
+does prove it, because it is kept in a namespace where the learner has no rights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from sopslab.model.objects import (
     is_suspended,
 )
 
-# For kinds of objects that controllers make, the kinds of their makers, of those that are applied.
+# The kinds of objects that controllers make, each with the kinds of the objects for which they are
+# made, as far as these are applied here.
 _MAKERS = {
     "ReplicaSet": ("Deployment",),
     "Pod": ("ReplicaSet", "StatefulSet", "Job"),
@@ -32,7 +33,8 @@ _MAKERS = {
     "EndpointSlice": ("Service",),
     "Endpoints": ("Service",),
 }
-# What every namespace has, the last four where Istio or OpenShift makes them, at once and anew.
+# What every namespace has. Istio or OpenShift makes the last four at once, and again if they are
+# deleted.
 _ALWAYS = {
     ("ServiceAccount", "default"),
     ("ConfigMap", "kube-root-ca.crt"),
@@ -42,14 +44,15 @@ _ALWAYS = {
     ("ServiceAccount", "deployer"),
 }
 _DISOWNED = "kustomize.toolkit.fluxcd.io/"
-# The fields that identify an object, and say whether it is being deleted.
+# The metadata that identifies an object, its owners, and whether it is being deleted.
 _KEPT = ("name", "namespace", "finalizers", "deletionTimestamp", "ownerReferences")
 
 
 @dataclass(frozen=True)
 class Stray:
-    """An object that Flux has not applied. `made` is whether a controller has made it for another
-    object, `doomed` whether its namespace is being deleted."""
+    """An object in the learner's namespace that does not belong there. If the namespace is being
+    deleted, every object in it counts as a stray. `made` is whether a controller has made the
+    object for another object. `doomed` is whether its namespace is being deleted."""
 
     what: dict[str, Any]
     made: bool
@@ -60,11 +63,12 @@ class Stray:
 class InTheWay:
     """What is in the way in one environment.
 
-    `going` and `absent` are namespaces that are being deleted, or are not there. `missing` are
-    objects that Flux has applied and that are gone, by their names in Flux's inventory; `suspended`
-    those that Flux was told to leave alone; `waiting` those for which the deletion of a namespace
-    waits; `strays` those in the namespace that Flux has not applied. `untended` is whether the
-    Kustomization that makes the environment is gone.
+    `going` are namespaces that are being deleted, `absent` are namespaces that are not there.
+    `missing` are objects that Flux has applied and that are gone, by their names in Flux's
+    inventory. `suspended` are sources and Kustomizations that are suspended. `waiting` are objects
+    whose finalizers hold up the deletion of a namespace. `strays` are objects that do not belong in
+    the learner's namespace. `untended` is whether the Kustomization that makes the environment is
+    gone.
     """
 
     going: tuple[str, ...] = ()
@@ -82,7 +86,7 @@ class InTheWay:
 
 
 def in_the_way(seen: Snapshot) -> InTheWay:
-    """Return what is in the way in an environment. Raises Undecided for what was not seen."""
+    """Return what is in the way in an environment. Raises Undecided if something was not seen."""
     environment, contents, phases = seen.environment, known(seen.contents), known(seen.namespaces)
     maker, own = tenant(seen), kustomization(seen)
     names = (environment.namespace, environment.system)
@@ -98,7 +102,7 @@ def in_the_way(seen: Snapshot) -> InTheWay:
             sorted(key for key in applied if key.startswith(here) and key not in contents)
         ),
         suspended=tuple(identity(one) for one in tended if is_suspended(one)),
-        # The namespace waits until Flux removes its finalizers.
+        # The namespace is not deleted before Flux has removed its finalizers from these objects.
         waiting=tuple(
             identity(one)
             for one in contents.within(environment.system)
@@ -122,9 +126,9 @@ def _strays(
     by_uid = {one["metadata"].get("uid") or "": one for one in here}
 
     def makers(found: Object) -> Iterator[Object]:
-        """Yield the objects for which a controller has made this one. Its owner reference alone is
-        not enough, because a learner may write that: the owner has to be there, and of a fitting
-        kind."""
+        """Yield the objects for which a controller has made this object. An owner reference alone
+        proves nothing, because a learner may write one: the owner has to exist and to be of a
+        fitting kind."""
         metadata = found["metadata"]
         if found["kind"] == "Endpoints":
             owners = [live.get("Service", metadata["namespace"], metadata["name"])]

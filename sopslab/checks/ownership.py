@@ -1,4 +1,4 @@
-"""Whether an object in an existing cluster is the lab's, by its labels. Pure."""
+"""Whether an object in an existing cluster belongs to the lab, by its labels. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ IDENTITY = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Owner:
-    """A lab by its name, which another lab may have, too, and by its id, None if it has none yet.
+    """A lab, by its name, which another lab may share, and by its id, None if it has none yet.
 
-    `unmarked` is whether it has been in the cluster since before labs had ids: then objects with
-    its name and without an id are its own, too.
+    `unmarked` is whether the lab has been in the cluster since before labs had ids. If so, objects
+    with its name and without an id are its own, too.
     """
 
     lab: str
@@ -25,7 +25,7 @@ class Owner:
     unmarked: bool
 
     def has(self, found: Object, key: str = LAB_LABEL) -> bool:
-        """Return whether an object is this lab's.
+        """Return whether an object belongs to this lab.
 
         + key: the label with the lab's name
         """

@@ -1,11 +1,13 @@
 """Pods that find out whether network policies are enforced on a node, and not only stored.
 
-On each node there is an open pod, and one that a policy isolates from all incoming traffic. Pods on
-that node and on another one ask both; a pod that is isolated itself, from which no traffic may
-leave, asks the open ones. All of them are notification controllers: their port takes connections
-while they wait for an API server. Those that are asked wait for themselves, so they never answer:
-an asking pod that gets through reports in the end that a TLS handshake took too long, one that does
-not get through that there was no connection.
+Each node has two pods that are asked: an open pod, and a shut pod, which a policy isolates. Pods on
+the same node and on another node ask both of them. A third asking pod is shut itself, so no traffic
+may leave it, and asks the open pods.
+
+All pods are notification controllers, whose port takes connections while they wait for an API
+server. The pods that are asked wait for themselves, so they never answer. An asking pod that gets
+through finally reports that a TLS handshake took too long; one that does not get through reports
+that there was no connection.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ _SECONDS = 420
 _LABELS = {"sops-lab/probe": "shut"}
 _QUIET = ("--metrics-addr=0", "--events-addr=:0", "--receiverAddr=:0")
 _ITSELF = "itself"
-# Some networks filter a new pod only a moment after it runs, and some let none of its traffic
-# through until then: so a question with an unexpected result is asked once more.
+# Some networks begin to filter a new pod only a moment after it starts, and some let no traffic of
+# it through until then. A question with an unexpected result is therefore asked once more.
 _ATTEMPTS = 2
 _SHUT_IN = "a pod that one shuts is reached"
 _SHUT_OUT = "a pod that one shuts reaches others"
@@ -43,8 +45,8 @@ LATE = "the pods that try it are not done in time"
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial of one node: `number` is in the names of its pods. `other` is another node with its
-    number, None if there is none."""
+    """A trial of one node. `number` is part of the names of its pods. `other` is another node and
+    its number, None if there is no other node."""
 
     number: int
     node: str
@@ -53,7 +55,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Asker:
-    """A pod that asks others, by their names, and whether it is isolated itself."""
+    """A pod that asks others. `asks` has their names; `shut` is whether the asking pod is isolated
+    itself."""
 
     name: str
     node: str
@@ -62,7 +65,7 @@ class _Asker:
 
 
 def trials(asked: Sequence[str], usable: Sequence[str]) -> list[Trial]:
-    """Return the trial of each node in question, with the next usable node as the other."""
+    """Return the trial of each node in `asked`, with the next usable node as the other node."""
     numbered = list(enumerate(usable))
     following = dict(zip(usable, numbered[1:] + numbered[:1], strict=True))
     return [
@@ -73,7 +76,7 @@ def trials(asked: Sequence[str], usable: Sequence[str]) -> list[Trial]:
 
 
 def deny_all() -> Object:
-    """Return the policy that isolates pods."""
+    """Return the policy that isolates the shut pods."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -93,7 +96,7 @@ def _shut(number: int) -> str:
 def targets(tried: Sequence[Trial], images: Sequence[str]) -> list[Object]:
     """Return the pods that are asked.
 
-    + images: those of Flux's controllers
+    + images: the images of Flux's controllers
     """
     nodes = {trial.number: trial.node for trial in tried}
     opened = nodes | dict(trial.other for trial in tried if trial.other is not None)
@@ -135,7 +138,7 @@ def asked_of(trial: Trial) -> list[str]:
 def unasked(tried: Sequence[Trial], standings: Mapping[str, str | None]) -> dict[str, str]:
     """Return the nodes that cannot be tried, each with the reason.
 
-    + standings: the result of `standing` for all pods that are asked, by name
+    + standings: the result of `standing` for each pod that is asked, by the pod's name
     """
     return {
         trial.node: why
@@ -150,7 +153,8 @@ def askers(
 ) -> list[Object]:
     """Return the pods that ask.
 
-    + targets: those that are asked, by name, as the cluster has them
+    + targets: the pods that are asked, by name, as the cluster has them
+    + images: the images of Flux's controllers
     """
     image = _image(images)
     return [_asker(one, targets, image) for trial in tried for one in _asking(trial)]
@@ -187,10 +191,10 @@ def _host(address: str) -> str:
 
 
 def verdict(trial: Trial, pods: Mapping[str, Object]) -> str | None:
-    """Return "" if policies were seen to be enforced on a node, None as long as that is undecided,
-    or else what is wrong.
+    """Return "" if policies were seen to be enforced on a node, None while this is undecided, or
+    else what is wrong.
 
-    + pods: all that ask and are asked, by name, as the cluster has them
+    + pods: all pods that ask or are asked, by name, as the cluster has them
     """
     reasons = [why for one in _asking(trial) for why in _heard(one, trial, pods)]
     if None in reasons:
@@ -199,8 +203,8 @@ def verdict(trial: Trial, pods: Mapping[str, Object]) -> str | None:
 
 
 def _heard(one: _Asker, trial: Trial, pods: Mapping[str, Object]) -> Iterator[str | None]:
-    """Yield the result of each question of a pod, in the form of `verdict`. The pod that is asked
-    has to be there still: otherwise there would be no connection in any case."""
+    """Yield the result of each question of a pod, in the form of `verdict`. A result counts only if
+    the pod that is asked can still be asked, because nobody can connect to a pod that is gone."""
     asker = pods.get(one.name, {})
     found = {
         each["name"]: each for each in (asker.get("status") or {}).get("containerStatuses", [])

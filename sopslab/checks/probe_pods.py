@@ -1,5 +1,5 @@
-"""Pods that find out whether Flux can work on a node: each runs Flux's controllers there for a
-moment, and the source controller asks the Git server."""
+"""Pods that find out whether Flux can work on a node: each pod runs Flux's controllers there for a
+moment, and its source controller asks the Git server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sopslab.checks.controller_pods import (
 from sopslab.model.clusters import NodeReach
 from sopslab.model.objects import Object
 
-# The one that reads repositories.
+# The controller that reads repositories.
 _READER = "source-controller"
 _NO_SERVER = ("--metrics-addr=0", "--health-addr=:0", "--storage-path=/tmp")
 _SECONDS = 300
@@ -29,9 +29,9 @@ def pods(
 ) -> list[Object]:
     """Return a pod for each node.
 
-    + images: those of Flux's controllers
-    + server: the address of the Git server in the cluster
-    + ca: the certificate by which it is trusted, None if that is one of the image's own
+    + images: the images of Flux's controllers
+    + server: the Git server's address, as pods reach it
+    + ca: the certificate by which pods trust the server, None if the image has one that does
     """
     asked = {_GIT: kubeconfig(server, ca)}
     containers = list(map(_container, images))
@@ -49,7 +49,7 @@ def _container(image: str) -> Object:
 
 
 def reading(pod: Object) -> NodeReach | None:
-    """Return what a pod has found out about its node, None as long as it is not done."""
+    """Return what a pod has found out about its node, None while the pod is not done."""
     why = not_started(pod)
     if why is not None:
         return NodeReach(images=why)

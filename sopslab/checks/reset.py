@@ -19,8 +19,8 @@ from sopslab.model.words import counted
 class Standing:
     """How an environment compares with a checkpoint.
 
-    `in_the_way` and `pending` are None if the cluster does not answer, `clone` if there is none;
-    `drill` is where commits on top of a drill are kept, None without a drill.
+    `in_the_way` and `pending` are None if the cluster does not answer. `clone` is None if there is
+    no clone. `drill` is where commits on top of a drill will be kept, None if no drill is staged.
     """
 
     environment: Environment
@@ -32,7 +32,10 @@ class Standing:
 
 
 def saved_branch(now: datetime) -> str:
-    """Return the branch on which a reset at that time keeps what it overwrites."""
+    """Return the branch on which a reset keeps the commits that it overwrites.
+
+    + now: the time of the reset
+    """
     return f"saved/{now:%Y%m%dT%H%M%SZ}"
 
 
@@ -42,7 +45,8 @@ def awaited_secrets(checkpoint: str) -> list[str]:
 
 
 def reset_plan(standing: Standing, checkpoint: str, work_dir: str) -> list[str]:
-    """Return what a reset would do to an environment, empty if it is at the checkpoint.
+    """Return sentences about what a reset would do to an environment; none if the environment is
+    already at the checkpoint.
 
     + work_dir: the learner's clone
     """
@@ -67,7 +71,7 @@ def _namespace_plan(environment: Environment, found: InTheWay | None) -> list[st
 
 
 def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
-    """Return what a reset does to a repository."""
+    """Return sentences about what a reset does to a repository."""
     if state.problem is not None:
         return [state.problem]
     if state.there:
@@ -80,7 +84,7 @@ def repository_plan(state: RepositoryState, checkpoint: str) -> list[str]:
 
 
 def clone_plan(work_dir: str, state: CloneState) -> list[str]:
-    """Return what a reset does to the clone."""
+    """Return sentences about what a reset does to the clone."""
     if state.there:
         return []
     kept = []
@@ -98,19 +102,19 @@ def hopeless(environment: Environment, found: InTheWay | None) -> str | None:
     """Return why a namespace cannot be cleared, None if it can."""
     if found is None:
         return "the cluster does not answer: `sopslab status` tells more"
-    # Without a class, the reset itself applies the objects that make the environment.
+    # On a lab without a class, the reset itself applies the objects that make the environment.
     if found.untended and environment.is_seat:
         return f"Flux has no Kustomization {environment.tenant}: `sopslab up` brings it back"
     return None
 
 
 def environment_plan(found: InTheWay) -> list[str]:
-    """Return what a reset does to the namespaces."""
+    """Return sentences about what a reset does to the namespaces."""
     sentences = [
         f"the namespace {name}, which is being deleted, is made anew" for name in found.going
     ]
     sentences += [f"the namespace {name}, which is gone, is made anew" for name in found.absent]
-    # An object that a controller has made goes with its owner.
+    # An object that a controller has made is not named: it disappears with its owner.
     strays = [_named(stray.what) for stray in found.strays if not stray.made]
     if strays:
         sentences.append(f"deleted: {_listed(strays)}")

@@ -11,7 +11,8 @@ from sopslab.model.rights import Right
 def lacking(rights: Iterable[Right], rules: Sequence[Object]) -> list[Right]:
     """Return the rights that no rule gives.
 
-    + rules: the user's in the whole cluster, as in a ClusterRole or a SelfSubjectRulesReview
+    + rules: the user's rules for the whole cluster, in the form of a ClusterRole or of a
+        SelfSubjectRulesReview
     """
     return [one for one in rights if not any(_gives(rule, one) for rule in rules)]
 

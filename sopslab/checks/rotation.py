@@ -11,16 +11,18 @@ from sopslab.checks.delivery import is_at_work
 from sopslab.model.objects import Object, condition
 from sopslab.model.rotation import LiveValue
 
-# The pods of a workload that was restarted for an incident have this annotation.
+# The pods of a workload that was restarted for an incident have its id in this annotation.
 RESTARTED_FOR = "sops-lab/incident"
 
 
 def is_settled(kustomization: Object, key_version: int) -> bool:
-    """Return whether Flux is done, and has reported after the key was changed.
+    """Return whether Flux is done with a Kustomization, and has reported this after the key was
+    changed.
 
-    All objects of a cluster share one sequence of versions.
+    All objects of a cluster share one sequence of resource versions, so the later change has the
+    higher version.
 
-    + key_version: the resource version of the cluster's present key, 0 without one
+    + key_version: the resource version of the cluster's present key, 0 if it has no key
     """
     return (
         condition(kustomization, "Ready").get("status") == "True"
@@ -30,9 +32,9 @@ def is_settled(kustomization: Object, key_version: int) -> bool:
 
 
 def compare(file: Mapping[str, Any], live: Mapping[str, str] | None) -> LiveValue:
-    """Return how a Secret of the cluster differs from a file.
+    """Return whether a Secret of the cluster differs from a file.
 
-    + file: a manifest, decrypted
+    + file: the decrypted manifest
     + live: the Secret's data, None if it is not there
     """
     if live is None:
@@ -54,8 +56,12 @@ def _text(value: Any) -> str:
 
 
 def consumers(workloads: Collection[Object], incident: str, secrets: Collection[str]) -> list[str]:
-    """Return the workloads that have read one of the Secrets into environment variables and were
-    not restarted for an incident, such as `deployment/web`. Flux does not restart them."""
+    """Return the workloads that read one of the Secrets into environment variables, and were not
+    restarted for the incident yet, such as `deployment/web`. Flux does not restart them.
+
+    + incident: the incident's id
+    + secrets: the names of the Secrets
+    """
     return [
         f"{one['kind'].lower()}/{one['metadata']['name']}"
         for one in workloads

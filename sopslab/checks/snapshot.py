@@ -1,7 +1,8 @@
-"""One look at one environment and at what it depends on, as every verb judges it.
+"""One look at one environment and at what it depends on. All verbs judge it in this form.
 
-Each facet is what was seen, or the reason why it was not: `Undecided`, also if nobody asked for it.
-It is not in `model`, which is below policy and records, because it contains their results.
+Each facet is what was seen, or an `Undecided` with the reason why it was not seen, which may be
+that no verb asked for it. This module is not in `model`, because snapshots contain results of
+policy and records, and `model` is below those.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ T = TypeVar("T")
 
 
 def known(facet: T | Undecided) -> T:
-    """Return what was seen. Raises Undecided for what was not."""
+    """Return what was seen. Raises Undecided if it was not seen."""
     if isinstance(facet, Undecided):
-        # A reason may be raised many times, and would collect the tracebacks.
+        # The same exception may be raised many times, and would collect all the tracebacks.
         raise facet.with_traceback(None)
     return facet
 
@@ -39,8 +40,9 @@ def known(facet: T | Undecided) -> T:
 class Tool:
     """A tool of the lab, and what the learner's shell finds by its name.
 
-    `version` is None if it cannot be run; `first` is the path of another program that comes earlier
-    in PATH, and `in_path` is whether PATH has one at all.
+    `version` is None if the lab's tool cannot be run. `in_path` is whether PATH has a program of
+    this name at all. `first` is the path of another program that comes earlier in PATH than the
+    lab's, and `first_version` is its version.
     """
 
     name: str
@@ -72,8 +74,8 @@ class Guard:
 class GitServer:
     """The Git server, as this machine reaches it.
 
-    `answer` is the HTTP status without a login, None without an answer; `guard` is None if the
-    server is not the lab's own.
+    `answer` is the HTTP status of a request without a login, None if the server does not answer.
+    `guard` is None if the server is not the lab's own.
     """
 
     url: str
@@ -92,11 +94,12 @@ class Identity:
 
 @dataclass(frozen=True)
 class Hooks:
-    """The commit hooks: whether Git runs pre-commit, and the ids of hooks that are not configured
-    as given.
+    """The commit hooks. `path` is the file that Git runs, and `runs_pre_commit` is whether it runs
+    pre-commit.
 
-    `configured` is False if .pre-commit-config.yaml is missing or cannot be read; `install` is the
-    command that installs them.
+    `configured` is False if .pre-commit-config.yaml is missing or cannot be read. `missing` has the
+    ids of hooks that are not configured there as the lab gave them. `install` is the command that
+    installs the hooks.
     """
 
     path: str
@@ -131,7 +134,7 @@ class Cluster:
 
 
 class Entry(Enum):
-    """Why an entry of sops-age has no key."""
+    """Why an entry of the Secret sops-age has no key."""
 
     EMPTY = "is empty"
     INVALID = "holds no valid age identity"
@@ -149,8 +152,8 @@ class ClusterKey:
 class Login:
     """The credential with which Flux reads Git, and the Git server's answer to it.
 
-    `answer` is an HTTP status, None without an answer; `ours` is whether it is the credential that
-    the lab has stored in the folder `account`.
+    `answer` is an HTTP status, None if the Git server does not answer. `ours` is whether the
+    credential is the one that the lab has stored in the folder `account`.
     """
 
     answer: int | None
@@ -162,9 +165,9 @@ class Login:
 class LiveSecret:
     """A Secret in the learner's namespace, without its values.
 
-    `digests` has the SHA-256 of each value; `owner` is the Kustomization that applied it, as
-    `namespace/name`, empty without one; `left_alone` is whether an annotation tells Flux to leave
-    it as it is.
+    `digests` has the SHA-256 of each value. `owner` is the Kustomization that applied the Secret,
+    as `namespace/name`, empty if none did. `left_alone` is whether an annotation tells Flux to
+    leave the Secret as it is.
     """
 
     keys: Set[str]
@@ -178,8 +181,8 @@ class LiveSecret:
 
 @dataclass(frozen=True)
 class Branches:
-    """The branches of the learner's repository: the commit of main, None without it, and whether
-    there is any branch."""
+    """The branches of the learner's repository. `main` is the commit of main, None if there is no
+    main; `empty` is whether there is no branch at all."""
 
     main: str | None = None
     empty: bool = False
@@ -201,9 +204,10 @@ NOT_OPENED = Undecided("no file was decrypted, so it is not known whether one wa
 class Manifest:
     """A Secret in the environment's folder.
 
-    `recipients` is None without a sops block; `plain` has the keys of values in plain text, `keys`
-    all keys. `opened` is the result of sops; if it was opened, `digests` has the SHA-256 of each
-    value, and `misfits` the values that Kubernetes would refuse.
+    `recipients` is None if the file has no sops block. `keys` has all keys, `plain` the keys of
+    values in plain text. `opened` is the result of decrypting the file. If it was decrypted,
+    `digests` has the SHA-256 of each value, and `misfits` the keys of values that Kubernetes would
+    refuse.
     """
 
     name: str
@@ -219,7 +223,8 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Rule:
-    """The recipients of the chapter's file according to .sops.yaml, None if no rule matches."""
+    """What .sops.yaml says about the chapter's file. `there` is whether .sops.yaml exists.
+    `recipients` is None if no rule matches the file."""
 
     there: bool
     recipients: frozenset[str] | None = None
@@ -229,11 +234,11 @@ class Rule:
 class Tree:
     """The chapter's files in a clone, or in a commit.
 
-    `commit` is that of the tree, None before the first commit. `files` are the names in the
-    environment's folder, empty without it; `manifests` the Secrets among them by name;
-    `once_listed` the names that kustomization.yaml listed at any time. `rule` and `regex` are those
-    of .sops.yaml for a new file there, and `unruled` says why they are not known. `report` is the
-    policy's on all files in the folder of secrets.
+    `commit` is the commit of the tree, None before the first commit. `files` are the names in the
+    environment's folder, empty if there is no such folder. `manifests` are the Secrets among the
+    files, by the file's name. `once_listed` are the names that kustomization.yaml has listed at any
+    time. `rule` and `regex` are what .sops.yaml says for a new file in the folder; `unruled` says
+    why they are not known. `report` is the policy's report on all files in the folder of secrets.
     """
 
     commit: str | None
@@ -249,10 +254,11 @@ class Tree:
 
 @dataclass(frozen=True)
 class Commit:
-    """What is committed: the paths with changes that are not, and whether HEAD has the file.
+    """What is committed. `head` is the commit, None before the first one. `changes` are the paths
+    with changes that are not committed.
 
-    `same` is whether the file in HEAD is the one in the clone; `head` is None before the first
-    commit.
+    `in_head` is whether HEAD has the chapter's file. `same` is whether that file is the same as in
+    the clone.
     """
 
     head: str | None
@@ -272,7 +278,7 @@ class Relation(Enum):
 
 @dataclass(frozen=True)
 class Push:
-    """How HEAD of the clone, on `branch`, compares with the Git server's main."""
+    """How HEAD of the clone, which is on `branch`, compares with the Git server's main."""
 
     branch: str = "main"
     relation: Relation = Relation.SAME
@@ -280,7 +286,8 @@ class Push:
 
 @dataclass(frozen=True)
 class History:
-    """The policy's findings in the history of `repository`, and the incidents on record."""
+    """The policy's report on the history of `repository`, and the incidents on record. Both
+    `repository` and `incidents` are empty if the report has no findings."""
 
     report: Report
     repository: str = ""
@@ -300,11 +307,11 @@ NO_MAIN = "the repository has no branch main"
 class InCluster:
     """What the cluster has of an environment.
 
-    Objects of one of Flux's kinds are None if the cluster does not know the kind; `platform` has
-    the Kustomizations and sources that make the environment, `namespaces` phases by name. `login`
-    is None without that Secret. `stored` is whether the source controller has the artifact that the
-    source names, None if it names none. `contents` are the objects in the environment's own
-    namespaces.
+    `sources`, `kustomizations` and `receivers` are None if the cluster does not know that kind.
+    `platform` has the Kustomizations and sources that make the environment. `namespaces` has the
+    phase of each namespace, by name. `login` is None if there is no Secret with a login. `stored`
+    is whether the source controller has the artifact that the source names, None if it names none.
+    `contents` are the objects in the environment's own namespaces.
     """
 
     cluster: Cluster | Undecided = NOT_ASKED
@@ -325,10 +332,10 @@ class InCluster:
 class Snapshot(InCluster):
     """One look at an environment.
 
-    `url` is where Flux is to read the repository. `tree` is what is judged: main in general, the
-    clone for the learner who works in it. `there` is whether the Git server has the repository;
-    `hooks` is None if the clone is not on this machine, like a seat's. `expired` is until when the
-    kubeconfig of a seat's learner was valid, None while it is.
+    `url` is where Flux has to read the repository. `tree` is what is judged: the clone for the
+    learner who works in it, and main otherwise. `there` is whether the Git server has the
+    repository. `hooks` is None if the clone is not on this machine, as for a seat. `expired` is
+    when the kubeconfig of a seat's learner expired, None while it is valid.
     """
 
     environment: Environment
@@ -349,6 +356,6 @@ class Snapshot(InCluster):
 
 
 def unseen(seen: Snapshot, reason: Undecided) -> Snapshot:
-    """Return a look at a cluster of which nothing was seen, with the reason."""
+    """Return the snapshot with every facet of the cluster unseen, for a reason."""
     hidden: dict[str, Any] = {facet.name: reason for facet in fields(InCluster)}
     return replace(seen, **hidden)

@@ -13,10 +13,11 @@ from sopslab.model.quantities import quantity
 def find_storage_problems(
     traits: ClusterTraits, storage_class: str | None, size: str
 ) -> list[Problem]:
-    """Return what a cluster lacks for the claim; empty if it was not asked.
+    """Return what a cluster lacks for the Git server's volume claim; empty if the cluster was not
+    asked.
 
-    + storage_class: the one that the lab file names, None for the cluster's default
-    + size: of the volume, as Kubernetes writes it
+    + storage_class: the storage class that the lab file names, None for the cluster's default
+    + size: the size of the volume, as Kubernetes writes it
     """
     if not traits.asked or traits.unseen:
         return []

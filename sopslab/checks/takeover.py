@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sopslab import __version__
 from sopslab.model.formats import Format
 
-# Below the lab's folder: files as they were before a migration to this format.
+# The folder, below the lab's, that keeps files as they were before a migration to this format.
 KEPT = "before-format-{}"
 
 
@@ -24,9 +24,9 @@ class Change:
 class Migration:
     """The way from one format to the next.
 
-    `says` tells a person what it changes. `files` are patterns of its files below the lab's folder,
-    never of a learner's files. `plan` gets their content by path, and returns the changes that are
-    left, also if some were made already.
+    `says` tells a person what it changes. `files` are patterns of the files that it may change,
+    below the lab's folder; none of them is a learner's file. `plan` is given the content of these
+    files by path, and returns the changes that are left to make; some may have been made already.
     """
 
     says: str
@@ -38,7 +38,7 @@ def _without_counts(found: Mapping[str, bytes]) -> list[Change]:
     return [Change(path) for path in sorted(found)]
 
 
-# The first leads from format 0 to format 1. None is ever changed.
+# The first migration leads from format 0 to format 1. A released migration is never changed.
 MIGRATIONS = (
     Migration(
         "the lab's folder names its format; counts of accesses, which nothing reads, are removed",
@@ -47,12 +47,12 @@ MIGRATIONS = (
     ),
 )
 FORMAT = len(MIGRATIONS)
-"""The format of this version: it writes this format, and works on no other."""
+"""The format that this version writes; it works on no other format."""
 
 
 def takeover_plan(found: Format | None) -> list[str]:
-    """Return what taking over a lab changes in its folder, a sentence for each format on the way;
-    empty for a lab of this format, or without a lab."""
+    """Return what taking over a lab changes in its folder: one sentence for each format on the way.
+    Return none if the lab has this format already, or if there is no lab."""
     if found is None:
         return []
     return [
@@ -62,8 +62,8 @@ def takeover_plan(found: Format | None) -> list[str]:
 
 
 def unfit(found: Format | None, oldest: int = FORMAT) -> str | None:
-    """Return why a lab is left alone, because a newer version has worked on it, or it has to be
-    taken over first; None if this version works on it.
+    """Return why this version leaves a lab alone: a newer version has worked on the lab, or the lab
+    has to be taken over first. Return None if this version works on it.
 
     + oldest: the oldest format that is accepted
     """

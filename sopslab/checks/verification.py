@@ -1,7 +1,7 @@
 """Whether the secret went the chapter's whole way, check by check, for `sopslab verify`. Pure.
 
-A check fails with the first cause that the rules find for it or, without one, with what the
-exercise still lacks.
+A check fails with the first cause that the rules find for it. If they find none, it fails with what
+the exercise still lacks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sopslab.model.results import Undecided, Verdict, failed, passed, undecided
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
 
-# The checks that must not have failed for a check to be judged.
+# For each check, the checks that must not have failed before it can be judged.
 NEEDS: Mapping[Step, tuple[Step, ...]] = {
     Step.TOOLS: (),
     Step.CLUSTER: (),
@@ -40,7 +40,8 @@ NEEDS: Mapping[Step, tuple[Step, ...]] = {
 def judge(step: Step, seen: Snapshot, examined: Examined[Step]) -> Verdict:
     """Return the result of one check.
 
-    + examined: the results of the rules for the same look
+    + seen: what was seen
+    + examined: the results of the rules for the same snapshot
     """
     cause = examined.first(step)
     if cause is not None:

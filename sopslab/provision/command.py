@@ -1,9 +1,9 @@
 """The one place where commands for a host are put together.
 
-Logic belongs in a function of `sopslab.lab`, which runs there as a program; a script is for a line
-or two. A script is a literal of ours; data reaches it as positional arguments or on its standard
-input, so it is never read as shell code. Secrets are passed on standard input only: arguments are
-visible in `ps`.
+Logic belongs in a function of `sopslab.lab`, which runs on the host as a program; a script is for a
+line or two. The text of a script is a literal in our code. Data reaches a script as positional
+arguments or on standard input, so the shell never reads data as code. Secrets are passed on
+standard input only, because arguments are visible in `ps`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from sopslab.model.wire import encode
 
 Order = ParamSpec("Order")
 
-# An operation: a generator of the commands that bring about what is missing.
+# What an operation returns: a generator of the commands that make what is missing.
 Commands = Generator[StringCommand, None, None]
 
-# Of a script's standard error, people see only its own sentences, which it writes with this.
+# Of a script's standard error, people see only the script's own sentences, which it writes with
+# `say`.
 _SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
 """
 
@@ -44,7 +45,7 @@ def script(
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
-    + stdin: what it reads; pyinfra ends it with a newline
+    + stdin: what the script reads; pyinfra adds a newline at the end
     + sudo: run it as root
     """
     if re.search(r"\bsay ", text):
@@ -54,9 +55,9 @@ def script(
 
 
 def script_file(file: str, *arguments: str, sudo: bool = False) -> StringCommand:
-    """Return the command that runs a script of `artifacts/host`, which is longer than a few lines.
+    """Return the command that runs one of the longer scripts, which are files in `artifacts/host`.
 
-    + file: its name there; it runs under `sh -eu`
+    + file: the name of the script; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
     + sudo: run it as root
     """
@@ -80,8 +81,8 @@ def acting(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> StringCommand:
-    """Return the command that has a function of `sopslab.lab` change the host; what it is given
-    travels on standard input."""
+    """Return the command that has a function of `sopslab.lab` change the host. The arguments of the
+    function travel on standard input."""
     told = _json({"lab": settings.for_machine, **order})
     return program(name_of(function), stdin=told)
 
@@ -89,8 +90,8 @@ def acting(
 def changing_machine(
     sudo: bool, function: Callable[Order, Any], /, *_: Order.args, **order: Order.kwargs
 ) -> StringCommand:
-    """Return the command that has a function of `sopslab.lab` change the host, for a function that
-    takes no lab.
+    """Return the command that has a function of `sopslab.lab` change the host, like `acting`, for a
+    function that takes no lab.
 
     + sudo: run it as root
     """
@@ -98,13 +99,14 @@ def changing_machine(
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return what the program on the lab's machine calls a function of `sopslab.lab`."""
+    """Return the name by which the program on the lab's machine knows a function of
+    `sopslab.lab`."""
     return f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
 
 
 def program(what: str, *given: str, stdin: str | None = None, sudo: bool = False) -> StringCommand:
     """Return the command that starts the program on the lab's machine."""
-    # Root must leave nothing among the files of whoever runs the lab.
+    # With -B, root leaves no bytecode among the files of the user who runs the lab.
     flags = ("-B", "-P") if sudo else ("-P",)
     words = (QuoteString(sys.executable), *flags, "-m", "sopslab.lab", what)
     return _command(*words, *map(QuoteString, given), stdin=stdin, sudo=sudo)
@@ -117,7 +119,7 @@ def _json(order: Mapping[str, Any]) -> str:
 def refusal(sentence: str) -> StringCommand:
     """Return the command that ends a step with `sentence` on standard error.
 
-    An operation yields it if the state of the host does not allow to go on: an exception in an
-    operation would end the run at every host, with a traceback.
+    An operation yields this command if the run cannot go on in the present state of the host. An
+    exception in an operation would instead end the run on every host, with a traceback.
     """
     return script('say "$1"; exit 1', sentence)

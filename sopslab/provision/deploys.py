@@ -1,4 +1,4 @@
-"""How a step becomes a deploy of pyinfra."""
+"""How the function of a step becomes a deploy of pyinfra."""
 
 from __future__ import annotations
 

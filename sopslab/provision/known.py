@@ -20,8 +20,8 @@ from sopslab.provision.look import give_up, look, look_at_machine
 
 
 def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
-    """Return who has a seat, as the last run has recorded. The host fails if the record cannot be
-    read."""
+    """Return the learners who have a seat, as the last run recorded them. If the record cannot be
+    read, the host fails."""
     text = look(settings, recorded_roster)
     try:
         return enrolled_in(Path(settings.class_dir, "roster.json"), text or "[]")
@@ -31,15 +31,15 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 
 def is_root() -> bool:
-    """Return whether the commands of this run are run as root."""
+    """Return whether root runs the commands of this run."""
     return look_at_machine(machine_state, root="/", commands=[]).uid == 0
 
 
 def injections(
     settings: Settings, environments: Sequence[Environment]
 ) -> dict[str, Mapping[str, Injection] | None]:
-    """Return the faults in each environment that was broken, by the learner's id; None if their
-    record is damaged."""
+    """Return the faults in each environment that was broken, by the learner's id. Instead of its
+    faults, an environment has None if their record is damaged."""
     texts = look(settings, fault_records, environments=list(environments))
     return {learner: _parsed(text) for learner, text in texts.items()}
 
@@ -52,7 +52,7 @@ def _parsed(text: str) -> Mapping[str, Injection] | None:
 
 
 def incidents(settings: Settings) -> dict[str, Incident]:
-    """Return the incidents on record, by their ids. The host fails if one cannot be read."""
+    """Return the incidents on record, by id. If one of them cannot be read, the host fails."""
     texts = look(settings, recorded_documents, folder=INCIDENTS_DIR)
     try:
         found = [parse_incident(path, text) for path, text in texts.items()]
@@ -63,7 +63,7 @@ def incidents(settings: Settings) -> dict[str, Incident]:
 
 
 def holders_of(ports: Sequence[int]) -> dict[int, str]:
-    """Return who listens on which of these ports: the containers that publish it, or "another
-    program"."""
+    """Return who listens on each of these ports that is in use: the containers that publish the
+    port, or "another program"."""
     found = look_at_machine(listeners, ports=list(ports))
     return {int(port): holder for port, holder in found.items()}

@@ -1,7 +1,8 @@
-"""What `sopslab.lab` sees of a host, by which operations decide.
+"""What `sopslab.lab` sees of a host. Operations decide by it.
 
-On this machine a look is a call. Elsewhere it is a fact: the same function, started there, returns
-JSON. Its arguments are those of a command then, so none of them is secret.
+On this machine, a look is a call of a function. On another host, it is a fact: the same function is
+started there, and returns JSON. Its arguments are then part of a command, so none of them may be
+secret.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from sopslab.provision.command import name_of, program
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
 
-# `host` itself is a proxy for the host whose turn it is.
+# What functions have seen, by host. `host` itself cannot be a key: it is a proxy for the host whose
+# turn it is.
 _kept: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -38,8 +40,8 @@ class Look(FactBase[str | None]):
     """
     Returns what a function of `sopslab.lab` sees, in JSON.
 
-    + what: its name for the program
-    + order: its arguments, in JSON
+    + what: the function's name for the program on the host
+    + order: the function's arguments, in JSON
     """
 
     @override
@@ -58,9 +60,10 @@ def look(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what a function of `sopslab.lab` sees of the present host, and keep it.
+    """Return what a function of `sopslab.lab` sees of the present host, and keep it for `recall`.
 
-    If the function fails, the host fails, as with a fact; its messages are in the log.
+    If the function fails, the host fails, as it does with a fact, and the messages of the function
+    are in the log.
     """
     return _seen(function, {"lab": settings.for_machine, **order})
 
@@ -68,7 +71,7 @@ def look(
 def look_at_machine(
     function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
 ) -> Seen:
-    """Do the same for a function that takes no lab."""
+    """Do the same as `look`, for a function that takes no lab."""
     return _seen(function, order)
 
 
@@ -79,19 +82,21 @@ def recall(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what was seen last; look, if there was no look yet, or it was forgotten."""
+    """Return what a function saw last, with whatever arguments. If nothing was seen yet, or it was
+    forgotten, look."""
     return _recalled(function, {"lab": settings.for_machine, **order})
 
 
 def recall_of_machine(
     function: Callable[Order, Seen], /, *_: Order.args, **order: Order.kwargs
 ) -> Seen:
-    """Do the same for a function that takes no lab."""
+    """Do the same as `recall`, for a function that takes no lab."""
     return _recalled(function, order)
 
 
 def forget(function: Callable[..., Any]) -> None:
-    """Forget what a function saw, because it is going to change: the next `recall` looks again."""
+    """Forget what a function saw, because this is about to change. The next `recall` looks
+    again."""
     _kept.get(ctx_host.get(), {}).pop(name_of(function), None)
 
 
@@ -109,7 +114,7 @@ def _seen(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
 
 
 def give_up(sentence: str) -> None:
-    """Fail the present host for a reason, as a fact would."""
+    """Make the present host fail with a sentence, as a fact would."""
     logger.error(f"{host.print_prefix}{OURS}: {sentence}")
     state.fail_hosts({host})
 
@@ -130,13 +135,17 @@ def _there(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
     told = json.dumps(encode(order), ensure_ascii=False)
     said = host.get_fact(Look, what=name_of(function), order=told)
     kind = get_type_hints(function)["return"]
-    # A host in a test, or one that has failed, has no answer.
+    # A host that is part of a test, or has failed, gives no answer.
     found: Seen = nothing(kind) if said is None else decode(kind, json.loads(said))
     return found
 
 
 def nothing(kind: Any) -> Any:
-    """Return what a look finds if there is nothing: an empty collection, None, or the defaults."""
+    """Return what a look finds where there is nothing: None, an empty collection, or the defaults
+    of a dataclass.
+
+    + kind: the type of what the look returns
+    """
     origin = get_origin(kind) or kind
     if origin in (Union, types.UnionType) and types.NoneType in get_args(kind):
         return None

@@ -1,4 +1,4 @@
-"""What a machine must have before a lab is worth starting. Pure: numbers in, sentences out."""
+"""What a machine needs before it is worth starting a lab. Pure: numbers in, sentences out."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ _GIB = 1024 * 1024  # in KiB
 _CPUS = 2
 # One idle cluster with Flux takes 0.7 GiB, and the largest link of a build 2 GiB.
 _MEMORY_KIB = 3 * _GIB
-# Store and images take 3.2 GB; modules and what is compiled of them, 14 GB on the way.
+# The store and the images take 3.2 GB. While they are built, the modules and what is compiled from
+# them take 14 GB.
 _DISK_KIB = 4 * _GIB
 _DISK_TO_BUILD_KIB = 20 * _GIB
 
 
 def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[str]:
-    """Return a sentence for each thing that the machine lacks, with the numbers found and needed.
+    """Return a sentence for each thing that the machine lacks, with what was found and what is
+    needed.
 
-    + running: whether the lab's cluster is up, so that its memory is in use already
+    + machine: what the machine has
+    + running: whether the lab's cluster is up, so that it already uses the memory that it needs
     + force: accept a machine that is only too small
     """
     problems = []
@@ -42,16 +45,17 @@ def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[
     return problems
 
 
-# What a snap may read: files in a home that are not hidden, and media.
+# The folders that a snap may read: what is not hidden in a home, and media.
 _SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
-# With these, a kind node chooses another snapshotter than the one that its images are unpacked for.
+# With these storage drivers, a kind node chooses another snapshotter than the one for which its
+# images are unpacked.
 _OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
 
 
 def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
     """Return a sentence for each reason why a lab does not work with this Docker.
 
-    + engine: what it is like
+    + engine: the properties of the Docker engine
     + settings: the lab's settings
     """
     if engine.podman:
@@ -98,7 +102,7 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
 
 
 def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
-    """Return a sentence for each thing of the user's that would have to be changed or added to.
+    """Return a sentence for each thing of the user's that would have to be changed or completed.
 
     + machine: what the machine has
     + engine: the state of its Docker engine
@@ -118,9 +122,9 @@ def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
 
 
 def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> list[str]:
-    """Return a sentence for each port that is taken.
+    """Return a sentence for each port that something else has taken.
 
-    + listeners: what listens on which port now
+    + listeners: what listens on each port that is in use
     + ports: the ports that are needed, and the container of the lab that may hold each
     """
     return [

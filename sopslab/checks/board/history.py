@@ -1,7 +1,7 @@
 """The history of a class: what has changed since the last look, and what follows from all changes.
 
-Pure. A step that could not be seen counts as it was seen last: nobody goes a step back because the
-cluster does not answer for a minute.
+Pure. A step that cannot be seen keeps the state in which it was last seen: no learner goes back a
+step because the cluster does not answer for a minute.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from sopslab.checks.board.steps import STEPS, Progress, Row
 from sopslab.model.progress import HELP, Change
 
 PAUSE_S = 6 * 3600.0
-"""After a pause this long, the next change begins another lesson."""
+"""A change that comes after a longer pause begins another lesson."""
 
 MOST = 40_000
-"""The number of changes beyond which old ones are left out."""
+"""The largest number of changes in a history; if there are more, old changes are left out."""
 
 Latest = Mapping[tuple[str, str], Change]
-"""The last change of each step of each learner, by both ids."""
+"""The last change of each step of each learner, by the ids of the learner and of the step."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How a count changed: pairs of a time, in seconds from the beginning, and the count from then
-    on."""
+    """How a count changed. Each point is a time, in seconds from the beginning, and the count from
+    that time on."""
 
     name: str
     points: Sequence[tuple[float, int]]
@@ -37,8 +37,10 @@ def latest(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
 
 
 def changed(before: Latest, rows: Iterable[Row], now: float) -> list[Change]:
-    """Return what has changed.
+    """Return what has changed between the history and the rows.
 
+    + before: the last changes on record
+    + rows: what was seen now
     + now: when the rows were seen, in seconds since 1970
     """
     found = []
@@ -58,10 +60,11 @@ def _differs(before: Change | None, now: Change) -> bool:
 
 
 def since(history: Latest, row: Row) -> float | None:
-    """Return since when a row is as it is, in seconds since 1970; None if that is not on record.
+    """Return when a learner reached the present state, in seconds since 1970; None if this time is
+    not on record.
 
-    For a learner who is stuck that is the time when this began, for others that of the last step,
-    forward or back.
+    For a learner who is stuck, it is when the learner got stuck. For any other learner, it is the
+    last change of a step, forward or back.
     """
     step = row.open
     if step is not None and step.stuck:
@@ -72,7 +75,8 @@ def since(history: Latest, row: Row) -> float | None:
 
 
 def beginning(changes: Iterable[Change], opened: float) -> float:
-    """Return when the lesson began, in seconds since 1970: with the first change after a pause.
+    """Return when the lesson began, in seconds since 1970: at the first change after the last long
+    pause.
 
     + opened: when the board began to look
     """
@@ -86,10 +90,11 @@ def beginning(changes: Iterable[Change], opened: float) -> float:
 
 
 def by_step(changes: Iterable[Change], seats: Iterable[str], begun: float) -> list[Curve]:
-    """Return for each step how many learners had it done.
+    """Return a curve for each step: how many learners had done it.
 
-    + seats: the ids of these learners
-    + begun: where the curves begin, in seconds since 1970; their first point has what was before
+    + seats: the ids of the learners to count
+    + begun: where the curves begin, in seconds since 1970; the first point has the count of all
+        earlier changes
     """
     own = set(seats)
     done: dict[str, set[str]] = {step: set() for step in STEPS}
@@ -102,7 +107,7 @@ def by_step(changes: Iterable[Change], seats: Iterable[str], begun: float) -> li
 
 
 def by_learner(changes: Iterable[Change], begun: float) -> dict[str, Curve]:
-    """Return for each learner, by id, how many steps were done."""
+    """Return a curve for each learner, by id: how many steps the learner had done."""
     done: dict[str, set[str]] = {}
     points: dict[str, list[tuple[float, int]]] = {}
     for one in changes:
@@ -120,7 +125,8 @@ def _mark(done: set[str], what: str, change: Change) -> None:
 
 
 def _add(points: list[tuple[float, int]], at: float, count: int) -> None:
-    """Add a point; of points at the same time, or before the beginning, the last counts."""
+    """Add a point. It replaces the last point if it is not later, so that the points before the
+    beginning become one."""
     if points[-1][0] >= at:
         points[-1] = (points[-1][0], count)
     else:
@@ -128,10 +134,11 @@ def _add(points: list[tuple[float, int]], at: float, count: int) -> None:
 
 
 def bounded(changes: Sequence[Change]) -> Sequence[Change]:
-    """Return a history, or half of one that is too long: each learner's newest changes, and the
-    last earlier change of each step, so that it stays known how far everybody is.
+    """Return a history as it is, or shorten it to about half of `MOST` if it is too long.
 
-    Each learner has the same share: many changes of one learner take nothing from the others'.
+    A shortened history has the newest changes of each learner and, so that nobody's progress is
+    lost, the last earlier change of each step. Every learner has the same share: many changes of
+    one learner do not push out those of another.
     """
     if len(changes) <= MOST:
         return changes

@@ -1,9 +1,9 @@
 """Judges what was seen of a seat, step by step. Pure.
 
-A look has no time to decrypt all values of a class. So a Secret counts as the one on main if Flux
-made it, it has the keys of the file, and Flux says that it last applied main. `sopslab verify`
-compares the values, one learner at a time. The history is not searched for plain text either: the
-Git server's hook has seen every push.
+The board has no time to decrypt all values of a class. A Secret counts as the one on main if Flux
+made it, if it has the keys of the file, and if Flux reports main as last applied. `sopslab verify`
+compares the values, one learner at a time. The board does not search the history for plain text
+either, because the Git server's hook has checked every push.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def judge(seat: Seat, seen: Seen) -> Row:
 
 
 def over(row: Row, found: str) -> Row:
-    """Return the row of a learner whose access has ended: the steps that were done by then. The
-    others are unknown, because Flux delivers nothing any more; the learner does not count as stuck.
+    """Return the row of a learner whose access has ended. Steps that are done stay done. All others
+    are unknown, because Flux delivers nothing any more, so the learner does not count as stuck.
 
-    + found: the sentence that says so
+    + found: the sentence that says that the access has ended
     """
     steps = (
         one if one.progress is Progress.YES else Step(one.id, Progress.UNKNOWN, found)
@@ -90,7 +90,7 @@ def _step(name: str, seen: Seen, examined: Examined[str]) -> Step:
 
 
 def _open(name: str, progress: Progress, found: str, fix: str, *, stuck: bool) -> Step:
-    # Both may have the name of a learner's file.
+    # Both texts may contain the name of a learner's file.
     return Step(name, progress, in_one_line(found), in_one_line(fix), stuck)
 
 
@@ -121,7 +121,7 @@ def _applied(seen: Seen) -> Verdict | None:
         )
     if holder and found is not None and build_of(condition(found, "Reconciling")) is not None:
         return failed(
-            # Only the command says whose build it is, and no learner is shown that.
+            # Only the command names the other learner, and learners are not shown the command.
             "Flux is held up by another build, which takes too long.",
             f"sopslab reset {holder}",
         )
@@ -149,7 +149,7 @@ def _cannot_read(seen: Seen) -> bool:
 
 
 def _cannot_apply(seen: Seen) -> bool:
-    """Return whether Flux fails to apply; otherwise only the file is not among what it applied."""
+    """Return whether Flux cannot apply main. If it can, what it has applied only lacks the file."""
     mine = seen.holder == seen.snapshot.environment.id
     return mine or _has_failed(objects.kustomization(seen.snapshot))
 
@@ -158,7 +158,7 @@ def _has_failed(found: Object | None) -> bool:
     return found is not None and failure(found) is not None
 
 
-# When what a step lacks is not only the next thing to do.
+# For each step that is not done: whether the learner is stuck, or only has to go on.
 _STUCK: Mapping[str, Callable[[Seen], bool]] = {
     "access": lambda _: True,
     "pushed": _never,

@@ -1,8 +1,8 @@
 """What a class did: who did what and when, how long each step took, and where people got stuck.
 Pure.
 
-The time of a step is that of the first look of a board that saw it done. Times of commits are those
-of the learners' machines.
+A step counts as done at the time when a board first saw it done. Times of commits come from the
+clocks of the learners' machines.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Taken:
     """A step of a learner.
 
     `done` is when it was first seen done, in seconds since 1970, None if it was not. `took` is the
-    number of seconds since the step before it, or since the beginning; `stuck` for how many of
-    them the learner was stuck.
+    number of seconds since the previous step was done, or since the beginning. `stuck` is the
+    number of seconds for which the learner was stuck.
     """
 
     step: str
@@ -41,8 +41,8 @@ class Taken:
 
 @dataclass(frozen=True)
 class Learner:
-    """What a learner did. `asked` is how often the learner asked for help; `score` is None without
-    recorded answers to the quiz."""
+    """What a learner did. `asked` is how often the learner asked for help; `score` is None if no
+    answers to the quiz are recorded."""
 
     row: Row
     taken: Sequence[Taken]
@@ -53,8 +53,8 @@ class Learner:
 
 @dataclass(frozen=True)
 class StepSummary:
-    """A step in the whole class: who has it done now, the median of its seconds, and who was ever
-    stuck at it."""
+    """A step in the whole class: how many learners have done it by now, the median of the seconds
+    that it took, and how many learners were ever stuck at it."""
 
     step: str
     done: int
@@ -64,8 +64,8 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a class did from `begun` to `ended`, in seconds since 1970: the first and the last
-    change on record, None without a record."""
+    """What a class did. `begun` and `ended` are the times of the first and the last change on
+    record, in seconds since 1970, None if no change is on record."""
 
     learners: Sequence[Learner]
     begun: float | None
@@ -100,8 +100,8 @@ def looked_back(
     """Return what a class did.
 
     + rows: how far everybody is now
-    + changes: the history, in the order of time
-    + work, scores: by learners' ids; `scores` has those who recorded answers
+    + changes: the history, oldest first
+    + work, scores: by learners' ids; `scores` has only learners with recorded answers
     + now: in seconds since 1970
     """
     seats = {row.seat.id for row in rows}
@@ -129,7 +129,7 @@ def _taken(changes: Sequence[Change], begun: float | None, now: float) -> list[T
     for step in STEPS:
         of_step = [one for one in changes if one.step == step]
         done = next((one.at for one in of_step if one.progress == Progress.YES.value), None)
-        # A later step that was done before this one took no time.
+        # A step that was done before the one that precedes it took no time.
         took = None if done is None or before is None else max(done - before, 0.0)
         taken.append(Taken(step, done, took, _stuck(of_step, now)))
         before = max(filter(None, (before, done)), default=None)

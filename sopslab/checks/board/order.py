@@ -51,13 +51,13 @@ _ORDER = (Standing.STUCK, Standing.WORKING, Standing.DONE)
 
 def by_need(rows: Iterable[Row], history: Latest) -> list[Row]:
     """Return the rows in the order of need: learners who ask for help, who are stuck, who are at
-    work, who are done; of each kind those first who have been so for longest."""
+    work, who are done. Within each group, the learner who has waited longest comes first."""
 
     def need(row: Row) -> tuple[int, float]:
         if row.asked is not None:
             return -1, row.asked
         begun = since(history, row)
-        # Without a record, it has only just begun.
+        # A state that is not on record has only just begun.
         return _ORDER.index(standing(row)), float("inf") if begun is None else begun
 
     return sorted(rows, key=need)

@@ -1,4 +1,4 @@
-"""What is seen of a seat: its environment, and what only a class has."""
+"""What is seen of a seat: its environment, and what only a class has, such as calls for help."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sopslab.checks.snapshot import Snapshot
 class Seen:
     """One look at a seat.
 
-    `kubeconfig` and `password` say whether the lab has made them; `start` is the first commit of
-    the repository, None if it is not known; `holder` is the seat whose build holds up all others,
-    empty if none does. `asked` is since when the learner asks for help, in seconds since 1970, None
-    if not; `hints` is how many were given.
+    `kubeconfig` and `password` are whether the lab has made them. `start` is the first commit of
+    the repository, None if it is not known. `holder` is the seat whose build holds up all others,
+    empty if none does. `asked` is when the learner asked for help, in seconds since 1970, None if
+    the learner does not ask now. `hints` is how many hints were given.
     """
 
     snapshot: Snapshot

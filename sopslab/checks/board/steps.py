@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Seat
 
 STEPS = ("access", "key", "pushed", "encrypted", "wired", "source", "applied", "secret")
-"""In the order in which they depend on each other, all judged by the Git server's main.
+"""The ids of the steps, each after those that it depends on. All are judged by the Git server's
+main, and not by the learner's clone.
 
-Steps that `sopslab verify` has, too, mean the same there; checks of the learner's machine are left
-out. `access` is what the lab gives a learner at the beginning.
+A step that `sopslab verify` has, too, means the same there; checks of the learner's machine are
+left out. `access` is what the lab gives a learner at the beginning.
 """
 
 INFRASTRUCTURE = ("access", "key", "source")
-"""The steps that are the lab's part."""
+"""The steps for which the lab is responsible, and not the learner."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Progress(StrEnum):
 class Step:
     """One step of one learner.
 
-    `stuck` marks a step that the learner does not get done by going on with the chapter.
+    `stuck` is whether going on with the chapter is not enough to get the step done.
     """
 
     id: str
@@ -102,21 +103,22 @@ class Row:
 
     @property
     def broken(self) -> bool:
-        """Whether a step that is the lab's part is wrong."""
+        """Whether a step for which the lab is responsible is stuck."""
         return any(step.stuck and step.id in INFRASTRUCTURE for step in self.steps)
 
     @property
     def open(self) -> Step | None:
-        """The step to look at: the first that is stuck, or else the first that is not done."""
+        """The step to look at: the first that is stuck, or else the first that is not done; None if
+        all are done."""
         left = [step for step in self.steps if step.progress is not Progress.YES]
         return next((step for step in left if step.stuck), left[0] if left else None)
 
     @property
     def next(self) -> str:
-        """What is in the way or comes next, in a sentence; empty if all is done."""
+        """A sentence about what is in the way or comes next; empty if all is done."""
         return "" if self.open is None else self.open.found
 
     @property
     def fix(self) -> str:
-        """The command that helps, empty without one."""
+        """The command that helps, empty if there is none."""
         return "" if self.open is None else self.open.fix

@@ -1,6 +1,6 @@
-"""The content of a tree: the rules, the encrypted files, the list of what is applied.
+"""The content of a tree: .sops.yaml, the encrypted files, and the list of what Flux applies.
 
-The tree is main, or the clone in which a learner works: the rules are the same for both.
+The tree is either main or the clone in which a learner works; both are judged alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sopslab.policy.sops import AGREED_REGEX, short
 
 
 def examine_rules(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what in .sops.yaml would encrypt the next file to wrong recipients."""
+    """Yield a cause if .sops.yaml would encrypt the next file to wrong recipients."""
     tree, chapter = known(seen.tree), seen.chapter
     restore = chapter.restore(CONFIG)
     if tree.unruled:
@@ -66,7 +66,7 @@ def examine_rules(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_encryption(seen: Snapshot) -> Iterator[Cause]:
-    """Yield where values are in plain text, also because the rules do not encrypt them."""
+    """Yield a cause for values in plain text, or for an encrypted_regex that leaves them so."""
     tree = known(seen.tree)
     typo = tree.regex is not None and tree.regex != AGREED_REGEX
     evidence = []
@@ -107,7 +107,7 @@ def examine_encryption(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_recipients(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret has wrong recipients, or another namespace."""
+    """Yield a cause for each encrypted Secret with wrong recipients or another namespace."""
     tree, own = known(seen.tree), known(seen.identity).recipient
     for name, manifest in _encrypted(tree):
         what = _path(seen, name)
@@ -139,7 +139,7 @@ _EDITED = {
 
 
 def examine_opened(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret was changed after sops has written it."""
+    """Yield a cause for each Secret that was changed after sops wrote it."""
     tree, own = known(seen.tree), known(seen.identity).recipient
     for name, manifest in _encrypted(tree):
         if _is_foreign(manifest, own) or _is_elsewhere(manifest, seen):
@@ -170,14 +170,14 @@ def _is_elsewhere(manifest: Manifest, seen: Snapshot) -> bool:
     return manifest.namespace not in ("", seen.environment.namespace)
 
 
-# Rules of the policy that compare with .sops.yaml.
+# The rules of the policy that compare a file with .sops.yaml.
 _BY_THE_RULES = frozenset(
     {"sops-no-rule", "sops-wrong-recipient", "sops-missing-recipient", "sops-wrong-regex"}
 )
 
 
 def examine_policy(seen: Snapshot) -> Iterator[Cause]:
-    """Yield the findings of the policy in the folder of secrets."""
+    """Yield a cause for each finding of the policy in the folder of secrets."""
     report, chapter = known(seen.tree).report, seen.chapter
     for finding in report.findings:
         mend = chapter.encrypt_again
@@ -195,7 +195,7 @@ def examine_policy(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_list(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why Flux could not build the listed files."""
+    """Yield a cause if Flux cannot build what kustomization.yaml lists, or has no such list."""
     tree, chapter = known(seen.tree), seen.chapter
     what = chapter.kustomization
     if not tree.files:
@@ -228,7 +228,7 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
         return
     absent = [name for name in resources if "/" not in name and name not in tree.files]
     for name in absent:
-        # A file's name is a learner's, and the command will be pasted into a shell.
+        # The learner chose the file's name, and the command will be pasted into a shell.
         path = shlex.quote(f"{chapter.folder}/{name}")
         yield cause(
             "listed-file-missing",
@@ -240,8 +240,8 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_unlisted(seen: Snapshot) -> Iterator[Cause]:
-    """Yield files that are not listed any more; one that was never listed is an unfinished
-    exercise."""
+    """Yield a cause for each file that was listed once and is not any more. A file that was never
+    listed is no fault, but an unfinished exercise."""
     tree, chapter = known(seen.tree), seen.chapter
     resources = read_list(tree.kustomization or "")
     if tree.kustomization is None or resources is None:
@@ -258,12 +258,12 @@ def examine_unlisted(seen: Snapshot) -> Iterator[Cause]:
 
 
 def edit_list(chapter: Chapter) -> str:
-    """Return the command that edits the list."""
+    """Return the command that opens kustomization.yaml in an editor."""
     return chapter.at_work(f"${{EDITOR:-vi}} {chapter.kustomization}")
 
 
 def listed_manifests(tree: Tree) -> dict[str, Manifest]:
-    """Return the Secrets that Flux applies, by the name of their file."""
+    """Return the Secrets that kustomization.yaml lists, by the name of their file."""
     resources = read_list(tree.kustomization or "") or ()
     return {name: one for name, one in tree.manifests.items() if name in resources}
 
@@ -276,5 +276,5 @@ def _encrypt_again(seen: Snapshot, name: str) -> str:
     secret = name.rpartition(".")[0]
     if secret == seen.chapter.secret:
         return seen.chapter.encrypt_again
-    # A value that only the lab knows is restored from the lab's first commit.
+    # Only the lab knows the values of other Secrets, so they are restored from its first commit.
     return seen.chapter.restore(_path(seen, name))

@@ -17,7 +17,7 @@ from sopslab.policy.findings import key_path
 
 
 def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
-    """Yield where the Kustomization differs from the platform's."""
+    """Yield a cause for each way in which the Kustomization differs from the platform's."""
     found, chapter, environment = kustomization(seen), seen.chapter, seen.environment
     what = f"Kustomization {chapter.system}/{environment.kustomization}"
     if found is None:
@@ -44,7 +44,7 @@ def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _drifted(found: Object, seen: Snapshot) -> Iterator[tuple[str, str, str]]:
-    """Yield an id, a sentence and the present value of each field that differs from the
+    """Yield a cause's id, a sentence and the present value for each field that differs from the
     platform's."""
     spec, chapter = found["spec"], seen.chapter
     path = str(spec.get("path", ""))
@@ -90,10 +90,11 @@ def _reads_the_source(spec: Object, seen: Snapshot) -> bool:
 
 
 def examine_live(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret that Flux has applied is gone, or has been changed.
+    """Yield a cause for each Secret that is gone, not made by Flux, or has other keys, although
+    Flux has applied it.
 
-    This can be judged only if Flux has applied exactly the tree, and from the right place;
-    otherwise Flux may not have done it yet.
+    This is judged only if Flux has applied exactly this tree, from the right folder and source.
+    Otherwise, Flux may not have applied the Secret yet.
     """
     namespace, live = seen.environment.namespace, known(seen.live)
     for wanted in _applied(seen):
@@ -122,11 +123,11 @@ def examine_live(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_values(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which Secret that Flux has applied has another value."""
+    """Yield a cause for each Secret that has another value than the one that Flux has applied."""
     live = known(seen.live)
     for wanted in _applied(seen):
         found = live.get(wanted.name)
-        # A file in plain text needs no decryption, and another rule reports it.
+        # Other rules report a missing Secret, a file in plain text, and differing keys.
         if found is None or wanted.recipients is None or wanted.keys != found.keys:
             continue
         if known(wanted.opened) is not Opened.YES:
@@ -137,7 +138,7 @@ def examine_values(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _applied(seen: Snapshot) -> Iterator[Manifest]:
-    """Yield the Secrets of the tree that Flux reports as applied."""
+    """Yield the listed Secrets of the tree; none unless Flux reports that it applied this tree."""
     found, tree = kustomization(seen), known(seen.tree)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""The key: in the store, and in the cluster, which decrypts with it."""
+"""The environment's key: in the store, and in the cluster, where Flux decrypts with it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ENDING = ".agekey"
 
 
 def listed(recipients: Set[str]) -> str:
-    """Return public keys in words."""
+    """Return public keys, shortened, in one text."""
     return ", ".join(short(name) for name in sorted(recipients)) or "nobody"
 
 
 def examine_store(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why key files of the lab cannot be used."""
+    """Yield a cause for each key file of the lab that cannot be used."""
     own, instructor = known(seen.identity), known(seen.instructor)
     if own.recipient is None:
         yield cause(
@@ -40,7 +40,7 @@ def examine_store(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_key(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the cluster cannot decrypt what is encrypted to the environment's key."""
+    """Yield a cause if the cluster cannot decrypt what is encrypted to the environment's key."""
     key, chapter = known(seen.key), seen.chapter
     what = f"Secret {chapter.system}/{KEY_SECRET}"
     if not key.present:
@@ -104,8 +104,8 @@ def _give_back(seen: Snapshot) -> str:
 
 
 def _is_the_files_key(seen: Snapshot, held: frozenset[str], own: str) -> bool:
-    """Return whether the files are encrypted to the cluster's key, and not to the one in the
-    store."""
+    """Return whether all encrypted files are encrypted to the cluster's key, and none to the key in
+    the store."""
     manifests = known(seen.tree).manifests.values()
     recipients = [one.recipients for one in manifests if one.recipients]
     return bool(recipients) and all(held & one and own not in one for one in recipients)

@@ -14,7 +14,7 @@ _PARTS = {Part.MISSING: "is missing", Part.OTHER: "is not the one of this sopsla
 
 
 def examine_tools(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which tool of the lab is not the pinned one."""
+    """Yield a cause for each tool of the lab that is missing or has not the pinned version."""
     for tool in known(seen.tools):
         what = f"the lab's {tool.name}"
         if tool.version is None:
@@ -30,7 +30,7 @@ def examine_tools(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that the kubeconfig of a seat's learner has expired."""
+    """Yield a cause if the kubeconfig of a seat's learner has expired."""
     end = known(seen.expired)
     if end is not None:
         yield cause(
@@ -43,7 +43,8 @@ def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_server(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the lab's own Git server cannot be used, or would accept any push."""
+    """Yield a cause if the lab's own Git server does not answer, asks for no password, or does not
+    check pushes."""
     server = known(seen.server)
     guard = server.guard
     if guard is None:
@@ -68,7 +69,7 @@ def examine_server(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_foreign_server(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that a Git server that is not the lab's does not answer."""
+    """Yield a cause if a Git server that is not the lab's own does not answer."""
     server = known(seen.server)
     if server.guard is None and server.answer is None:
         yield _down(server)
@@ -95,7 +96,7 @@ def _unguarded(what: str, how: str) -> Cause:
 
 
 def examine_hooks(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why a commit is not checked before it is made."""
+    """Yield a cause if a commit is not checked before it is made."""
     hooks = known(seen.hooks)
     if hooks is None:
         return

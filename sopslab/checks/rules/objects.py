@@ -1,4 +1,4 @@
-"""What an object in the cluster tells Flux, and what Flux says of it."""
+"""What an object in the cluster tells Flux to do, and what Flux reports about the object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sopslab.checks.snapshot import Snapshot, known
 from sopslab.model.objects import Object, condition
 
 LEFT_ALONE = "kustomize.toolkit.fluxcd.io/reconcile"
-"""An object on which this annotation is `disabled` is not touched by Flux."""
+"""Flux does not touch an object on which this annotation is `disabled`."""
 
 
 def is_left_alone(found: Object) -> bool:
@@ -19,7 +19,7 @@ def is_left_alone(found: Object) -> bool:
 
 
 def named(found: Sequence[Object] | None, name: str) -> Object | None:
-    """Return the object of a name, None if it is not among them."""
+    """Return the first of these objects that has this name, None if there is none."""
     return next((one for one in found or () if one["metadata"]["name"] == name), None)
 
 
@@ -41,8 +41,8 @@ def tenant(seen: Snapshot) -> Object | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why Flux's last attempt failed: Flux's reason, and the meaning of its message, None if that
-    is not known."""
+    """Why Flux's last attempt failed. `reason` is Flux's own word for it. `meaning` is the meaning
+    of Flux's message, None if the message is not known."""
 
     reason: str
     meaning: Cause | None
@@ -56,7 +56,7 @@ def resume(found: Object) -> str:
 
 
 def failure(found: Object) -> Failure | None:
-    """Return why the last attempt of an object of Flux failed, None if it did not."""
+    """Return why Flux's last attempt with one of its objects failed, None if it did not."""
     ready = condition(found, "Ready")
     if ready.get("status") != "False":
         return None

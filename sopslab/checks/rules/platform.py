@@ -12,7 +12,7 @@ from sopslab.course.chapter import UP
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.objects import Object, condition, is_suspended
 
-# As flux/clusters/lab/flux-system/kustomization.yaml.j2 sets them.
+# The flags that flux/clusters/lab/flux-system/kustomization.yaml.j2 sets.
 LOCKDOWN: Mapping[str, Sequence[str]] = {
     "source-controller": ("--metrics-addr=0",),
     "kustomize-controller": (
@@ -26,12 +26,13 @@ LOCKDOWN: Mapping[str, Sequence[str]] = {
 
 
 def is_ready(node: Object) -> bool:
-    """Return whether a node takes part in the cluster."""
+    """Return whether a node is ready."""
     return condition(node, "Ready").get("status") == "True"
 
 
 def examine_cluster(seen: Snapshot) -> Iterator[Cause]:
-    """Yield what is wrong with the cluster itself: one of several nodes may be lost."""
+    """Yield what is wrong with the cluster itself. A lost node is no fault while another node is
+    ready."""
     cluster = known(seen.cluster)
     if cluster.trouble is not None:
         yield _down(cluster.trouble.value, UP)
@@ -62,7 +63,8 @@ def _down(found: str, next_step: str) -> Cause:
 
 
 def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which controller of Flux does not run, or without the lab's flags."""
+    """Yield a cause for each controller of Flux that is missing, not available, or lacks one of the
+    lab's flags."""
     deployments = {one["metadata"]["name"]: one for one in known(seen.controllers)}
     for name, flags in LOCKDOWN.items():
         what = f"Deployment {FLUX_NAMESPACE}/{name}"
@@ -70,7 +72,7 @@ def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
             yield cause("controller-missing", "A part of Flux is missing.", what, "is gone", UP)
             continue
         flag = _missing_flag(deployments[name], flags)
-        # If a controller does not start because of its flags, the flag is reported.
+        # Flags come first, because a controller may be unavailable because of its flags.
         if flag:
             yield cause(
                 "drifted-lockdown-flag",
@@ -91,18 +93,18 @@ def examine_controllers(seen: Snapshot) -> Iterator[Cause]:
 
 
 def _unavailable(name: str, nodes: Iterable[Object]) -> tuple[str, str]:
-    """Return what is known of a controller without a ready pod, and a next step."""
+    """Return what was seen of a controller that is not available, and a next step."""
     found = "has no pod that is ready and of its present form"
     if not (lost := [node for node in nodes if not is_ready(node)]):
         return found, f"kubectl -n {FLUX_NAMESPACE} logs deployment/{name} --tail 20"
-    # Its pods tolerate that for half a minute.
+    # The controller's pods tolerate a lost node for half a minute before they start elsewhere.
     names = ", ".join(map(_not_ready, lost))
     return f"{found}; {names}: its pods start elsewhere within two minutes", _describe(lost[0])
 
 
 def _missing_flag(deployment: Object, flags: Sequence[str]) -> str:
-    """Return the first of `flags` that is not in effect; of a flag that is set twice, the last
-    counts."""
+    """Return the first of `flags` that is not in effect, empty if all are. If a flag is set twice,
+    its last value counts."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     given: dict[str, str] = {}
     for argument in (containers[0].get("args") or []) if containers else []:
@@ -119,13 +121,13 @@ def _is_available(deployment: Object) -> bool:
     """Return whether a Deployment has a ready pod of its present revision."""
     status = deployment.get("status", {})
     current = status.get("observedGeneration") == deployment["metadata"]["generation"]
-    # If a rollout hangs, the old pod stays, and with it `Available`.
+    # While a rollout hangs, the old pod stays, so the Deployment is still `Available`.
     updated = status.get("updatedReplicas", 0) == deployment["spec"].get("replicas", 1) > 0
     return current and updated and condition(deployment, "Available").get("status") == "True"
 
 
 def examine_versions(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that the command `flux` and the controllers do not work together."""
+    """Yield a cause if the versions of the command `flux` and of the controllers do not fit."""
     label = "app.kubernetes.io/version"
     command = {tool.name: tool.version for tool in known(seen.tools)}.get("flux") or ""
     versions = {
@@ -144,7 +146,7 @@ def examine_versions(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_kinds(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which of Flux's kinds the cluster does not know."""
+    """Yield a cause for each of Flux's kinds that the cluster does not know."""
     for kind, found in (
         ("GitRepository", known(seen.sources)),
         ("Kustomization", known(seen.kustomizations)),
@@ -161,7 +163,7 @@ def examine_kinds(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_namespaces(seen: Snapshot) -> Iterator[Cause]:
-    """Yield which namespace of the environment is missing, or is being deleted."""
+    """Yield a cause for each namespace of the environment that is missing or being deleted."""
     namespaces = known(seen.namespaces)
     for name in (seen.environment.namespace, seen.environment.system):
         phase = namespaces.get(name)
@@ -184,7 +186,8 @@ def examine_namespaces(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_platform(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the platform does not make the environment, or does not keep it up to date."""
+    """Yield a cause if the platform does not make the environment, or does not keep it up to
+    date."""
     platform, tenant = known(seen.platform), seen.environment.tenant
     if ("Kustomization", tenant) not in {
         (one["kind"], one["metadata"]["name"]) for one in platform
@@ -220,7 +223,8 @@ def examine_platform(seen: Snapshot) -> Iterator[Cause]:
 def _is_over(source: Object, seen: Snapshot) -> bool:
     """Return whether a source failed because of a server or a credential that works by now.
 
-    Without a class, the platform is read with the credential of the environment, which was tried.
+    On a lab without a class, Flux reads the platform with the environment's credential, so the
+    answer to that credential decides.
     """
     if source["kind"] != "GitRepository":
         return False
@@ -235,7 +239,7 @@ def _is_over(source: Object, seen: Snapshot) -> bool:
 
 
 def examine_receivers(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that Flux is not told of a push."""
+    """Yield a cause for each suspended Receiver, through which Flux would hear of pushes."""
     for one in known(seen.receivers) or ():
         if is_suspended(one):
             name = one["metadata"]["name"]
@@ -250,14 +254,14 @@ def examine_receivers(seen: Snapshot) -> Iterator[Cause]:
 
 
 def hands_off(found: Object) -> str:
-    """Return in words that an object tells Flux to leave it as it is, empty if it does not."""
+    """Return a clause if an object tells Flux to leave it as it is, or else an empty text."""
     if not is_left_alone(found):
         return ""
     return ", and an annotation tells Flux to leave it so"
 
 
 def restore(found: Object, seen: Snapshot) -> str:
-    """Return the command that makes an object of the environment as the platform has it."""
+    """Return the command that makes an object of the environment as the platform defines it."""
     environment, kind = seen.environment, found["kind"].lower()
     made = f"flux --namespace {FLUX_NAMESPACE} reconcile kustomization {environment.tenant}"
     if not hands_off(found):

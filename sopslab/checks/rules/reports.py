@@ -1,8 +1,8 @@
 """What only Flux's reports show, such as objects that the API server refuses.
 
-A message is about Flux's last attempt. Causes that can be seen elsewhere are left out: either
-another rule reports them, or they are repaired by now. So these rules come last, and answer only if
-everything was seen that could be behind a message.
+A message is about Flux's last attempt. If its cause could be seen elsewhere, it is left out here:
+either another rule reports that cause, or the cause is repaired by now. These rules therefore come
+last, and answer only if everything that could be behind a message was seen.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sopslab.checks.snapshot import Snapshot
 from sopslab.model.objects import is_suspended
 from sopslab.model.results import Undecided
 
-# What only Flux, or the API server that answers it, can report. In braces, the causes that may be
-# behind it, which are reported instead.
+# Messages that only Flux has, or the API server that answers Flux. Each has the causes that may be
+# behind it; if one of them was found, only that cause is reported.
 _TOLD_BY_FLUX: dict[str, Set[str]] = {
     "over-quota": frozenset(),
     "refused-by-admission": frozenset(),
@@ -33,14 +33,14 @@ _TOLD_BY_FLUX: dict[str, Set[str]] = {
     "decryption-off-or-no-mac": frozenset({"decryption-off", "edited-ciphertext"}),
 }
 
-# Causes for which Flux does not reach the Git server, and which other rules see.
+# Causes, found by other rules, that keep Flux from reaching the Git server.
 _SILENCING = frozenset(
     {"git-server-down", "source-controller-without-git", "controller-down", "controller-missing"}
 )
 
 
 def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Iterator[Cause]:
-    """Yield what Flux reports of its source, unless one of the causes explains it.
+    """Yield what Flux reports about its source, unless a cause that was found explains it.
 
     + found: the ids of the causes that were found
     + all_seen: whether every other rule could answer
@@ -59,7 +59,7 @@ def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Itera
             f"flux --namespace {chapter.system} get source git {chapter.source}",
         )
     if silent:
-        # The server answers here, so only the way from the cluster can be closed.
+        # The server answers this machine, so only the way from the cluster can be closed.
         yield cause(
             "source-controller-without-git",
             "The source controller does not reach the Git server, which answers elsewhere.",
@@ -72,7 +72,7 @@ def examine_reading(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Itera
 
 
 def examine_applying(seen: Snapshot, found: Set[str], *, all_seen: bool) -> Iterator[Cause]:
-    """Yield what Flux reports of its Kustomization, unless one of the causes explains it.
+    """Yield what Flux reports about its Kustomization, unless a cause that was found explains it.
 
     + found, all_seen: as for `examine_reading`
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was looked at, and what was seen there, in our own words."""
+    """What was looked at (`what`), and what was found there (`seen`), in our own words."""
 
     what: str
     seen: str
@@ -15,7 +15,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that is wrong: an id that never changes its meaning, and a sentence."""
+    """One thing that is wrong: an id that never changes its meaning, a sentence, the evidence for
+    it, and the next step to take."""
 
     id: str
     sentence: str

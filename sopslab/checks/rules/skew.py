@@ -1,7 +1,7 @@
-"""Versions of Flux that work together: the command and the controllers, at most one minor apart.
+"""Whether the versions of Flux's command and controllers fit: they may be one minor version apart.
 
-Flux supports an upgrade from one minor version to the next (flux2, docs: upgrade); the manifests of
-a version know the kinds of that version.
+Flux supports an upgrade from one minor version to the next (flux2, docs: upgrade). The manifests of
+a version use the kinds of that version.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.\d+")
 
 
 def skew(command: str, controllers: str) -> str:
-    """Return in words how two versions do not fit, empty if they do or if either is not known."""
+    """Return in words why two versions do not fit; empty if they do, or if one is not known."""
     one, other = _parse(command), _parse(controllers)
     if one is None or other is None:
         return ""

@@ -1,4 +1,4 @@
-"""From the Git server to the source controller: repository, branch, credential, source."""
+"""The way from the Git server to the source controller: repository, branch, credential, source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFUSED = (401, 403)
 
 
 def examine_repository(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that the repository is missing."""
+    """Yield a cause if the repository is missing."""
     if not known(seen.there):
         repository = seen.environment.repository
         yield cause(
@@ -29,7 +29,7 @@ def examine_repository(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_branches(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why Flux finds no branch main in the repository."""
+    """Yield a cause if Flux finds no branch main in the repository."""
     if not known(seen.there):
         return
     branches = known(seen.branches)
@@ -58,7 +58,7 @@ def _what(seen: Snapshot) -> str:
 
 
 def examine_source(seen: Snapshot) -> Iterator[Cause]:
-    """Yield where the source differs from the platform's."""
+    """Yield a cause for each way in which the source differs from the platform's."""
     found, what = source(seen), _what(seen)
     if found is None:
         yield cause(
@@ -98,7 +98,7 @@ def examine_source(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_address(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that Flux reads another address than the repository's."""
+    """Yield a cause if Flux reads from another address than the repository's."""
     found = source(seen)
     if found is not None and (url := found["spec"].get("url")) != seen.url:
         yield cause(
@@ -111,7 +111,7 @@ def examine_address(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_login(seen: Snapshot) -> Iterator[Cause]:
-    """Yield why the Git server does not let Flux read."""
+    """Yield a cause if Flux has no credential for the Git server, or the server refuses it."""
     login = known(seen.login)
     what = f"Secret {seen.chapter.system}/{seen.environment.login}"
     if login is None:
@@ -129,13 +129,13 @@ def examine_login(seen: Snapshot) -> Iterator[Cause]:
             "The Git server refuses the credential with which Flux reads.",
             what,
             f"the Git server answered {login.answer} to it; it is {which} that the lab has stored",
-            # `up` does not make a new password while one is stored.
+            # `up` makes no new password while one is stored.
             f"rm -r {shlex.quote(login.account)} && {UP}" if login.ours else UP,
         )
 
 
 def examine_artifact(seen: Snapshot) -> Iterator[Cause]:
-    """Yield that the source controller no longer has the artifact that Flux names."""
+    """Yield a cause if the source controller no longer has the artifact that the source names."""
     if source(seen) is not None and known(seen.stored) is False:
         yield cause(
             "artifact-lost",

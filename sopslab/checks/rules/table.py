@@ -1,4 +1,5 @@
-"""The rules, in the order of a secret's way: the first failure keeps the rest from arriving."""
+"""The rules, in the order of a secret's way. The first failure on the way keeps a secret from going
+on."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ class Step(StrEnum):
     SERVER = "server"
 
 
-# Each rule with the check that fails if it yields something.
+# Each rule, and the check that fails if the rule yields a cause.
 RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.TOOLS, machine.examine_tools),
     (Step.TOOLS, machine.examine_kubeconfig),
@@ -70,7 +71,7 @@ RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.SECRET, delivery.examine_values),
     (Step.HOOKS, machine.examine_hooks),
 )
-# Checks beside the way, which cannot be behind a report of Flux.
+# Checks that are not on the secret's way: their causes cannot explain a report of Flux.
 _BESIDE = frozenset({Step.TOOLS, Step.HOOKS})
 
 _NO_ROOM = frozenset({"namespace-missing", "namespace-terminating", "kind-missing"})
@@ -80,7 +81,8 @@ _RULES_OF_SOPS = frozenset(
         *("rule-with-stranger", "encrypted-regex-typo"),
     }
 )
-# Causes that follow from another one that was found, with nothing of their own to repair.
+# Causes, each with those from which it follows: if one of those was found, the cause itself needs
+# no repair.
 _FOLLOWS_FROM: Mapping[str, Set[str]] = {
     # The platform is read with the same credential, from the same server.
     "platform-not-ready": {
@@ -100,13 +102,14 @@ _FOLLOWS_FROM: Mapping[str, Set[str]] = {
     "deleted-secret": _NO_ROOM,
     "encrypted-otherwise": _RULES_OF_SOPS,
 }
-# Findings of the policy in a file for which a rule says more.
+# Findings of the policy, which are left out if another cause says more about the same file.
 _LESS_TOLD = frozenset({"encrypted-otherwise", "policy-violation"})
 
 
 @dataclass(frozen=True)
 class Examined(Generic[P]):
-    """The causes of rules, and what they could not decide, each with its place in the table."""
+    """The causes that rules found, and what the rules could not decide, each with its place in the
+    table of rules."""
 
     causes: Sequence[tuple[P, Cause]]
     undecided: Sequence[tuple[P, Undecided]]
@@ -118,7 +121,8 @@ class Examined(Generic[P]):
         return [(place, one) for place, one in self.causes if not _follows(one, found)]
 
     def first(self, place: P) -> Cause | None:
-        """Return the first cause at a place that does not follow from others, None without one."""
+        """Return the first cause at a place that does not follow from others, None if there is
+        none."""
         return next((one for at, one in self.roots if at == place), None)
 
     def require(self, place: P) -> None:
@@ -129,7 +133,10 @@ class Examined(Generic[P]):
 
 
 def ask(seen: Snapshot, rules: Iterable[tuple[P, Rule]]) -> Examined[P]:
-    """Return what some rules say of what was seen."""
+    """Return what some rules say about what was seen.
+
+    + rules: the rules, each with its place
+    """
     causes: list[tuple[P, Cause]] = []
     undecided: list[tuple[P, Undecided]] = []
     for place, rule in rules:
@@ -141,7 +148,7 @@ def ask(seen: Snapshot, rules: Iterable[tuple[P, Rule]]) -> Examined[P]:
 
 
 def examine(seen: Snapshot) -> Examined[Step]:
-    """Return what all rules say of what was seen, and what Flux reports beyond that."""
+    """Return what all rules say about what was seen, and what only Flux reports."""
     looked = ask(seen, RULES)
     found = {one.id for step, one in looked.causes if step not in _BESIDE}
     all_seen = all(step in _BESIDE for step, _ in looked.undecided)

@@ -11,9 +11,9 @@ from sopslab.provision.command import script
 
 class FirewallRules(FactBase[Firewall]):
     """
-    Returns the rules that come before Docker's: those of its chain DOCKER-USER, as `iptables -S`
-    prints them, or where Docker works with nftables those of the table of one bridge, without
-    their indentation.
+    Returns the firewall rules that come before Docker's own: the rules of the chain DOCKER-USER,
+    as `iptables -S` prints them. If Docker works with nftables, returns the lines of our table for
+    one bridge instead, without indentation.
     """
 
     default = Firewall

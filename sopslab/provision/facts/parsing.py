@@ -1,4 +1,4 @@
-"""How facts that parse fail if a tool prints something unexpected."""
+"""How a fact fails if it cannot parse what a tool has printed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _SURPRISES = (AttributeError, LookupError, RecursionError, TypeError, ValueError
 
 
 def parsing(process: Process[Fact, Value]) -> Process[Fact, Value]:
-    """Make a fact's `process` raise FactProcessError for whatever it cannot parse.
+    """Make a fact's `process` raise FactProcessError if it cannot parse the output.
 
-    pyinfra takes that for a failure of this host; any other exception ends the run at all hosts.
+    For pyinfra, FactProcessError is a failure of this host. Any other exception ends the run on all
+    hosts.
     """
 
     @wraps(process)

@@ -1,4 +1,5 @@
-"""Facts about how far a rotation is. Decrypted values stay in the program that looks."""
+"""Facts about how far a rotation is. Decrypted values never leave the program that looks at
+them."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from sopslab.provision.facts.parsing import parsing
 
 
 def record_file(settings: Settings) -> str:
-    """Return where the rotation that the settings name is remembered."""
+    """Return the file with the record of the rotation that the settings name."""
     return f"{settings.lab_dir}/rotations/{settings.incident}.yaml"
 
 
 class Remembered(FactBase[Rotation | None]):
     """
-    Returns the rotation that the settings name, or None before it has begun.
+    Returns the rotation that the settings name, None if it has not begun.
     """
 
     @override
@@ -36,5 +37,6 @@ class Remembered(FactBase[Rotation | None]):
 
 
 def logins_dir(settings: Settings) -> str:
-    """Return the folder of passwords that leaked; they stay until they are proven worthless."""
+    """Return the folder with the passwords that leaked. They are kept until it is proven that they
+    are worthless."""
     return f"{settings.lab_dir}/rotations/{settings.incident}.logins"

@@ -1,5 +1,5 @@
-"""Operations on learners' access: kubeconfigs, and new passwords. A seat that fails is recorded in
-a file of its own while the others go on."""
+"""Operations on learners' access: kubeconfigs, and new passwords. If a seat fails, this is recorded
+in a file for the seat, and the other seats go on."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.known import enrolled
 from sopslab.provision.look import look
 
-# Seconds for the cluster to show that it signs certificates, to issue access, and to notice another
-# user.
+# How many seconds the cluster has to show that it signs certificates, to issue access, and to know
+# another user.
 CHOSEN_WITHIN = 10
 ISSUED_WITHIN = 30
 KNOWN_WITHIN = 60
@@ -39,11 +39,11 @@ KNOWN_WITHIN = 60
 @operation()
 def generations(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give every seat a generation of access, which is in its user's name: a seat without one gets one
-    that no certificate has had.
+    Give each seat that has no generation of access a new one, which no certificate ever had. The
+    name of a seat's user contains its generation.
 
     + settings: the lab's settings
-    + seats: their ids
+    + seats: the ids of the seats
     """
     known = look(settings, seat_generations)
     missing = [seat for seat in seats if seat not in known]
@@ -61,7 +61,7 @@ def _new_generations(seats: Sequence[str]) -> dict[str, str]:
 def issuer(settings: Settings) -> Commands:
     """
     Find out how learners can log in to a cluster that the lab did not make: with certificates that
-    it signs, or with tokens.
+    the cluster signs, or with tokens.
 
     + settings: the lab's settings
     """
@@ -74,10 +74,10 @@ def issuer(settings: Settings) -> Commands:
 @operation()
 def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give every seat a kubeconfig, with a certificate or a token that the cluster issued.
+    Give every seat a kubeconfig, with a certificate or a token that the cluster has issued.
 
     + settings: the lab's settings
-    + seats: their ids
+    + seats: the ids of the seats
     """
     states = look(settings, seat_access, seats=list(seats))
     wanted = [seat for seat in seats if states.get(seat, MISSING) != CURRENT]
@@ -87,7 +87,7 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     for reason in sorted({states[seat] for seat in wanted if states.get(seat, MISSING) != MISSING}):
         note(f"{reason} ({named([seat for seat in wanted if states.get(seat) == reason])})")
     known = look(settings, seat_users)
-    # A seat without a generation has failed already, with the reason.
+    # A seat without a generation has already failed, and the reason is recorded.
     users = {seat: known[seat] for seat in wanted if seat in known}
     if users:
         yield acting(settings, issue, users=users, within=ISSUED_WITHIN)
@@ -96,11 +96,11 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
     """
-    Have the Git server hand out to each learner their own page and kubeconfig, and to everybody the
-    CA's certificate.
+    Have the Git server hand out each learner's page and kubeconfig to that learner, and the CA's
+    certificate to everybody.
 
     + settings: the lab's settings
-    + learners: who has a seat
+    + learners: the learners who have a seat
     """
     ca = look(settings, tls_state).ca if settings.networked else None
     ends = look(settings, access_ends, seats=[seat.id for seat in learners])
@@ -119,7 +119,7 @@ def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
 @operation()
 def withdrawal(settings: Settings) -> Commands:
     """
-    Have the Git server stop handing out files: they lead to a cluster that is gone.
+    Have the Git server stop handing out files, because they lead to a cluster that is gone.
 
     + settings: the lab's settings
     """
@@ -132,11 +132,12 @@ def withdrawal(settings: Settings) -> Commands:
 @operation()
 def bindings(settings: Settings, seats: Sequence[str], shut: Sequence[str] = ()) -> Commands:
     """
-    Give the present user of each seat its rights in the cluster, and take those of earlier users.
+    Wait until Flux has given the present user of each seat its rights in the cluster, and has taken
+    the rights of earlier users.
 
     + settings: the lab's settings
-    + seats: their ids
-    + shut: the ids of those whose access has ended, where no user gets rights
+    + seats: the ids of the seats
+    + shut: the ids of the seats whose access has ended, where no user has rights
     """
     awaited = look(settings, unbound_users, seats=list(seats), shut=list(shut))
     if not awaited:
@@ -148,10 +149,11 @@ def bindings(settings: Settings, seats: Sequence[str], shut: Sequence[str] = ())
 @operation()
 def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Give seats another password, and from now on issue their access to the cluster to another user.
+    Give seats another password on the lab's own Git server, and a new generation of access, so that
+    the next access to the cluster is issued to another user.
 
     + settings: the lab's settings
-    + seats: the ids of those whose access is replaced
+    + seats: the ids of the seats whose access is replaced
     """
     if not seats:
         host.noop("no access is to be replaced")
@@ -161,7 +163,7 @@ def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
     if unknown:
         yield refusal(f"there is no seat {', '.join(unknown)}: {class_in_words(known)}")
         return
-    # The old access is kept for the proof before the password changes.
+    # Before the password changes, the old access is kept, so that `proof` can try it.
     yield acting(settings, access.retire, generations=_new_generations(seats))
     if settings.git_url is not None:
         note(f"the password at {settings.git_url} stays: it is not this lab's")
@@ -172,10 +174,10 @@ def replacement(settings: Settings, seats: Sequence[str]) -> Commands:
 @operation()
 def proof(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    Prove that access which was replaced opens nothing any more, and that the new access works.
+    Prove that the old access of seats no longer opens anything, and that the new access works.
 
     + settings: the lab's settings
-    + seats: the ids of those whose access was replaced
+    + seats: the ids of the seats whose access was replaced
     """
     retired = look(settings, retired_access, seats=list(seats))
     if not retired:

@@ -28,14 +28,14 @@ from sopslab.provision.operations.tree import tree
 @operation()
 def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -> Commands:
     """
-    Write a folder with the recipients to whom every secret of a learner must be encrypted: a push
-    is checked by it, and not by the `.sops.yaml` that is pushed.
+    Write a folder with the recipients to which every secret of a learner must be encrypted. The Git
+    server checks a push by this folder, and not by the `.sops.yaml` that is pushed.
 
-    While an identity is being replaced, neither it nor its successor is required, and both are
-    accepted.
+    While an identity is being replaced, the server accepts both the identity and its successor, and
+    requires neither.
 
     + settings: the lab's settings
-    + repositories: the first part of a repository's path, and the identity that belongs to it
+    + repositories: the first part of each repository's path, and the identity that belongs to it
     + path: the folder
     """
     keys = [INSTRUCTOR, *repositories.values()]
@@ -49,7 +49,7 @@ def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -
 
 
 def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
-    """Return the recipients of the identities that are not being replaced, in one line."""
+    """Return one line with the recipients of those identities that are not being replaced."""
     found = [
         states[key].recipient or ""
         for key in keys
@@ -61,13 +61,13 @@ def _lasting(states: Mapping[str, IdentityState], keys: Sequence[str]) -> str:
 @operation()
 def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Commands:
     """
-    Make the age identities of the lab's key store once. They are never overwritten, and a lost one
-    is never silently made anew. A seat whose identity cannot be used fails, and the others go on;
-    if any other identity cannot be used, the run is refused.
+    Make the age identities of the lab's key store once. An identity is never overwritten, and a
+    lost identity is never silently made anew. If the identity of a seat cannot be used, the seat
+    fails and the others go on. If any other identity cannot be used, the run is refused.
 
     + settings: the lab's settings
-    + keys: their names in the store, and for each the environment whose `sops-age` has the same
-        identity, to compare with or to recover it from; None if the cluster does not have it
+    + keys: the name of each identity in the store, with the environment whose Secret `sops-age` has
+        the same identity, for comparison or recovery; None if the cluster does not have it
     """
     states = {key: IdentityState() for key in keys}
     states |= look(settings, identity_states, keys=list(keys))
@@ -115,9 +115,10 @@ def _held(
     keys: Mapping[str, Environment | None],
     states: Mapping[str, IdentityState],
 ) -> dict[str, str]:
-    """Return the recipients of identities that the cluster has and the store lacks, by key.
+    """Return the recipients of the identities that the cluster has while the store has no identity
+    of that name, or another one. They are returned by their names in the store.
 
-    A seat whose identity is in the store is compared later, when the cluster gets it.
+    If a seat's identity is in the store, it is compared later, when the cluster gets it.
     """
     owners = {
         key: owner
@@ -140,9 +141,9 @@ def _held(
 def _unusable(
     settings: Settings, key: str, state: IdentityState, cluster: str | None
 ) -> str | None:
-    """Return why an identity cannot be used, None if it can, or can be made or recovered.
+    """Return why an identity cannot be used; None if it can be used, made or recovered.
 
-    + cluster: the recipient of the identity that the cluster has, if it is another one
+    + cluster: the recipient of the cluster's identity if it differs from the store's, or else None
     """
     path = f"{settings.keys_dir}/{key}"
     if cluster is not None:
@@ -163,7 +164,7 @@ def _unusable(
 
 
 def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
-    """Return why an identity cannot be used; None if it can, or was never made."""
+    """Return why an identity of the store cannot be used; None if it can, or was never made."""
     if state.problem is not None:
         return f"the identity {path}.agekey cannot be used: {state.problem}"
     if state.recipient is None:
@@ -191,12 +192,13 @@ def _problem(settings: Settings, path: str, state: IdentityState) -> str | None:
 
 
 def generate(settings: Settings, *paths: str) -> StringCommand:
-    """Return the command that makes an identity at each path; all are in one folder."""
+    """Return the command that makes an identity at each path. All paths are in one folder."""
     return acting(settings, act_identities.generate, kind=settings.age_key_type, paths=list(paths))
 
 
 def unrecorded(states: Mapping[str, IdentityState]) -> list[str]:
-    """Return the identities whose recipient is not recorded: a run was killed in between."""
+    """Return the identities whose recipient is not recorded, because a run was killed before it
+    recorded the recipient."""
     return [key for key, state in states.items() if state.recipient and state.recorded is None]
 
 

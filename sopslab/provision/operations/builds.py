@@ -1,4 +1,4 @@
-"""Operations on Flux' builds, of which only one runs at a time for the whole class."""
+"""Operations on the builds of Flux, which runs only one build at a time for the whole class."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sopslab.provision.look import look
 @operation()
 def queue(settings: Settings) -> Commands:
     """
-    End a build that holds up all others. If the repository still has the same commit, so that Flux
-    would begin the same build again, its Kustomization is suspended until a reset.
+    End a build that holds up all others. If the repository still has the same commit, Flux would
+    begin the same build again; in this case, the build's Kustomization is suspended until a reset.
 
     + settings: the lab's settings
     """

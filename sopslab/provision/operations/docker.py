@@ -34,7 +34,7 @@ def runtime(wrapper: str) -> Commands:
     """
     Put our OCI runtime in front of runc if the machine lacks what `--privileged` needs.
 
-    + wrapper: the program, in Python
+    + wrapper: the runtime, a program in Python
     """
     machine = look_at_machine(machine_state, root="/", commands=[])
     if not machine.restricted:
@@ -60,15 +60,16 @@ def runtime(wrapper: str) -> Commands:
     )
 
 
-# The hosts whose engine was looked at in this run.
+# The hosts whose Docker engine has already been judged in this run.
 _told: set[str] = set()
 
 
 @operation()
 def preflight(settings: Settings) -> Commands:
     """
-    Refuse an engine that does not work for a lab, or only after a change of the user's own
-    configuration, before anything is installed or built.
+    Refuse a Docker engine that does not work for a lab, or that works only if something of the
+    user's is changed although `install_docker` does not allow it. Nothing is installed or built
+    before this.
 
     + settings: the lab's settings
     """
@@ -87,8 +88,9 @@ def preflight(settings: Settings) -> Commands:
 @operation()
 def compatibility(settings: Settings) -> Commands:
     """
-    Refuse an engine that was only now started and does not work for a lab, and one with no place
-    for firewall rules before its own, which keep its traffic on this machine.
+    Refuse a Docker engine that does not work for a lab, if it was started only after `preflight`.
+    Also refuse an engine that has no place for firewall rules before its own: the lab's rules have
+    to keep its traffic on this machine.
 
     + settings: the lab's settings
     """
@@ -120,10 +122,10 @@ def _unsuitable(settings: Settings) -> list[str]:
 @operation()
 def packages(offline: bool = False) -> Commands:
     """
-    Install Docker from the distribution. A client alone is no engine; if an engine answers, or is
-    on another machine, none is installed.
+    Install Docker from the distribution, unless an engine answers. If only a client is there, the
+    engine is installed. If the engine is on another machine, only a missing client is installed.
 
-    + offline: refuse a machine that lacks it, since no network may be used
+    + offline: refuse a machine that lacks Docker, because no network may be used
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -169,13 +171,13 @@ def engine() -> Commands:
 @operation()
 def network(network: str, bridge: str, owner: str, present: bool = True) -> Commands:
     """
-    Manage the lab's own Docker network. It exists before any container of the lab: only containers
-    on it are the lab's.
+    Manage the lab's own Docker network. It is made before any container of the lab, because a
+    container belongs to the lab only if it is on this network.
 
-    + network: its name
-    + bridge: the host's interface for it
-    + owner: the root of the lab, its label
-    + present: whether it should exist
+    + network: the name of the network
+    + bridge: the host's interface for the network
+    + owner: the root of the lab, with which the network is labelled
+    + present: whether the network should exist
     """
     found = look_at_machine(observe.network, name=network)
     if found is not None and found.labels.get(OWNER_LABEL) != owner:
@@ -208,9 +210,9 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
 @operation()
 def removal(container: str, network: str) -> Commands:
     """
-    Remove a container of the lab. A container of that name on another network stays.
+    Remove a container of the lab. A container of the same name on another network stays.
 
-    + container: its name
+    + container: the name of the container
     + network: the lab's network
     """
     found = look_at_machine(observe.container, name=container)

@@ -1,4 +1,4 @@
-"""Operations on drills: the leak of the chapter is staged in an environment, and removed."""
+"""Operations on drills: stage the leak of the chapter in an environment, and remove it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from sopslab.provision.operations.incidents import documents
 @operation()
 def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
     """
-    Stage the leak of the chapter: a value in plain text in the history of main, reverted and
-    then encrypted as it was; and a log and a clone that hold it.
+    Stage the leak of the chapter: commit a value to main in plain text, revert the commit, and
+    commit the same value encrypted. Also make a log and a clone that hold the value.
 
     + settings: the lab's settings
-    + environment: whose
-    + text: the files of its briefing
+    + environment: the learner's
+    + text: the files of the briefing
     """
     learner = environment.id
     found = look(settings, drill_states, environments=[environment]).get(learner)
@@ -50,12 +50,13 @@ def leak(settings: Settings, environment: Environment, text: Tree) -> Commands:
 @operation()
 def end(settings: Settings, environments: Sequence[Environment], saved: str) -> Commands:
     """
-    End the drills in environments: main goes back to where it was, and no branch, log, clone or
-    incident of the drill is left. Commits on top of the leak are kept in a bundle.
+    End the drills in environments: put main back to where it was before the drill, and remove the
+    branches, the log, the clone and the incident of the drill. Commits on top of the leak are kept
+    in a bundle.
 
     + settings: the lab's settings
-    + environments: whose
-    + saved: the branch for commits of a clone that were not pushed
+    + environments: the environments whose drills end
+    + saved: the branch for commits of the learner's clone that were not pushed
     """
     found = look(settings, drill_states, environments=list(environments))
     ending = [one for one in environments if one.id in found]
@@ -78,5 +79,5 @@ def end(settings: Settings, environments: Sequence[Environment], saved: str) -> 
     if gone:
         yield from documents._inner(settings=settings, records={}, gone=gone)
     if done:
-        # Last, so that after an interruption the next run does everything again.
+        # The record of the drill goes last, so that after an interruption the next run repeats all.
         yield script('rm -rf "$@"', *(leak_dir(settings, one.id) for one in done))

@@ -27,12 +27,12 @@ from sopslab.provision.operations import flux, kubernetes, reset
 @operation()
 def injection(settings: Settings, environment: Environment, faults: Sequence[str]) -> Commands:
     """
-    Break an environment with faults, for its learner to find. The exercise has to be done there:
-    without it there is nothing to break.
+    Break an environment with faults for its learner to find. The exercise has to be done in it,
+    because otherwise there is nothing to break.
 
     + settings: the lab's settings
     + environment: the learner's
-    + faults: their ids
+    + faults: the ids of the faults
     """
     learner = environment.id
     in_class = bool(enrolled(settings))
@@ -64,7 +64,7 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
             f" `sopslab reset {learner} --to done` does it"
         )
         return
-    # On standard input, so that no log shows which fault it was.
+    # The faults travel on standard input, so that no log shows them.
     yield acting(
         settings,
         lab_faults.inject,
@@ -76,10 +76,10 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
 @operation()
 def removal(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Undo the faults that were injected into environments, whatever has changed there since.
+    Undo the faults that were injected into environments, whatever has changed there since then.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments to repair
     """
     records = injections(settings, environments)
     broken = [one for one in environments if one.id in records]
@@ -109,14 +109,14 @@ def _undo(
     parts = {BY_ID[fault].part for fault in record}
     committed = [
         Mistake(injection.commit, BY_ID[fault].exposes)
-        # The last one first, because it may build on the others.
+        # The last commit is taken back first, because it may build on the others.
         for fault, injection in reversed(list(record.items()))
         if injection.commit is not None
     ]
     if committed:
         yield acting(settings, mistakes.take_back, environment=environment, mistakes=committed)
     if parts & {Part.KEY, Part.LOGIN}:
-        # The key in the store is right, whatever was put into the cluster.
+        # The store has the right key, whatever the fault has put into the cluster.
         stored = settings.model_copy(update={"key_from": "store"})
         yield from flux.secrets._inner(settings=stored, environments=[environment])
     if Part.CONTROLLER in parts:
@@ -137,7 +137,7 @@ def reconciliation(settings: Settings, environments: Sequence[Environment]) -> C
     Wait until Flux has applied the repositories of environments whose faults were undone.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments to wait for
     """
     records = injections(settings, environments)
     if not records:
@@ -155,7 +155,7 @@ def records(settings: Settings, environments: Sequence[Environment]) -> Commands
     Remove the records of faults that were undone.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments whose faults were undone
     """
     records = injections(settings, environments)
     if not records:

@@ -45,16 +45,18 @@ def platform(
     overlays: Callable[[Mapping[str, str], str | None], Tree] | None = None,
 ) -> Commands:
     """
-    Bring the platform repository, from which the cluster reconciles itself, to what it should be.
+    Bring the platform repository, from which the cluster reconciles itself, up to date.
 
     + settings: the lab's settings
-    + files: returns its files besides the components that `flux install --export` prints; is given
-        the addresses of the API server and the lab's id, which is None on a cluster of its own
-    + recipe: the digest of how the flux command is made: another command prints other components
-    + tag: the tag from which the base of the seats is read, set if it is new; None without seats
+    + files: a function that returns the repository's files, without the components, which come from
+        `flux install --export`; it is given the addresses of the API server and the lab's id, which
+        is None if the lab has made the cluster
+    + recipe: the digest of how the flux command is made, because another command prints other
+        components
+    + tag: the tag from which Flux reads the base of the seats, set if it is new; None without seats
     + node_image: the image of the kind node, which says whether its network enforces policies
-    + overlays: returns its files for the seats; is given their users and that id; None without
-        seats
+    + overlays: a function that returns the repository's files for the seats; it is given the users
+        of the seats and the lab's id; None without seats
     """
     api = _api_servers(settings)
     if api is None:
@@ -66,7 +68,7 @@ def platform(
     identity = look(settings, lab_id) if settings.cluster_provider == "existing" else None
     laid_out = files(api, identity)
     if overlays is not None:
-        # Looked at here and not by the task, because the same run may give a seat another user.
+        # The operation looks at the users, and not the task: the same run may change a seat's user.
         laid_out = {**laid_out, **overlays(look(settings, seat_users), identity)}
     if ENFORCER in laid_out and not _needs_enforcer(settings, node_image):
         laid_out = {path: file for path, file in laid_out.items() if path != ENFORCER}
@@ -86,8 +88,8 @@ def platform(
 
 
 def _api_servers(settings: Settings) -> ApiServers | None:
-    """Return the addresses of the API server, None if they cannot be seen. A kind node reaches its
-    own pods whatever a policy says, so its address does not matter."""
+    """Return the addresses of the API server, None if they cannot be seen. With kind, only the port
+    matters: a node reaches its own pods whatever a network policy says."""
     if settings.cluster_provider == "kind":
         return ApiServers(ports=(API_PORT,))
     return look(settings, api_servers)
@@ -103,11 +105,12 @@ def _needs_enforcer(settings: Settings, node_image: str) -> bool:
 def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Put into the cluster what Flux needs for environments and cannot get from Git: the key
-    `sops-age`, which is replaced without a gap, and its successor if there is one; the login for
-    the repository; and the token that Flux's receiver shares with the Git server's hook.
+    `sops-age`, with its successor if there is one; the login for the repository; and the token that
+    Flux's receiver shares with the Git server's hook. While a key is replaced, Flux is never
+    without one.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments that need these Secrets
     """
     drift = look(settings, secrets_drift, environments=list(environments))
     if not drift:
@@ -119,7 +122,7 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
             " `sopslab up` makes them, or says what is to be restored"
         )
         return
-    # Without a class, that was refused before anything was touched.
+    # On a lab without a class, such a conflict was refused before anything was touched.
     conflicts = [
         one.id
         for one in environments
@@ -142,11 +145,11 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
 @operation()
 def canaries(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Prove the whole path for environments: a value that was encrypted and pushed is in the cluster,
-    decrypted; hashes are compared.
+    Prove that the whole path works for environments: wait until a value that was encrypted and
+    pushed is in the cluster, decrypted. Hashes of the value are compared.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments to prove it for
     """
     states = look(settings, canary_states, environments=list(environments))
     awaited = [one for one in environments if states.get(one.id) != PROVEN]
@@ -159,7 +162,8 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Remove everything of the lab from a cluster that the lab did not make, Flux included.
+    Remove everything that the lab has brought, including Flux, from a cluster that the lab did not
+    make.
 
     + settings: the lab's settings
     """
@@ -189,8 +193,8 @@ def removal(settings: Settings) -> Commands:
         )
         host.noop("the cluster does not answer")
         return
-    # A cluster without anything of the lab is still taken off the record: whatever gets the lab's
-    # name there later would count as the lab's.
+    # The cluster is taken off the record even if it has nothing of the lab. Otherwise, objects that
+    # later get the lab's name there would count as the lab's.
     if not found and not look(settings, is_taken_on):
         host.noop("the cluster has nothing of this lab")
         return

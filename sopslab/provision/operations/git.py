@@ -49,10 +49,10 @@ CONFIG_LABEL = "sops-lab.config"
 @operation()
 def users(settings: Settings, users: Sequence[str]) -> Commands:
     """
-    Give users of the embedded Git server a password of their own, made once.
+    Give each user of the embedded Git server a password, which is made once.
 
     + settings: the lab's settings
-    + users: their names
+    + users: the names of the users
     """
     found = look(settings, known_accounts)
     missing = [user for user in users if user not in found.complete]
@@ -72,14 +72,14 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
 @operation()
 def locks(settings: Settings, users: Sequence[str]) -> Commands:
     """
-    Have the embedded Git server refuse users whose access has ended, and accept all others that
-    have a password.
+    Have the embedded Git server refuse users whose access has ended, and accept all other users
+    that have a password.
 
     + settings: the lab's settings
-    + users: whose access has ended
+    + users: the names of the users whose access has ended
     """
     found = look(settings, known_accounts)
-    # Also users whose password is not known here: the server would accept it.
+    # Users whose password is not known here are refused as well: the server would accept it.
     locked, wanted = {*found.locked}, {*users} & {*found.listed}
     if locked == wanted:
         host.noop(f"refused: {named(sorted(locked))}" if locked else "no user is refused")
@@ -96,9 +96,9 @@ def accounts(settings: Settings, users: Sequence[str], username: str, password: 
     Store the account for a Git server that is not the lab's own.
 
     + settings: the lab's settings
-    + users: the lab's users, who share it: `instructor`, `flux` and the learner
-    + username: the account on that server
-    + password: its password or token
+    + users: the lab's users, who share the account: `instructor`, `flux` and the learner
+    + username: the name of the account on that server
+    + password: the password or token of the account
     """
     stored = look(settings, stored_accounts, users=list(users))
     given = account_digest(username, password)
@@ -115,7 +115,7 @@ def repositories(settings: Settings, repositories: Sequence[str]) -> Commands:
     Make bare repositories for the lab's own Git server.
 
     + settings: the lab's settings
-    + repositories: their paths, without `.git`
+    + repositories: the paths of the repositories, without `.git`
     """
     present = look(settings, bare_repositories, repositories=list(repositories))
     missing = [repository for repository in repositories if repository not in present]
@@ -132,17 +132,17 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
 
     + settings: the lab's settings
     + image: the image of the server
-    + configuration: how it is started; a change restarts it
+    + configuration: the files of its configuration; a change restarts the server
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     name = git_server_name(settings.lab)
     publish = f"{settings.git_published}:{settings.git_port}:{GIT_SERVER_PORT}"
     files = {path: hashlib.sha256(file.content).hexdigest() for path, file in configuration.items()}
-    # Another way to start it restarts it, too.
+    # A change of the code that starts the server restarts it, too.
     way = hashlib.sha256(Path(act_server.__file__).read_bytes()).hexdigest()
     wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
-        # It reads its certificate when it starts.
+        # The server reads its certificate only when it starts.
         wanted.append(look(settings, tls_state).certificate)
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     found = look_at_machine(container, name=name)
@@ -163,13 +163,15 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
 @operation()
 def pod_manifests(settings: Settings, made_of: str) -> Commands:
     """
-    Write the manifests of the Git server in the cluster. That is refused if its image was not
-    pushed, or its namespace in the cluster is another's.
+    Write the manifests of the Git server in the cluster. This is refused if its image was not
+    pushed, if its namespace is not this lab's, or if its volume was made with another storage class
+    or size.
 
     + settings: the lab's settings, with `git_in_cluster`
-    + made_of: the digest by which its image in the registry is recognised
+    + made_of: the digest by which the server's image in the registry is recognised
     """
-    # It does not matter whether the registry answers here: the cluster may have the image already.
+    # The record decides, and not the registry: it need not answer here, because the cluster may
+    # have the image already.
     image = look(settings, recorded_image, registry=settings.registry or "", made_of=made_of)
     if image is None:
         yield refusal(
@@ -201,7 +203,7 @@ def pod_manifests(settings: Settings, made_of: str) -> Commands:
 @operation()
 def pod(settings: Settings) -> Commands:
     """
-    Wait until the Git server in the cluster answers at the address of the lab file.
+    Wait until the Git server in the cluster answers at the address that the lab file names.
 
     + settings: the lab's settings, with `git_in_cluster`
     """
@@ -215,9 +217,9 @@ def pod(settings: Settings) -> Commands:
 @operation()
 def pod_removal(settings: Settings) -> Commands:
     """
-    Remove the Git server from a cluster; its repositories stay there, unless `purge` is set.
+    Remove the Git server from a cluster. Its repositories stay there unless `purge` is set.
 
-    + settings: the lab's settings, with `git_in_cluster`; `purge` decides
+    + settings: the lab's settings, with `git_in_cluster`; `purge` also removes the repositories
     """
     kubeconfig = settings.kubeconfig or ""
     left = look(settings, git_server_in, kubeconfig=kubeconfig)
@@ -258,14 +260,15 @@ def seeds(
     variables: Mapping[str, Mapping[str, Any]],
 ) -> Commands:
     """
-    Fill the repositories of environments once, all together, each with a canary: an encrypted
-    Secret with a random value. A repository with content is the learner's, and stays.
+    Fill the repositories of environments once, all together. Each gets a canary: an encrypted
+    Secret with a random value. A repository that has content belongs to the learner, and stays as
+    it is.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments whose repositories are filled
     + template: the folder of templates on this machine
-    + variables: by learner's id, what the templates use besides the recipients, which this
-        operation reads
+    + variables: for each learner's id, the variables of the templates, without the recipients,
+        which this operation looks up
     """
     begun = look(settings, begun_environments, environments=list(environments))
     missing = [one for one in environments if one.id not in begun]
@@ -276,7 +279,7 @@ def seeds(
         settings, identity_states, keys=[INSTRUCTOR, *dict.fromkeys(one.key for one in missing)]
     )
     recipients = {key: state.recipient for key, state in states.items()}
-    # A seat without an identity has failed already, with the reason.
+    # A seat without an identity has already failed, and the reason is recorded.
     ready = [one for one in missing if not one.is_seat or recipients.get(one.key)]
     renderer = Renderer(Path(template))
     yield acting(
@@ -307,12 +310,12 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
     Make a clone for the learner, with the commit hook installed.
 
     + settings: the lab's settings
-    + repository: its path on the Git server, without `.git`
+    + repository: the path of the repository on the Git server, without `.git`
     + hook: the text of the pre-commit hook
     """
     found = look(settings, clone_of_learner)
     moved = found.origin is not None and _moved(settings, found.origin, repository)
-    # A hook names programs of the version that installed it, which may be gone.
+    # A hook names programs of the version that installed it, and these may be gone.
     older = found.hook not in {"", hook}
     if not found.missing and not moved and not older:
         host.noop(f"{settings.work_dir} is complete")
@@ -336,8 +339,9 @@ def clone(settings: Settings, repository: str, hook: str) -> Commands:
 
 
 def _moved(settings: Settings, origin: Origin, repository: str) -> bool:
-    # An origin that is not an address of ours is one that the learner chose. A Git server in a
-    # cluster may have a name, and is trusted by the lab's own CA.
+    # An origin that is no address of the lab's Git server was chosen by the learner, and stays. A
+    # server in a cluster may have a name instead of an address; its certificate is from the lab's
+    # own CA.
     host = "[a-z0-9.-]+" if origin.ca.endswith(f"/labs/{settings.lab}/tls/ca.crt") else "[0-9.]+"
     ours = rf"https?://{host}:[0-9]+/{re.escape(repository)}\.git"
     if settings.git_url is not None or not re.fullmatch(ours, origin.url):

@@ -26,14 +26,15 @@ from sopslab.provision.preflight import find_problems, find_taken_ports
 @operation()
 def preflight(settings: Settings) -> Commands:
     """
-    Refuse a machine that is too small, with numbers, before anything is touched.
+    Refuse a machine that cannot carry a lab, and say in numbers what it lacks, before anything is
+    touched.
 
     + settings: the lab's settings; `force` accepts a machine that is only too small
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     problems = find_problems(machine, running=False, force=settings.force)
     if problems and look_at_machine(container, name=node_name(settings.lab)) is not None:
-        # The lab's cluster has its memory already.
+        # The lab's cluster is there, and already has its memory.
         problems = find_problems(machine, running=True, force=settings.force)
     if problems:
         yield refusal("\n".join(problems))
@@ -44,10 +45,10 @@ def preflight(settings: Settings) -> Commands:
 @operation()
 def packages(commands: Sequence[str], offline: bool = False) -> Commands:
     """
-    Install commands from the distribution.
+    Install missing commands from the distribution.
 
-    + commands: what is needed
-    + offline: refuse a machine that lacks one, since no network may be used
+    + commands: the commands that are needed
+    + offline: refuse a machine that lacks a command, because no network may be used
     """
     machine = look_at_machine(machine_state, root="/", commands=list(commands))
     if not machine.missing:
@@ -80,8 +81,8 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
     Raise a kernel limit that is too low, and record its former value.
 
     + key: the sysctl, such as `fs.inotify.max_user_instances`
-    + at_least: a lower limit is raised to this value
-    + record: the file that keeps the value from before
+    + at_least: the value to which a lower limit is raised
+    + record: the file that keeps the former value
     """
     path = "/proc/sys/" + key.replace(".", "/")
     machine = look_at_machine(machine_state, root="/", commands=[])
@@ -100,10 +101,10 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
 @operation()
 def original_sysctl(key: str, record: str, owner: str) -> Commands:
     """
-    Give a kernel limit its former value again, once the last lab is gone.
+    Give a kernel limit its former value again, once the last lab of a root is gone.
 
     + key: the sysctl
-    + record: the file that keeps the value from before
+    + record: the file that keeps the former value
     + owner: the root of the labs
     """
     before = look_at_machine(recorded_value, path=record)
@@ -123,19 +124,21 @@ def firewall(
     bridge: str, published: str | None = None, allowed: str | None = None, present: bool = True
 ) -> Commands:
     """
-    Keep traffic of a Docker bridge on this machine, and other hosts of the network away from it.
+    Keep the traffic of a Docker bridge on this machine, and keep other hosts of the network away
+    from the bridge.
 
     While kube-proxy has no rules yet, packets to Service addresses would follow the default route
     out of the machine. Docker's resolver asks its name servers from inside the container's network
-    namespace, and if that is rejected, each lookup of an outside name hangs for 20 s: so port 53 of
-    these name servers, and of no other host, is allowed.
+    namespace. If these questions were rejected, each lookup of an outside name would hang for 20 s.
+    So port 53 of these name servers is allowed, and port 53 of no other host.
 
-    Docker before 28 forwards what another host sends to a port published on 127.0.0.1, or to a
-    container's own address: only connections to ports at `published` get to the bridge.
+    Docker before version 28 forwards what another host sends to a port that is published on
+    127.0.0.1, or to a container's own address. The rules let other hosts connect only to ports
+    that are published at `published`.
 
     + bridge: the interface of the lab's network
-    + published: the address of this machine where other hosts may connect to the lab, if any
-    + allowed: the URL of the only server outside that may be reached
+    + published: the address of this machine at which other hosts may connect to the lab, if any
+    + allowed: the URL of the only outside server that may be reached, if any
     + present: whether the rules should exist
     """
     sudo = not is_root()
@@ -166,7 +169,7 @@ def firewall(
             sudo=sudo,
         )
         return
-    # Each rule is inserted at the head, so the last comes first.
+    # The script inserts each rule at the head of the chain, so it gets the last rule first.
     yield script_file(
         "firewall.sh", bridge, *(rule.iptables for rule in reversed(wanted)), sudo=sudo
     )
@@ -183,7 +186,7 @@ def _exceptions(allowed: str | None) -> list[tuple[str, int]]:
 @operation()
 def ports(ports: Mapping[int, str]) -> Commands:
     """
-    Refuse a machine on which something else has a port that the lab publishes.
+    Refuse a machine on which something else has taken a port that the lab publishes.
 
     + ports: the ports, and the container of the lab that may hold each
     """

@@ -23,8 +23,8 @@ def documents(settings: Settings, records: Mapping[str, str], gone: Sequence[str
     Commit records to the platform repository, and push them.
 
     + settings: the lab's settings
-    + records: their content by path
-    + gone: paths of those to remove; Git's history keeps them
+    + records: the content of each record, by path
+    + gone: the paths of records to remove; Git's history keeps them
     """
     present = look(settings, recorded_documents, folder="docs")
     changed = {path: text for path, text in records.items() if present.get(path) != text}

@@ -21,7 +21,7 @@ from sopslab.model.kind import Limits, Owner
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import forget, look, look_at_machine, recall
 
-# The kubelet sets the limit when it starts a pod; pods that run keep theirs.
+# The kubelet sets the limit when it starts a pod, so pods that already run keep their limit.
 _LIMIT_PIDS = """
 timeout 60 docker exec "$1" sh -euc '
     grep -v "^podPidsLimit:" "$1" >"$1.new"
@@ -40,10 +40,12 @@ _SET_SHARE = (
 @operation()
 def head_start(settings: Settings, image: str, template: str) -> Commands:
     """
-    Begin to create a lab's cluster in the background, while the run goes on with what does not need
-    it; `cluster` waits for the end. A cluster of that name that the lab did not make is refused,
-    and not touched. The lab's own is replaced only if the settings say so: one of another version
-    stays, and one to which learners could not connect is refused.
+    Begin to create a lab's cluster in the background. The run goes on with what does not need the
+    cluster, and `cluster` waits for the end.
+
+    A cluster of the same name that the lab did not make is refused, and not touched. The lab's own
+    cluster is replaced only if the settings say so. Otherwise, a cluster of another version stays,
+    and a cluster to which learners could not connect is refused.
 
     + settings: the lab's settings
     + image: the node image
@@ -67,7 +69,7 @@ def head_start(settings: Settings, image: str, template: str) -> Commands:
         return
     forget(cluster_state)
     if replaced:
-        # At once, and not in the background: later operations would still find its node.
+        # Not in the background: later operations would still find the node of the old cluster.
         yield acting(settings, act.delete)
     elif state.owner == Owner.LAB:
         note("the cluster was half-made and is made anew")
@@ -77,13 +79,13 @@ def head_start(settings: Settings, image: str, template: str) -> Commands:
 @operation()
 def cluster(settings: Settings, image: str, template: str) -> Commands:
     """
-    Make the kind cluster of a lab. One that a killed run left incomplete is made anew.
+    Make the kind cluster of a lab. A cluster that a killed run left incomplete is made anew.
 
     + settings: the lab's settings
     + image: the node image
     + template: the folder with the template of the kind configuration
     """
-    # Waits for a creation that has begun.
+    # The look waits until a creation that has begun is over.
     state = recall(settings, cluster_state)
     if state.owner == Owner.FOREIGN:
         yield _refusal(settings)
@@ -135,8 +137,8 @@ def removal(settings: Settings) -> Commands:
 @operation()
 def node(settings: Settings) -> Commands:
     """
-    Start the node container of a lab's cluster, if the cluster is complete, and correct the address
-    in the lab's kubeconfig.
+    If a lab's cluster is complete, start its node container, and correct the address in the lab's
+    kubeconfig.
 
     + settings: the lab's settings
     """
@@ -156,9 +158,9 @@ def node(settings: Settings) -> Commands:
 @operation()
 def strangers(settings: Settings) -> Commands:
     """
-    Remove from a lab's cluster whatever lets in strangers: bootstrap tokens, and rights of
-    anonymous users and of those with such a token. A new cluster has none of these, but one of an
-    older version may.
+    Remove from a lab's cluster everything that lets in strangers: bootstrap tokens, the rights of
+    users with such a token, and the rights of anonymous users. A new cluster has none of these, but
+    a cluster of an older version may.
 
     + settings: the lab's settings
     """
@@ -178,8 +180,8 @@ def strangers(settings: Settings) -> Commands:
 @operation()
 def limits(settings: Settings) -> Commands:
     """
-    Have a lab's node limit the processes of each pod, and the processor time that starting and
-    ending pods takes from the API server and Flux.
+    Have a lab's node limit the number of processes in each pod, and the processor time that
+    starting and ending pods may take from the API server and Flux.
 
     + settings: the lab's settings
     """

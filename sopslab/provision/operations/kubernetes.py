@@ -32,12 +32,12 @@ from sopslab.provision.look import look, look_at_machine
 @operation()
 def preflight(settings: Settings, seats: list[str]) -> Commands:
     """
-    Refuse an existing cluster that is not fit for a lab, with all that it lacks, before anything is
-    made in it.
+    Refuse an existing cluster that is not fit for a lab, and say everything that it lacks, before
+    anything is made in it.
 
-    + settings: the lab's settings, with `kubeconfig` and `context`; `accept` names what it does
-      without, and `git_in_cluster` what its Git server is to have there
-    + seats: the ids of a class's seats; a class needs more
+    + settings: the lab's settings, with `kubeconfig` and `context`; `accept` names what the lab
+        does without, and `git_in_cluster` what the Git server needs there
+    + seats: the ids of a class's seats, empty without a class; a class needs more of the cluster
     """
     traits = look(settings, cluster_traits, kubeconfig=settings.kubeconfig or "", seats=seats)
     problems, accept = find_problems(traits), frozenset(settings.accept)
@@ -62,8 +62,8 @@ def preflight(settings: Settings, seats: list[str]) -> Commands:
 @operation()
 def kubeconfig(settings: Settings) -> Commands:
     """
-    Write the lab's own kubeconfig for a cluster that exists: one context of the user's file. Refuse
-    one of another cluster than the lab is in.
+    Write the lab's own kubeconfig for an existing cluster: one context of the user's file. Refuse a
+    context of another cluster while the lab still has objects in its former cluster.
 
     + settings: the lab's settings, with `kubeconfig` and `context`
     """
@@ -83,8 +83,8 @@ def kubeconfig(settings: Settings) -> Commands:
 @operation()
 def login(settings: Settings) -> Commands:
     """
-    Have the lab's own kubeconfig say what its context in the user's file says now, if that leads to
-    the same cluster: whoever logs in again may have another token there.
+    Bring the lab's own kubeconfig up to date with its context in the user's file, if that context
+    leads to the same cluster: a user who logs in again may get another token.
 
     + settings: the lab's settings, with `kubeconfig` and `context`
     """
@@ -98,11 +98,12 @@ def login(settings: Settings) -> Commands:
 @operation()
 def probes(settings: Settings, seats: list[str]) -> Commands:
     """
-    Find out by pods on each node of an existing cluster whether Flux's images can be pulled and the
-    Git server can be reached; for a class, also whether the isolation of seats is enforced.
+    Find out, with pods on each node of an existing cluster, whether Flux's images can be pulled and
+    the Git server can be reached. For a class, also find out whether the isolation of seats is
+    enforced.
 
-    + settings: the lab's settings; `accept` names what it does without
-    + seats: the ids of a class's seats
+    + settings: the lab's settings; `accept` names what the lab does without
+    + seats: the ids of a class's seats, empty without a class
     """
     accept: list[str] = list(settings.accept)
     if look(settings, open_questions, accept=accept, seats=seats) == Questions():
@@ -114,11 +115,11 @@ def probes(settings: Settings, seats: list[str]) -> Commands:
 @operation()
 def served_api(settings: Settings, pinned: str) -> Commands:
     """
-    Save the cluster's description of its API on the host, if the store does not have its sources:
-    the schemas of `sopslab validate` are made from one of the two.
+    Save the cluster's description of its API on the host, unless the store has the pinned sources.
+    The schemas of `sopslab validate` are made from one of the two.
 
     + settings: the lab's settings
-    + pinned: the folder of the store that has the sources
+    + pinned: the folder of the store with the pinned sources
     """
     if look_at_machine(any_folder, paths=[pinned, settings.served_api]):
         host.noop("the schemas can be made")
@@ -129,7 +130,7 @@ def served_api(settings: Settings, pinned: str) -> Commands:
 @operation()
 def manifests(settings: Settings, path: str) -> Commands:
     """
-    Apply manifests to the cluster: objects that differ are named and applied again.
+    Apply manifests to the cluster, and name the objects that differed.
 
     + settings: the lab's settings
     + path: the file of manifests on the host

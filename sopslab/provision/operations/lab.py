@@ -28,7 +28,7 @@ def beginning(settings: Settings, unknown: Sequence[str] = ()) -> Commands:
     Forget the failures of an earlier run, and refuse learners who have no environment.
 
     + settings: the lab's settings
-    + unknown: the learners who were named and have none
+    + unknown: the learners who were named and have no environment
     """
     if unknown:
         yield refusal(
@@ -44,8 +44,8 @@ def beginning(settings: Settings, unknown: Sequence[str] = ()) -> Commands:
 @operation()
 def leftovers(settings: Settings) -> Commands:
     """
-    Remove files that a killed run was writing: they are named `.new.*` or `*.new` until they are
-    complete.
+    Remove files that a killed run has left half written. A file is named `.new.*` or `*.new` until
+    it is complete.
 
     + settings: the lab's settings
     """
@@ -62,7 +62,7 @@ def compatibility(settings: Settings, oldest: int) -> Commands:
     Refuse a lab that a newer version has worked on, or that has to be taken over first.
 
     + settings: the lab's settings
-    + oldest: the first format that is worked on
+    + oldest: the oldest format that is accepted
     """
     refused = unfit(look(settings, lab_format), oldest)
     if refused is None:
@@ -74,8 +74,8 @@ def compatibility(settings: Settings, oldest: int) -> Commands:
 @operation()
 def format(settings: Settings) -> Commands:
     """
-    Bring the lab's folder to the format of this version, and record that before anything else is
-    written there.
+    Bring the lab's folder to the format of this version, and record the format before anything else
+    is written there.
 
     + settings: the lab's settings
     """
@@ -91,8 +91,8 @@ def format(settings: Settings) -> Commands:
 @operation()
 def lease(settings: Settings) -> Commands:
     """
-    Record the lease of a lab; a lab without a lease has no record. A lease that has ended begins
-    again.
+    Record the lease of a lab, beginning anew if the recorded lease has ended. Remove the record if
+    the lab has no lease.
 
     + settings: the lab's settings
     """
@@ -118,8 +118,8 @@ def lease(settings: Settings) -> Commands:
 @operation()
 def removal(settings: Settings) -> Commands:
     """
-    Remove a lab: its keys, Git data and clone, and with the last lab of a root also the store, the
-    links, the caches and the images. A lab with a lease leaves those for the next job.
+    Remove a lab: its keys, Git data and clone. With the last lab of a root, also remove the store,
+    the links, the caches and the images; a lab with a lease leaves those for the next job.
 
     + settings: the lab's settings
     """

@@ -1,4 +1,4 @@
-"""Operations that replace leaked passwords of the Git server, and prove it."""
+"""Operations that replace leaked passwords of the Git server, and prove that they are worthless."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from sopslab.provision.operations.rotating import unfinished
 @operation()
 def passwords(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Give new passwords to learners, and to Flux, which reads their repositories.
+    Give new passwords to learners whose password leaked, and to Flux, which reads their
+    repositories.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     concerned = _concerned(settings, environments)
     if not concerned:
@@ -50,20 +51,20 @@ def proof(settings: Settings, environments: Sequence[Environment]) -> Commands:
     Prove that leaked passwords are refused, and that the new ones work.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     concerned = _concerned(settings, environments)
     if not concerned:
         host.noop("no password is left to be tried")
         return
     tried = [Login(one.id, one.id, one.repository) for one in concerned]
-    # Flux has one password for all of them.
+    # Flux has one password for all repositories, so it is tried once.
     tried.append(Login(concerned[0].id, FLUX, concerned[0].repository))
     yield acting(settings, logins.prove, folder=logins_dir(settings), logins=tried)
 
 
 def _concerned(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
-    """Return the environments whose password leaked, and whose rotation is not over."""
+    """Return the environments whose password leaked and whose rotation is not over."""
     rotation = host.get_fact(Remembered, settings=settings)
     if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL:
         return []

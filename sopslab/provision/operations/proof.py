@@ -1,4 +1,4 @@
-"""Operations that wait for new values and keys to arrive, and prove that what leaked opens
+"""Operations that wait until new values and keys have arrived, and prove that what leaked opens
 nothing."""
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from sopslab.provision.operations.seats import failing
 @operation()
 def readiness(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Wait until Flux is done with its last task, so that it is ready for the next one. An environment
-    that is not ready then is named by the next operation.
+    Wait until Flux is done with its last task, so that it is ready for the next one. This gives up
+    after a while; an environment that is still not ready is then named by the next operation.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -52,11 +52,12 @@ def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
     Wait until the cluster has the values of the re-encrypted files.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
     outcomes = outcomes_of(settings, rotation, environments)
-    # The environment's own identity opens all that the instructor's successor has to open.
+    # The files are opened with the identity that has to open them from now on. If the instructor's
+    # key is replaced, that is the instructor's successor, and not the environment's own identity.
     files = {
         one.environment.id: [
             Delivered(path, found.secret, one.change.holder)
@@ -90,7 +91,7 @@ def workloads(settings: Settings, environments: Sequence[Environment]) -> Comman
     Restart each workload that has read an old value into its environment variables.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
     outcomes = outcomes_of(settings, rotation, environments)
@@ -124,10 +125,10 @@ def workloads(settings: Settings, environments: Sequence[Environment]) -> Comman
 @operation()
 def decryption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Have Flux decrypt once more, with its present keys.
+    Have Flux decrypt the files once more, with its present keys.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -140,14 +141,14 @@ def decryption(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def attempts(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Prove that what leaked opens no file on any main: neither as it is, nor after the data key of an
-    older version is put into the present one.
+    Prove that what leaked opens no file on any main: neither the file as it is, nor the file after
+    the data key of an older version was put into it.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
-    # As long as another environment needs the leaked identity, it is too early for a proof.
+    # While any environment still needs the leaked identity, it is too early for a proof.
     outcomes = [one for one in outcomes_of(settings, rotation, environments) if one.change.gone]
     if rotation is None or not outcomes:
         host.noop("nothing can be proven now")
@@ -203,9 +204,9 @@ def _attempts(
 ) -> Iterator[Attempt]:
     """Yield the attempts for one environment.
 
-    + past: the former content of its rotated files, by path
+    + past: the former content of the rotated files, by path
     + leaked: the public key of the identity that leaked
-    + identity: its file
+    + identity: the file of that identity
     """
     learner = outcome.environment.id
     if outcome.change.old is not None:

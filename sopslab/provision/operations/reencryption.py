@@ -56,11 +56,12 @@ def files(
 ) -> Commands:
     """
     Re-encrypt the files of main, and of the commit to which a reset goes back, so that what leaked
-    opens none of them: with another recipient if a key leaked, another data key, and new values.
+    opens none of them. The files get another data key, new values and, if a key leaked, another
+    recipient.
 
     + settings: the lab's settings
-    + environments: whose
-    + given: values that were typed, by NAME/KEY
+    + environments: the environments of the rotation
+    + given: the values that a person has typed, by NAME/KEY
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -111,7 +112,7 @@ def files(
         host.noop("what leaked opens nothing that is encrypted")
         return
     yield from failing(settings, problems)
-    # Before anything changes, because what is left to a person must not be forgotten.
+    # Recorded before anything changes, so that what is left to a person is never forgotten.
     if after != rotation:
         yield from remember(settings, after)
     if orders:
@@ -153,7 +154,7 @@ def _obstacle(
 def _unfit(
     state: RepositoryState, learner: str, versions: Mapping[tuple[str, str], Version]
 ) -> str | None:
-    """Return why no repository like this can be re-encrypted, None if it can."""
+    """Return why the state of a repository does not allow to re-encrypt it, None if it does."""
     if state.problem is not None:
         return state.problem
     if state.main is None or (learner, state.main) not in versions:
@@ -166,7 +167,7 @@ def _unfit(
 def _usable(
     rotation: Rotation, learner: str, version: Version, given: Mapping[str, str]
 ) -> list[str]:
-    """Return which of the values that were typed are to be written into a version."""
+    """Return the names of the typed values that have to be written into a version."""
     awaited = _awaited(rotation, learner)
     return [name for name in given if name in awaited or not is_noted(rotation, version)]
 
@@ -183,7 +184,7 @@ def _told(
     old: str | None,
     given: Mapping[str, str],
 ) -> Rotation:
-    """Return the rotation with what is left to a person, and what stays exposed."""
+    """Return the rotation with a record of what is left to a person, and of what stays exposed."""
     learner = environment.id
     if plan is None or plan.empty:
         return rotation
@@ -204,11 +205,11 @@ def _told(
 @operation()
 def instructor(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Re-encrypt files of main and of the first commit that are for a former recipient of the
-    instructor's to the present one: with another data key, and the same values.
+    Re-encrypt files of main and of the first commit to the instructor's present recipient, if they
+    are still encrypted to a former one. The files get another data key, and keep their values.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments whose files are looked at
     """
     begun = look(settings, begun_environments, environments=list(environments))
     states = identities(settings, [INSTRUCTOR, *dict.fromkeys(one.key for one in environments)])
@@ -235,7 +236,8 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
         if why is not None:
             problems[one.id] = why
             continue
-        # The environment's own identity opens old and new files; the instructor's may be elsewhere.
+        # Old and new files are opened with the environment's identity, because the instructor's
+        # may be on another machine.
         change = Change(former, present, one.key, one.key)
         start, main = plans.get(state.target or ""), plans.get(state.main or "")
         orders.append(draw_up(one, change, {}, start=start, main=main))
@@ -266,9 +268,9 @@ def _formers(
     states: Mapping[str, IdentityState],
     environments: Sequence[Environment],
 ) -> dict[str, str]:
-    """Return the instructor's recipient that makes room, by the learner's id."""
+    """Return the instructor's former recipient that has to be replaced, by the learner's id."""
     if recipient_of(states, next_key(INSTRUCTOR)) is not None:
-        # A rotation is replacing the identity, and the files with it.
+        # A rotation is already replacing the identity, and re-encrypts the files.
         return {}
     present = recipient_of(states, INSTRUCTOR)
     found = {
@@ -289,7 +291,7 @@ def _sentences(environments: Sequence[Environment], reasons: Mapping[str, str]) 
 @operation()
 def clone(settings: Settings, environment: Environment) -> Commands:
     """
-    Move the learner's clone to main, if it has nothing of its own.
+    Move the learner's clone to main, if the clone has no changes of its own.
 
     + settings: the lab's settings
     + environment: the learner's

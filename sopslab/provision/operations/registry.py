@@ -19,7 +19,7 @@ def image(settings: Settings, image: str, made_of: str) -> Commands:
 
     + settings: the lab's settings, with `registry`
     + image: the image of the embedded server
-    + made_of: the digest of that image and of the programs that are added
+    + made_of: the digest of that image and of the programs that are added to it
     """
     registry = settings.registry or ""
     found = look(settings, pushed_image, registry=registry, made_of=made_of)

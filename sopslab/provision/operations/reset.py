@@ -1,5 +1,6 @@
-"""Operations that put environments back to a checkpoint, from any state. Each works on all of them,
-and one that fails is recorded in a file of its own while the others go on."""
+"""Operations that put environments back to a checkpoint, from any state. Each operation works on
+all environments. If an environment fails, this is recorded in a file for it, and the others go
+on."""
 
 from __future__ import annotations
 
@@ -38,13 +39,13 @@ def repositories(
     settings: Settings, environments: Sequence[Environment], checkpoint: str, saved: str
 ) -> Commands:
     """
-    Move main of every repository to a checkpoint; commits that it does not have are kept on a
-    branch.
+    Move main of every repository to a checkpoint. Commits of main that the checkpoint does not have
+    are kept on a branch.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments to reset
     + checkpoint: `start`, `encrypted`, `wired` or `done`
-    + saved: that branch
+    + saved: the branch that keeps the commits
     """
     states = look(
         settings,
@@ -75,13 +76,13 @@ def repositories(
 @operation()
 def clone(settings: Settings, environment: Environment, checkpoint: str, saved: str) -> Commands:
     """
-    Put the learner's clone on the repository's main; what was never pushed is kept on a branch of
+    Put the learner's clone on the repository's main. What was never pushed is kept on a branch of
     the clone.
 
     + settings: the lab's settings
     + environment: the learner's
-    + checkpoint: where main of the repository is
-    + saved: that branch
+    + checkpoint: the checkpoint that main of the repository is at
+    + saved: the branch that keeps what was never pushed
     """
     if environment.id in look(settings, seat_failures):
         host.noop("the repository was not put back")
@@ -105,10 +106,10 @@ def clone(settings: Settings, environment: Environment, checkpoint: str, saved: 
 def namespaces(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Remove from the namespaces of environments what Flux has not applied, resume what is suspended,
-    and end the deletion of namespaces that hang in it.
+    and complete the deletion of namespaces where it hangs.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments to reset
     """
     left = standing(settings, environments)
     found = look(settings, obstacles, environments=left)
@@ -142,8 +143,9 @@ def reconciliation(
     Wait until Flux has applied the repositories as they are now, and done all it was asked for.
 
     + settings: the lab's settings
-    + environments: whose
-    + checkpoint: where the repositories are; at `done` the Secret of the chapter has to be there
+    + environments: the environments to wait for
+    + checkpoint: the checkpoint that the repositories are at; at `done`, the cluster also has to
+        have the Secret of the chapter
     """
     left = standing(settings, environments)
     secrets = awaited_secrets(checkpoint)

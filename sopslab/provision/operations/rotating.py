@@ -1,4 +1,4 @@
-"""What the operations of a rotation look at, and where they remember."""
+"""What the operations of a rotation look at, and what they remember between runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ mv "$1.new" "$1"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result for an environment: main before and now, and the files that differ."""
+    """The result for an environment: main before the rotation and now, and the change of keys."""
 
     environment: Environment
     before: Version
@@ -42,7 +42,7 @@ class Outcome:
     change: Change
 
     def rotated(self) -> list[tuple[str, EncryptedFile]]:
-        """Return the files that have other content now, and what is known of them."""
+        """Return the encrypted files whose content has changed, each with its path."""
         changed = rotated_files(self.before, self.after)
         return [(path, found) for path, found in self.after.encrypted() if path in changed]
 
@@ -84,7 +84,8 @@ def change_of(
 def repositories(
     settings: Settings, environments: Sequence[Environment]
 ) -> dict[str, RepositoryState]:
-    """Return the commit of each repository's main, and its first commit."""
+    """Return the state of each repository, by the learner's id: the commit of main, and the first
+    commit."""
     if not environments:
         return {}
     found: dict[str, RepositoryState] = look(
@@ -121,7 +122,7 @@ def versions_of(
 def unfinished(
     settings: Settings, rotation: Rotation | None, environments: Sequence[Environment]
 ) -> list[Environment]:
-    """Return the environments whose rotation is not over, and that have not failed."""
+    """Return the environments whose rotation is not over and that have not failed in this run."""
     if rotation is None:
         return []
     return [

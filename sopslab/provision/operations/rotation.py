@@ -1,8 +1,8 @@
-"""Operations on what a rotation remembers, and on the identities that it replaces. An environment
-that fails is recorded in a file of its own while the others go on.
+"""Operations on what a rotation remembers, and on the identities that it replaces. If an
+environment fails, this is recorded in a file for it, and the others go on.
 
 The order matters. The cluster gets the new identities before anything is pushed, and loses the old
-ones only when no main needs them.
+ones only when no main needs them any more.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def inventory(
     known: Sequence[str],
 ) -> Commands:
     """
-    Record what is replaced: the public key of each identity, and the commit of each main. In a
-    rotation that goes on, learners without an environment any more are dropped.
+    Record what is replaced: the public key of each identity, and the commit of each main. If the
+    rotation has begun before, drop the learners whose environment is gone.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     + exposed: what leaked, as NAME or NAME/KEY, if it was not a key
     + known: the ids of all learners with an environment
     """
@@ -96,11 +96,10 @@ def inventory(
 @operation()
 def successors(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Make the successors of the identities that are replaced, once; they are beside them in the
-    store.
+    Make, once, a successor for each identity that is replaced. It is stored beside the identity.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -137,10 +136,11 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
 @operation()
 def handover(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Give the cluster the identities of the store, without a moment in which Flux is not ready.
+    Give the cluster the identities of the store. Flux's Kustomizations are suspended meanwhile, so
+    that Flux stays ready.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     given = list(flux.secrets._inner(settings=settings, environments=environments))
     # A run that was killed in between has left the Kustomizations suspended.
@@ -154,11 +154,11 @@ def handover(settings: Settings, environments: Sequence[Environment]) -> Command
 @operation()
 def retirement(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Put each successor in the place of its predecessor, which is archived. An identity that any main
-    still needs stays.
+    Put each successor in the place of its predecessor, which is archived. An identity stays while
+    any main needs it.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the rotation
     """
     rotation = host.get_fact(Remembered, settings=settings)
     outcomes = outcomes_of(settings, rotation, environments)
@@ -172,7 +172,8 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
     }
     keys = keys_of(rotation, [one.environment for one in outcomes])
     if rotation.cause is Cause.INSTRUCTOR_KEY:
-        # The instructor's identity opens everybody's files: it stays while one of them needs it.
+        # The instructor's identity opens the files of all learners: it stays while any file needs
+        # it.
         settled = {one.environment.id for one in outcomes} | set(rotation.proven)
         all_of_them = settled >= set(rotation.subjects) and not problems
         leaving = keys if all_of_them else []
@@ -194,7 +195,7 @@ def phase_end(settings: Settings, phase: Phase) -> Commands:
     Record that a phase is over, once it is over for everybody.
 
     + settings: the lab's settings
-    + phase: which
+    + phase: the phase
     """
     rotation = host.get_fact(Remembered, settings=settings)
     if rotation is None or phase in rotation.phases:
@@ -213,11 +214,11 @@ def conclusion(
     settings: Settings, environments: Sequence[Environment], given: Sequence[str]
 ) -> Commands:
     """
-    Record for whom the rotation is over, and what is left to a person.
+    Record for which learners the rotation is over, and which values are left to a person.
 
     + settings: the lab's settings
-    + environments: whose
-    + given: the names of the values that were typed for this run
+    + environments: the environments of the rotation
+    + given: the names of the values that a person has typed for this run
     """
     rotation = host.get_fact(Remembered, settings=settings)
     concerned = unfinished(settings, rotation, environments)
@@ -243,8 +244,8 @@ def conclusion(
 @operation()
 def incident(settings: Settings) -> Commands:
     """
-    Record the incident in the platform repository, with what the rotation has done so far; close it
-    when the rotation is over and nothing is left to a person.
+    Record the incident in the platform repository, with what the rotation has done so far. Close
+    the incident when the rotation is over and nothing is left to a person.
 
     + settings: the lab's settings
     """
@@ -262,7 +263,7 @@ def incident(settings: Settings) -> Commands:
 @operation()
 def report(settings: Settings) -> Commands:
     """
-    End the run with the values that only a person can make, if there are any.
+    End the run with a list of the values that only a person can replace, if any are left.
 
     + settings: the lab's settings
     """

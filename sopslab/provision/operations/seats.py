@@ -1,5 +1,5 @@
-"""Operations on the seats of a class. Each works on all of them, and a seat that fails is recorded
-in a file of its own while the others go on; `report` names them at the end."""
+"""Operations on the seats of a class. Each operation works on all seats. If a seat fails, this is
+recorded in a file for the seat, and the others go on; `report` names failed seats at the end."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from sopslab.provision.look import look
 @operation()
 def roster(settings: Settings, enrolment: Enrolment) -> Commands:
     """
-    Record who has a seat.
+    Record the learners who have a seat.
 
     + settings: the lab's settings
     + enrolment: which seats there are, which stay, and which are pruned
     """
     recorded = known.enrolled(settings)
     if recorded != enrolment.recorded:
-        # The enrolment was read before this run had the lock, and would undo changes since then.
+        # The enrolment was read before this run had the lock, so it would undo later changes.
         yield refusal(
             "the class has changed since this run began (by `sopslab assign`, or by another run):"
             " run it again"
         )
         return
-    # A seat stays on record until it is pruned: a run may be killed before.
+    # A seat stays on record until it is pruned, because this run may be killed before that.
     leaving = tuple(seat for seat in recorded if seat.id in enrolment.archived)
     wanted = (*enrolment.seats, *leaving)
     if recorded == wanted:
@@ -47,7 +47,10 @@ def roster(settings: Settings, enrolment: Enrolment) -> Commands:
 
 
 def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
-    """Yield the command that records failed seats, each with a sentence; nothing if none failed."""
+    """Yield the command that records failed seats; yield nothing if none failed.
+
+    + reasons: for each failed seat, a sentence
+    """
     if reasons:
         yield acting(settings, record, reasons=dict(reasons))
 
@@ -55,10 +58,10 @@ def failing(settings: Settings, reasons: Mapping[str, str]) -> Commands:
 @operation()
 def report(settings: Settings, seats: Sequence[str]) -> Commands:
     """
-    End the run with the seats that failed, if there are any; all others are ready.
+    End the run with a list of the seats that failed, if any did. All others are ready.
 
     + settings: the lab's settings
-    + seats: the ids of all
+    + seats: the ids of all seats
     """
     failed = look(settings, seat_failures)
     if not failed:
@@ -76,7 +79,7 @@ def pruning(settings: Settings, enrolment: Enrolment, patience: int = 90) -> Com
 
     + settings: the lab's settings
     + enrolment: which seats there are, and which are pruned
-    + patience: how many seconds Flux may take to remove them
+    + patience: how many seconds Flux has to remove the seats
     """
     recorded = known.enrolled(settings)
     leaving = [at_seat(seat) for seat in recorded if seat.id in enrolment.archived]

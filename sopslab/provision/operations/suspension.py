@@ -23,11 +23,11 @@ FAULT = "suspended-kustomization"
 @operation()
 def resumption(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Resume suspended sources and Kustomizations of learners, except those that a verb of ours has
-    suspended: the note on such a one says which verb resumes it.
+    Resume suspended sources and Kustomizations of learners. Objects that a verb of ours has
+    suspended stay suspended, with a note that says which verb resumes them.
 
     + settings: the lab's settings
-    + environments: whose
+    + environments: the environments of the learners
     """
     own = {
         (one.system, name): one for one in environments for name in (one.source, one.kustomization)
@@ -39,7 +39,8 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
     broken = injections(settings, environments)
 
     def excuse(one: Suspended) -> str | None:
-        """Return which verb has suspended an object, and which undoes that."""
+        """Return a sentence if a verb has suspended an object: why, and which verb resumes it.
+        Return None if no verb has."""
         learner = own[one.namespace, one.name].id
         if one.by == "build":
             return (

@@ -16,7 +16,7 @@ from sopslab.provision.look import look
 @operation()
 def ca(settings: Settings) -> Commands:
     """
-    Make the lab's CA once. It is never overwritten, and a lost one is never silently made anew.
+    Make the lab's CA once. It is never overwritten, and a lost CA is never silently made anew.
 
     + settings: the lab's settings
     """
@@ -45,7 +45,8 @@ def ca(settings: Settings) -> Commands:
 @operation()
 def certificate(settings: Settings) -> Commands:
     """
-    Make a certificate for the lab's Git server, signed by its CA, and renew it before it expires.
+    Make a certificate for the lab's Git server, signed by the lab's CA, and renew it before it
+    expires.
 
     + settings: the lab's settings
     """

@@ -14,10 +14,10 @@ from sopslab.provision.look import look_at_machine
 @operation()
 def tree(path: str, files: Tree) -> Commands:
     """
-    Make a directory have exactly `files`. It is replaced by a rename, never half written.
+    Give a directory exactly these files. It is replaced by a rename, so it is never half written.
 
     + path: the directory on the host
-    + files: path below it to file
+    + files: the files, by their path below the directory
     """
     if look_at_machine(folder_digest, path=path) == digest(files):
         host.noop(f"{path} is up to date")
