@@ -138,7 +138,7 @@ class Process:
             return file.read(_MOST_WORDS)
 
     def kill(self) -> None:
-        """Kill OpenSSH and the processes that it has started, unless it has ended. Close the pipes."""
+        """Kill OpenSSH and the processes that it started, unless it has ended; close the pipes."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
