@@ -13,7 +13,10 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write files of a folder, by their paths below it."""
+    """Write files into a folder.
+
+    + files: their contents, by the paths below the folder
+    """
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)

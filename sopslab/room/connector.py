@@ -49,7 +49,7 @@ class SeatConnector(BaseConnector):
 
     @property
     def connection(self) -> Connection:
-        """The connection to the machine, which its first use opens.
+        """The connection to the machine, which is opened by its first use.
 
         Raises LabError if the host's data does not say where the machine is.
         """

@@ -64,7 +64,8 @@ def _asked(source: str) -> dict[str, dict[str, Any]]:
 
 
 def _machine(source: str, called: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of a machine, and what is known of it."""
+    """Return the name of a machine, and what is known of it. Raises InputError if its address is
+    missing or unfit."""
     machine = {ours: data[theirs] for theirs, ours in _KEYS.items() if data.get(theirs)}
     name = called.partition("/")[2]
     try:

@@ -43,7 +43,7 @@ PARTS = USUAL | LONG
 
 
 def main(words: Sequence[str]) -> int:
-    """Measure the parts that are named and return 0, or 1 if one did not come to its end."""
+    """Measure the named parts, and return 0, or 1 if an error ended one of them."""
     arguments = parser().parse_args(words)
     run([SOPSLAB, "fetch"])
     products = [present(), *([earlier(arguments.base)] if arguments.base else [])]

@@ -90,7 +90,7 @@ def page(report: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
 
 
 def title_of(key: str) -> str:
-    """Return the title of the work that a report has a profile of."""
+    """Return the title of some work, by the key of its profiles in the report."""
     for beginning, title in _OF_SIZE.items():
         if key.startswith(beginning):
             return title.format(key.removeprefix(beginning))
