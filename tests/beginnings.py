@@ -1,5 +1,5 @@
-"""What tests begin with, made once and then copied: keys, certificates and repositories of real
-programs take a second and more."""
+"""Folders that tests begin with, made once and then copied: real programs take a second and more to
+make keys, certificates and repositories."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 
 
 def begin(place: Path, beginning: Path, make: Callable[[], object]) -> bool:
-    """Have a folder as `make` leaves it, which is called the first time: what it made is kept in
-    `beginning`, and copied from then on. Return whether the folder is a copy."""
+    """Fill the folder `place` as `make` does. The first time, `make` is called, and the result is
+    kept in `beginning`; from then on, that is copied. Return whether `place` is a copy.
+
+    + make: makes the content of `place`
+    """
     if not beginning.exists():
         make()
         shutil.copytree(place, beginning, symlinks=True)

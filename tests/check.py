@@ -35,31 +35,33 @@ class Command(NamedTuple):
     environment: Mapping[str, str] = {}
 
 
-# Commands that run side by side, in this order if they are more than can be at work.
+# Commands that run side by side. If there are more than `AT_WORK`, they begin in this order.
 Check = list[Command]
-# A test waits for a part of its time, and an idle lab costs a ninth of a core.
+# A test waits for a part of its time, and an idle lab takes a ninth of a core, so this may be more
+# than the number of cores.
 AT_WORK = 4
 
 
 def python(title: str, module: str, *arguments: str) -> Command:
-    """Return the command that runs a module of this environment."""
+    """Return the command that runs a module of this Python environment."""
     return Command(title, [sys.executable, "-m", module, *arguments])
 
 
 def program(title: str, name: str, *arguments: str) -> Command:
-    """Return the command that runs a program of this environment."""
+    """Return the command that runs a program of this Python environment."""
     return Command(title, [str(BIN / name), *arguments])
 
 
 def tests(title: str, *arguments: str) -> Command:
-    """Return the command that runs pytest, which leaves its durations behind under the title."""
+    """Return the command that runs pytest, and leaves the durations in a file with its title."""
     record = durations.FOLDER / f"{title.replace(' ', '-')}.xml"
     return python(title, "pytest", "-q", f"--junitxml={record}", *arguments)
 
 
 def units(title: str, marks: str) -> Command:
-    """Return the command that runs the tests without Docker that have these marks, in three
-    workers: on two cores, two of them leave a quarter of the time unused while they wait."""
+    """Return the command that runs the tests without Docker that have these marks. It has three
+    workers, because on two cores, two workers leave a quarter of the time unused while they wait.
+    """
     three = ("--numprocesses=3", "--dist=loadfile")
     return tests(title, *three, "-m", marks, "tests/unit", "tests/deploy")
 
@@ -70,8 +72,8 @@ def browser(title: str, marks: str) -> Command:
 
 
 def labs(title: str, marks: str) -> Command:
-    """Return the command that runs the tests with Docker that have these marks; by its title's last
-    word its labs have names of their own, so others may be at work beside it."""
+    """Return the command that runs the tests with Docker that have these marks. The names of its
+    labs contain the last word of the title, so that other commands can run beside it."""
     prefix = f"{_PREFIX}-{title.split()[-1]}"
     command = tests(title, "-m", marks, "tests/artifacts", "tests/cluster")
     return command._replace(environment={"SOPSLAB_TEST_PREFIX": prefix})
@@ -91,7 +93,7 @@ def is_there(needed: str) -> bool:
 
 
 def provide(packages: dict[str, str]) -> None:
-    """Install what only the tests need from the distribution, as the lab installs what it needs."""
+    """Install the missing Debian packages that only the tests need, as the lab installs its own."""
     missing = sorted({package for needed, package in packages.items() if not is_there(needed)})
     if not missing:
         return
@@ -107,8 +109,8 @@ def provide(packages: dict[str, str]) -> None:
 
 # Command, library or file, and the Debian package that has it.
 PACKAGES = {
-    # The scripts of a learner's repository run under these, with these awks; stand-ins in shell
-    # read JSON.
+    # Among these are shells and awks, with which the scripts of a learner's repository are run, and
+    # jq, with which stand-ins in shell read JSON.
     "busybox": "busybox",
     "chromium": "chromium",
     "curl": "curl",
@@ -122,7 +124,8 @@ PACKAGES = {
     "node": "nodejs",
     "openssl": "openssl",
     "/usr/sbin/sshd": "openssh-server",
-    # Cards as PDF: what makes them, what reads them back, and fonts for names, also in Chromium.
+    # For cards as PDF: what makes them, what reads them again, and fonts for names, which Chromium
+    # uses, too.
     "libharfbuzz-subset.so.0": "libharfbuzz-subset0",
     "libpango-1.0.so.0": "libpango-1.0-0",
     "libpangoft2-1.0.so.0": "libpangoft2-1.0-0",
@@ -138,9 +141,9 @@ STYLE: list[Check] = [
     [program("shell", "shfmt", "--diff", *SHELL)],
     [program("spelling", "typos")],
 ]
-# Real tools take part in the unit tests, so the store comes first.
+# Unit tests use real tools, so the store is filled first.
 TOOLS: list[Check] = [[python("tools", "sopslab", "fetch", "--install-docker")]]
-# What takes minutes and needs one processor at most goes on beside the unit tests.
+# Commands that take minutes, but one processor at most, run beside the unit tests.
 UNITS: Check = [units("unit", "not soak"), python("types", "mypy")]
 BROWSER: Check = [browser("browser", "not soak")]
 REAL: Check = [
@@ -153,10 +156,10 @@ _TAILS = "soak and not (hand_made or campaign or machines or exclusive)"
 
 
 def tails() -> Check:
-    """Return the check that is the long tails, the longest first.
+    """Return the check of the long tails, the longest first.
 
-    All mutants would be hours: of each part, as many as say whether nine of ten are noticed. They
-    take what the labs leave of the processors.
+    All mutants would take hours. So of each part, as many are tested as are needed to say whether
+    nine of ten are noticed, with the processor time that the labs leave.
     """
     mutants = python("mutants", "tests.mutation", "--most=12")
     return [
@@ -189,7 +192,7 @@ SETS = {
     "soak": TOOLS + SOAK,
     "clusters": TOOLS + CLUSTERS,
 }
-# What takes an hour tells all that it finds at once.
+# These sets take an hour, so they go on after a failure and report all of them at once.
 TO_THE_END = {"soak", "clusters"}
 
 
@@ -204,7 +207,10 @@ def report() -> None:
 
 
 def execute(command: Command, environment: Mapping[str, str], shown: bool) -> int:
-    """Run a command and return its exit code; its words are shown at once, or when it has ended."""
+    """Run a command and return its exit code.
+
+    + shown: whether its output is shown as it comes, and not only after its end
+    """
     started = time.monotonic()
     done = subprocess.run(
         command.arguments,
@@ -216,7 +222,8 @@ def execute(command: Command, environment: Mapping[str, str], shown: bool) -> in
     )
     seconds = time.monotonic() - started
     words = (done.stdout or b"").decode(errors="replace")
-    # One write, since others are at work: it begins in the middle of a line of theirs.
+    # In one write, because other commands print meanwhile, and with a line feed before it, because
+    # their line may not be complete.
     print(
         f"{'' if shown else chr(10)}{words}── {command.title}: exit {done.returncode},"
         f" {seconds:.0f} s",
@@ -229,7 +236,7 @@ def run(check: Check, environment: Mapping[str, str]) -> int:
     """Run the commands of a check, at most `AT_WORK` side by side, and return the first exit code
     that is not 0.
 
-    The words of the first are shown at once, those of the others when each has ended.
+    The output of the first one is shown as it comes, that of each other one after its end.
     """
     print(f"── {', '.join(command.title for command in check)}", flush=True)
     with ThreadPoolExecutor(AT_WORK) as pool:
@@ -242,7 +249,7 @@ def run(check: Check, environment: Mapping[str, str]) -> int:
 def main() -> int:
     """Run the checks of a set and return 0 if all passed.
 
-    The first that fails ends the run, but for those of `TO_THE_END`.
+    The first check that fails ends the run, unless the set is in `TO_THE_END`.
     """
     if len(sys.argv) != 2 or sys.argv[1] not in SETS:
         print(__doc__, file=sys.stderr)
@@ -252,7 +259,8 @@ def main() -> int:
     environment = {
         **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
         "SOPSLAB_TOOLS": f"{local_settings().bin_dir}:{BIN}",
-        # Beside the checkout, which stays as it is; hundreds of our own processes are started.
+        # The tests start hundreds of Python processes, which need compiled modules. These are kept
+        # apart, so that the checkout stays as it is.
         "PYTHONPYCACHEPREFIX": str(PROJECT / "build" / "bytecode"),
     }
     failed = False

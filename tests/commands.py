@@ -12,14 +12,14 @@ from sopslab.model.formats import Format, render_format
 
 
 def say_format(settings: Settings) -> None:
-    """Have a lab's folder say that this version made it."""
+    """Write into a lab's folder that this version made the lab."""
     path = Path(settings.format_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_format(Format(FORMAT, __version__)))
 
 
 def enrol(settings: Settings, *ids: str) -> None:
-    """Put learners of these ids on the record of a class that this version made."""
+    """Record learners with these ids as the class of a lab that this version made."""
     say_format(settings)
     folder = Path(settings.class_dir)
     folder.mkdir(parents=True)

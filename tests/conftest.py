@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "shells(usual=False): it runs a learner's scripts, in `make soak` under each shell that"
         " there is, and in `make test` where `usual` says so",
     )
-    # `nohup`, a shell's `&` and some CI runners have what they start ignore these signals, and all
+    # Processes that `nohup`, a shell's `&` and some CI runners start ignore these signals, and all
     # that the tests start would ignore them, too.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def find_tool(name: str) -> str:
-    """Return the path of a program, from SOPSLAB_TOOLS or PATH; without it the test fails."""
+    """Return the path of a program in SOPSLAB_TOOLS or PATH; if there is none, the test fails."""
     places = os.pathsep.join(filter(None, (os.environ.get("SOPSLAB_TOOLS"), os.environ["PATH"])))
     found = shutil.which(name, path=places)
     if found is None:

@@ -16,7 +16,7 @@ _VERBS = "verbs.jsonl"
 def note_verb(verb: str, seconds: float, folder: Path = FOLDER) -> None:
     """Note that a test ran `sopslab VERB`, and for how long."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Two workers append to the same file: a line is one write.
+    # In one write, because several workers append to the same file.
     with (folder / _VERBS).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"verb": verb, "seconds": round(seconds, 2)}) + "\n")
 
@@ -24,7 +24,7 @@ def note_verb(verb: str, seconds: float, folder: Path = FOLDER) -> None:
 def slowest_tests(count: int, folder: Path = FOLDER) -> list[tuple[float, str]]:
     """Return seconds and id of the slowest tests in the folder's JUnit files, slowest first.
 
-    The seconds are those of the test with its own fixtures.
+    The seconds of a test include those of its own fixtures.
     """
     found = [
         (float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}")

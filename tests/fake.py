@@ -1,4 +1,4 @@
-"""Hosts for tests: one that is this machine, and one that only answers."""
+"""Hosts for tests: this machine, and a fake host that only answers commands."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def arguments_of(command: StringCommand) -> list[str]:
 
 
 def order_of(command: StringCommand) -> tuple[str, dict[str, Any]]:
-    """Return what a command has the lab's own program do, and its order without the lab."""
+    """Return the function that a command tells the lab's own program to call, and its arguments
+    without the lab."""
     words = shlex.split(command.get_raw_value())
     what, *given = words[words.index("sopslab.lab") + 1 :]
     order = json.loads(given[0] if given else str(command.connector_arguments["_stdin"]))
@@ -62,7 +63,7 @@ def order_of(command: StringCommand) -> tuple[str, dict[str, Any]]:
 
 
 def run_command(command: StringCommand) -> subprocess.CompletedProcess[str]:
-    """Run a command on this machine, as @local does; sentences of ours lose their mark."""
+    """Run a command on this machine, as @local does; the lab's own sentences lose their mark."""
     stdin = command.connector_arguments.get("_stdin")
     done = subprocess.run(
         ["sh", "-c", command.get_raw_value()],
@@ -76,7 +77,7 @@ def run_command(command: StringCommand) -> subprocess.CompletedProcess[str]:
 
 
 def local_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:
-    """Return a fact about this machine, read by pyinfra's own @local."""
+    """Return a fact about this machine, read by pyinfra's connector @local."""
     state = State(Inventory((["@local"], {})), Config())
     host = state.inventory.get_host("@local")
     state.set_stage(StateStage.Connect)
@@ -89,10 +90,12 @@ def local_fact(fact: type[FactBase[Any]], **arguments: Any) -> Any:
 
 
 class Answers(dict[str, str]):
-    """What a fake host says to each command: exactly the text of the command, to its output.
+    """The output of a fake host for each command, by the exact text of the command.
 
-    + effects: parts of a command, to the answers that hold once such a command was run
-    + failures: part of a command, to what it says while it fails
+    A key that begins with `…` stands for every command that contains the rest of the key.
+
+    + effects: for commands that contain all of these parts, the answers that hold afterwards
+    + failures: for commands that contain this part, which fail, what they write to standard error
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class Answers(dict[str, str]):
         self._failures = dict(failures or {})
 
     def failing(self, failures: Mapping[str, str]) -> Answers:
-        """Return these answers of a host on which such commands fail as well."""
+        """Return the answers of a host on which commands with these parts fail, too."""
         return Answers(dict(super().items()), self._effects, {**self._failures, **failures})
 
     def __bool__(self) -> bool:
@@ -115,13 +118,14 @@ class Answers(dict[str, str]):
 
     @override
     def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
-        """Answer the last command; the connector asks for all answers and takes the first."""
+        """Yield the answer to the last command. The connector asks for all answers, and takes the
+        first one that matches."""
         command = self.commands[-1]
         for part, stderr in self._failures.items():
             if part in command:
                 yield "", {"success": False, "stderr": stderr}
                 return
-        # A part of a command stands for commands whose text is too long to be known.
+        # Such a key is for commands whose whole text is too long to be written in a test.
         known = next((key for key in self if key.startswith("…") and key[1:] in command), command)
         answer = self.get(known, "")
         for parts, answers in self._effects.items():
@@ -130,7 +134,8 @@ class Answers(dict[str, str]):
         yield "", answer
 
     def patterns(self) -> dict[re.Pattern[str], str]:
-        """Return the answers as a fake host takes them that nobody sets up from inside."""
+        """Return the answers by pattern, for a fake host that does not tell this object which
+        commands it executes, such as that of an inventory."""
         found = {}
         for key, answer in dict(super().items()).items():
             part = key.removeprefix("…")
@@ -140,10 +145,10 @@ class Answers(dict[str, str]):
 
 
 class Run:
-    """What a deploy file did on a host that answers.
+    """What a deploy file did on a fake host.
 
-    `changed` and `unchanged` are the names of its operations, in order, `commands` all that was
-    run, facts included; `events` are what it tells.
+    `changed` and `unchanged` are the names of its operations, in order. `commands` are all commands
+    that were run, those of facts included. `events` are the events that it wrote.
     """
 
     def __init__(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
@@ -155,7 +160,8 @@ class Run:
             patch.setitem(FakeConnector.data_meta, "fake_delay", DataMeta("", 0))
             patch.setitem(FakeConnector.data_meta, "fake_delay_jitter", DataMeta("", 0))
             self._run(deploy, data, answers)
-            # What the reporter registered for the end of an aborted run has no reader later.
+            # The reporter may have registered an event for the exit of this process, after an
+            # aborted run. Nothing would read it, so it is not written.
             patch.setattr(reporter.Reporter, "_started", None)
             told.seek(0)
             self.events = [from_line(line) for line in told]
@@ -189,13 +195,13 @@ class Run:
         disconnect_all(state)
 
     def notes(self, operation: str) -> list[str]:
-        """Return what an operation said of itself in its event."""
+        """Return the notes of an operation's event."""
         (event,) = [event for event in self.ends if str(event.operation) == operation]
         return list(event.notes)
 
     @property
     def ends(self) -> list[Ended]:
-        """The ends of its operations."""
+        """The events at the ends of operations."""
         return [event for event in self.events if isinstance(event, Ended)]
 
 
@@ -211,13 +217,13 @@ def look_text(settings: Settings, function: Callable[..., Any], **order: Any) ->
 
 
 def machine_look_text(function: Callable[..., Any], **order: Any) -> str:
-    """Return the same of a function that is about no lab."""
+    """Return the text of the command with which a function that needs no lab looks at a host."""
     told = json.dumps(encode(order), ensure_ascii=False)
     return str(program(name_of(function), told))
 
 
 class Applied:
-    """What an operation did to this machine, run by pyinfra's own @local."""
+    """What an operation did to this machine, run by pyinfra's connector @local."""
 
     def __init__(self, operation: Callable[..., Any], **arguments: Any) -> None:
         state = State(Inventory((["@local"], {})), Config(), check_for_changes=False)
@@ -228,7 +234,7 @@ class Applied:
             state.inventory.get_host("@local")
         ]
         state.set_stage(StateStage.Execute)
-        # Without a host left pyinfra raises: what went wrong is in the operation's meta.
+        # If no host is left, pyinfra raises; what went wrong is in the operation's meta.
         with contextlib.suppress(PyinfraError):
             run_ops(state)
         self.failed: bool = meta.did_error()
@@ -238,7 +244,7 @@ class Applied:
 
 
 class _Looking:
-    """This machine as an operation asks it; what the operation would run is not run."""
+    """This machine as an operation asks it. The commands of the operation are not run."""
 
     connector = object.__new__(LocalConnector)
 
@@ -248,7 +254,7 @@ class _Looking:
 
     @staticmethod
     def noop(reason: str) -> None:
-        """Nothing is done anyway."""
+        """Do nothing."""
 
 
 def would_run(operation: Callable[..., Any], **arguments: Any) -> list[StringCommand]:

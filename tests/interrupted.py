@@ -1,4 +1,4 @@
-"""The lab's own program, killed before any of its changes, or of the programs that it starts."""
+"""The lab's own program, killed before one of its changes, or before it starts a program."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ sys.exit(main())
 
 
 def killed_before_change(number: int, command: StringCommand, folder: Path) -> bool:
-    """Run what a command has the lab's program do; return whether it was killed before its change
-    of that number below a folder."""
+    """Run the lab's program as a command does, and kill it before its change number `number` below
+    a folder. Return whether it was killed: it may make fewer changes."""
     return _killed(number, command, str(folder), _CHANGES)
 
 
 def killed_before_program(number: int, command: StringCommand) -> bool:
-    """Run the same; return whether it was killed before it started another program for the time
-    of that number."""
+    """Run the lab's program as a command does, and kill it before it starts its program number
+    `number`. Return whether it was killed: it may start fewer programs."""
     return _killed(number, command, "", ("subprocess.Popen",))
 
 
@@ -52,8 +52,8 @@ def _killed(number: int, command: StringCommand, folder: str, events: tuple[str,
 
 
 def killed_in_child(number: int, folder: Path, work: Callable[[], object]) -> bool:
-    """Do some work in a copy of this process; return whether that was killed before its change of
-    that number below a folder."""
+    """Do some work in a copy of this process, and kill the copy before its change number `number`
+    below a folder. Return whether it was killed: it may make fewer changes."""
     child = os.fork()
     if child == 0:
         code = 1

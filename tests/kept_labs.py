@@ -1,12 +1,13 @@
-"""Labs that released versions made, kept: what every later version has to take over.
+"""Labs that released versions made, which are kept because every later version has to take them
+over.
 
-`python -m tests.kept_labs v0.2.0` has the present version make such a lab, with the work of its
-learners in it, and keeps it as tests/data/labs/v0.2.0.tar.xz. It needs Docker, as `make test` does.
+`python -m tests.kept_labs v0.2.0` makes such a lab with the present version, lets its learners work
+in it, and keeps it as tests/data/labs/v0.2.0.tar.xz. It needs Docker, as `make test` does.
 
-What is kept is the lab's folder as `sopslab down` leaves it, without logs and caches. It holds the
-lab's real keys: only with them can an `up` be proven to bring back what was encrypted. They have
-never opened anything else. They are kept under marks, as is the place where the lab was: nothing in
-this repository looks like a key, and a lab is unpacked to wherever a test wants it.
+The lab's folder is kept as `sopslab down` leaves it, without logs and caches. It holds the lab's
+real keys, because only with them can a test prove that `up` brings back what was encrypted. These
+keys have never opened anything else. Marks replace parts of the keys, and the path of the lab, so
+that nothing in this repository looks like a key, and a test can unpack a lab anywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import Lab
 
 FOLDER = PROJECT / "tests" / "data" / "labs"
-# A lab is called the same for ever: the addresses in its repositories name it.
+# The name of a kept lab never changes, because addresses in its repositories contain it.
 NAME, PORT = "kept", 8493
 _LEFT_OUT = {"log", "lock", "kube-cache", "pre-commit", ".cluster.lock"}
 _MARKS = {
@@ -34,7 +35,7 @@ _MARKS = {
 
 
 def versions() -> list[str]:
-    """Return the versions of which a lab is kept."""
+    """Return the versions that a kept lab is there of."""
     return sorted(path.name.removesuffix(".tar.xz") for path in FOLDER.glob("*.tar.xz"))
 
 
@@ -53,7 +54,8 @@ def keep(settings: Settings, version: str, folder: Path = FOLDER) -> Path:
 
 
 def unpack(settings: Settings, version: str, folder: Path = FOLDER) -> None:
-    """Have the lab that a version made where the settings say: as it was, for another root."""
+    """Unpack the lab that a version made to the place in the settings. It is as it was, but for
+    another root."""
     top = Path(settings.lab_dir)
     top.mkdir(parents=True, mode=0o700)
     with tarfile.open(folder / f"{version}.tar.xz") as packed:
@@ -64,7 +66,7 @@ def unpack(settings: Settings, version: str, folder: Path = FOLDER) -> None:
 
 
 def _parts(top: Path) -> Iterator[Path]:
-    """Yield what a lab's folder holds, each folder before what is in it."""
+    """Yield the files and folders of a lab that are kept, each folder before its content."""
     for path in sorted(top.rglob("*")):
         if path.relative_to(top).parts[0] not in _LEFT_OUT:
             yield path
@@ -77,7 +79,8 @@ def _marks(root: str) -> dict[str, str]:
 def _masked(path: Path, marks: Mapping[str, str]) -> bytes:
     content = path.read_bytes()
     for mark, text in marks.items():
-        # An object of git is compressed, and checked by its sum.
+        # `_fill` would replace a mark that is in the file already, such as by chance in an object
+        # of git, which is compressed, and checked by its sum.
         assert mark.encode() not in content, f"{path} would not be the same again"
         content = content.replace(text.encode(), mark.encode())
     return content

@@ -1,4 +1,4 @@
-"""A service on loopback that refuses every request, and remembers that somebody asked."""
+"""A service on loopback that refuses every request, and keeps what it was sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def listening() -> Iterator[tuple[str, list[str]]]:
-    """Yield the service's address, and what those sent who connected to it."""
+    """Yield the service's URL, and the list of the requests that it was sent so far."""
     calls: list[str] = []
     server = socket.create_server(("127.0.0.1", 0))
 

@@ -1,4 +1,4 @@
-"""Machines that only answer: what the host of a lab says of itself, bare and complete."""
+"""The answers of a lab's machine for tests: of a bare one, and of one with a complete lab."""
 
 from __future__ import annotations
 
@@ -81,14 +81,17 @@ MACHINE = MachineState(
 
 
 def said(value: object) -> str:
-    """Return what the lab's own program prints where it has seen this."""
+    """Return what the lab's own program prints if it has seen this value."""
     return json.dumps(encode(value))
 
 
 def machine(
     settings: Settings, offers: MachineState = MACHINE, missing: tuple[str, ...] = ()
 ) -> Answers:
-    """Return what a machine says of itself."""
+    """Return the answers of a machine about itself.
+
+    + missing: the programs that the machine lacks
+    """
 
     def asked_for(commands: list[str]) -> str:
         lacking = tuple(name for name in commands if name in missing)
@@ -116,7 +119,7 @@ def bare(settings: Settings) -> Answers:
         path = f"{settings.manifests_dir}/{file}.yaml"
         answers[look_text(settings, manifest_drift, path=path)] = answer([ABSENT])
     learner = settings.learner.id
-    # Which one is made, only standard input says.
+    # One effect for all identities: the text of the command does not say which of them are made.
     facts = Facts(settings)
     answers[facts.secrets] = answer({learner: SecretDrift.ABSENT})
     effects: dict[tuple[str, ...], dict[str, str]] = {
@@ -128,7 +131,7 @@ def bare(settings: Settings) -> Answers:
 
 
 def identities(*keys: str) -> str:
-    """Return what a machine says of identities that are as they should be."""
+    """Return the answer of a machine about identities that are as they should be."""
     return json.dumps({key: encode(identity(key)) for key in keys})
 
 
@@ -137,14 +140,18 @@ def identity(key: str) -> IdentityState:
 
 
 def filled_store(settings: Settings) -> Store:
-    """Return what a machine with a filled store has."""
+    """Return the store of a machine on which the store is full."""
     return stored(pinned_catalog(settings.catalog), "modules")
 
 
 def stored(
     catalog: Catalog, source: Source, without: tuple[str, ...] = (), spoilt: tuple[str, ...] = ()
 ) -> Store:
-    """Return a store that is filled from a source, but for what is missing or was changed."""
+    """Return a store that is filled from a source.
+
+    + without: the entries that it lacks
+    + spoilt: the entries whose files were changed
+    """
     stat, total = "755 5 1", "5" * 64
     entries = {}
     for name, entry in catalog.entries(source, "amd64").items():
@@ -169,12 +176,12 @@ def stored(
 
 
 def held(state: DecryptionKeyState) -> str:
-    """Return what a machine says of the key that the cluster has of the learner."""
+    """Return the answer of a machine about the learner's key in the cluster."""
     return answer({"learner": state})
 
 
 def answer(value: object) -> str:
-    """Return what the lab's own program prints where it has found that."""
+    """Return what the lab's own program prints if this value is its answer."""
     return json.dumps(encode(value))
 
 
@@ -210,7 +217,7 @@ def rules(settings: Settings) -> str:
 
 
 class Facts:
-    """The commands of the facts that the deploys ask, by what they are about."""
+    """The commands of the facts that the deploys ask for, by their subject."""
 
     def __init__(self, settings: Settings) -> None:
         s, learner = settings, settings.learner.id
@@ -262,7 +269,7 @@ class Facts:
 
 
 def platform_note(settings: Settings) -> str:
-    """Return what the platform repository says of what it was laid out from."""
+    """Return the note in the platform repository about what it was made from."""
     recipe = pinned_catalog(settings.catalog).flux_recipe
     return f"{digest(platform_files(settings, (), ApiServers(ports=(API_PORT,))))}-{recipe}"
 
@@ -270,7 +277,7 @@ def platform_note(settings: Settings) -> str:
 def complete(settings: Settings) -> Answers:
     """Return the answers of a machine whose lab is as it should be.
 
-    Only the label of the Git server is not known yet: `finished` asks the deploy for it.
+    The label of the Git server is missing, because only a deploy knows it: `finished` asks for it.
     """
     facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
     origin = Origin(f"{settings.git_base_url}/{settings.learner_repository}.git", "")

@@ -1,4 +1,4 @@
-"""How tests are told apart by what runs them."""
+"""Marks on the parameters of tests that decide which `make` target runs them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 
 
 def soak(*values: Any) -> Any:
-    """Return one set of parameters that is in `make soak` only."""
+    """Return one set of parameters that only `make soak` runs."""
     return pytest.param(*values, marks=pytest.mark.soak)
 
 
 def mostly_soak(cases: Iterable[Any], *usual: Any) -> list[Any]:
-    """Return parameters of which only `usual` are in `make test`, and the others in `make soak`."""
+    """Return parameters of which `make test` runs only the `usual`, and `make soak` the others."""
     return [case if case in usual else soak(case) for case in cases]
 
 
 def partly_soak(cases: Iterable[Any], long_tail: Container[Any]) -> list[Any]:
-    """Return parameters of which only those of the `long_tail` are not in `make test`."""
+    """Return parameters of which `make test` runs all but those in the `long_tail`."""
     return [soak(case) if case in long_tail else case for case in cases]

@@ -1,7 +1,8 @@
-"""Mutants of what is no Python of ours to import: shell, the hook in Python, and policies in CEL.
+"""Mutants of texts that tests do not import as modules: shell, the hook in Python, and policies in
+CEL.
 
-Each function returns the texts that differ from the given one in one thing, which a test should
-notice. Texts are those of templates: where a value comes stays as it is.
+Each function returns the texts that differ from the given text in one thing, which a test should
+notice. The texts are templates, whose marks for values stay as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import yaml
 
 
 class Change(NamedTuple):
-    """A whole text, and what was changed in it: where, what was there and what is now."""
+    """A change of a text: where it is, the old words, the new words, and the whole new text."""
 
     where: str
     before: str
@@ -26,7 +27,7 @@ class Change(NamedTuple):
 
 
 Rules = tuple[tuple[str, Callable[[re.Match[str]], str]], ...]
-"""What is looked for, and what takes its place."""
+"""Patterns, each with the function that returns what takes the place of a match."""
 
 
 def _to(word: str) -> Callable[[re.Match[str]], str]:
@@ -38,7 +39,7 @@ def _one_more(found: re.Match[str]) -> str:
 
 
 def replaced(text: str, rules: Rules) -> Iterator[str]:
-    """Yield the text once for each place where a rule applies, changed there only."""
+    """Yield the text once for each place where a rule applies, changed only at that place."""
     for pattern, change in rules:
         for found in re.finditer(pattern, text):
             yield text[: found.start()] + change(found) + text[found.end() :]
@@ -54,19 +55,20 @@ _SHELL: Rules = (
     (r"\[!", _to("[")),
     (r"(?<=\bexit )0", _to("1")),
     (r"(?<=\bexit )[1-9]\d*", _to("0")),
-    # What an expansion cuts off: from the other end, and as little as it can.
+    # The part that an expansion cuts off: now from the other end, or the shortest one.
     (r"(?<=\$\{)(\w+)##?", _to(r"\1%")),
     (r"(?<=\$\{)(\w+)%%?", _to(r"\1#")),
     (r"(?<=\$\{)(\w+)(##|%%)", lambda found: found[1] + found[2][0]),
 )
 _ALTERNATIVES = re.compile(r"[^\s();]+(?: \| [^\s();]+)+\)")
-"""The patterns of a case of which one is enough."""
+"""The alternatives of one branch of a `case`."""
 _VALUE = re.compile(r"#\{ (\w+) \}#")
 _ENDS = ("}", "esac", "fi", "done", ";;")
 
 
 def of_shell(text: str) -> list[Change]:
-    """Return the changes of a script: a command less, or a case, or another condition."""
+    """Return the changes of a script: without a command, without an alternative of a `case`, or
+    with another condition."""
     lines = text.splitlines(keepends=True)
     found = []
     for number, line in enumerate(lines):
@@ -84,7 +86,8 @@ def of_shell(text: str) -> list[Change]:
 
 
 def _statement(lines: list[str], first: int) -> int | None:
-    """Return the fewest lines from the first on without which it is still a script."""
+    """Return the smallest number of lines, from `first` on, that can be left out of a script; None
+    if it would never be a script again."""
     if lines[first].strip() in _ENDS:
         return None
     for length in range(1, len(lines) - first + 1):
@@ -94,7 +97,10 @@ def _statement(lines: list[str], first: int) -> int | None:
 
 
 def _fewer_alternatives(line: str, plain: str) -> Iterator[str]:
-    """Yield the line without one of the patterns of a case; `plain` has no values in it."""
+    """Yield the line without one of the alternatives of a `case`.
+
+    + plain: the line with the marks for values masked
+    """
     for found in _ALTERNATIVES.finditer(plain):
         start, end = found.start(), found.end() - 1
         parts = line[start:end].split(" | ")
@@ -113,9 +119,9 @@ Mutate = Callable[[str], tuple[str, Mapping[str, tuple[int, int]]]]
 
 
 def of_python(text: str, mutate: Mutate) -> list[Change]:
-    """Return the changes of a program's functions, as mutmut makes them.
+    """Return the changes that mutmut makes of a program's functions.
 
-    + mutate: returns the code with all mutants, and the first and last line of each function
+    + mutate: returns the code with all mutants, and the first and last line of each mutant
     """
     code, spans = mutate(text)
     made, lines = code.splitlines(), text.splitlines()
@@ -139,7 +145,7 @@ def of_python(text: str, mutate: Mutate) -> list[Change]:
 
 
 def difference(old: list[str], new: list[str]) -> tuple[str, str]:
-    """Return the lines of two texts that differ, each without what stands around."""
+    """Return the lines in which two texts differ, without the equal lines before and after."""
     old, new = [line.strip() for line in old], [line.strip() for line in new]
     first, last = 0, 0
     least = min(len(old), len(new))
@@ -170,7 +176,8 @@ _AMONG = re.compile(r"(?<=\bin \[)[^\]]+(?=\])")
 
 
 def of_expression(text: str) -> list[str]:
-    """Return an expression in CEL with one thing changed: an operator, a word, one of a list."""
+    """Return the changes of an expression in CEL, each with another operator, with another word, or
+    without one entry of a list."""
     found = list(replaced(text, _CEL))
     for among in _AMONG.finditer(text):
         words = re.split(r",\s*", among[0])
@@ -182,11 +189,11 @@ def of_expression(text: str) -> list[str]:
 
 _KEYS = {"failurePolicy", "namespaceSelector", "objectSelector", "scope", "validationActions"}
 _ENTRIES = {"matchConditions", "resourceRules", "validations", "variables"}
-"""Lists that may be empty; of another, one entry has to stay."""
+"""The lists that may become empty. In other lists, one entry has to stay."""
 
 
 def of_policies(text: str) -> list[Change]:
-    """Return the changes of admission policies: something less in them, or another expression."""
+    """Return the changes of admission policies: without something, or with another expression."""
     documents = list(yaml.safe_load_all(text))
     found = []
     for number, document in enumerate(documents):
@@ -209,7 +216,7 @@ Way = tuple[str | int, ...]
 
 
 def _nodes(value: Any, path: Way = ()) -> Iterator[tuple[Way, Any]]:
-    """Yield everything in a document, with the names and numbers that lead there."""
+    """Yield every value in a document, with the path of keys and indices that leads to it."""
     items = enumerate(value) if isinstance(value, list) else value.items()
     for key, inner in items:
         yield (*path, key), inner
@@ -224,7 +231,7 @@ def _parent(spec: Any, path: Way) -> Any:
 
 
 def _may_go(spec: Any, path: Way) -> bool:
-    """Return whether what is at the path can be left out of a policy, or a binding."""
+    """Return whether a policy or a binding stays valid without the value at a path."""
     parent = _parent(spec, path)
     if isinstance(parent, list):
         return path[-2] in _ENTRIES or len(parent) > 1
@@ -232,7 +239,10 @@ def _may_go(spec: Any, path: Way) -> bool:
 
 
 def _with(documents: list[Any], number: int, path: Way, value: str | None) -> str:
-    """Return the documents with another value at the path of one, or with none."""
+    """Return the documents with another value at a path in one of them, or without that value.
+
+    + number: the index of the changed document
+    """
     changed = copy.deepcopy(documents)
     parent = _parent(changed[number]["spec"], path)
     if value is None:

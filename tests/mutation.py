@@ -1,17 +1,17 @@
-"""Mutation testing: whatever is changed in what guards the secrets, a test has to notice.
+"""Mutation testing: a test has to notice every change of the code that guards the secrets.
 
 python -m tests.mutation [--most NUMBER] [--seed NUMBER] [--workers NUMBER] [PART ...]
 
-mutmut changes one thing at a time in the functions of a part and runs those tests of the part that
-reach the function. What it does not see, since it runs in another process or is no Python, is
-changed as `mutants_of_text` says, and all tests of the part are run. With `--most`, so many mutants
-of each part are drawn by the seed, which is printed. A run that was interrupted goes on where it
-was, unless something in the project has changed since.
+mutmut changes one thing at a time in the functions of a part, and runs the tests of the part that
+reach the function. Code that mutmut does not see, because it runs in another process or is no
+Python, is changed by `mutants_of_text`, and all tests of the part are run. With `--most`, this
+number of mutants of each part is drawn by the seed, which is printed. A run that was interrupted
+goes on where it was, unless something in the project has changed since.
 
-Exit code 1 means that less than 90 % were killed: in one part, or, where mutants were drawn, in all
-parts together. Left out of account are changes of nothing but the wording of a sentence, and the
-mutants in tests/data/mutants.yaml, which survive for the reason given there; one that is killed
-after all, or that is no mutant any more, is an error, too.
+Exit code 1 means that less than 90 % were killed: in one part, or, for parts of which mutants were
+drawn, in all of these together. Mutants do not count if they change only the wording of a sentence,
+or if they are in tests/data/mutants.yaml, which gives the reason why each survives. It is an error,
+too, if a mutant in that file is killed after all, or is no mutant any more.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 WORK = PROJECT / "build" / "mutation"
 ACCEPTED = PROJECT / "tests" / "data" / "mutants.yaml"
 LEAST = 90
-"""Per cent that have to be killed."""
+"""The percentage of mutants that have to be killed."""
 _SURVIVED = (0, 5, 33)
 """The codes of a mutant that no test noticed, or that no test reaches."""
 _SECONDS = 600
@@ -51,15 +51,20 @@ _STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 @dataclass(frozen=True)
 class Part:
-    """A source file, and the tests that have to notice: fast ones, which run it in-process."""
+    """A source file, and the tests that have to notice its changes: fast ones, which run the code
+    in their own process.
+
+    `without` are those of the tests that are left out.
+    """
 
     source: str
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()
     at_import: tuple[str, ...] = ()
-    """Functions whose work is done when the module is imported: mutmut puts a mutant in later."""
+    """Functions that do their work when the module is imported, before mutmut switches on a mutant.
+    """
     changes: Callable[[str], list[Change]] | None = None
-    """What makes the mutants of a text, where mutmut does not see what it does."""
+    """The function that returns the mutants of a text that mutmut does not see."""
 
 
 _POLICY = "tests/unit/policy/test_policy_"
@@ -68,11 +73,12 @@ _ENROLMENT = "tests/unit/test_enrolment.py"
 _ROTATION = "tests/unit/test_rotation_plan.py"
 
 
-# Of the policy's parts, all of which have tests of their own: those that the tests of all are run
-# for, too, what takes seconds, and what is done at import.
+# All parts of the policy have tests of their own. Here are the parts for which the tests of the
+# whole policy are run, too; below, the tests that take seconds, and the functions that work at
+# import.
 _BY_ALL = ("age", "ciphertext", "credentials", "findings", "keys")
 _SLOW = {
-    # The second nests as deeply as mutmut's own calls do not allow.
+    # The second test nests so deeply that there is no room for mutmut's own calls.
     "regex": ("test_many_costly_searches_end_together", "test_groups_are_nested_a_hundred_times"),
 }
 _AT_IMPORT = {
@@ -87,7 +93,7 @@ def _policy(name: str) -> Part:
     files = [name, *(("cases", "kinds", "parts") if name in _BY_ALL else ())]
     slow = {
         name: _SLOW.get(name, ()),
-        # They look at nothing that the others do not look at.
+        # These two look at nothing that other tests do not look at, too.
         "cases": ("test_the_repository_itself_passes",),
         "parts": ("test_a_file_of_credentials_takes_no_quadratic_time",),
     }
@@ -103,7 +109,8 @@ def _people(source: str, *tests: str) -> Part:
     return Part(
         source,
         tests,
-        # Seconds each: how the work grows, and whatever hypothesis thinks of.
+        # These tests take seconds each: they measure how the work grows, or have examples made by
+        # hypothesis.
         (
             f"{_ROSTER}::test_whatever_is",
             f"{_ROSTER}::test_whatever_bytes",
@@ -121,7 +128,7 @@ def _people(source: str, *tests: str) -> Part:
 
 
 def _rotation(name: str) -> Part:
-    # Its one test that starts processes says nothing of the functions in this one.
+    # The test that is left out starts processes, and says nothing of the functions in this one.
     return Part(
         f"sopslab/incidents/rotation/{name}.py",
         (_ROTATION,),
@@ -139,7 +146,7 @@ def _in_functions(text: str) -> list[Change]:
 
 
 _HOOKS = "tests/unit/test_git_hooks.py"
-# What the policy's hook is asked for, which takes seconds each.
+# Tests that ask the policy's hook, which take seconds each.
 _JUDGED = (
     "test_the_policy_looks_at_a_push_to_reset_as_at_any_other",
     "test_who_must_be_able_to_decrypt_depends_on_whose_repository_it_is",
@@ -214,7 +221,7 @@ PARTS: dict[str, Part] = {
         "sopslab/policy/kustomizations.py", ("tests/unit/policy/test_kustomizations.py",)
     ),
 }
-"""What asks git for itself is not among them: `sopslab/policy/sources.py` above all."""
+"""Modules that ask git are not among them, above all `sopslab/policy/sources.py`."""
 
 
 @dataclass(frozen=True)
@@ -226,11 +233,11 @@ class Mutant:
     before: str
     after: str
     text: str | None = None
-    """All of the text with the change, where it is a text's."""
+    """The whole text with the change, if this is a mutant of a text."""
 
     @property
     def rewords(self) -> bool:
-        """Whether nothing but sentences differ, each of which stays one."""
+        """Whether only the words of strings differ that are sentences before and after."""
         return _unworded(self.before) == _unworded(self.after)
 
 
@@ -240,13 +247,13 @@ def _unworded(code: str) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the mutants of a part that count."""
+    """What became of those mutants of a part that count."""
 
     part: str
     survivors: Sequence[Mutant]
     tested: int
     whole: bool
-    """Whether these were all that there are."""
+    """Whether all mutants of the part were tested, and not only those that were drawn."""
     wrongly_accepted: Sequence[str]
 
     @property
@@ -255,7 +262,7 @@ class Result:
 
 
 def fingerprint() -> str:
-    """Return a hash of all that results depend on: every file of the project."""
+    """Return a hash of everything that the results depend on: every file of the project."""
     digest = hashlib.sha256()
     for entry in _entries():
         for file in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
@@ -274,7 +281,7 @@ def _entries() -> list[Path]:
 
 
 def prepare(name: str, version: str) -> Path:
-    """Return the folder where mutmut works on a part: empty, unless it is of this version."""
+    """Return the folder where mutmut works on a part. Results of another version are removed."""
     folder, part = WORK / name, PARTS[name]
     mark = folder / "version"
     if mark.is_file() and mark.read_text() == version:
@@ -302,9 +309,9 @@ def prepare(name: str, version: str) -> Path:
 
 
 def mutants(folder: Path, source: str, at_import: Sequence[str] = ()) -> list[Mutant]:
-    """Return all mutants of a source file that mutmut makes, but for those that reword.
+    """Return all mutants that mutmut makes of a source file, except for those that only reword.
 
-    + at_import: functions whose mutants would come too late
+    + at_import: functions whose mutants would be switched on too late
     """
     with contextlib.chdir(folder):
         from mutmut.utils.format_utils import get_mutant_name
@@ -327,9 +334,10 @@ def mutants(folder: Path, source: str, at_import: Sequence[str] = ()) -> list[Mu
 
 
 def _made(text: str) -> tuple[str, dict[str, tuple[int, int]], Sequence[str]]:
-    """Return a program with all mutants that mutmut makes, where each function is, and their names.
+    """Return a program with all mutants that mutmut makes, the lines of each function in it, and
+    the names of the mutants.
 
-    It reads its configuration from the working directory, once, and at its import.
+    mutmut reads its configuration from the working directory, once, and at its import.
     """
     from mutmut.configuration import reset_config
     from mutmut.mutation.file_mutation import mutate_file_contents
@@ -341,7 +349,7 @@ def _made(text: str) -> tuple[str, dict[str, tuple[int, int]], Sequence[str]]:
 
 
 def mutants_of_text(folder: Path, part: Part) -> list[Mutant]:
-    """Return all mutants of a part that is a text, but for those that reword."""
+    """Return all mutants of a part that is a text, except for those that only reword."""
     assert part.changes is not None
     with contextlib.chdir(folder):
         changes = part.changes((PROJECT / part.source).read_text())
@@ -354,7 +362,7 @@ def mutants_of_text(folder: Path, part: Part) -> list[Mutant]:
 
 
 def codes(folder: Path, source: str) -> dict[str, int]:
-    """Return what is known so far of the mutants, by their names."""
+    """Return the exit codes that are known so far, by the names of the mutants."""
     file = folder / "mutants" / f"{source}.meta"
     found: dict[str, int | None] = {}
     if file.is_file():
@@ -375,8 +383,8 @@ def _run_mutmut(folder: Path, left: Sequence[Mutant], log: Path, workers: int) -
 def _run_tests(folder: Path, part: Part, left: Sequence[Mutant], log: Path, workers: int) -> None:
     """Run the tests of a part with each mutant of its text, and write down how they end.
 
-    Each worker has a copy of the project to itself. Where the tests fail without a mutant, their
-    words are left behind and nothing is found out.
+    Each worker has a copy of the project to itself. If the tests fail without a mutant, their
+    output stays in the log, and no mutant is tested.
     """
     copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
     for number in range(min(workers, len(left))):
@@ -414,7 +422,8 @@ def _copied(target: Path) -> Path:
 
 
 def _tested(project: Path, part: Part, log: Path) -> int:
-    """Return how the tests of a part end in a copy of the project, at the first that fails."""
+    """Run the tests of a part in a copy of the project, up to the first that fails, and return the
+    exit code."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-pno:xdist", "-pno:cacheprovider"]
     options = [f"--deselect={test}" for test in part.without]
     with (
@@ -429,13 +438,14 @@ def _tested(project: Path, part: Part, log: Path) -> int:
         except subprocess.TimeoutExpired:
             return 1
         finally:
-            # A mutant may go on for ever in a process of its tests.
+            # Processes of the tests may run for ever, because of the mutant.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
 
 
 def examine(name: str, version: str, most: int | None, seed: int, workers: int) -> Result:
-    """Return what became of the mutants of a part. Raises RuntimeError where mutmut fails."""
+    """Test the mutants of a part, and return what became of them. Raises RuntimeError if their
+    tests could not be run."""
     folder, part = prepare(name, version), PARTS[name]
     if part.changes is None:
         there = mutants(folder, part.source, part.at_import)
@@ -477,7 +487,7 @@ def examine(name: str, version: str, most: int | None, seed: int, workers: int) 
 
 
 def enough(results: Sequence[Result]) -> bool:
-    """Return whether enough was killed, and whether all that is accepted did survive."""
+    """Return whether enough mutants were killed, and all accepted ones have survived."""
     groups = [[one] for one in results if one.whole]
     if drawn := [one for one in results if not one.whole]:
         groups.append(drawn)
@@ -488,7 +498,7 @@ def enough(results: Sequence[Result]) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Test the parts that are named, or all, and return the exit code."""
+    """Test the named parts, or all parts, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
     parser.add_argument("--most", type=int, help="how many mutants of a part are drawn")

@@ -1,4 +1,4 @@
-"""The package as it is built and installed, for the tests of it."""
+"""The package as it is built and installed, for the tests of the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sopslab.layout import PROJECT
 
 
 def tracked(*paths: str) -> list[str]:
-    """Return the files that Git has below these paths, or that nobody has added yet."""
+    """Return the files below these paths that Git tracks, or that are new and not ignored."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths],
         cwd=PROJECT, capture_output=True, text=True, check=True,
@@ -21,8 +21,8 @@ def tracked(*paths: str) -> list[str]:
 
 
 def build(folder: Path) -> Path:
-    """Build the source distribution into a folder, and of that the wheel; return the wheel."""
-    # Building writes beside what it builds.
+    """Build the source distribution into a folder, and the wheel from it; return the wheel."""
+    # A copy is built, because a build writes into the folder of its sources.
     for name in tracked():
         target = folder / "source" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +38,7 @@ def build(folder: Path) -> Path:
 
 
 def constraints() -> str:
-    """Return the pins of requirements.txt, as pip's constraints: a wheel has no hash there."""
+    """Return the pins of requirements.txt as constraints of pip. They have no hashes, because there
+    is none for the wheel that was built."""
     text = (PROJECT / "requirements.txt").read_text()
     return "".join(f"{pin}\n" for pin in re.findall(r"^[\w.-]+==[^ ;\\]+", text, re.M))

@@ -1,10 +1,10 @@
-"""What of a seat's objects for Flux is refused, whoever writes them: changes of their `spec`."""
+"""Changes of the `spec` of a seat's objects for Flux that are refused, whoever writes them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Of ada's Kustomization, with the field that the refusal has to name.
+# Changes of ada's Kustomization, each with the field that the refusal has to name.
 KUSTOMIZATIONS: list[tuple[dict[str, Any], str]] = [
     ({"serviceAccountName": None}, "spec.serviceAccountName"),
     ({"serviceAccountName": "kustomize-controller"}, "spec.serviceAccountName"),
@@ -38,7 +38,10 @@ KUSTOMIZATIONS: list[tuple[dict[str, Any], str]] = [
 
 
 def sources(git_url: str) -> list[dict[str, Any]]:
-    """Return what is refused of ada's GitRepository, given the URL of the lab's Git server."""
+    """Return the changes of ada's GitRepository that are refused.
+
+    + git_url: the URL of the lab's Git server
+    """
     return [
         {"url": f"{git_url}/bob/lab.git"},
         {"url": f"{git_url}/ada/lab.git/../../bob/lab.git"},

@@ -15,7 +15,8 @@ from sopslab.layout import PROJECT
 
 
 def built() -> Path:
-    """Return the registry server, built from its pinned module; `go` keeps what it compiled."""
+    """Build the registry server from its pinned module, and return its path. A second build is
+    quick, because `go` keeps what it has compiled."""
     program = PROJECT / "build" / "tests" / "registry"
     command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-trimpath"]
     command += ["-gcflags=all=-dwarf=false", "-o", str(program)]
@@ -35,16 +36,16 @@ def built() -> Path:
 
 
 def configuration(folder: str, address: str) -> str:
-    """Return how a registry is configured that keeps what it has in a folder."""
+    """Return the configuration of a registry that keeps its content in a folder."""
     storage = {"filesystem": {"rootdirectory": folder}}
     return json.dumps({"version": 0.1, "storage": storage, "http": {"addr": address}})
 
 
 @contextmanager
 def serving(program: Path, folder: Path) -> Iterator[str]:
-    """Yield the address of a registry that runs while the block does.
+    """Run a registry during the block, and yield its address.
 
-    + folder: where it keeps what it has
+    + folder: where the registry keeps its content
     """
     config = folder.with_suffix(".yaml")
     config.write_text(configuration(str(folder), "127.0.0.1:0"))
@@ -59,7 +60,7 @@ def serving(program: Path, folder: Path) -> Iterator[str]:
             address = match[1]
             break
     assert address, "the registry ended before it listened"
-    # Its log goes on; a pipe that nobody reads would stop it.
+    # The registry goes on writing its log, and would be stopped by a pipe that nobody reads.
     reader = threading.Thread(target=process.stderr.read)
     reader.start()
     yield address

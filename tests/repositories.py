@@ -28,14 +28,14 @@ def git(folder: Path, *arguments: str, check: bool = True) -> str:
 
 
 def begin_repository(bare: Path, clone: Path) -> None:
-    """Make a repository in which nothing is yet, and a clone of it."""
+    """Make an empty repository, and a clone of it."""
     bare.mkdir(parents=True)
     git(bare, "-c", "init.defaultBranch=main", "init", "--quiet", "--bare")
     git(bare, "clone", "--quiet", str(bare), str(clone))
 
 
 def commit(clone: Path, message: str, *, push: bool = True) -> str:
-    """Commit what is in a clone, push it to main and return the commit."""
+    """Commit all files in a clone, push the commit to main, and return it."""
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "--allow-empty", "-m", message)
     if push:
@@ -62,7 +62,8 @@ def public_key(path: Path) -> str:
 
 
 def overtake(tools: Path, moment: str, bare: Path, clone: Path) -> None:
-    """Have HEAD of a clone pushed to main just before git is called with `moment`, once."""
+    """Make a stand-in for git that brings HEAD of a clone to main once, just before git is called
+    with arguments that contain `moment`."""
     found = shutil.which("git")
     write_program(
         tools / "git",
@@ -77,5 +78,5 @@ def overtake(tools: Path, moment: str, bare: Path, clone: Path) -> None:
 
 
 def was_overtaken(tools: Path) -> bool:
-    """Return whether the moment of `overtake` came."""
+    """Return whether the stand-in of `overtake` has brought the clone's HEAD to main."""
     return (tools / "git.overtaken").is_dir()

@@ -11,7 +11,7 @@ from sopslab.layout import PROJECT
 
 
 def roles() -> list[dict[str, Any]]:
-    """Return the ClusterRoles for whoever runs `up`, in the order of the page."""
+    """Return the ClusterRoles for the user who runs `up`, in the order of the page."""
     page = (PROJECT / "docs" / "clusters.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     found = [one for block in blocks for one in yaml.safe_load_all(block)]

@@ -1,5 +1,5 @@
-"""A stand-in for a cluster that vouches for learners: a kubectl that keeps requests, accounts and
-tokens in files, and a CA that the real openssl makes."""
+"""A stand-in for a cluster that signs certificates and gives tokens to learners: a kubectl that
+keeps requests, accounts and tokens in files, and a CA that the real openssl makes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from sopslab.config.settings import Settings
 from tests.texts import write_program
 
-# What it is told, it finds in files of its folder, a line each: the seats whose requests it
-# `refuses`, `denies`, leaves `unapproved`, or is `silent` about, and to which it `grants_no` token;
-# the users that are `bound` to a role. With `gone` no call is answered, with `hides` none for the
-# ServiceAccounts, with `breaks` no account goes, with `keeps` no request goes, with `distrusts` no
-# certificate lets anybody in; `days` says how long a certificate is valid, `granted` for how many
-# seconds a token.
+# Files in its folder tell the stand-in what to do. Some list seats, one in a line: those whose
+# requests it `refuses`, `denies`, leaves `unapproved`, or is `silent` about, and those to which it
+# `grants_no` token. `bound` lists the users that are bound to a role. If `gone` is there, it
+# answers no call; with `hides`, no call for ServiceAccounts; with `breaks`, it deletes no account;
+# with `keeps`, it deletes no request; with `distrusts`, it accepts no certificate. `days` says how
+# many days a certificate is valid, `granted` how many seconds a token is.
 _KUBECTL = """#!/bin/sh
 cd "$(dirname "$0")/cluster" || exit 1
 echo "$*" >>calls
@@ -123,7 +123,7 @@ esac
 
 
 class SigningCluster:
-    """The stand-in, in the bin directory of a lab that has a kubeconfig of its own."""
+    """The stand-in, in the bin folder of a lab that has a kubeconfig of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self.folder = Path(settings.bin_dir) / "cluster"
@@ -139,7 +139,7 @@ class SigningCluster:
         self.tell("granted", str(30 * 24 * 3600))
 
     def make_anew(self, server: str) -> None:
-        """Be another cluster: a new CA at `server`, and another id."""
+        """Become another cluster: with a new CA, at the URL `server`, and with another id."""
         namespace = {"metadata": {"name": "kube-system", "uid": str(uuid.uuid4())}}
         (self.folder / "namespace.json").write_text(json.dumps(namespace))
         subprocess.run(
@@ -154,7 +154,7 @@ class SigningCluster:
         (self.folder / "config.json").write_text(json.dumps(config))
 
     def tell(self, how: str, *what: str) -> None:
-        """Write one of the files that say what the cluster does, and for whom."""
+        """Write one of the files that tell the stand-in what to do, and for whom."""
         (self.folder / how).write_text("".join(f"{seat}\n" for seat in what))
 
     @property
@@ -165,7 +165,7 @@ class SigningCluster:
 
     @property
     def accounts(self) -> dict[str, dict[str, Any]]:
-        """The ServiceAccounts, by the user that each is."""
+        """The ServiceAccounts, by the names of their users."""
         found = [json.loads(path.read_text()) for path in (self.folder / "accounts").iterdir()]
         return {
             "system:serviceaccount:{namespace}:{name}".format(**one["metadata"]): one

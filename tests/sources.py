@@ -9,5 +9,6 @@ from pathlib import Path
 
 @functools.cache
 def tree_of(path: Path) -> ast.Module:
-    """Return a module's syntax tree, parsed once a process: all of ours take two seconds."""
+    """Return the syntax tree of a module. Each is parsed once in a process, because parsing all
+    modules of the project takes two seconds."""
     return ast.parse(path.read_text())

@@ -18,13 +18,13 @@ from sopslab.model.machines import Machine
 from tests.texts import write_program
 
 SSHD = "/usr/sbin/sshd"
-# Where sshd puts itself before somebody has logged in, if root runs it.
+# The folder that sshd changes its root to before a login, if root runs it.
 _SEPARATION = Path("/run/sshd")
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
 
 
 def make_key(path: Path) -> Path:
-    """Make a key of OpenSSH's; return its path."""
+    """Make a key pair of OpenSSH; return the path of the private key."""
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True
@@ -40,8 +40,8 @@ def public(key: Path) -> str:
 class Seat:
     """A machine that can be logged in to with `key`.
 
-    `programs` is all that is on its PATH, but for the folders of `path`. Of those who connect next,
-    `turned_away` are turned away before the first word; `logins` are those who were let in.
+    The PATH there has only the folder `programs` and those of `path`. The next `turned_away`
+    connections are closed before the first word; `logins` is the number of those that were served.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class Seat:
         return len(self.processes)
 
     def configure(self, options: Mapping[str, str]) -> None:
-        """Write sshd's configuration; what it is told counts from the next connection on."""
+        """Write sshd's configuration, which applies from the next connection on."""
         told = {
             **options,
             "HostKey": self.host_key,
@@ -88,9 +88,9 @@ class Seat:
         (self.folder / "sshd_config").write_text("".join(lines))
 
     def stand_in(self, name: str, text: str) -> None:
-        """Have a program there that is a line of sh."""
+        """Put a program on the machine's PATH that is a line of sh."""
         program = self.programs / name
-        # What a link leads to stays as it is.
+        # If the program is a link, its target stays as it is.
         program.unlink(missing_ok=True)
         write_program(program, f"#!/bin/sh\n{text}\n")
 
@@ -142,9 +142,9 @@ def seat(
 ) -> Iterator[Seat]:
     """Yield a machine that has Python, git and Docker.
 
-    + options: of sshd_config
-    + prefix: what sshd is started by
-    + path: the PATH of this machine, where that is the one that is reached
+    + options: options of sshd_config
+    + prefix: the command that starts sshd
+    + path: the PATH of this machine, if the machine is to have the programs of this one
     """
     if os.getuid() == 0:
         _SEPARATION.mkdir(mode=0o755, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Count what a call does, where the time it takes would say more about the machine."""
+"""Count the function calls of some work, because its time would say more about the machine."""
 
 from __future__ import annotations
 

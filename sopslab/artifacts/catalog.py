@@ -73,7 +73,8 @@ METHODS: Mapping[type[Plan | ImagePlan], tuple[str, ...]] = {
     NodeImagePlan: ("containers", "images", "node_image", "tars"),
 }
 
-# These reach paths, URLs and `-ldflags`; what they may not contain cannot be misread there.
+# These values become parts of paths, URLs and `-ldflags`. The patterns exclude characters that have
+# a meaning there.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
 Program = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~-]*$", max_length=60)]
@@ -91,13 +92,14 @@ class _Part(BaseModel):
 
 
 class PerSource(_Part):
-    """A version for each source, where they differ."""
+    """A version for each source, if the versions differ."""
 
     modules: Version
     upstream: Version
 
 
-# Told apart first, so that a bad version is one problem, not one for each alternative.
+# The discriminator chooses the alternative first, so that a bad version is one problem, and not one
+# for each alternative.
 Versions = Annotated[
     Annotated[Version, Tag("version")] | Annotated[PerSource, Tag("sources")],
     Discriminator(lambda value: "sources" if isinstance(value, dict | PerSource) else "version"),
@@ -124,7 +126,7 @@ class Embed(_Part):
 
 
 class Edit(_Part):
-    """A text that a module has exactly once, and what it becomes before the build."""
+    """A text that occurs exactly once in a module, and what replaces it before the build."""
 
     module: Package
     file: RelativePath
@@ -133,7 +135,8 @@ class Edit(_Part):
 
 
 class Build(_Part):
-    """Programs of one of our Go modules: the one that is named like the build, or `module`."""
+    """Programs of a Go module in artifacts/modules: of `module`, or without it, of the module with
+    the name of the build."""
 
     module: Name | None = None
     tags: tuple[Program, ...] = ()
@@ -152,14 +155,14 @@ class Folder(_Part):
 
 
 class ModulePackage(_Part):
-    """A Go package, and the module of ours that requires it."""
+    """A Go package, and the module in artifacts/modules that requires it."""
 
     module: Name
     package: Package
 
 
 class Manifests(_Part):
-    """What the flux command embeds."""
+    """The manifests that the flux command embeds."""
 
     module: Name
     package: Package
@@ -193,15 +196,15 @@ class Rootfs(_Part):
 
 
 class Derived(Pull):
-    """A root file system of an image of a registry, and Debian packages added to it."""
+    """The root file system of a registry's image, with Debian packages added."""
 
     packages: tuple[Program, ...]
 
 
 class Preload(_Part):
-    """An image that the node image brings along: a program of the store, or an archive in it.
+    """An image that the node image contains: made from a program in the store, or an archive there.
 
-    `name` is what the program is started by, where one file is several programs.
+    `name` is the name that the program is started by, if one file is several programs.
     """
 
     image: Template
@@ -304,19 +307,20 @@ class Catalog(_Part):
     derived: dict[Name, Derived] = {}
     git_image: GitImage | None = None
     node_image: dict[Source, NodeImage] = {}
-    # Read from the folders beside the catalog, never from the file itself.
+    # Read from artifacts/modules and from the recipes' own folder, never from the catalog's file.
     modules: dict[str, dict[str, str]] = Field(default={}, exclude=True)
     recipes: dict[str, str] = Field(default={}, exclude=True)
     # Computed once: digests over all modules are not free, and every operation asks for them.
     _entries: dict[tuple[Source, Arch], dict[str, Entry]] = PrivateAttr(default_factory=dict)
 
     def version(self, name: str, source: Source) -> str:
-        """Return the version that `source` has of an entry."""
+        """Return the version of an entry in `source`."""
         version = self.versions[name]
         return getattr(version, source) if isinstance(version, PerSource) else version
 
     def things(self, source: Source | None = None) -> tuple[Thing, ...]:
-        """Return what there is to fill, by one source or by any, in an order that works."""
+        """Return what a source fills, or what any source fills, in an order that can be followed:
+        a thing comes after the things that it needs."""
         return tuple(thing for thing in self._things() if source is None or source in thing.sources)
 
     def _things(self) -> Iterator[Thing]:
@@ -363,7 +367,8 @@ class Catalog(_Part):
         return known
 
     def toolchain(self, arch: Arch) -> Work | None:
-        """Return what fetches Go for a machine that has none, if the catalog names one."""
+        """Return the work that fetches Go for a machine without it, None if the catalog names no
+        Go."""
         if self.go is None:
             return None
         plan = ToolchainPlan(self.go.package, self.go.version, self.go.sha256[arch])
@@ -371,7 +376,7 @@ class Catalog(_Part):
         return Work(plan, (entry,))
 
     def tools(self, source: Source, arch: Arch) -> dict[str, str]:
-        """Return the links of the tools: name in the bin folder, path in the store."""
+        """Return the links of the tools: the path in the store, by the name in the bin folder."""
         entries = self.entries(source, arch)
         return {
             Path(file).name: f"{entries[name].key}/{file}"
@@ -381,7 +386,7 @@ class Catalog(_Part):
         }
 
     def _method(self, plan: Plan | ImagePlan) -> list[str]:
-        """Return the texts that decide what comes of a plan."""
+        """Return the texts of the recipe modules that decide what a plan makes."""
         return [self.recipes[part] for part in METHODS[type(plan)]]
 
     @cached_property
@@ -426,14 +431,15 @@ class Catalog(_Part):
         ]
 
     def image(self, role: Literal["git", "node"], source: Source, arch: Arch) -> Image:
-        """Return the image of the Git server or of the node as a source makes it."""
+        """Return the image of the Git server or of the node that a source makes."""
         reference = self.git_tag if role == "git" else self.node_tag
         made = self._git(source, arch) if role == "git" else self._node(source, arch)
         plan, labels, recipe = made
         return Image(reference, plan, {**labels, RECIPE_LABEL: recipe})
 
     def _node(self, source: Source, arch: Arch) -> tuple[ImagePlan, Mapping[str, str], str]:
-        """Return the plan of the node image, its labels, and a digest of all that decides it."""
+        """Return the plan of the node image, its labels, and a digest of all that decides its
+        content."""
         spec = self.node_image[source]
         entries = self.entries(source, arch)
         kubernetes = f"v{self.version('kubernetes', source)}"
@@ -456,7 +462,8 @@ class Catalog(_Part):
         return plan, labels, _digest([self._method(plan), encode(plan), labels, needs])
 
     def _git(self, source: Source, arch: Arch) -> tuple[ImagePlan, Mapping[str, str], str]:
-        """Return the same for the Git server's image. Raises KeyError if the catalog has none."""
+        """Return the same three for the Git server's image. Raises KeyError if the catalog has no
+        such image."""
         if self.git_image is None:
             raise KeyError("git_image")
         entries = self.entries(source, arch)
@@ -655,12 +662,14 @@ def load_catalog(path: str | Path) -> Catalog:
 
 @functools.cache
 def pinned_catalog(path: str) -> Catalog:
-    """Return what `load_catalog` returns, read once: it does not change while a deploy runs."""
+    """Return what `load_catalog` returns. The file is read once, because it does not change while a
+    deploy runs."""
     return load_catalog(path)
 
 
 def image_reference(image: str, digest: str, mirror: str | None) -> str:
-    """Return what Docker is asked to pull: by digest, from the mirror if there is one."""
+    """Return the reference that Docker pulls an image by: with its digest, and from the mirror if
+    there is one."""
     if mirror is not None:
         image = f"{mirror}/{image.split('/', 1)[1]}"
     return f"{image}@{digest}"
@@ -676,7 +685,7 @@ def _module_texts(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _problems(catalog: Catalog) -> Iterator[str]:
-    """Yield a sentence for everything in the parts that does not fit together."""
+    """Yield a sentence for everything in the catalog that does not fit together."""
     named: dict[str, list[str]] = {
         "builds": [entry for build in catalog.builds.values() for entry in build.fills],
         "folders": [*catalog.folders],

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Part:
-    """A package that something is made of, of an ecosystem: `golang`, `deb` or `pypi`."""
+    """A package that something is made of. Its ecosystem is `golang`, `deb` or `pypi`."""
 
     ecosystem: str
     name: str
@@ -26,7 +26,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Made:
-    """A program, a root file system or the product: what it is called, its digest, its parts."""
+    """A program, a root file system or the product: its name and version, its digest, its type in
+    CycloneDX (`kind`), and its parts."""
 
     name: str
     version: str
@@ -36,10 +37,10 @@ class Made:
 
 
 def sbom(version: str, made: Sequence[Made]) -> dict[str, Any]:
-    """Return the document: the same for the same things, so without a time.
+    """Return the document. It has no time, so it is the same for the same things.
 
-    + version: of the product
-    + made: what it is about
+    + version: the version of the product
+    + made: the things that the document describes
     """
     parts = sorted({part for each in made for part in each.parts}, key=lambda part: part.purl)
     own = f"pkg:pypi/sops-lab@{quote(version, safe='')}"
@@ -69,7 +70,7 @@ def sbom(version: str, made: Sequence[Made]) -> dict[str, Any]:
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document about what two documents of the same product are about."""
+    """Return one document that describes all that two documents of the same product describe."""
     components = {part["bom-ref"]: part for part in (*other["components"], *one["components"])}
     edges: dict[str, set[str]] = {}
     for edge in (*one["dependencies"], *other["dependencies"]):
@@ -84,7 +85,7 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def debian_packages(status: str) -> list[Part]:
-    """Return the packages that a dpkg status file says are there."""
+    """Return the packages that a dpkg status file lists with a version."""
     found = []
     for paragraph in status.split("\n\n"):
         fields = _fields(paragraph)
@@ -94,7 +95,7 @@ def debian_packages(status: str) -> list[Part]:
 
 
 def python_packages(wheels: Sequence[str]) -> list[Part]:
-    """Return the packages of wheels by their names, each version once."""
+    """Return the packages that the file names of wheels tell, each version once."""
     named = {tuple(wheel.split("-")[:2]) for wheel in wheels}
     return [
         Part("pypi", name.replace("_", "-").lower(), version) for name, version in sorted(named)

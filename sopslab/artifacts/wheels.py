@@ -1,4 +1,4 @@
-"""What Python packages the product needs on another machine, of requirements.txt: pure."""
+"""Which Python packages of requirements.txt the product needs on another machine. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from packaging.requirements import Requirement
 from sopslab.model.store import Arch
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-# Versions of Python for which all that is pinned has wheels.
+# Versions of Python for which every pinned package has wheels.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-# glibc of the oldest and the newest machine that is meant; the first that a package has is taken,
-# since wheels for an older one run everywhere.
+# Minor versions of glibc 2, from that of the oldest machine to that of the newest. The first one
+# that a package has a wheel for is taken, since wheels for an older glibc run everywhere.
 _GLIBC = (17, 24, 26, 27, 28, 31, 34, 35)
 
 
 def requirements_for(text: str, python: str, arch: Arch) -> str:
-    """Return the lines of a requirements.txt that count on another machine, without their
-    conditions: pip would judge those by the machine that it runs on.
+    """Return the lines of a requirements.txt that apply to another machine, without their
+    conditions, which pip would judge by the machine that it runs on.
 
     + text: with hashes, as uv writes it
     + python: such as `3.13`
@@ -47,7 +47,7 @@ def requirements_for(text: str, python: str, arch: Arch) -> str:
 
 
 def pip_options(python: str, arch: Arch) -> Sequence[str]:
-    """Return what tells pip for which machine it downloads."""
+    """Return the options that tell pip which machine it downloads for."""
     own = f"cp{python.replace('.', '')}"
     return (
         *("--python-version", python, "--implementation", "cp"),
@@ -57,8 +57,9 @@ def pip_options(python: str, arch: Arch) -> Sequence[str]:
 
 
 def short_name(wheel: str, arch: Arch) -> str:
-    """Return what a wheel may be called as well: with the first that we ask for of the platforms
-    that it is for. All of them are longer than the header of a file in an archive can have."""
+    """Return a short name of a wheel, with only one of its platforms: the first in the order of
+    `pip_options`. With all its platforms, a name can be too long for the header of a file in an
+    archive."""
     known = _platforms(arch)
     front, _, named = wheel.removesuffix(".whl").rpartition("-")
     platforms = sorted(set(known) & set(named.split(".")), key=known.index)

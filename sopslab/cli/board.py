@@ -20,7 +20,7 @@ _MARKS = {Progress.YES: ("✓", "green"), Progress.NO: ("✗", ""), Progress.UNK
 _STUCK = "red"
 _ASKS = "bold yellow"
 _NAME = 22  # columns at most for a name, or for a time
-_ROOMY = 110  # columns, from which on there is room for more than one name
+_ROOMY = 110  # columns that a screen needs to show more about learners than their ids
 
 
 def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -75,10 +75,10 @@ def _yes(value: bool) -> str:
 
 
 def table(rows: Sequence[Row], width: int, now: float) -> Table:
-    """Return a line for each learner with a mark for each step, and for how long a learner has
-    asked for help.
+    """Return a line for each learner, with a mark for each step, and with the time since the
+    learner asked for help.
 
-    + width: the columns of the screen; if they are few, lines have only ids
+    + width: the number of columns of the screen; if it is small, lines have only ids
     + now: in seconds since 1970
     """
     named: dict[str, Callable[[Seat], str | None]] = {"seat": lambda seat: seat.id}
@@ -114,8 +114,8 @@ def _mark(step: Step) -> Text:
 
 
 def details(rows: Sequence[Row], now: float) -> Iterator[Text]:
-    """Yield for each learner who needs help or asks for it what is wrong or comes next, in full,
-    and the command that helps.
+    """Yield a text for each learner who needs help or asks for it: in full, what is wrong or comes
+    next, and the command that helps.
 
     + now: in seconds since 1970
     """

@@ -1,8 +1,8 @@
 """What a shell completes besides verbs, options and files: names that are known on this machine.
 
-If they cannot be read, nothing is completed, without a message. Modules that read them are imported
-only when a word is completed, because the verbs do not need them. They are read without the
-settings of the lab, because validating those takes longer than everything else.
+If the names cannot be read, nothing is completed, without a message. Modules that read them are
+imported only when a word is completed, because the verbs do not need these modules. The names are
+read without the settings of the lab, because validating settings takes longer than everything else.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def _incidents() -> Iterable[str]:
     return incident_ids(platform_clone(meant.root, meant.lab))
 
 
-# Ids: of learners with an environment; of seats of a class; of spare seats; of incidents.
+# They complete the ids of learners with an environment, of the seats of a class, of spare seats,
+# and of incidents.
 learners = _of_lab(_learners)
 seats = _of_lab(_enrolled)
 spares = _of_lab(_spares)

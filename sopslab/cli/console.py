@@ -1,6 +1,6 @@
-"""The way to the terminal for output with styles, or that changes while it is shown.
+"""The way to the terminal for output that has styles, or changes while it is shown.
 
-Importing rich takes longer than most verbs: those that only print sentences do not use it.
+Importing rich takes longer than most verbs run, so verbs that only print sentences do not use it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing_extensions import override
 
 from sopslab.policy.printing import printable
 
-_WIDTH = 160  # columns, where no terminal says how many
+_WIDTH = 160  # columns, if there is no terminal that says how many
 
 
 class Console(rich.console.Console):
-    """A console of rich that sends only printable text to the terminal, and the styles of our own
-    code. Texts have no markup: brackets are brackets."""
+    """A console of rich. Only printable text and the styles of the lab's own code reach the
+    terminal. Texts have no markup: brackets are shown as they are."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
 
     def make_room(self) -> None:
-        """Have room for a table, where no terminal says how wide it is."""
+        """Widen the console for a table, if there is no terminal that says how wide it is."""
         if not self.is_terminal:
             self.width = _WIDTH
 

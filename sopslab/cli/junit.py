@@ -15,7 +15,7 @@ from sopslab.policy.printing import printable
 
 
 def _writable(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
-    # Checked first: a run takes minutes, and its results would be lost at the end.
+    # Checked before the run, which takes minutes: its results would be lost at the end.
     if file is not None and not file.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {file.parent}")
     return file

@@ -62,18 +62,18 @@ GROUPS = {
 }
 """The verbs by purpose, each with a line of help."""
 
-# Each is in the module of its name; keywords of Python get a `_`.
+# Each verb is in the module of its name, with a `_` after a keyword of Python.
 VERBS = {
     verb: f"{verb}_" if iskeyword(verb) else verb for group in GROUPS.values() for verb in group
 }
 
-# Verbs that are of no use at many labs at once: in a room, they run only at a seat itself.
+# Verbs that make no sense at many labs at once. In a room, they run only on a seat's own machine.
 _OF_ONE_LAB = frozenset(
     {*GROUPS["Class"], "backup", "credentials", "hint", "incident", "quiz", "restore"}
     - {"roster", "reset"}
 )
 
-# pydantic would read the metadata of every package to look for plugins, of which none is used.
+# pydantic would read the metadata of every package to look for plugins, but the lab uses none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _WIDTH = max(map(len, VERBS))
@@ -82,7 +82,7 @@ CONTEXT = {"help_option_names": _HELP, "max_content_width": 100}
 
 
 class _UnfitHost(click.ClickException):
-    """Why this machine is not fit, in a sentence."""
+    """This machine cannot run verbs; the message says why."""
 
     exit_code = Exit.HOST
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 MAKE = "deploys/seats.py"
 RUN = "deploys/verb.py"
-# The sentence about the next run is for verbs that change something; these do not.
+# After an interruption, the result says that the next run goes on. That makes no sense for these
+# verbs, which change nothing.
 _LOOKS = {"doctor", "status", "support", "verify"}
 
 
@@ -62,7 +63,8 @@ def seats_or_exit(wanted: Sequence[str], *, as_json: bool) -> Seats:
             raise InputError(["the roster has no learner: a room needs one"])
         room = seats[ids[0]].room
         if os.environ.get(MACHINES, "").startswith("@"):
-            # They are asked in the user's folder, and not in that of the run.
+            # Vagrant and Terraform have to be asked in the user's folder. The run works in another
+            # one, so it gets a file with their answer.
             kept = Path(room.lab_dir, "machines.json")
             kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_private(kept, as_file(machines))
@@ -97,7 +99,7 @@ def at_seats(deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool) 
 
 
 def ask(seats: Seats, words: Sequence[str]) -> None:
-    """Ask once for all seats whether to run a verb at them, and end if not."""
+    """Ask once whether to run a verb at all the seats, and end the command if the answer is no."""
     verb = " ".join(word for word in words if word != "--yes")
     click.confirm(
         f"This runs `sopslab {verb}` at {len(seats.ids)} seats: {', '.join(seats.ids)}. Go on?",
@@ -108,7 +110,7 @@ def ask(seats: Seats, words: Sequence[str]) -> None:
 
 
 def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
-    """Say how it went at each seat, and end the command unless it succeeded at all of them."""
+    """Say how a run went at each seat, and end the command unless it succeeded at all of them."""
     missing = [name for name in seats.ids if name not in result.seats]
     code = result.code
     if as_json:
@@ -118,7 +120,7 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
         return
     console = Console(stderr=True)
     if console.is_terminal or not result.seats or code in STOPPED:
-        # The table cuts sentences at the end of a line, and has none about an interruption.
+        # The table cuts sentences at the end of a line, and does not tell of an interruption.
         for problem in result.problems:
             console.print(Text(problem, "red"), soft_wrap=True)
     failed = [name for name in seats.ids if name in missing or result.seats[name].code]
@@ -129,7 +131,7 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
 
 
 def as_dict(seats: Seats, result: Result) -> dict[str, Any]:
-    """Return how it went as `--json` prints it."""
+    """Return how a run went, as `--json` prints it."""
     return {
         "ok": result.code is Exit.OK,
         "changed": result.changed,

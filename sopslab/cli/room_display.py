@@ -17,7 +17,8 @@ _WAITING = "waiting for its turn"
 
 
 class RoomDisplay:
-    """Follow a run's events in a table; without a terminal, print what each seat does, once.
+    """Follow a run's events in a table; without a terminal, print a line when a seat begins
+    something else.
 
     Used as a context manager; `follow` takes the events.
     """
@@ -39,7 +40,7 @@ class RoomDisplay:
 
     def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
-            # At the end all lines are shown, also if the screen has fewer.
+            # At the end, all lines are shown, even if the screen has fewer.
             self._live.vertical_overflow = "visible"
             self._live.stop()
 

@@ -21,9 +21,9 @@ _UNSEEN = "how far they are was not seen: `sopslab verify` says why"
 
 
 def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
-    """Show a line for each seat, and end: with 0 if all are up, with 4 if some are not.
+    """Show a line for each seat, and end the command: with 0 if all are up, with 4 if some are not.
 
-    Learners' progress does not matter for that.
+    Learners' progress does not change the exit code.
     """
     seats = room.seats_or_exit(wanted, as_json=as_json)
     looked = room.at_seats(room.RUN, seats, ["status"], as_json=True)

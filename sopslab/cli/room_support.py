@@ -21,8 +21,8 @@ _THERE = f"{SEAT_ROOT[2:]}/support.tar.gz"
 
 
 def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
-    """Have each seat make its report, and bring the reports here as `support-ID.tar.gz`; end the
-    command if one is missing."""
+    """Make a report at each seat, and bring the reports here as `support-ID.tar.gz`. End the
+    command if a report is missing."""
     seats = room.seats_or_exit(wanted, as_json=as_json)
     words = ["support", f"--output={_THERE}"]
     result = room.at_seats(room.RUN, seats, words, as_json=as_json)
@@ -63,7 +63,7 @@ def _brought(seats: room.Seats, name: str) -> str:
 
 
 def _with(result: Result, problems: dict[str, str]) -> Result:
-    """Return how it went, including why reports could not be brought."""
+    """Return the result, with the reasons why reports could not be brought."""
     if not problems:
         return result
     code = result.code if result.code in STOPPED else Exit.PARTIAL

@@ -24,7 +24,8 @@ limit_option = click.option(
     shell_complete=completing.learners,
 )
 
-# Options for this machine that seats do not get; `--all` and `--yes` count once for all of them.
+# Options that are not passed on to seats, because they are for this machine. `--all` and `--yes`
+# are given once, for all seats.
 _NOT_SENT = ("limit", "as_json", "everybody", "yes")
 
 
@@ -80,7 +81,8 @@ class RoomVerb(click.Command):
         ]
 
     def words(self, ctx: click.Context) -> list[str]:
-        """Return the arguments of the verb at each seat, where there is only one learner."""
+        """Return the arguments of the verb at each seat. They name no learner, because a seat has
+        only one."""
         return [
             word
             for parameter in self._given(ctx)
@@ -96,7 +98,7 @@ class RoomVerb(click.Command):
 
         as_json = bool(params.get("as_json"))
         seats = room.seats_or_exit(wanted, as_json=as_json)
-        # Otherwise it would ask at the seats, where nobody answers.
+        # Without `--yes`, the verb would ask at the seats, where nobody answers.
         if "yes" in params:
             words = [*words, "--yes"]
             if not params["yes"]:
@@ -112,7 +114,7 @@ class RoomVerb(click.Command):
 
 
 def _path(ctx: click.Context) -> list[str]:
-    """Return the verb, after its group if it is in one."""
+    """Return the name of the verb, preceded by that of its group if it is in one."""
     names = []
     step: click.Context | None = ctx
     while step is not None and step.parent is not None:

@@ -1,4 +1,4 @@
-"""How an import is shown before it is written: what was read, and who is and is not in it."""
+"""How an import is shown before it is written: what was read, and who is in the roster or not."""
 
 from __future__ import annotations
 

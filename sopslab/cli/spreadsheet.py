@@ -11,9 +11,10 @@ from sopslab.config.tables import is_formula
 
 
 def as_csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a line with the names of the columns, and then the others.
+    """Return a table as CSV: a line with the names of the columns, and then the other lines.
 
-    Every cell is quoted, and none begins like a formula, since names come from a roster.
+    Every cell is quoted, and no cell of the other lines begins like a formula: names come from a
+    roster, where anything may be written.
     """
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")

@@ -19,7 +19,7 @@ _EVERY = 3.0  # seconds between two looks
 
 
 def follow(look: Callable[[], Found], console: Console) -> NoReturn:
-    """Fill a terminal with what is up, and look again every few seconds."""
+    """Show on the whole terminal what is up, and look again every few seconds."""
     with Live(Text("looking …", "dim"), console=console, screen=True, auto_refresh=False) as live:
         while True:
             found = look()

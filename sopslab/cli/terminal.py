@@ -1,5 +1,7 @@
-"""The only way to the terminal, besides `console`. Much of the output contains texts of others, so
-all of it passes `printable`: no caller has to know where a part of a sentence comes from.
+"""The only way to the terminal, besides `console`.
+
+Much of the output contains texts that other people wrote. So all output passes `printable`, and no
+caller has to know where a part of a sentence comes from.
 """
 
 from __future__ import annotations

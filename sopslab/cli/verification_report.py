@@ -23,7 +23,7 @@ def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] 
     """Return the results as one JSON object.
 
     + work: the clone that was looked at
-    + exposed: what stays exposed for ever, of a drill
+    + exposed: what stays exposed for ever after a drill
     """
     answer = {
         "ok": exit_code(results) == 0,

@@ -1,7 +1,7 @@
-"""What a seat answers, line by line: events of its run, and the JSON of its verb. Pure.
+"""The answer of a seat, line by line: the events of its run, and the JSON of its verb. Pure.
 
-A learner may have every right on the seat's machine, so the lines may be anything: they are
-bounded, and those that are not ours are ignored.
+A learner may have every right on the seat's machine, so a line may have any content: the lines are
+bounded, and events that the lab does not know are ignored.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from sopslab.model.events import Ended, Event, Operation, Planned, Started
 from sopslab.model.events import from_line as event_in
 
 _MOST_ANSWER = 1 << 20  # characters
-# A run has some hundred operations, and an event at both ends of each.
+# A run has a few hundred operations, and writes an event at the start and at the end of each.
 _MOST_EVENTS = 10_000
 _MOST_SENTENCES = 20
 _LONGEST = 600  # characters of a sentence
-# No verb has an object in that many others.
+# No verb prints JSON that is nested this deeply.
 _DEEPEST = 32
 _EVENT = '{"event": '
-# A shell ends with it if a program is not there; ours never do.
+# A shell exits with this code if it does not find a program. No verb of `sopslab` does.
 _NO_PROGRAM = 127
 
 
 class Unreadable(Exception):
-    """The answer of a seat is not one of our labs'."""
+    """The answer of a seat cannot come from the program of a lab."""
 
 
 @dataclass
@@ -39,7 +39,8 @@ class Progress:
     ended: int = 0
 
     def told(self, event: Event) -> str | None:
-        """Return in a few words what the seat does now, None if an event does not change that."""
+        """Take an event; return in a few words what the seat does now, None if the event does not
+        change it."""
         match event:
             case Planned():
                 self.order = event.operations
@@ -49,7 +50,7 @@ class Progress:
                 step, label = event.operation.step.lower(), event.operation.label
                 place = f"{min(self.ended + 1, len(self.order))}/{len(self.order)}"
                 return _cut(f"{step} {place}: {label}")
-        # Events of a room that the seat may have itself are ignored.
+        # Other events are ignored, such as those of a room whose controller the seat may be.
         return None
 
 
@@ -63,9 +64,10 @@ class Answer:
     events: int = 0
 
     def take(self, line: str) -> str | None:
-        """Take a line; return in a few words what the seat does now, None if the line does not say.
+        """Take a line; return in a few words what the seat does now, None if the line does not say
+        it.
 
-        Raises Unreadable if there is more than any verb prints.
+        Raises Unreadable if the seat has printed more than any verb prints.
         """
         if line.startswith(_EVENT):
             self.events += 1
@@ -75,7 +77,7 @@ class Answer:
                 return self.progress.told(event_in(line))
             except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
                 return None
-        # An empty line counts, too.
+        # The line feed counts, too, so that the number of empty lines is bounded.
         self.length += len(line) + 1
         if self.length > _MOST_ANSWER:
             raise Unreadable
@@ -83,10 +85,11 @@ class Answer:
         return None
 
     def parsed(self) -> dict[str, Any]:
-        """Return the object that the verb printed. Raises Unreadable if that is not one."""
+        """Return the JSON object that the verb printed. Raises Unreadable if the output is not an
+        object, or is nested too deeply."""
         try:
             answer = json.loads("\n".join(self.lines))
-            # Python reads numbers that JSON does not have.
+            # Python also reads NaN and Infinity, which JSON does not have.
             json.dumps(answer, allow_nan=False)
         except (ValueError, RecursionError):
             raise Unreadable from None
@@ -96,7 +99,7 @@ class Answer:
 
 
 def changes_in(answer: Mapping[str, Any]) -> int:
-    """Return the number of changes in an answer."""
+    """Return the number of changes that an answer states, 0 if it states no plausible number."""
     changed = answer.get("changed", 0)
     return changed if type(changed) is int and 0 <= changed < 10_000 else 0
 
@@ -104,8 +107,8 @@ def changes_in(answer: Mapping[str, Any]) -> int:
 def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
     """Return why a verb failed, in sentences; empty if it did not.
 
-    + answer: what it printed
-    + code: with what it ended
+    + answer: the JSON that the verb printed
+    + code: the exit code of the verb
     """
     if code == Exit.OK:
         return ()
@@ -121,7 +124,7 @@ def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
 
 
 def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
-    """Return the first sentences of a seat as they are shown, each in one line."""
+    """Return the first sentences of a seat as they are shown: cut, and each in one line."""
     return tuple(_cut(sentence) for sentence in sentences if sentence)[:_MOST_SENTENCES]
 
 
@@ -136,7 +139,7 @@ class Exercise:
 
 
 def exercise_in(answer: Mapping[str, Any]) -> Exercise:
-    """Return how far a learner is, as `verify` says it."""
+    """Return how far a learner is, from the answer of `verify`."""
     checks = _objects(answer.get("checks"))
     done = sum(one.get("status") == "ok" for one in checks)
     return Exercise(done, len(checks), _cut("".join(_first_not_done(checks))))
@@ -172,7 +175,7 @@ def _objects(found: object) -> list[dict[str, Any]]:
 
 
 def _first_not_done(found: object) -> list[str]:
-    """Return a sentence for the first check that did not pass: the others wait for it."""
+    """Return a sentence for the first check that did not pass; the checks after it depend on it."""
     for one in _objects(found):
         if one.get("status") in ("failed", "unknown"):
             return [f"{one.get('id')}: {_sentence(one, 'found', 'next')}"]
@@ -186,12 +189,12 @@ def _parts_down(found: object) -> list[str]:
 
 
 def _sentence(found: Mapping[str, Any], what: str, then: str) -> str:
-    """Return what was found, and what comes next."""
+    """Return a sentence: the text of the key `what`, followed by that of `then` if there is one."""
     said, step = str(found.get(what) or ""), str(found.get(then) or "")
     return f"{said.rstrip('.')}: {step}" if step else said
 
 
 def _cut(text: str) -> str:
-    # A seat with lines of its own could pose as another seat.
+    # With line breaks in its text, a seat could print lines that look like another seat's.
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,5 +1,8 @@
-"""OpenSSH's client with a configuration and known hosts of the lab's own. None of the user's files
-is written; their settings apply where ours say nothing, such as names, jump hosts and keys."""
+"""OpenSSH's client, with a configuration and known hosts that belong to the lab.
+
+The user's own files are never written. Their settings, such as names, jump hosts and keys, apply
+where the lab's configuration sets nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ USERS = ("~/.ssh/config", "/etc/ssh/ssh_config")
 PERSIST_S = 30
 
 _CONFIGURATION, _KNOWN, _PINNED = "config", "known_hosts", "hostkeys"
-# OpenSSH takes the first value that it finds for an option. These apply to jump hosts, too.
+# They come first in the configuration, and OpenSSH takes the first value that it finds for an
+# option. They apply to jump hosts, too.
 _OPTIONS = {
     "BatchMode": "yes",
     "ConnectTimeout": "8",
@@ -52,9 +56,9 @@ _OPTIONS = {
 class Client:
     """How one lab uses OpenSSH.
 
-    `folder` has its configuration and known hosts, `sockets` the sockets of open connections. With
-    `identity`, machines are offered that key and those of the user's configuration, but none of an
-    agent.
+    `folder` has its configuration and known hosts, `sockets` the sockets of open connections. If
+    `identity` is set, OpenSSH offers a machine this key and the keys of the user's configuration,
+    but no other key of an agent.
     """
 
     folder: Path
@@ -63,14 +67,14 @@ class Client:
 
     @property
     def known_hosts(self) -> Path:
-        """The file of the keys that machines have shown."""
+        """The file with the host keys that machines have shown."""
         return self.folder / _KNOWN
 
     def command(self, machine: Machine, *words: str, log: Path | None = None) -> list[str]:
         """Return the command that starts a program on a machine.
 
-        + log: where OpenSSH writes its own messages; without it, they are on standard error, among
-            those of the machine
+        + log: the file for OpenSSH's own messages; without it, they go to standard error, mixed
+            with those of the machine
         """
         apart = () if log is None else ("-E", str(log))
         return [*self._reaching(machine), *apart, "--", machine.host, shlex.join(words)]
@@ -87,7 +91,7 @@ class Client:
         return [*self._reaching(machine), "-O", order, "--", machine.host]
 
     def pin(self, machine: Machine) -> None:
-        """Record which key a machine has to show, if the roster says so."""
+        """Write down which host key a machine has to show, if the roster names one."""
         if machine.hostkey is not None:
             text = f"{machine.known_as} {' '.join(machine.hostkey.split()[:2])}\n"
             if files.read(self._pinned(machine)) != text.encode():
@@ -120,19 +124,19 @@ class Client:
         return self.folder / _PINNED / self._id(machine)
 
     def _id(self, machine: Machine) -> str:
-        """Return the name of a connection: another one if it might lead elsewhere, or would be
-        trusted for another reason."""
+        """Return the name of a connection. It differs if anything differs that decides where the
+        connection leads, or why the machine is trusted."""
         told = repr((str(self.folder), str(self.identity), machine))
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def client(folder: Path, identity: Path | None = None, users: Sequence[str] = USERS) -> Client:
-    """Return the client of a lab, whose files are written below a folder.
+    """Write the files of a lab's client below a folder, and return the client.
 
     Raises LabError if there is no folder for sockets that only this account can use.
 
     + folder: private, such as `<lab_dir>/ssh`
-    + users: configurations of OpenSSH that apply where ours says nothing
+    + users: configurations of OpenSSH that apply where the lab's own sets nothing
     """
     made = Client(folder.absolute(), _sockets(), identity and identity.absolute())
     options = {**_OPTIONS, "UserKnownHostsFile": _path(made.known_hosts)}
@@ -140,13 +144,14 @@ def client(folder: Path, identity: Path | None = None, users: Sequence[str] = US
     text = "".join([*lines, *(f"Include {_quoted(path)}\n" for path in users)])
     files.private_folder(made.folder)
     files.write(made.folder / _CONFIGURATION, text)
-    # OpenSSH itself would make it readable for everybody.
+    # OpenSSH itself would create the file readable for everybody.
     made.known_hosts.touch(mode=0o600)
     return made
 
 
 def _sockets() -> Path:
-    """Return a folder with a short name: the path of a socket has at most 104 bytes."""
+    """Return the folder for sockets, made if it was missing. Its path is short, because that of a
+    socket may have at most 104 bytes."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     base = runtime if 0 < len(runtime) < 40 and os.access(runtime, os.W_OK) else "/tmp"
     folder = Path(base, f"sops-lab-{os.getuid()}")

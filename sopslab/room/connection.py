@@ -1,7 +1,7 @@
 """Programs on another machine, started over SSH; every wait for them is bounded.
 
-One handshake serves all of them. It works in greenlets of gevent as well: while one waits, others
-go on.
+All programs on a machine share one handshake. The code also works in greenlets of gevent: while one
+of them waits, the others go on.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from sopslab.room.refusals import HUNG, LOST, Refusal, refusal, sentence
 
 # A dead machine is noticed within this time.
 FIRST_S = 10
-# OpenSSH's own exit code, if it was not the program that failed.
+# OpenSSH's exit code if the connection failed, and not the program.
 _FAILED = 255
 _PIECE = 1 << 16
-# How much a machine may send that is not read yet, and how much is kept of its errors.
+# How many bytes of output may arrive before they are read, and how many of standard error are kept.
 _MOST = 1 << 24
 _MOST_WORDS = 1 << 16
 _PAUSES_S = (0.2, 1.0)
@@ -44,8 +44,8 @@ class Unreachable(LabError):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended: its exit code, what it printed, and its standard error, which is for a
-    log and never shown. `said` is what OpenSSH itself wrote meanwhile."""
+    """How a program ended: its exit code, its output (`out`), and its standard error (`words`),
+    which verbs never show as it is. `said` is what OpenSSH itself wrote meanwhile."""
 
     code: int
     out: bytes
@@ -54,14 +54,14 @@ class Ended:
 
 
 class Late(Exception):
-    """A clock ran out."""
+    """A wait took too long, or a machine sent more than may wait to be read."""
 
 
 class Process:
     """OpenSSH's client as a process: its input and output, with bounded waits.
 
     It works with pipes and without threads, because pyinfra runs it in greenlets. Standard error is
-    a pipe, too, since a machine may send any amount there.
+    a pipe and not a file, because a machine may send any amount there.
 
     + log: the file in which OpenSSH writes its own messages
     """
@@ -73,7 +73,8 @@ class Process:
         for mine in (self._given, self._said, self._worded):
             os.set_blocking(mine, False)
         try:
-            # In a group of its own: OpenSSH starts others, for a jump host or to keep a connection.
+            # In a process group of its own, so that `kill` also reaches the processes that OpenSSH
+            # starts, for a jump host or to keep a connection open.
             self._process = subprocess.Popen(
                 list(command), stdin=given, stdout=said, stderr=worded, start_new_session=True,
                 preexec_fn=die_with_parent,
@@ -114,7 +115,8 @@ class Process:
         return line
 
     def end(self, patience: float) -> Ended:
-        """Return how it ended, with the output that was not read yet. Raises Late."""
+        """Close the input, wait for the end, and return how the program ended, with the output that
+        was not read yet. Raises Late."""
         deadline = Deadline(patience)
         self._close(self._given)
         while self._said in self._open:
@@ -123,19 +125,20 @@ class Process:
             code = self._process.wait(deadline.left)
         except subprocess.TimeoutExpired:
             raise Late from None
-        # Older versions keep it open for as long as the connection.
+        # Read only what is there: older versions of OpenSSH keep standard error open as long as the
+        # connection is.
         self._read(self._worded, self._words)
         return Ended(code, bytes(self.out), bytes(self._words), self._logged())
 
     def _logged(self) -> bytes:
-        """Return the beginning of what OpenSSH has written: what follows may come from a server."""
+        """Return the beginning of OpenSSH's messages. Later ones may come from a server."""
         if self._log is None:
             return b""
         with self._log.open("rb") as file:
             return file.read(_MOST_WORDS)
 
     def kill(self) -> None:
-        """End it, and what it has started, unless it has ended."""
+        """Kill OpenSSH and the processes that it started, unless it has ended; close the pipes."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -189,7 +192,7 @@ class Session:
             self._process.write(data, patience)
 
     def line(self, patience: float) -> str | None:
-        """Return the next line that it prints, None after the last.
+        """Return the next line that the program prints, None after the last.
 
         Raises Unreachable if none comes within `patience` seconds.
         """
@@ -198,9 +201,9 @@ class Session:
         return None if line is None else line.decode("utf-8", "replace")
 
     def end(self, patience: float) -> Ended:
-        """Close its standard input and wait for its end, at most `patience` seconds.
+        """Close the program's standard input and wait for its end, at most `patience` seconds.
 
-        Raises Unreachable if the connection failed, or it does not end.
+        Raises Unreachable if the connection failed, or if the program does not end.
         """
         with self._connection.clock():
             ended = self._process.end(patience)
@@ -218,9 +221,10 @@ class Connection:
         self._is_open = False
 
     def open(self) -> None:
-        """Connect, unless it is connected. Raises Unreachable within 10 s.
+        """Connect, unless the connection is open already. Raises Unreachable within 10 s.
 
-        If a jump host has too many connections at the moment, it tries again within that time.
+        If the machine or a jump host has too many connections at the moment, this method tries
+        again within that time.
         """
         if self._is_open:
             return
@@ -244,16 +248,16 @@ class Connection:
 
     @contextmanager
     def start(self, command: Sequence[str]) -> Iterator[Session]:
-        """Start a program. At the end of the block the local process is ended, and the program's
-        input is closed."""
+        """Start a program, and yield it. At the end of the block, the local process is killed,
+        which closes the program's input."""
         self.open()
         with self._process(*command) as process:
             yield Session(process, self)
 
     def run(self, command: Sequence[str], stdin: bytes = b"", patience: float = 60) -> Ended:
-        """Return how a program ended. Raises Unreachable."""
+        """Run a program, and return how it ended. Raises Unreachable."""
         with self.start(command) as session:
-            # A program need not read what it is given.
+            # A program may end without reading its input.
             with suppress(BrokenPipeError):
                 session.write(stdin, patience)
             return session.end(patience)
@@ -268,7 +272,7 @@ class Connection:
     def clock(self, found: Refusal = HUNG) -> Iterator[None]:
         """Raise Unreachable if a wait in the block takes too long, and give up the connection.
 
-        + found: what that means
+        + found: the reason that is given
         """
         try:
             yield
@@ -277,9 +281,9 @@ class Connection:
             raise self._unreachable(found) from None
 
     def lost(self, ended: Ended) -> Unreachable:
-        """Return what to raise if the connection failed while a program ran."""
+        """Return the exception to raise after the connection failed while a program ran."""
         self._is_open = False
-        # Where another process keeps the connection, OpenSSH says nothing.
+        # If another process of OpenSSH keeps the connection open, this one writes no message.
         return self._unreachable(refusal(ended.said, LOST))
 
     def _unreachable(self, found: Refusal) -> Unreachable:

@@ -1,4 +1,4 @@
-"""The connector `@seat`: the machine of a learner, by the same `ssh` as deliveries."""
+"""pyinfra's connector `@seat`: a learner's machine, reached by the same `ssh` as deliveries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMMAND_S = 600
 
 class SeatConnector(BaseConnector):
     """
-    The machine of a learner's seat in a room. ``inventories/seats.py`` names them.
+    The machine of a learner's seat in a room. ``inventories/seats.py`` names the seats.
 
     ``connect`` does not connect: pyinfra connects to all hosts before the first operation, and one
     dead machine would hold up all others until its connection fails. The first command connects.
@@ -49,7 +49,7 @@ class SeatConnector(BaseConnector):
 
     @property
     def connection(self) -> Connection:
-        """The connection to the machine, which its first use opens.
+        """The connection to the machine, which is opened by its first use.
 
         Raises LabError if the host's data does not say where the machine is.
         """
@@ -104,7 +104,7 @@ class SeatConnector(BaseConnector):
 
 
 def _as_bytes(stdin: object) -> bytes:
-    """Return what a command reads. pyinfra gives a text, lines, or nothing."""
+    """Return the standard input of a command. pyinfra passes one text, a list of lines, or None."""
     if stdin is None:
         return b""
     lines = stdin if isinstance(stdin, list | tuple) else [stdin]

@@ -1,4 +1,4 @@
-"""Delivery: a machine gets what it lacks of the product and of the store, and nothing else."""
+"""Delivery of the product and the store to a machine, which is sent only what it lacks of them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ from sopslab.room.connection import Connection, Ended, Session
 # How many bytes of a delivery are done, and how many there are.
 Tell = Callable[[int, int], None]
 
-# The program itself comes first on the stream, and its input follows.
+# The text of the program comes first on standard input, and the program's own input follows.
 _BEGIN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
 _PIECE = 1 << 16
-# Longer than its own wait for the store there.
+# Longer than the program on the machine waits for the store.
 _LOOK_S = 330
 # How long a machine may read nothing while bytes are sent.
 _STALL_S = 60
-# A slower machine holds up those that wait for their turn; the next delivery goes on from there.
+# A slower machine is given up, because others wait for their turn. The next delivery to it goes on
+# from where this one ended.
 _SLOWEST = 50_000  # bytes in a second
-# It makes a Python environment, or checks the last entry.
+# After the last byte, the machine makes a Python environment, or checks the last entry.
 _END_S = 900
 _LONGEST = 300
-# What a machine says of itself is shown, and used in calculations.
+# Bounds of what a machine says of itself, because that is shown, and used in calculations.
 _LONGEST_ROOT = 1024
 _LONGEST_WORD = 64
 _MOST_SPACE = 1 << 64
@@ -63,7 +64,7 @@ class Unfit(LabError):
 
 @dataclass(frozen=True)
 class Cargo:
-    """What machines get: the product and the entries of a store, packed in `lab`."""
+    """What machines get: the product and the entries of a store, packed in the folders of `lab`."""
 
     lab: Lab
     contents: Contents
@@ -72,7 +73,7 @@ class Cargo:
 
     @property
     def record(self) -> LoadedBundle:
-        """The record of a store that has all of it."""
+        """The record of a store that has the whole cargo."""
         entries = {member.name: member.content for member in self.entries}
         sum_of = hashlib.sha256(json.dumps(sorted(entries.items())).encode()).hexdigest()
         return LoadedBundle(sum_of, self.contents.product, self.contents.source, entries)
@@ -86,8 +87,8 @@ class Cargo:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What a machine got: whether the product, how many entries, and how many bytes. `root` is the
-    folder, without `~`."""
+    """What a machine got: whether the product was sent, how many entries, and how many bytes.
+    `root` is the absolute path of the folder on the machine."""
 
     root: str
     product: bool
@@ -96,13 +97,14 @@ class Delivered:
 
     @property
     def nothing(self) -> bool:
-        """Whether it had everything already."""
+        """Whether the machine had everything already."""
         return not self.product and not self.entries
 
 
 @contextmanager
 def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]:
-    """Yield what is delivered, packed if it was not yet; it stays until the end of the block.
+    """Pack what is not packed yet, and yield the cargo. The packed files stay until the end of the
+    block.
 
     Raises LabError if an entry is not in the store, or a Python package is not available.
     """
@@ -119,14 +121,15 @@ def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]
 
 
 def look(connection: Connection, root: str, product: str = "") -> SeatState:
-    """Return what a machine is like. Raises Unreachable, and Unfit if it has no Python.
+    """Return the state of a machine. Raises Unreachable, and Unfit if the machine gives no valid
+    answer, for example because it has no Python.
 
     + root: the folder for product and store there; absolute, or beginning with `~/`
-    + product: the checksum of the product that looks at its store, if the machine has that one
+    + product: the checksum of a product, which looks at the store there if the machine has it
     """
     command, text = _beginning("state", root, product)
     ended = connection.run(command, text, _LOOK_S)
-    # The lines before it are what the user's shell prints when it starts.
+    # The answer is the last line: the user's shell may print others when it starts.
     found = decoded(SeatState, ended.out.strip().rpartition(b"\n")[2])
     if found is None or not _is_possible(found):
         raise Unfit([_without_answer(connection, ended)])
@@ -134,7 +137,7 @@ def look(connection: Connection, root: str, product: str = "") -> SeatState:
 
 
 def _is_possible(found: SeatState) -> bool:
-    """Return whether a machine may be what it says: a learner can make it say anything."""
+    """Return whether an answer can be true. A learner can make a machine answer anything."""
     words = (found.arch, found.product)
     return (
         found.root.startswith("/")
@@ -151,7 +154,7 @@ def _is_possible(found: SeatState) -> bool:
 def problems(machine: Machine, found: SeatState, cargo: Cargo, now: float) -> list[str]:
     """Return why nothing can be delivered to a machine, a sentence for each reason.
 
-    + now: the time here when it answered, in seconds since 1970
+    + now: the time on this machine when the other one answered, in seconds since 1970
     """
     wanted, has = cargo.contents, ".".join(map(str, found.python[:2]))
     said = []
@@ -208,11 +211,11 @@ def _too_old(python: tuple[int, ...]) -> str:
 
 
 def _space(found: SeatState, cargo: Cargo) -> int:
-    """Return how many bytes a machine needs at least. What its store has is known only if it has
-    this product."""
+    """Return how many free bytes a machine needs at least. The content of its store is known only
+    if the machine has the cargo's own product."""
     if found.store is not None:
         return sum(member.unpacked for member in cargo.missing(found.store))
-    # The product is there three times: packed, as wheels, and installed.
+    # A machine holds the product three times: packed, as wheels, and installed.
     product = 3 * cargo.product.unpacked
     if found.product:
         return product
@@ -232,7 +235,8 @@ def deliver(
     there or its disk is full. What has arrived stays, and the next delivery goes on from there.
 
     + root: as for `look`
-    + turn: held while bytes are sent, such as a semaphore that limits how many are served at once
+    + turn: held while bytes are sent, such as a semaphore that limits how many machines are served
+        at once
     """
     found = look(connection, root, cargo.product.sha256)
     if said := problems(connection.machine, found, cargo, time.time()):
@@ -298,9 +302,13 @@ def _stream(
     paths: Sequence[Path],
     tell: Callable[[int], None],
 ) -> None:
-    """Send a program what it reads, and wait for its end. Raises LabError if it fails."""
+    """Start a program, send it `head` and then the files, and wait for its end. Raises LabError if
+    the program fails.
+
+    + tell: called with the number of bytes of the files that were sent
+    """
     with connection.start(command) as session:
-        # A program that refuses it, or has it already, stops reading.
+        # A program stops reading if it refuses what is sent, or has it already.
         with suppress(BrokenPipeError):
             session.write(head, _STALL_S)
             _send_files(session, paths, tell)
@@ -320,16 +328,17 @@ def _send_files(session: Session, paths: Sequence[Path], tell: Callable[[int], N
 
 
 def _beginning(*arguments: str) -> tuple[list[str], bytes]:
-    """Return the command that starts our program on a machine, and what it reads first."""
+    """Return the command that starts the program `beginning` on a machine, and the text of that
+    program, which the command reads first."""
     text = Path(beginning.__file__).read_bytes()
     return ["python3", "-I", "-c", _BEGIN, str(len(text)), *arguments], text
 
 
 def _without_answer(connection: Connection, ended: Ended) -> str:
-    """Return why a machine did not say what it is."""
+    """Return why a machine gave no valid answer to `look`."""
     if ended.code == _NO_PROGRAM:
         return f"{connection.machine}: python3 is missing: install 3.11 or later"
-    # A Python that is too old cannot even parse the question.
+    # A Python that is too old cannot even parse the program.
     version = connection.run(["python3", "--version"]).out
     number = re.search(rb"Python (\d{1,3})\.(\d{1,3})", version)
     if number and (older := (int(number[1]), int(number[2]))) < beginning.OLDEST:
@@ -338,8 +347,8 @@ def _without_answer(connection: Connection, ended: Ended) -> str:
 
 
 def _reason(ended: Ended) -> str:
-    """Return in one sentence why a program of ours failed there. Others may control that machine,
-    so messages that are not ours are replaced by their meaning."""
+    """Return in one sentence why a program of the lab failed on a machine. Others may control the
+    machine, so messages that are not the lab's own are replaced by their meaning."""
     lines = ended.words.decode("utf-8", "replace").splitlines()
     for line in lines:
         begin, _, told = line.partition(": ")

@@ -9,8 +9,7 @@ from sopslab.lab.observe.identities import identity_states
 
 
 def recipient(room: Room, kind: str) -> str:
-    """Return the public key: the one in the settings, or that of an identity that is made once and
-    never again.
+    """Return the public key of the room's own identity, which is made once and never again.
 
     Raises LabError if the private key cannot be used, or is gone.
 

@@ -18,14 +18,15 @@ from sopslab.errors import InputError
 _SOURCE = re.compile(r"@(vagrant|terraform)(/[A-Za-z0-9._-]+)?")
 # Vagrant takes long for each machine.
 _ASKING_S = 300
-# pyinfra's names for what is known of a machine, and ours.
+# What is known of a machine: its names in pyinfra's inventories, and here.
 _KEYS = {"ssh_hostname": "host", "ssh_user": "user", "ssh_port": "port", "ssh_key": "key"}
 
 
 def known_machines() -> dict[str, dict[str, Any]]:
     """Return the machines of SOPSLAB_MACHINES by name, empty if it is not set.
 
-    It is `@vagrant`, `@terraform/OUTPUT`, or a file as `as_file` gives it. Raises InputError.
+    The variable is `@vagrant`, `@terraform/OUTPUT`, or the path of a file with the content that
+    `as_file` returns. Raises InputError if the machines cannot be read.
     """
     source = os.environ.get(MACHINES, "")
     if not source:
@@ -42,7 +43,7 @@ def known_machines() -> dict[str, dict[str, Any]]:
 
 
 def as_file(machines: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return machines as the content of a file that `known_machines` reads."""
+    """Return the content of a file with machines that `known_machines` can read."""
     return json.dumps(machines, indent=2).encode() + b"\n"
 
 
@@ -50,7 +51,7 @@ def _asked(source: str) -> dict[str, dict[str, Any]]:
     """Return the machines of one of pyinfra's inventories."""
     if not _SOURCE.fullmatch(source):
         raise InputError([f"{MACHINES}: {source} is not @vagrant or @terraform/OUTPUT"])
-    # They need a process that pyinfra's own command has prepared.
+    # These inventories need a process that pyinfra's own command has prepared.
     command = [sys.executable, "-P", "-m", "pyinfra", source, "debug-inventory", "--json"]
     try:
         told = subprocess.run(command, capture_output=True, timeout=_ASKING_S, check=True).stdout
@@ -63,7 +64,8 @@ def _asked(source: str) -> dict[str, dict[str, Any]]:
 
 
 def _machine(source: str, called: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of a machine, and what is known of it."""
+    """Return the name of a machine, and what is known of it. Raises InputError if its address is
+    missing or unfit."""
     machine = {ours: data[theirs] for theirs, ours in _KEYS.items() if data.get(theirs)}
     name = called.partition("/")[2]
     try:

@@ -25,7 +25,7 @@ from sopslab.room.connector import SeatConnector
 from sopslab.room.seat import Outcome, Tell
 from sopslab.room.stock import Stock, lab_file, stock
 
-# What is ready for all seats of this run, or the reason why it is not; it stays until the process
+# The stock for all seats of this run, or the reason why there is none. It is kept until the process
 # ends.
 _ready: list[Stock | LabError] = []
 _stays = ExitStack()
@@ -37,8 +37,8 @@ AtSeat = Callable[[SeatConnector, Settings, Sequence[str], Tell], Outcome | None
 @operation(is_idempotent=False)
 def lab(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
     """
-    Send the seat what it lacks of the lab, and have its own machine make it. The seat's own run
-    changes only what differs, and says how much that was.
+    Send the seat's machine what it lacks for the lab, and make the lab there. The run on that
+    machine changes only what differs, and reports the number of its changes.
 
     + settings: the seat's settings
     + words: the verb that makes the lab there, and its arguments
@@ -60,9 +60,9 @@ def verb(settings: Settings, words: Sequence[str]) -> Generator[PyinfraCommand, 
 def _at_seat(
     state: State, host: Host, settings: Settings, words: Sequence[str], work: AtSeat
 ) -> bool:
-    """Do something at a seat, report how it went, and return whether it succeeded.
+    """Do `work` at a seat, report how it went, and return whether it succeeded.
 
-    pyinfra passes the first two by their names, and takes False for a failure.
+    pyinfra passes `state` and `host` by name, and takes False for a failure.
     """
     name = settings.learner.id
     said = ""
@@ -92,7 +92,7 @@ def _at_seat(
 
 
 def _lacking(error: OSError) -> LabError:
-    """Return why this machine could not do its part."""
+    """Return why the controller could not do its part."""
     what = error.strerror or type(error).__name__
     where = f" ({error.filename})" if error.filename else ""
     return LabError(
@@ -105,7 +105,7 @@ def _lacking(error: OSError) -> LabError:
 def _give(
     connector: SeatConnector, settings: Settings, words: Sequence[str], tell: Tell
 ) -> Outcome | None:
-    """Return how a seat got its lab; None if nothing is ready to be sent."""
+    """Send a seat its lab and return how that went; None if there is no stock to send."""
     with _packing:
         if not _ready:
             tell("packing")
@@ -121,7 +121,7 @@ def _stock(settings: Settings, tell: Tell) -> Stock | LabError:
     try:
         return _stays.enter_context(stock(settings, tell))
     except LabError as error:
-        # The reason is the same for all seats.
+        # Reported once, because the reason is the same for all seats.
         refuse(error)
         return error
 

@@ -1,7 +1,7 @@
 """What OpenSSH's client says when it cannot reach a machine, what that means, and what helps.
 
-The texts are those of OpenSSH 8.4 to 10. A message is recognised, never repeated: parts of it may
-come from machines and jump hosts.
+The patterns match the messages of OpenSSH 8.4 to 10. A message is recognised but never shown,
+because parts of it may come from machines and jump hosts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from sopslab.model.machines import Machine
 class Refusal:
     """Why a machine cannot be reached.
 
-    `pattern` is how that is recognised; `again` says whether another try may succeed. In `fix`,
-    `{known_hosts}` stands for the lab's own file and `{name}` for the machine in it.
+    `pattern` matches OpenSSH's message; `again` says whether another try may succeed. In `fix`,
+    `{known_hosts}` stands for the lab's file of known hosts, and `{name}` for the machine's name in
+    that file.
     """
 
     id: str
@@ -35,7 +36,8 @@ LOST = Refusal(
     "the connection ended",
     "run the same again, which goes on behind what arrived",
 )
-# Of those that match at the same place the first counts, so the special comes before the general.
+# If several match at the same place, the first one counts, so the particular comes before the
+# general.
 REFUSALS = (
     Refusal(
         "configuration",
@@ -133,9 +135,9 @@ HUNG = Refusal(
 def refusal(words: bytes, otherwise: Refusal = OTHER) -> Refusal:
     """Return the meaning of OpenSSH's messages.
 
-    What comes from a server follows OpenSSH's own words, so the first match counts.
+    Text from a server comes after OpenSSH's own, so the match nearest to the beginning counts.
 
-    + otherwise: the meaning if none is recognised
+    + otherwise: the meaning if no message is recognised
     """
     text = words.decode("utf-8", "replace")
     found = [(match.start(), each) for each in REFUSALS if (match := re.search(each.pattern, text))]

@@ -1,4 +1,4 @@
-"""A seat of a room: it gets the whole lab, and verbs run on its own machine."""
+"""Work at a seat of a room: its machine is sent the whole lab, and verbs run there."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from sopslab.room.delivery import Cargo, deliver
 # What a seat does now, in a few words.
 Tell = Callable[[str], None]
 
-# A run prints something every half minute, and a verb that only looks is done by then.
+# A run prints something at least every half minute, and a verb that only looks ends within this
+# time.
 _SILENCE_S = 300
 _WAIT = re.compile(r"--wait=(\d{1,4})(\.\d*)?")
-# For a verb altogether, whatever it prints meanwhile.
+# The longest time for a verb, even if it goes on printing.
 _RUN_S = 4 * 3600
 _END_S = 60
-# A run whose controller was killed ends by itself, as soon as it has something to print.
+# How long to wait for another run at the seat. If its controller was killed, that run ends as soon
+# as it has something to print.
 _OTHER_RUN_S = 60
 _PAUSE_S = 2
 _FILE_S = 30
@@ -43,12 +45,12 @@ _PROGRAM = (
     'export SOPSLAB_EVENTS_FD=1 PATH="$PATH:/usr/sbin:/sbin"; '
     'command -v "$HOME/$0" >/dev/null || exit 127; exec "$HOME/$0" "$@"'
 )
-# The file has its mode from the beginning, and its name once it is complete.
+# The file is private from the beginning, and gets its name once it is complete.
 _WRITE = (
     'set -eu; umask 077; cat >"$1.new"; '
     'if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; echo new; fi'
 )
-# As text, because lines and the whole answer are bounded.
+# In lines of text, because a session reads lines, and their length and number are bounded.
 _BRING = 'base64 "$HOME/$1" && rm "$HOME/$1"'
 _MOST_BROUGHT = 64 << 20
 _BRING_S = 900
@@ -75,13 +77,13 @@ def give_lab(
 ) -> Outcome:
     """Send a machine what a lab needs and its lab file, and make the lab there.
 
-    + cargo: what it gets
-    + lab_file: the settings of that lab
-    + words: the verb that makes it, and its arguments
+    + cargo: the product and the entries of the store
+    + lab_file: the settings of the seat's lab
+    + words: the verb that makes the lab, and its arguments
     + tell: called with what the seat does
     + turn: held while bytes are sent
 
-    Failures of the seat are in what this returns.
+    A failure at the seat raises nothing: it is in the outcome.
     """
 
     def progress(done: int, total: int) -> None:
@@ -131,7 +133,7 @@ def bring(connection: Connection, path: str) -> bytes:
 
     + path: relative to the home folder
 
-    Raises LabError if it is not there, or too large.
+    Raises LabError if the file is missing or too large.
     """
     text: list[str] = []
     length, deadline = 0, Deadline(_BRING_S)
@@ -157,7 +159,7 @@ def refused(error: LabError) -> Outcome:
 
 
 def _wait_in(words: Sequence[str]) -> int:
-    """Return how many seconds a verb was told to wait: it is silent meanwhile."""
+    """Return how many seconds a verb was told to wait; it may print nothing meanwhile."""
     return max((int(found[1]) for word in words if (found := _WAIT.fullmatch(word))), default=0)
 
 
@@ -169,7 +171,8 @@ def _strange() -> Outcome:
 
 
 def _run_in_turn(connection: Connection, words: Sequence[str], tell: Tell) -> Outcome:
-    """Run a verb once no other run is at work there; the wait for that is bounded."""
+    """Run a verb, again and again while another run has the lock there; return the last outcome.
+    The wait for the other run is bounded."""
     deadline = time.monotonic() + _OTHER_RUN_S
     while True:
         outcome = run_verb(connection, words, tell)
@@ -180,7 +183,8 @@ def _run_in_turn(connection: Connection, words: Sequence[str], tell: Tell) -> Ou
 
 
 def _write(connection: Connection, path: str, content: bytes) -> bool:
-    """Write a file of the seat; return whether its content was different."""
+    """Write a file on the seat's machine; return whether its content was different. Raises
+    LabError."""
     done = connection.run(["sh", "-c", _WRITE, "sh", path], content, _FILE_S)
     if done.code:
         raise LabError(f"{path} could not be written there: look at the disk's space", Exit.HOST)

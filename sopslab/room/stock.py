@@ -27,8 +27,8 @@ _HEADING = """\
 
 @dataclass(frozen=True)
 class Stock:
-    """What all seats get: the cargo, and the instructor's public key. `turn` limits to how many
-    seats bytes are sent at once."""
+    """What all seats get: the cargo, and the instructor's public key. `turn` limits the number of
+    seats that are sent bytes at the same time."""
 
     cargo: Cargo
     recipient: str
@@ -37,7 +37,7 @@ class Stock:
 
 @contextmanager
 def stock(settings: Settings, tell: Tell) -> Iterator[Stock]:
-    """Prepare what is not ready yet, and yield it; it stays until the end of the block.
+    """Prepare the stock of a room, and yield it. The stock stays until the end of the block.
 
     Raises LabError if the store is not full, a Python package is not available, or the instructor's
     identity cannot be used.

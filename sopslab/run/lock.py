@@ -10,8 +10,8 @@ from typing import IO
 
 from sopslab.errors import Exit, LabError
 
-# Open until the process ends: then the kernel releases the lock, whatever ended the process, so no
-# lock is ever stale.
+# These files stay open until the process ends. The kernel then releases the locks, whatever ended
+# the process, so no lock is ever stale.
 _held: dict[str, IO[str]] = {}
 
 
@@ -22,9 +22,9 @@ def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
     """Hold the lock file `path` until this process ends; holding it twice is no error.
 
     + patience: seconds to wait for another run to finish
-    + busy: the message if it does not, in which `{holder}` is the process that holds the lock
+    + busy: the message if the other run does not finish; `{holder}` stands for its process
 
-    Raises LabError: with the code LOCKED, naming the process that holds it; with HOST, if the file
+    Raises LabError: with the code LOCKED if another process holds the lock, with HOST if the file
     cannot be written.
     """
     if str(path) in _held:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _SERVER = re.compile(r"^\s*server: https://([^:/\s]+)", re.MULTILINE)
-# With a lease, the store stays.
+# The setting `lease` also makes the purge leave the store.
 _OF_A_LEASE: Mapping[str, object] = {
     "lease": 1, "cluster_provider": "kind", "kubeconfig": None, "context": None, "accept": [],
     "git_url": None, "recreate": False,
@@ -33,9 +33,9 @@ _OF_A_LEASE: Mapping[str, object] = {
 
 @dataclass
 class Reaped:
-    """What became of the labs of a root: those that are gone, and for each other one why it stays
-    or could not be taken down. For the class of one lab also whose access has ended, and whose
-    environments are archived."""
+    """What became of the labs of a root: which are gone (`gone`), and why each other one stays
+    (`stays`) or could not be taken down (`failed`). Of the class of one lab: the learners whose
+    access has ended (`suspended`), and those whose environments are archived (`archived`)."""
 
     gone: list[str] = field(default_factory=list)
     stays: dict[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def reap(
 
 
 def reason_to_stay(folder: Path, now: datetime) -> str:
-    """Return why the lab of a folder is not taken down, "" if it is to be."""
+    """Return why the lab of a folder is not taken down, "" if it has to be."""
     try:
         check_label(folder.name)
         lease = read_lease(folder / "lease.json")
@@ -84,9 +84,9 @@ def reason_to_stay(folder: Path, now: datetime) -> str:
 
 def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence[str]]) -> None:
     """End the access of a lab's learners whose time is over, and archive environments whose days of
-    grace are over. If the lab is down or being worked on, that is left to `sopslab up`.
+    grace are over. If the lab is down or being worked on, both are left to `sopslab up`.
 
-    + expire: does both; returns the problems
+    + expire: ends access and archives; returns the problems
     """
     folder = Path(settings.lab_dir)
     if settings.lab in reaped.gone or not Path(settings.lab_kubeconfig).exists():
@@ -111,8 +111,9 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
 
 
 def _made_elsewhere(settings: Settings) -> str:
-    """Return why a lab was not made with these settings, "" if it may have been. Other settings
-    would rewrite its platform repository, and no seat could reach the Git server."""
+    """Return a sentence if a lab was made with another address than that of these settings, else
+    "". A run with other settings would rewrite the lab's platform repository, and no seat could
+    reach the Git server any more."""
     if settings.cluster_provider == "existing":
         return ""
     found = _SERVER.search(Path(settings.lab_kubeconfig).read_text(encoding="utf-8"))
@@ -134,11 +135,11 @@ def expire(settings: Settings) -> list[str]:
 def take_down(folder: Path) -> list[str]:
     """Take down the lab of a folder, as `sopslab down --purge` does; return the problems.
 
-    The present settings may be another lab's, so those that a lab with a lease cannot have, or has
-    always, are overridden.
+    The settings of this process may be another lab's, so the settings that have the same value in
+    every lab with a lease are overridden.
     """
     data = {**_OF_A_LEASE, "lab": folder.name, "purge": True}
-    # pyinfra would make a number of a name that looks like one.
+    # In JSON, because pyinfra would turn a name such as `007` into a number.
     told = {name: json.dumps(value) for name, value in data.items()}
     return run("deploys/teardown.py", told, folder / "log", lambda _event: None, LOCAL).problems
 

@@ -1,4 +1,5 @@
-"""Write the events of a run. Only the run itself imports this: pyinfra is slow to import."""
+"""Write the events of a run. Only the process of a run imports this module, because importing
+pyinfra is slow."""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ class Reporter(BaseStateCallback):
     def operation_host_error(
         state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
-        # The run aborts when no host is left: `operation_end` does not come then, and what the
-        # operation said is known only after this callback.
+        # If no host is left, the run aborts, and pyinfra does not call `operation_end`. The output
+        # of the operation is known only after this callback, so the event is written at exit.
         atexit.register(Reporter._end, state, op_hash)
 
     @staticmethod
@@ -72,7 +73,7 @@ class Reporter(BaseStateCallback):
 
 
 def _operation(state: State, op_hash: str) -> Operation:
-    # pyinfra puts the names of deploys in front of that of the operation.
+    # pyinfra puts the names of deploys in front of the operation's name.
     step, bar, label = min(state.op_meta[op_hash].names).partition(" | ")
     return Operation(step, label) if bar else Operation("", step)
 

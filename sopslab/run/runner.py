@@ -48,8 +48,8 @@ _ERROR = re.compile(r"\s*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit))(?::|
 
 @dataclass
 class StepResult:
-    """What one step of a run did: its name, its seconds, and the number of changes; also how many
-    of its operations were planned and have ended, and whether the run broke off in it.
+    """What one step of a run did: its name, its seconds, and the number of its changes; also how
+    many of its operations were planned and have ended, and whether the run failed in this step.
     """
 
     name: str
@@ -62,7 +62,7 @@ class StepResult:
 
     @property
     def status(self) -> Status:
-        """How it ended. It is only done once its last operation has ended."""
+        """How the step ended. It is OK only if all of its planned operations have ended."""
         if self.failed:
             return Status.FAILED
         return Status.OK if self.ended >= self.planned else Status.NOT_RUN
@@ -72,9 +72,9 @@ class StepResult:
 class Result:
     """How a run went.
 
-    `code` is what the command exits with; `problems` are sentences, empty if all went well;
-    `log` is where pyinfra's own words are; `remarks` are sentences about what was left as it is;
-    `seats` is how it went at each seat of a room, by learner.
+    `code` is the exit code of the command; `problems` are sentences, empty if all went well;
+    `log` is the file with pyinfra's own output; `remarks` are sentences about what was left as it
+    is; `seats` tells how the run went at each seat of a room, by learner.
     """
 
     code: Exit
@@ -88,7 +88,7 @@ class Result:
     @property
     def changed(self) -> int:
         """The number of operations that changed something, here or at seats of a room."""
-        # pyinfra counts each seat as changed where it has run something.
+        # For pyinfra, every seat where it has run something has changed.
         if self.seats:
             return sum(seat.changed for seat in self.seats.values())
         return sum(step.changed for step in self.steps)
@@ -131,7 +131,7 @@ def run(
     + follow: called with each event as it comes
     + inventory: the inventory, relative to the project
     + stdin: what the deploy reads on standard input, where it asks for values
-    + hosts: those of the inventory that it is for; without any, all
+    + hosts: the hosts of the inventory that the deploy is run on; without any, all
     """
     log = _open_log(log_dir, Path(deploy).stem)
     reader, writer = os.pipe()
@@ -140,33 +140,36 @@ def run(
         f"--group-data={PROJECT / 'group_data'}", "--yes", "--json", "-vv",
         *(f"--data={key}={value}" for key, value in data.items()),
         *(f"--limit={name}" for name in hosts),
-        # Without it, pyinfra works on some first, and the others wait for the slowest of these.
+        # Without `--parallel`, pyinfra works on some hosts first, and the others wait for the
+        # slowest of these.
         *([f"--parallel={len(hosts)}"] if hosts else []),
     ]  # fmt: skip
     environment = {
         **os.environ,
         events.DESCRIPTOR: str(writer),
         "PYINFRA_PROGRESS": "off",
-        # The steps are where the deploys are.
+        # Deploys import the steps from the folder of the project.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
     }
     for name in (LAB_FILE, ROSTER):
-        # pyinfra runs in the folder of its log, and the name is relative to the user's.
+        # The path is relative to the user's folder, but pyinfra runs in the folder of its log.
         if name in environment:
             environment[name] = str(Path(environment[name]).absolute())
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
-            # pyinfra leaves a traceback of its own where it runs, and the project may be read-only.
+            # pyinfra writes a traceback of its own where it runs, and the project may be read-only.
             cwd=log_dir,
             env=environment,
             stdin=subprocess.PIPE,
-            # Events have what `--json` would print, but sooner; with it, the log is on stderr.
+            # The events tell sooner what `--json` prints. The option is there because with it,
+            # pyinfra's log goes to stderr.
             stdout=subprocess.DEVNULL,
             stderr=output,
             pass_fds=(writer,),
-            # A session of its own: a signal reaches all that the run started, once, from here.
+            # In a session of its own, so that a signal from here reaches every process of the run
+            # exactly once.
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
@@ -205,20 +208,21 @@ def run(
 
 
 def _hand_over(process: subprocess.Popen[bytes], stdin: str) -> None:
-    """Write what a run reads to its standard input, and close that."""
+    """Write the input of a run to its standard input, and close the pipe."""
     if process.stdin is not None:
-        # The run has ended already, and says itself why.
+        # If the pipe is broken, the run has ended already, and says itself why.
         with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(stdin.encode())
 
 
 class _Story:
-    """What the events so far have told."""
+    """What the events of a run have told so far."""
 
     def __init__(self) -> None:
         self.steps: dict[str, StepResult] = {}
         self.refused: Exit | None = None
-        # The step that failed, or that runs: if the run breaks off, it is the one that failed.
+        # The operation that failed, or else the one that runs now: if the run breaks off, that one
+        # has failed.
         self.broken: Operation | None = None
         self.failed = False
         self.problems: list[str] = []
@@ -243,7 +247,8 @@ class _Story:
                 self.problems += [f"{event.seat}: {problem}" for problem in event.problems]
 
     def break_off(self) -> None:
-        """Take the end of the events of a run that broke off: the present step has failed."""
+        """Take the end of the events: the step of an operation that failed or did not end has
+        failed."""
         if self.broken is not None:
             self._step(self.broken).failed = True
 
@@ -307,8 +312,9 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
 
 
 def _last(words: list[str]) -> list[str]:
-    """Return what the end of a log means: our own sentences in it, or else the cause."""
-    # pyinfra puts the host's name, and colours, in front of what a host has said.
+    """Return what the end of a log means, in sentences: the lab's own ones in it, or else the
+    cause."""
+    # pyinfra puts colours and the host's name in front of each line of a host.
     ends = [_SHOWN.sub("", line) for line in words if line.strip()][-20:]
     own = [found[1] for line in ends if (found := _OWN.search(line))]
     if own:
@@ -329,7 +335,7 @@ def _note(result: Result) -> None:
 def _open_log(directory: Path, name: str) -> Path:
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}.log"
     try:
-        # `mode` counts for the last folder only; the lab's own has to be as private.
+        # `mode` applies to the last folder only, and the lab's own has to be as private.
         directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.mkdir(exist_ok=True, mode=0o700)
         for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:

@@ -1,4 +1,5 @@
-"""How every deploy begins: settings checked, and the lab locked once it acts."""
+"""How every deploy begins: the settings are checked, and the lab is locked before the first
+operation."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from sopslab.model.machine import elsewhere
 from sopslab.run import lock
 from sopslab.run.reporter import Reporter
 
-# The folders of the labs that no other run may work on meanwhile. A run may have several hosts, but
-# has only one set of callbacks.
+# The folders of the labs that this run locks. They are collected here because a run may have
+# several hosts, but has only one set of callbacks.
 _locked: set[str] = set()
 
 
@@ -90,7 +91,8 @@ def begin_room() -> Settings:
 
 
 def enter_room() -> Settings:
-    """Return the settings of the current seat of a room, without a lock: its own machine has one.
+    """Return the settings of the current seat of a room. Nothing is locked here, because the seat's
+    own machine locks its lab.
 
     Raises what `begin` does.
     """
@@ -113,7 +115,7 @@ def _valid(check: Callable[[], None]) -> Settings:
 
 
 def _allow_many_seats() -> None:
-    """Raise this process' limit of open files as far as it may: each seat takes some."""
+    """Raise this process's limit of open files as far as allowed: each seat needs several."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -18,22 +18,22 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Address:
-    """An IPv4 address and a port, and what TLS is spoken with, None without it."""
+    """An IPv4 address and a port; `tls` is the context for TLS, None without TLS."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
 
     def url(self, token: str) -> str:
-        """Return where a browser goes."""
+        """Return the URL of the board, for a browser."""
         scheme = "http" if self.tls is None else "https"
         return f"{scheme}://{self.host}:{self.port}/{token}/"
 
     @property
     def hosts(self) -> frozenset[str]:
-        """What a browser may say in `Host` that it asks for."""
+        """The values that a browser may send in `Host`."""
         names = (self.host, "localhost")
-        # A browser leaves out the scheme's own port.
+        # A browser leaves out the default port of the scheme.
         bare = names if self.port == (80 if self.tls is None else 443) else ()
         return frozenset((*bare, *(f"{name}:{self.port}" for name in names)))
 
@@ -48,19 +48,19 @@ class Claim:
 
     @property
     def url(self) -> str:
-        """Where a browser goes."""
+        """The URL of the board, for a browser."""
         return self.address.url(self.token)
 
 
 def claim(
     places: Places, port: int | None = None, *, at_git_bind: bool = False, new: bool = False
 ) -> Claim:
-    """Return where the board of a lab is from now on: where it was before, if possible. Raises
-    LabError.
+    """Listen for the board of a lab, with the port and the token of the last board if possible, and
+    keep the link. Raises LabError.
 
-    + port: without it, that of the last board, or a free one
-    + at_git_bind: whether it listens where learners reach the Git server, and not on loopback
-    + new: whether to make a new token; another port has a new one in any case
+    + port: the port; without one, that of the last board, or a free one
+    + at_git_bind: whether to listen where learners reach the Git server, instead of on loopback
+    + new: whether to make a new token; with another port than before, the token is new in any case
     """
     host, tls = (places.git_bind, lab_tls(places)) if at_git_bind else (_LOOPBACK, None)
     before = kept_link(places)
@@ -72,7 +72,7 @@ def claim(
     else:
         listening = _listen_or_say(host, port or 0)
     address = Address(host, listening.getsockname()[1], tls)
-    # Tabs that are still open tell the old token to whatever listens at the old port by now.
+    # Tabs that are still open send the old token to whatever listens at the old port now.
     kept = None if new or before is None or before.port != address.port else before.token
     token = kept or new_token()
     try:
@@ -86,7 +86,8 @@ def claim(
 
 
 def lab_tls(places: Places) -> ssl.SSLContext:
-    """Return the certificate of the lab's Git server. Raises LabError if it has no TLS."""
+    """Return the context for TLS with the certificate of the lab's Git server. Raises LabError if
+    the lab has none, or the certificate cannot be read."""
     here = places.git_embedded and places.engine_host is None
     if not places.networked or not here:
         raise LabError(

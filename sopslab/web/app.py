@@ -1,8 +1,9 @@
-"""What the board answers: two pages, the part of them that changes (at once or as a stream), and
-two files.
+"""What the board answers: two pages, the part of them that changes (once, or as a stream), and two
+files.
 
-A request needs the token in its path, and one of the board's own addresses in `Host`: a name that
-somebody else's page resolves to this machine is refused. No request changes anything.
+A request needs the token in its path, and one of the board's own addresses in `Host`. So a page of
+somebody else cannot reach the board by a name that resolves to this machine. No request changes
+anything.
 """
 
 from __future__ import annotations
@@ -42,16 +43,16 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""With every answer."""
+"""The headers of every answer."""
 
-# A refused request keeps no connection.
+# The connection of a refused request is closed.
 _OVER = {"Connection": "close"}
 _PING = ": still there\n\n"
 
 
 @dataclass(frozen=True)
 class Door:
-    """What a request needs to be let in: the token, and one of these values of `Host`."""
+    """What lets a request in: the token, together with one of these values of `Host`."""
 
     token: str
     hosts: Collection[str]
@@ -108,13 +109,14 @@ async def _told(hub: Hub, pages: Pages, variant: Variant, seen: str) -> AsyncIte
         if state is None:
             yield _PING
         else:
-            # HTML knows more ends of a line than a stream of events does.
+            # A stream needs `data:` in front of every line of an event; `splitlines` knows every
+            # line end that a stream has.
             lines = "\n".join(f"data: {line}" for line in pages.main(state, variant).splitlines())
             yield f"id: {state.version}\n{lines}\n\n"
 
 
 class _Guard:
-    """Answers every request that is not let in, always in the same way."""
+    """Passes on the requests that the door lets in, and refuses all others itself."""
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app, self._door = app, door
@@ -129,7 +131,7 @@ class _Guard:
         await app(inside, receive, with_headers)
 
     def _answer(self, scope: Scope) -> tuple[ASGIApp, Scope]:
-        """Return what answers a request, and the request without the token."""
+        """Return the application that answers a request, and the request without the token."""
         hosts = Headers(scope=scope).getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._door.hosts:
             return PlainTextResponse("not here\n", 421, _OVER), scope

@@ -1,4 +1,4 @@
-"""How counts changed over time, as SVG. Pure; it has only numbers, so nothing has to be escaped."""
+"""How counts changed over time, as SVG. Pure. A curve has only numbers, so nothing is escaped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sopslab.checks.board.history import Curve
 
 @dataclass(frozen=True)
 class Frame:
-    """What a curve is drawn in: its size, and into how many parts the time is divided at most, so
-    that a long lesson makes no long page."""
+    """The frame of a curve: its size, and the number of columns that the time is divided into,
+    which keeps the page of a long lesson short."""
 
     width: int
     height: int
@@ -24,7 +24,7 @@ LEARNER = Frame(48, 16, 24)
 
 
 def drawn(curve: Curve, frame: Frame, seconds: float, most: int) -> Markup:
-    """Return a curve as SVG. The page has to say the same in words for those who do not see it.
+    """Return a curve as SVG. The page has to say the same in words, for people who cannot see it.
 
     + seconds: the time from left to right
     + most: the count at the top
@@ -39,7 +39,7 @@ def drawn(curve: Curve, frame: Frame, seconds: float, most: int) -> Markup:
 
 
 def _columns(curve: Curve, frame: Frame, seconds: float) -> list[tuple[int, int]]:
-    """Return where the count changes, each column once and with its last count."""
+    """Return the columns where the count changes: the x of each, and the last count in it."""
     found: dict[int, int] = {}
     for at, count in curve.points:
         share = min(max(at / seconds, 0.0), 1.0) if seconds > 0 else 0.0
@@ -53,5 +53,5 @@ def _columns(curve: Curve, frame: Frame, seconds: float) -> list[tuple[int, int]
 
 def _height(count: int, frame: Frame, most: int) -> int:
     share = min(max(count / most, 0.0), 1.0) if most > 0 else 0.0
-    # Half a line's width from the edges, so that nothing of it is cut off.
+    # Half the width of the line stays free at the edges, so that the line is not cut off.
     return round(1 + (frame.height - 2) * (1 - share))

@@ -1,4 +1,5 @@
-"""Passes the newest state from the watcher's thread to the viewers, and tells it of viewers."""
+"""Passes the newest state from the watcher's thread to the viewers, and tells the watcher whether
+there are viewers."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ _PING_S = 15.0
 
 
 class Hub:
-    """Has the newest state for any number of streams. A viewer who is slow skips what is old."""
+    """Holds the newest state for any number of streams. A slow viewer skips older states."""
 
     def __init__(self, watcher: Watcher) -> None:
         """
@@ -26,7 +27,8 @@ class Hub:
         self._viewers = 0
 
     def open(self) -> None:
-        """Take states from other threads from now on: call it where the streams run."""
+        """Take states from other threads from now on. To be called in the event loop of the
+        streams."""
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
@@ -35,7 +37,7 @@ class Hub:
         self._news.set()
 
     def tell(self, state: State) -> None:
-        """Take a newer state from another thread; ignored once the loop has ended."""
+        """Take a newer state from another thread. It is ignored before `open` and after `close`."""
         if self._loop is not None and not self._closed:
             self._loop.call_soon_threadsafe(self._become, state)
 
@@ -47,12 +49,13 @@ class Hub:
         news.set()
 
     def ask(self) -> State:
-        """Return the newest state, for a request that asks once."""
+        """Return the newest state to a request that does not stay, and tell the watcher of it."""
         self._watcher.asked()
         return self.state
 
     async def states(self, seen: str) -> AsyncIterator[State | None]:
-        """Yield each new state until the hub is closed, and None when there was none for a while.
+        """Yield each new state until the hub is closed, and None whenever no new one came for a
+        while.
 
         + seen: the version that the viewer has already
         """

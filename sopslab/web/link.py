@@ -1,5 +1,5 @@
-"""The board's link, kept for the lab: open tabs and phones find the board again when it is started
-once more."""
+"""The board's link. The lab keeps it, so that open tabs and phones find the board again after it
+was restarted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def new_token() -> str:
 
 
 def kept_link(places: Places) -> Link | None:
-    """Return the link of the lab's last board, None without one."""
+    """Return the link of the lab's last board, None if there is no valid one."""
     link = decoded(Link, read(_file(places)))
     fit = link is not None and 0 < link.port < 65536 and len(link.token) >= _BYTES
     return link if fit else None
@@ -45,8 +45,9 @@ def keep_link(places: Places, link: Link) -> None:
 
 
 def doorstep(places: Places, url: str) -> Path:
-    """Return a file for a browser to open that leads on to the board: the URL itself would be
-    an argument of a command, for others on the machine to read. Raises OSError."""
+    """Write a page that leads a browser on to the board, and return its path. The board's own URL
+    must not be an argument of a command, where others on the machine could read it. Raises OSError.
+    """
     template = template_environment(FOLDER, escaping=True).get_template("doorstep.html.j2")
     path = Path(places.class_dir, "board.html")
     write_private(path, template.render(url=url).encode())

@@ -1,5 +1,8 @@
-"""The pages: what is known of a class, as HTML. Names and sentences may be a learner's, so each is
-shown as text, in its own line, and isolated, so that it cannot turn the direction of writing."""
+"""The board's pages: what is known of a class, as HTML.
+
+Learners may have written names and sentences. So each is shown as text, in one line, and isolated,
+so that it cannot change the direction of the writing around it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _LONGEST_SENTENCE = 400  # characters
 _LONGEST_COMMAND = 300
 _MARKS = {Progress.YES: "y", Progress.NO: "n", Progress.UNKNOWN: "u"}
 _WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
-_SIDE_BY_SIDE, _FEW = 3, 12  # tables, and learners in one, on a wall
+_SIDE_BY_SIDE, _FEW = 3, 12  # on a wall: tables at most, and learners in a table before the next
 _MINUTE_S, _DAY_S = 60, 24 * 3600
 
 
@@ -50,7 +53,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Cell:
-    """A step of a learner: how it looks, and its name for screen readers."""
+    """A step of a learner: how its cell looks, and the word for screen readers."""
 
     look: str
     word: str
@@ -84,7 +87,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many have a step done: now, and before."""
+    """How many learners have done a step: now (`count`), and over time (`curve`)."""
 
     step: str
     count: int
@@ -92,7 +95,7 @@ class Drawn:
 
 
 class Pages:
-    """Makes pages of states. A page is made once for all viewers of the same state."""
+    """Makes pages from states. A page is made once for all viewers of the same state."""
 
     def __init__(self, lab: str) -> None:
         self._lab = lab
@@ -111,7 +114,7 @@ class Pages:
         version, made = self._made.get(variant, ("", ""))
         if version != state.version:
             made = self._render(state, variant)
-            # A group without learners is anything that was typed into the address.
+            # Other groups are not kept: their names may be anything that was typed as an address.
             if known:
                 self._made[variant] = state.version, made
         return made
@@ -197,15 +200,15 @@ def _clipped(sentence: str) -> str:
 
 
 def _command(row: Row) -> str:
-    """Return the command that helps. Part of a command would do something else, so instead of one
-    that is too long to show, the page names the doctor."""
+    """Return the command that helps, or `sopslab doctor` if that command is too long to show: a
+    part of a command would do something else."""
     shown = in_one_line(row.fix)
     return shown if len(shown) <= _LONGEST_COMMAND else f"sopslab doctor {row.seat.id}"
 
 
 def _on_a_wall(state: State, rows: Sequence[Row]) -> list[list[Labelled]]:
-    """Return the learners as others may see them, in the order of the roster: in as many tables as
-    fit side by side on a wall, or in one if they are few."""
+    """Return the learners as others may see them, in the order of the roster: in one table if they
+    are few, else in up to three that fit side by side on a wall."""
     called = labels([row.seat for row in _rows_of(state, None)])
     shown = [Labelled(called[row.seat.id], list(map(_plain, row.steps))) for row in rows]
     each = max(-(-len(shown) // _SIDE_BY_SIDE), _FEW)
@@ -222,12 +225,12 @@ def _curves(state: State, rows: Sequence[Row]) -> list[Drawn]:
 
 
 def _moment(seconds: float) -> str:
-    """Return a time as HTML's `time` has it, in UTC."""
+    """Return a time in UTC, in the form of HTML's element `time`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
 def _ago(seconds: float) -> str:
-    """Return in words for how long something has been so."""
+    """Return a duration in words."""
     if seconds < _DAY_S:
         return hours_and_minutes(seconds)
     return f"{int(seconds // _DAY_S)} d"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Records(Protocol):
-    """Where that is kept. Methods that write raise OSError."""
+    """Where the history and the rows are kept. Methods that write raise OSError."""
 
     def recorded(self) -> list[Change]:
         """Return the history so far."""
@@ -33,7 +33,7 @@ class Records(Protocol):
 
 
 class LabRecords(Records):
-    """The same in the lab's own folders."""
+    """Records in the lab's own folders."""
 
     def __init__(self, places: Places) -> None:
         self._places = places

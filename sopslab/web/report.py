@@ -21,7 +21,7 @@ FOLDER = TEMPLATES / "report"
 
 _WORDS = {Progress.YES: "done", Progress.NO: "not done", Progress.UNKNOWN: "not known"}
 _HOUR_S, _DAY_S = 3600, 24 * 3600
-# How many letters of a commit's id git itself shows.
+# How many letters of a commit's id are shown.
 _SHORT = 10
 
 
@@ -66,7 +66,7 @@ class ShownSummary:
 def page(lab: str, lesson: Lesson, written: float, lacks: Sequence[str] = ()) -> str:
     """Return the page.
 
-    + written: when, in seconds since 1970
+    + written: when the page is made, in seconds since 1970
     + lacks: what the cluster lacked and the lab file accepted, in sentences
     """
     templates = template_environment(FOLDER, escaping=True)

@@ -1,4 +1,4 @@
-"""The board's server, from its beginning to its end."""
+"""The server of the board's pages."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ class BoardServer(uvicorn.Server):
 
 
 def _prompt(strangers: Strangers) -> type[H11Protocol]:
-    """Return connections that have to send a request in time, again and again: an idle one is
-    closed, and of many from one address that have sent none, the oldest is closed at once."""
+    """Return a class of connections. Each has to send its first request in time, and another one
+    in time after each answer, or is closed. If too many connections of one address have sent no
+    request yet, the oldest of them is closed at once."""
 
     class Prompt(H11Protocol):
         @override
@@ -93,7 +94,8 @@ def _prompt(strangers: Strangers) -> type[H11Protocol]:
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if self.cycle is not None:
-                # It is a stranger's no longer: without the token, the answer ends the connection.
+                # After a request, the connection no longer counts as a stranger's. If the request
+                # lacks the token, the answer closes the connection.
                 self._unknown.close()
 
         @override

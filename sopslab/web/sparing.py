@@ -1,5 +1,5 @@
-"""When to look at the class again: a learner's work begins with a push, which shows in files, and
-the cluster reports what Flux makes of it.
+"""When to look at the class again: after a learner's push, which shows in files, and after the
+cluster has reported what Flux makes of it.
 
 In most seconds of a lesson nothing has changed, and a look would find nothing new.
 """
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
 OLD_S = 10.0
-"""After so long there is a look in any case: keys and roles change without a push."""
+"""A look is made at least this often, because keys and roles change without a push."""
 PARTS_S = 30.0
-"""For so long the parts of a lab that is up count as up."""
+"""If all parts of a lab are up, they are not looked at again for this time."""
 
 
 class Sparing:
-    """A look that returns what the last one has found, as long as that is likely to be true."""
+    """A look that returns the result of the last one as long as it is likely to be still true."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Sparing:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        + look: looks; may raise
+        + look: looks at the class; may raise
         + moved: returns a value that changes when there is something new, None if it cannot tell
         + clock: in seconds
         """
@@ -61,7 +61,7 @@ class Sparing:
 
 
 class SparingParts:
-    """A look at the parts of a lab that returns what the last one has found, for a while."""
+    """A look at the parts of a lab that returns the result of the last one for a while."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class SparingParts:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        + look: begins to look, and returns what waits for the end of that
+        + look: begins a look, and returns a function that waits for its result
         + clock: in seconds
         """
         self._look, self._clock = look, clock
@@ -77,7 +77,7 @@ class SparingParts:
         self._looked_at = clock()
 
     def __call__(self) -> Callable[[], Sequence[Part]]:
-        """Begin to look if it is time, and return what waits for the end of that."""
+        """Begin a look if the last one is too old; return a function that waits for the result."""
         now, known = self._clock(), self._parts
         if known is not None:
             lasts = PARTS_S if all(part.up for part in known) else OLD_S
@@ -94,7 +94,7 @@ class SparingParts:
 
 
 def news(settings: Settings, cluster: Following) -> Hashable | None:
-    """Return a value that changes when there is something new to see; None if that cannot be told.
+    """Return a value that changes when there is something new to see; None if this is not known.
     Raises LabError if the roster cannot be read."""
     pushed = pushes(settings)
     return None if pushed is None else (pushed, cluster.mark)
@@ -102,7 +102,7 @@ def news(settings: Settings, cluster: Following) -> Hashable | None:
 
 def pushes(settings: Settings) -> Hashable | None:
     """Return a value that changes when a learner pushes, asks for help, or joins the class; None if
-    that cannot be told. Raises LabError if the roster cannot be read."""
+    this is not known. Raises LabError if the roster cannot be read."""
     marks: list[Hashable] = []
     environments = [at_seat(seat) for seat in read_enrolled(settings)]
     if bring(settings, environments):
@@ -117,7 +117,7 @@ def pushes(settings: Settings) -> Hashable | None:
 
 
 def _changed(file: Path) -> int | None:
-    """Return when a file was written, in nanoseconds; None without the file."""
+    """Return when a file was last changed, in nanoseconds since 1970; None without the file."""
     try:
         return file.stat().st_mtime_ns
     except OSError:

@@ -1,4 +1,4 @@
-"""What the board knows at a moment, from which every page is made."""
+"""What the board knows at a moment. Every page is made from such a state."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sopslab.model.progress import Change
 class State:
     """What was seen last, and what is on record.
 
-    `found` is what the last look that succeeded has found, at the time `seen`; None before the
-    first. `trouble` says in a sentence why the last look failed, "" if it did not. `begun` is when
-    the lesson began; times are in seconds since 1970. Two states with the same `version` look the
-    same.
+    `found` is the result of the last look that succeeded, None before the first; `seen` is the time
+    of that look. `trouble` says in a sentence why the last look failed, "" if it did not. `begun`
+    is when the lesson began. Times are in seconds since 1970. Two states with the same `version`
+    look the same.
     """
 
     version: str

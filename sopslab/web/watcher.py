@@ -17,11 +17,11 @@ from sopslab.web.records import Records
 from sopslab.web.state import State
 
 EVERY_S = 2.0
-"""Between the beginnings of two looks, while somebody watches."""
+"""The time between the beginnings of two looks while somebody watches."""
 
-_UNWATCHED_S = 10.0  # the history goes on without viewers
-_ASKED_S = 15.0  # a page without a script is asked for again after five
-_PAUSE_S = 0.5  # between two looks at least, however long they take
+_UNWATCHED_S = 10.0  # the same without viewers, because the history goes on
+_ASKED_S = 15.0  # without JavaScript, a browser asks for the page every five seconds
+_PAUSE_S = 0.5  # the shortest time between the end of a look and the next one
 _MINUTE_S = 60.0
 
 
@@ -39,7 +39,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._stopped, self._wake = threading.Event(), threading.Event()
         self._followed, self._asked = False, -_ASKED_S
-        # A tab that was connected to another board must not take its versions for this one's.
+        # The versions of every board differ, because a tab may still have one of another board.
         self._board, self._number = secrets.token_hex(4), 0
         self._opened = time.time()
         self.state = State(f"{self._board}-0", self._opened)
@@ -61,7 +61,7 @@ class Watcher:
         self._followed = by_somebody
 
     def asked(self) -> None:
-        """Say that somebody has asked, and may be about to ask again."""
+        """Say that somebody has asked once, and may ask again soon."""
         if not self._is_watched:
             self._wake.set()
         self._asked = time.monotonic()
@@ -94,7 +94,7 @@ class Watcher:
         except (LabError, Undecided) as error:
             self._failed(str(error))
         except Exception as error:
-            # This is a bug of ours, and must not end the page that others look at.
+            # Such an error is a bug of the lab, and must not end the board that people look at.
             self._failed(f"The look ended with {type(error).__name__}; `sopslab doctor` says more.")
         else:
             if not self._stopped.is_set():
@@ -146,6 +146,7 @@ def _seats(found: Found) -> set[str]:
 
 
 def _shown(state: State) -> tuple[object, ...]:
-    """Return what a page depends on; of the time only the minute, since pages say how long ago."""
+    """Return what a page depends on. The time counts by the minute, because pages say how long ago
+    something was."""
     minute = int(state.now // _MINUTE_S)
     return state.found, state.trouble, minute, len(state.changes)

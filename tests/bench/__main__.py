@@ -2,9 +2,9 @@
 
     python -m tests.bench [--base COMMIT] [PART…]
 
-Every figure is taken in one run with what it is compared with, so that the machine's mood is in
-both sides of a ratio; with each comes the range that was seen. The report is written whenever
-something has been found, and keeps the parts that are not measured this time.
+Both sides of a ratio are measured in the same run, so that the state of the machine affects both.
+Each figure comes with the range of what was measured. The report is written after each finding, and
+keeps the parts that are not measured this time.
 `python -m tests.bench.docs` puts the figures into README.md and docs/.
 """
 
@@ -31,7 +31,7 @@ from tests.bench.up import measure_up
 from tests.cluster.lab import SOPSLAB, run
 
 Part = Callable[[Path, Sequence[Product]], Iterator[dict[str, Any]]]
-# What is measured unless parts are named, and what takes too long for that.
+# The parts that are measured if none is named. The other ones take too long for that.
 USUAL: dict[str, Part] = {
     "up": measure_up,
     "class": measure_class,
@@ -43,7 +43,7 @@ PARTS = USUAL | LONG
 
 
 def main(words: Sequence[str]) -> int:
-    """Measure the parts that are named and return 0, or 1 if one did not come to its end."""
+    """Measure the named parts, and return 0, or 1 if an error ended one of them."""
     arguments = parser().parse_args(words)
     run([SOPSLAB, "fetch"])
     products = [present(), *([earlier(arguments.base)] if arguments.base else [])]
@@ -61,7 +61,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what takes the words of the command apart."""
+    """Return the parser of the command's arguments."""
     made = argparse.ArgumentParser(prog="python -m tests.bench")
     made.add_argument(
         "part", nargs="*", choices=[*PARTS, []], metavar="PART",
@@ -74,8 +74,8 @@ def parser() -> argparse.ArgumentParser:
 def measure(
     name: str, folder: Path, products: Sequence[Product], parts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Measure a part, write the report at each thing that it finds, and return all parts. What
-    keeps it from its end is in the report, and on standard error."""
+    """Measure a part, write the report after each of its findings, and return all parts. If an
+    error ends the measurement, it is in the report and on standard error."""
     present, *before = products
     part: dict[str, Any] = {
         "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

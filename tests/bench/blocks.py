@@ -1,4 +1,5 @@
-"""Parts of pages that are made of the bench's report, each between two lines that nobody sees."""
+"""Parts of pages that are made from the bench's report, each between two lines that a reader of the
+page does not see."""
 
 from __future__ import annotations
 
@@ -7,24 +8,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Block:
-    """Such a part, by its name."""
+    """A part of a page, by its name."""
 
     name: str
 
     @property
     def begin(self) -> str:
-        """The line before it."""
+        """The line before the part."""
         return f"<!-- {self.name}: made by `python -m tests.bench.docs` from build/bench.json -->"
 
     @property
     def end(self) -> str:
-        """The line after it."""
+        """The line after the part."""
         return f"<!-- {self.name}: end -->"
 
     def read(self, text: str) -> str:
         """Return what a page has between the two lines.
 
-        Raises ValueError if each of them is not there exactly once, the first one first.
+        Raises ValueError unless each of them is there exactly once, in their order.
         """
         once = text.count(self.begin) == text.count(self.end) == 1
         if not once or text.index(self.end) < text.index(self.begin):

@@ -23,13 +23,13 @@ from tests.cluster.classroom import Classroom
 
 VIEWERS = 20
 PUSHES, EVERY_S = 4, 20.0
-# Of the seats of a class, who pushes.
+# The seat that pushes.
 WORKER = "seat-050"
 _ROW = re.compile(rb'<tr id="r-seat-050" class="([^"]*)"')
 
 
 def measure_board(classroom: Classroom, folder: Path) -> dict[str, Any]:
-    """Return the share of a processor that a board takes with viewers once it is open, the seconds
+    """Return the share of a processor that a board with viewers takes after its start, the seconds
     from a push to the change on the page, and the size of the page in KiB."""
     clone = classroom.clone(WORKER, folder)
     shown: list[float] = []
@@ -39,7 +39,7 @@ def measure_board(classroom: Classroom, folder: Path) -> dict[str, Any]:
         for number in range(PUSHES):
             began = time.monotonic()
             (clone / f"note-{number}.txt").write_text("x")
-            # Each push asks for help, or takes that back, which the page shows.
+            # The page shows each push, because it asks for help, or takes the request back.
             classroom.push(clone, "origin", "HEAD:main", "HEAD:help")
             pushed = time.monotonic()
             tab.await_mark(number % 2 == 0)
@@ -56,8 +56,8 @@ def measure_board(classroom: Classroom, folder: Path) -> dict[str, Any]:
 
 @dataclass
 class Served:
-    """A board: the address of its page and its process; and once that has ended, the processor
-    seconds that it and what it started have used."""
+    """A board: the address of its page, and its process. Once the process has ended, `processor` is
+    the processor seconds that it and the processes that it started have used."""
 
     address: str
     process: int
@@ -65,7 +65,7 @@ class Served:
 
     @property
     def used(self) -> float:
-        """The processor seconds until now, without those of what it started and has not ended."""
+        """The processor seconds until now, without those of child processes that still run."""
         fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
@@ -91,7 +91,7 @@ def board(classroom: Classroom) -> Iterator[Served]:
 
 
 class Viewer(threading.Thread):
-    """A tab: reads the stream of a board until that ends, and looks at one row."""
+    """A browser's tab: reads the stream of a board until the stream ends, and looks at one row."""
 
     def __init__(self, address: str) -> None:
         super().__init__(daemon=True)
@@ -110,7 +110,7 @@ class Viewer(threading.Thread):
                         self._seen.notify_all()
 
     def await_mark(self, asks: bool) -> None:
-        """Return once the row says that, fail after a minute."""
+        """Return once the row says whether the worker asks, as wanted; fail after a minute."""
         with self._seen:
             assert self._seen.wait_for(lambda: self._asks is asks, 60)
 

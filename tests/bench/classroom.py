@@ -1,4 +1,5 @@
-"""A class on a running lab: from nothing to the canary of every learner, again, and one more."""
+"""A class on a running lab: from no class to every learner's canary, a second run, and a run for
+one more learner."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ ROUNDS = 3
 
 
 def measure_class(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
-    """Yield, as parts of the report, what 30 and 100 learners take, a second run and one learner
-    more, and memory.
+    """Yield, as parts of the report, what 30 and 100 learners take, what a second run and one more
+    learner take, and the memory.
 
-    The 30 are compared with the same number given to Flux by hand, just before, on the same lab.
+    The class of 30 is compared with as many learners given to Flux by hand, on the same lab just
+    before.
     """
     smalls: dict[Product, Spent] = {}
     alone: list[Spent] = []
@@ -94,10 +96,10 @@ def _large(
 
 
 def against_flux_alone(first: Spent, alone: Sequence[Spent]) -> dict[str, Any]:
-    """Return how many times what Flux alone takes a class takes, in every round of that.
+    """Return the ratios of a class to Flux alone, one for each round of Flux alone.
 
     + first: what `sopslab up` took for the class
-    + alone: what one `kubectl apply` of as many learners took
+    + alone: for each round, what one `kubectl apply` of as many learners took
     """
     return {
         "processor_vs_flux_alone": spread([first.processor / one.processor for one in alone], 2),
@@ -111,9 +113,9 @@ def against_flux_alone(first: Spent, alone: Sequence[Spent]) -> dict[str, Any]:
 
 @contextmanager
 def begun(lab: Lab) -> Iterator[Classroom]:
-    """Have a lab up in the block, from nothing and without a class, and gone afterwards."""
+    """Make a lab without a class for the block, and remove it afterwards."""
     with lab.made():
-        # A lab is running once all of it is: the canary arrives before the last pod is ready.
+        # The canary arrives before the last pod is ready.
         lab.kubectl("wait", "pods", "-A", "--all", "--for=condition=Ready", "--timeout=60s")
         yield Classroom(lab)
 
@@ -121,9 +123,10 @@ def begun(lab: Lab) -> Iterator[Classroom]:
 def up_with(
     classroom: Classroom, learners: int, containers: Mapping[str, str]
 ) -> tuple[Spent, int]:
-    """Run `sopslab up` for so many learners, and return what that took and how much it changed.
+    """Run `sopslab up` for this number of learners; return what the run took, and the number of its
+    changes.
 
-    + containers: those that work for the class, and their groups
+    + containers: the containers that work for the class, and their groups
     """
     ids = tuple(f"seat-{number:03d}" for number in range(learners))
     answers: list[dict[str, Any]] = []
@@ -136,7 +139,7 @@ def up_with(
 
 
 def node_memory(lab: Lab) -> float:
-    """Return what the node takes, in MiB, without the caches that it gives back."""
+    """Return the memory of the node in MiB, without caches that the kernel can take back."""
     text = run(
         ["docker", "exec", lab.node, "sh", "-c",
          "cat /sys/fs/cgroup/memory/memory.stat /sys/fs/cgroup/memory.stat 2>/dev/null"],

@@ -1,6 +1,6 @@
-"""A class on one and on three nodes, and classes in a cluster with dozens of nodes and hundreds of
-pods, which are fake: kwok says of them that they run. It takes too long to be measured unless it is
-named."""
+"""A class on one and on three nodes, and classes in a cluster with dozens of fake nodes and
+hundreds of fake pods, of which kwok says that they run. This part takes so long that it is measured
+only if it is named."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ ON_NODES = 30
 FAKE_NODES, FAKE_PODS = 30, 3
 _MODULE = PROJECT / "tests" / "modules" / "kwok"
 _MARK = "sops-lab-bench"
-# What kwok says of nodes and pods, in its module.
+# The folders in kwok's module with what it says of nodes and pods.
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
-# What works for a class, by the beginning of its name.
+# The processes that work for a class, by the beginning of their names.
 _CONTROLLERS = ("etcd", "kube-apiserver", "kube-controller", "kustomize-contr", "source-control")
-# Without it, pods that have work to do would be placed on nodes that only say so.
+# Without this taint, real pods would be placed on fake nodes, which run nothing.
 _TAINT = {"key": _MARK, "value": "fake", "effect": "NoSchedule"}
 
 
 def measure_clusters(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
-    """Yield, as parts of the report, the ratio of a class on three nodes to the same on one, and
-    what classes of two sizes take among fake nodes, each learner with fake pods: seconds, and MiB
-    of what works for a class.
+    """Yield, as parts of the report, the ratio of a class on three nodes to the same class on one,
+    and what classes of two sizes take among fake nodes, where each learner has fake pods: seconds,
+    and the MiB of the processes that work for a class.
 
-    An earlier product is not measured: it would double what takes an hour.
+    An earlier product is not measured, because this part takes an hour already.
     """
     one, three = (_on_nodes(folder / str(workers), workers) for workers in (0, 2))
     yield {
@@ -66,7 +66,8 @@ def measure_clusters(folder: Path, products: Sequence[Product]) -> Iterator[dict
 
 
 def _on_nodes(folder: Path, workers: int) -> float:
-    """Return the seconds from a lab that is up to a class, on a cluster with so many workers."""
+    """Return the seconds that a class takes on a lab that is up, on a cluster with this number of
+    workers."""
     with hand_made_lab(lab_name("bench-nodes"), folder, workers=workers) as lab:
         lab.up()
         containers = dict.fromkeys(NODES[: 1 + workers], NODE) | {lab.git_server: GIT_SERVER}
@@ -75,7 +76,7 @@ def _on_nodes(folder: Path, workers: int) -> float:
 
 
 def _among_fakes(folder: Path, learners: int) -> dict[str, Any]:
-    """Return what so many learners take in a lab with fake nodes."""
+    """Return what this number of learners takes in a lab with fake nodes."""
     with begun(Lab(lab_name("bench-fakes"), folder, {})) as classroom:
         lab, containers = classroom.lab, of_lab(classroom.lab)
         with fake_nodes(lab):
@@ -100,7 +101,7 @@ def _among_fakes(folder: Path, learners: int) -> dict[str, Any]:
 
 @contextmanager
 def fake_nodes(lab: Lab) -> Iterator[None]:
-    """Have nodes in the block that are ready and, as they say, run the pods that select them."""
+    """Make nodes for the block that claim to be ready, and to run the pods that select them."""
     program = PROJECT / "build" / "tools" / "kwok"
     build = [find_tool("go"), "build", "-o", str(program), "sigs.k8s.io/kwok/cmd/kwok"]
     run(build, env=dict(os.environ), cwd=_MODULE)
@@ -144,7 +145,7 @@ def _node(name: str) -> dict[str, Any]:
 
 
 def _make_pods(lab: Lab, learners: int) -> None:
-    """Give each learner fake pods, as many as are on a busy day, and wait until they run."""
+    """Give each learner as many fake pods as on a busy day, and wait until they run."""
     pods = []
     for learner in range(learners):
         for number in range(FAKE_PODS):

@@ -1,4 +1,4 @@
-"""Put what the bench has measured into README.md and docs/: `python -m tests.bench.docs`."""
+"""Put the figures of the bench into README.md and docs/: `python -m tests.bench.docs`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ README = PROJECT / "README.md"
 
 
 def put(found: Mapping[str, Any]) -> None:
-    """Put what was found into the pages.
+    """Put the bench's findings into the pages.
 
     Raises ValueError if a page has no place for it.
     """
@@ -35,7 +35,7 @@ def _rewrite(page: Path, block: Block, content: str) -> None:
 
 
 def main() -> int:
-    """Put it there and return 0, or 1 where that cannot be."""
+    """Put the report into the pages and return 0, or 1 if that fails."""
     try:
         put(report.together(report.load(report.REPORT)))
     except FileNotFoundError as error:

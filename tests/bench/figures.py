@@ -1,8 +1,7 @@
 """What the bench has measured, as lines to print and as tables in README.md and the docs.
 
-    python -m tests.bench.figures            # build/bench.json into README.md and docs/
-
-Processor seconds and ratios come first: seconds differ twofold between a good hour and a bad one.
+`python -m tests.bench.docs` puts the tables there. Processor seconds and ratios come first, because
+seconds on the clock double between a good hour and a bad one.
 """
 
 from __future__ import annotations
@@ -11,21 +10,22 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Below this name a report has the same figures of an earlier commit.
+# The key in a report below which the same figures of an earlier commit are.
 BASE = "base"
 
 
 def spread(values: Sequence[float], digits: int = 1) -> dict[str, Any]:
-    """Return the median of what was seen, its range, and all of it, rounded."""
+    """Return the median of some values, their range, and the values themselves, all rounded."""
     seen = [round(value, digits) for value in values]
     median = round(statistics.median(values), digits)
     return {"median": median, "range": [min(seen), max(seen)], "seen": seen}
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return what was measured: the work, its processor seconds, its ratio, and its seconds.
+    """Return a row for each work that was measured: its name, its processor seconds, its ratio, and
+    its seconds.
 
-    What a report does not have gives no row.
+    Work that a report does not have gives no row.
     """
     found = []
     if up := report.get("up_vs_by_hand"):
@@ -93,8 +93,8 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _of_class(taken: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return the rows of a class. Flux alone is measured beside the present product only, and the
-    class of 100 after that of 30, which may be all that there is."""
+    """Return the rows of a class. Figures may be missing: Flux alone is measured only beside the
+    present product, and the class of 100 is measured after the class of 30."""
     alone = taken.get("flux_alone")
     hand = {
         key: f" (by hand {_of(alone[key])}{unit})" if alone else ""
@@ -179,7 +179,7 @@ def _of_clusters(taken: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _of(seen: Mapping[str, Any]) -> str:
-    """Return a median with the range around it, where there is one."""
+    """Return a median, with the range if the values differ."""
     low, high = seen["range"]
     if low == high:
         return f"{seen['median']:g}"
@@ -187,7 +187,7 @@ def _of(seen: Mapping[str, Any]) -> str:
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
-    """Return what the bench prints: processor seconds and ratios, then seconds."""
+    """Return the lines that the bench prints: processor seconds and ratios, then seconds."""
     return [
         f"{work}: " + ", ".join(
             part
@@ -203,13 +203,13 @@ def lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Return the same as a table of Markdown, ended by a newline."""
+    """Return the report as a table of Markdown that ends with a newline."""
     head = ("what", "processor seconds", "ratio", "seconds on the clock")
     return markdown([head, *rows(report)])
 
 
 def markdown(cells: Sequence[Sequence[str]]) -> str:
-    """Return a table of Markdown, whose first row is its head, ended by a newline."""
+    """Return rows as a table of Markdown that ends with a newline. The first row is its head."""
     head, *others = cells
     found = [head, ("---",) * len(head), *others]
     return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in found)

@@ -1,7 +1,7 @@
-"""A profile as a flame: boxes as wide as their processor seconds, each above its parts.
+"""A profile as a flame: boxes whose width is their processor seconds, each above its parts.
 
-Pure text. Widths are percentages and letters are not scaled with them, so that the same picture can
-be read on a phone; a box too narrow for its name shows it when it is pointed at.
+Pure text. Widths are percentages, and letters keep their size, so that the picture can be read on a
+phone, too. A box that is too narrow for its name shows the name when somebody points at it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from html import escape
 from tests.bench.profile import Profile
 
 _ROW, _GAP = 24, 2
-# Percent of the whole below which a box is not drawn.
+# A box that is narrower than this, in percent of the full width, is not drawn.
 _NARROWEST = 0.1
-# And below which it has no room for letters.
+# A box that is narrower than this, in percent of the full width, has no room for its name.
 _NAMED = 2
-# By these classes a page gives boxes their colour: of the whole and of steps, and then of groups.
+# The classes by which a page colours boxes: one for the whole and for steps, and those of groups.
 PLAIN, GROUPS = "plain", ("first", "second", "third", "fourth")
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the work, what it took, and its own parts in the order in which they are shown."""
+    """A part of some work, the processor seconds that it took, and its own parts in the order in
+    which they are shown."""
 
     name: str
     value: float
@@ -32,8 +33,8 @@ class Box:
 
 
 def flame(name: str, profile: Profile, groups: Sequence[str]) -> Box:
-    """Return a profile as boxes: steps in order, in each its groups, and in these their components,
-    largest first.
+    """Return a profile as boxes: the steps in their order, the groups of each step, and the
+    components of each group; groups and components are sorted, the largest first.
 
     + groups: all groups that are shown, in the order of their colours
     """
@@ -51,21 +52,21 @@ def flame(name: str, profile: Profile, groups: Sequence[str]) -> Box:
         parts.sort(key=lambda one: -one.value)
         steps.append(Box(step, sum(one.value for one in parts), PLAIN, parts))
     if len(steps) == 1:
-        # Work without steps has one, which would only say the same once more.
+        # Work without steps has a single one, whose box would only repeat that of the whole.
         (whole,) = steps
         return Box(name, whole.value, PLAIN, whole.parts)
     return Box(name, sum(one.value for one in steps), PLAIN, steps)
 
 
 def colour_of(group: str, groups: Sequence[str]) -> str:
-    """Return the class that colours a group."""
+    """Return the class of SVG that colours a group."""
     return GROUPS[groups.index(group) % len(GROUPS)]
 
 
 def drawn(whole: Box, full: float) -> str:
-    """Return the boxes as SVG, which has no colours of its own.
+    """Return the boxes as SVG. The page has to add the colours of the classes.
 
-    + full: the processor seconds that are as wide as there is room, so that flames can be compared
+    + full: the processor seconds that take the full width; the same for flames that are compared
     """
     height = _depth(whole) * (_ROW + _GAP)
     label = escape(f"{whole.name}: {whole.value:.1f} processor seconds", quote=True)
@@ -91,9 +92,9 @@ def _depth(box: Box) -> int:
 def _drawn(
     box: Box, whole: float, full: float, left: float, row: int, colour: str = PLAIN
 ) -> Iterator[str]:
-    """Yield a box and all below it; a component has the colour of its group.
+    """Yield a box and all its parts; a component has the colour of its group.
 
-    + left: the processor seconds to the left of it
+    + left: the processor seconds to the left of the box
     """
     if not box.value or 100 * box.value / full < _NARROWEST:
         return
@@ -102,7 +103,7 @@ def _drawn(
     name = escape(box.name)
     named = 100 * box.value / full >= _NAMED
     words = f'<text x="4" y="16">{name} {box.value:.1f}</text>' if named else ""
-    # A picture within the picture cuts what does not fit into it.
+    # In a nested `svg`, which cuts a name that does not fit into the box.
     yield (
         f'<svg {place} width="{100 * box.value / full:.2f}%" height="{_ROW}">'
         f"<title>{name}: {box.value:.2f} s, {100 * box.value / whole:.1f} %</title>"

@@ -1,7 +1,7 @@
-"""Thirty learners given to Flux by hand with one `kubectl apply`: a class is measured against it.
+"""Thirty learners given to Flux by hand with one `kubectl apply`, with which a class is compared.
 
-It is done on the lab on which the class is made afterwards: the same Flux, Git server and node.
-Keys and repositories exist before the clock runs, and so do the objects, as a file.
+This is measured on the lab on which the class is made afterwards, so Flux, Git server and node are
+the same. Keys, repositories and a file with the objects exist before the clock starts.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ _PATIENCE = 300  # seconds
 
 
 def measure_flux_alone(lab: Lab, folder: Path, learners: int, rounds: int) -> list[Spent]:
-    """Return what it takes from `kubectl apply` until every learner's canary is decrypted.
+    """Return, for each round, what it takes from `kubectl apply` until every learner's canary is
+    decrypted.
 
     + lab: a lab that is up, without a class
     + folder: where keys and objects are prepared
-    + learners: how many
-    + rounds: how often; all of it is taken away in between, and in the end
+    + learners: the number of learners
+    + rounds: the number of rounds; after each round, the objects are deleted
     """
     folder.mkdir(parents=True)
     ids = [f"hand-{number:03d}" for number in range(learners)]
@@ -39,7 +40,7 @@ def measure_flux_alone(lab: Lab, folder: Path, learners: int, rounds: int) -> li
     for one in ids:
         key = prepare(lab, folder, one)
         objects += learner_objects(one, lab.settings.git_base_cluster_url, key, login)
-    # Kinds before what is of them, as `kubectl apply` takes them one by one.
+    # Namespaces come first, because `kubectl apply` applies the objects one by one.
     objects.sort(key=lambda found: found["kind"] != "Namespace")
     manifest = folder / "learners.json"
     manifest.touch(mode=0o600)
@@ -104,17 +105,18 @@ def canary(one: str) -> dict[str, Any]:
 def learner_objects(
     one: str, git: str, key: bytes, login: dict[str, bytes]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what Flux needs for a learner: no more than namespaces, rights, key and delivery.
+    """Yield the objects that Flux needs for a learner, and no others: namespaces, rights, key and
+    delivery.
 
-    + git: the Git server, as the cluster sees it
+    + git: the URL of the Git server in the cluster
     + key: the identity that decrypts
-    + login: name and password with which Flux reads
+    + login: the name and the password that Flux reads with
     """
     develop, system = f"{one}-develop", f"{one}-system"
     flux = "toolkit.fluxcd.io/v1"
     for namespace in (develop, system):
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    # Flux acts as this account: the lab's controllers have no rights of their own to lend.
+    # Flux acts as this account, because the lab's controllers have no rights of their own.
     yield _object("v1", "ServiceAccount", system, "reconciler")
     yield _object(
         "rbac.authorization.k8s.io/v1", "RoleBinding", develop, "reconciler",
@@ -153,7 +155,7 @@ def _encoded(entries: dict[str, bytes]) -> dict[str, str]:
 
 
 def apply(lab: Lab, manifest: Path, ids: Sequence[str]) -> None:
-    """Apply the objects and return when each learner's canary is there, decrypted."""
+    """Apply the objects, and return once every learner's canary is there, decrypted."""
     watch = subprocess.Popen(
         ["kubectl", "get", "secrets", "--all-namespaces", "--watch",
          "--field-selector", f"metadata.name={CANARY}",
@@ -174,7 +176,8 @@ def apply(lab: Lab, manifest: Path, ids: Sequence[str]) -> None:
 
 
 def arrivals(lines: Iterable[str], ids: Sequence[str]) -> set[str]:
-    """Read lines of a namespace and a value until all have come; return who has not."""
+    """Read lines with a namespace and a value until the canary of every learner has come; return
+    the learners whose canary has not."""
     missing = {f"{one}-develop {canary(one)['data']['value']}": one for one in ids}
     if missing:
         for line in lines:

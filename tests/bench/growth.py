@@ -1,5 +1,6 @@
-"""How the cost of a class grows, as far as this machine goes: 10, 30, 100 and 300 learners, each
-from a lab without any. It takes too long to be measured unless it is named."""
+"""How the cost of a class grows, as far as this machine can go: 10, 30, 100 and 300 learners, each
+time on a new lab without learners. This part takes so long that it is measured only if it is named.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ _DATABASE = "/var/lib/etcd/member/snap/db"
 
 
 def measure_growth(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
-    """Yield, as parts of the report, what each size takes, and the size that is one too many: one
-    at which a run does not end well."""
+    """Yield, as parts of the report, what each size takes, and the first size at which a run
+    fails."""
     for product in products:
         sizes: list[dict[str, Any]] = []
         for learners in SIZES:
@@ -34,7 +35,7 @@ def measure_growth(folder: Path, products: Sequence[Product]) -> Iterator[dict[s
 
 
 def shortened(words: str, most: int = 300) -> str:
-    """Return the first line of what was said, no longer than that."""
+    """Return the first line of a text, cut to `most` characters."""
     line = (words.splitlines() or [""])[0]
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
@@ -42,7 +43,7 @@ def shortened(words: str, most: int = 300) -> str:
 def _of_size(
     product: Product, folder: Path, learners: int, sizes: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Measure one size, add it to those before, and yield all."""
+    """Measure one size, add it to the smaller ones, and yield all of them, and two profiles."""
     with begun(product.lab(f"bench-of-{learners}", folder)) as classroom:
         lab, containers = classroom.lab, of_lab(classroom.lab)
         before = node_memory(lab)

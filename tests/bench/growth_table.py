@@ -1,4 +1,4 @@
-"""How the cost of a class grows, as a table of Markdown, and read back from it. Pure text."""
+"""The table of Markdown of how the cost of a class grows: written, and read again. Pure text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.bench.figures import markdown
 
-# What is measured at each size, by its key in the report, and the head of its column.
+# The figures of each size: the key in the report, and the head of the column.
 COLUMNS = {
     "learners": "learners",
     "up": "seconds to the last canary",
@@ -22,7 +22,7 @@ Row = dict[str, float]
 
 
 def growth_table(growth: Mapping[str, Any]) -> str:
-    """Return the table, the picture of it, and where it ended."""
+    """Return the table, the link to its picture, and a sentence about the limit that was met."""
     sizes = growth["sizes"]
     cells = [tuple(COLUMNS.values())]
     cells += [tuple(f"{one[key]:g}" for key in COLUMNS) for one in sizes]
@@ -37,7 +37,7 @@ def growth_table(growth: Mapping[str, Any]) -> str:
 
 
 def read_table(text: str) -> list[Row]:
-    """Return what a table has, by the keys of its columns.
+    """Return the rows of a table, each by the keys of its columns.
 
     Raises ValueError if a column is unknown or a cell is no number.
     """

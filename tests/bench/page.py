@@ -1,4 +1,4 @@
-"""The bench's report as a page that needs nothing else: build/bench.html. Pure text."""
+"""The bench's report as a page that needs no other file: build/bench.html. Pure text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.bench.figures import BASE, rows
 from tests.bench.flame import colour_of, drawn, flame
 from tests.bench.profile import Profile
 
-# What is beside what: by its key in the report, the title of some work.
+# The titles of works whose profiles are shown side by side, by the keys in the report.
 TITLES = {
     "up": "From nothing to the canary",
     "second_up": "Second run, nothing to do",
@@ -19,7 +19,7 @@ TITLES = {
     "second_100": "Second run on a class of 100, nothing to do",
     "one_more": "One learner more beside 100",
 }
-# And of work on a class of some size, by what its key begins with.
+# The titles of works on a class of some size, by the beginning of the key.
 _OF_SIZE = {"growth_": "A class of {}, as it grows", "idle_": "A class of {}, and nothing is done"}
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d5d9de; --pale: #59636e;
@@ -54,8 +54,8 @@ th:first-child, td:first-child { text-align: left; min-width: 11rem; }
 def page(report: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     """Return the report as HTML.
 
-    + report: what was found
-    + parts: by name, when and of which commit each part of it was measured
+    + report: what all parts have found
+    + parts: by name, when each part was measured, and for which commit
     """
     compared = {
         key: {name: Profile.of_dict(kept) for name, kept in found.items()}
@@ -90,7 +90,7 @@ def page(report: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
 
 
 def title_of(key: str) -> str:
-    """Return the title of the work that a report has a profile of."""
+    """Return the title of some work, by the key of its profiles in the report."""
     for beginning, title in _OF_SIZE.items():
         if key.startswith(beginning):
             return title.format(key.removeprefix(beginning))
@@ -98,7 +98,7 @@ def title_of(key: str) -> str:
 
 
 def _runs(parts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield when each part was measured, and what kept it from its end."""
+    """Yield a table of when each part was measured, with the problem that ended it, if any."""
     if not parts:
         return
     heads = ("part", "measured", "commit", "beside", "minutes", "problem")
@@ -130,7 +130,7 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _compared(title: str, profiles: Mapping[str, Profile], groups: Sequence[str]) -> Iterator[str]:
-    """Yield what some work took, run by run, and the flame of each run."""
+    """Yield what some work took in each run, and the flame of each run."""
     yield f"<h2>{escape(title)}</h2>"
     yield from _totals(profiles, groups)
     yield from _steps(profiles)
@@ -170,7 +170,7 @@ def _totals(profiles: Mapping[str, Profile], groups: Sequence[str]) -> Iterator[
 
 
 def _steps(profiles: Mapping[str, Profile]) -> Iterator[str]:
-    """Yield seconds on the clock and processor seconds of steps, for runs that have some."""
+    """Yield a table of the steps' seconds and processor seconds, for runs with steps."""
     stepped = {name: one for name, one in profiles.items() if len(one.steps) > 1}
     if not stepped:
         return
@@ -188,7 +188,7 @@ def _steps(profiles: Mapping[str, Profile]) -> Iterator[str]:
 
 
 def _components(profiles: Mapping[str, Profile], groups: Sequence[str]) -> Iterator[str]:
-    """Yield processor seconds and memory of components by group, largest first."""
+    """Yield a table of the components' processor seconds and memory, by group and largest first."""
     heads = ["component"]
     for name in profiles:
         heads += [f"{name}: processor", "MiB"]
@@ -211,7 +211,7 @@ def _components(profiles: Mapping[str, Profile], groups: Sequence[str]) -> Itera
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    """Return a number, and nothing for what is none or would be shown as 0."""
+    """Return a number as text, "" for None and for what would be shown as 0."""
     return "" if value is None or not round(value, digits) else f"{value:.{digits}f}"
 
 

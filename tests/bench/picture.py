@@ -1,5 +1,5 @@
-"""Draw docs/images/growth.svg of the table in docs/instructors.md: `python -m tests.bench.picture`,
-by `make docs`."""
+"""Draw docs/images/growth.svg from the table in docs/instructors.md: `python -m
+tests.bench.picture`, which `make docs` runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PICTURE = PROJECT / "docs" / "images" / "growth.svg"
 
 
 def draw(page: Path, picture: Path) -> None:
-    """Draw the picture of what a page has in its table; none of a page without one."""
+    """Draw the picture of a page's table, or none if the page has no table."""
     if rows := read_table(GROWTH.read(page.read_text())):
         picture.write_text(plot(rows))
 

@@ -1,5 +1,5 @@
-"""How the cost of a class grows, as a picture for the docs: SVG that is light or dark as its reader
-has it. Pure text."""
+"""How the cost of a class grows, as a picture for the docs: SVG that is light or dark as the
+reader's browser prefers. Pure text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 
 from tests.bench.growth_table import Row
 
-# What has a panel, and its title.
+# The figures that have a panel, and the titles of the panels.
 PANELS = {
     "up_processor": "processor seconds of the first run",
     "node_mib": "memory of the node, MiB",
@@ -30,7 +30,7 @@ text { font: 12px system-ui, sans-serif; fill: #1b1f24; } .title { font-weight: 
 
 
 def plot(rows: Sequence[Row]) -> str:
-    """Return the picture of these sizes of a class, which has a panel for each figure."""
+    """Return the picture of the rows of the table, with a panel for each figure."""
     width, height = 2 * _WIDTH, math.ceil(len(PANELS) / 2) * _HEIGHT
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
@@ -45,7 +45,8 @@ def plot(rows: Sequence[Row]) -> str:
 
 
 def step_of(highest: float) -> float:
-    """Return the distance of an axis's marks, of which three to seven reach its highest value."""
+    """Return the distance between the marks of an axis, which has three to seven marks up to its
+    highest value."""
     if highest <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(highest / 3))
@@ -75,7 +76,7 @@ def _panel(title: str, points: Sequence[tuple[float, float]]) -> Iterator[str]:
     for point in points:
         x, y = place(*point)
         yield f'<circle class="point" cx="{x}" cy="{y}" r="3.5"/>'
-        # Numbers that would touch are left out; the table has them.
+        # Numbers that would touch the one before are left out; the table has them.
         if x - taken > 26:
             yield f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{point[0]:g}</text>'
             taken = x

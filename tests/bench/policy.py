@@ -43,7 +43,7 @@ def measure_policy(folder: Path, products: Sequence[Product]) -> Iterator[dict[s
 
 
 def _committed(repository: Path) -> str:
-    """Return a commit of a thousand files that no branch has."""
+    """Make a commit of a thousand files that is on no branch, and return it."""
     run(["git", "init", "--quiet", "--initial-branch=main"], cwd=repository)
     run(["git", "config", "user.name", "bench"], cwd=repository)
     run(["git", "config", "user.email", "bench@localhost"], cwd=repository)

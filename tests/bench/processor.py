@@ -1,7 +1,7 @@
-"""Processor seconds: what a neighbour on the machine changes little, while seconds double.
+"""Processor seconds, which change little while other work on the machine doubles the seconds.
 
-Counted are the processes that the bench starts and waits for, and all that runs in the containers
-that are named. Docker's own daemon is not, nor what a command leaves running in the background.
+The processes that the bench starts and waits for are counted, and everything in the containers that
+are named. Docker's own daemon is not counted, nor what a command leaves running in the background.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def measured(
     containers: Mapping[str, str],
     steps: Callable[[], Steps] = tuple,
 ) -> Spent:
-    """Return what `work` takes. A container that it makes counts from its beginning.
+    """Return what `work` takes. A container that the work makes counts from its beginning.
 
-    Raises AssertionError if a container is not one of this machine's.
+    Raises AssertionError if no process of this machine is in one of the containers.
 
-    + containers: by name, the group that each container that works for it belongs to
-    + steps: says which steps the work had, once it has ended
+    + containers: the containers that work for it, by name, and the group of each
+    + steps: returns the steps of the work, after its end
     """
     machine = Machine(os.getpid())
     with watching(machine) as looks:
@@ -55,7 +55,7 @@ def measured(
 
 
 def of_lab(lab: Lab) -> dict[str, str]:
-    """Return the containers of a lab on kind, by name, and their groups."""
+    """Return the groups of the containers of a lab on kind, by the containers' names."""
     return {lab.node: NODE, lab.git_server: GIT_SERVER}
 
 

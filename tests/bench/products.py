@@ -1,4 +1,4 @@
-"""What is measured: the product as it is here, and beside it the product of an earlier commit."""
+"""The products that are measured: that of this checkout, and beside it one of an earlier commit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.bench.figures import BASE
 from tests.cluster.lab import SOPSLAB, Lab, lab_name, run
 
 _WORKTREES = PROJECT / "build" / "base"
-# What Python imports or runs of a checkout.
+# The folders of a checkout that Python imports or runs.
 _SOURCES = ("sopslab", "tasks", "deploys", "inventories", "group_data")
 
 
@@ -20,9 +20,9 @@ _SOURCES = ("sopslab", "tasks", "deploys", "inventories", "group_data")
 class Product:
     """A checkout of the product.
 
-    `name` is what its profiles are called; `commit` is what was checked out, marked where files
-    differ from it; `key` is where its figures are in the report: nowhere special for the present
-    one.
+    `name` is the name of its profiles. `commit` is the commit that was checked out, with a mark if
+    files differ from it. `key` is where its figures are in the report, "" for the present product,
+    whose figures are at the top.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Product:
 
     @property
     def python(self) -> str:
-        """The interpreter of its environment."""
+        """The interpreter of the product's environment."""
         return str(Path(self.program).with_name("python"))
 
     def lab(self, purpose: str, folder: Path) -> Lab:
-        """Return a lab on which its commands work, which is not up yet."""
+        """Return a lab for the product's commands, which is not up yet."""
         ending = f"-{self.key}" if self.key else ""
         return Lab(lab_name(purpose + ending), folder / self.name, {}, program=self.program)
 
     def figures(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Return what was found of it as a part of the report."""
+        """Return what was found of the product, as a part of the report."""
         return {self.key: found} if self.key else found
 
 
@@ -53,12 +53,12 @@ def present() -> Product:
 
 
 def earlier(revision: str) -> Product:
-    """Return the product of an earlier commit: a worktree in build/base with an environment of its
-    own, which the next bench takes again, and with the store full of what it pins.
+    """Return the product of an earlier commit. It gets a worktree in build/base with an environment
+    of its own, which the next bench uses again, and the store is filled with what the commit pins.
 
     Raises AssertionError if there is no such commit.
 
-    + revision: what git takes for a commit
+    + revision: any name of a commit that git knows
     """
     words = ["git", "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"]
     found = run(words, cwd=PROJECT, check=False)
@@ -67,12 +67,12 @@ def earlier(revision: str) -> Product:
     commit = found.stdout.strip()
     folder = _WORKTREES / commit[:12]
     if not folder.exists():
-        # Git may know it still, from before `build` was removed.
+        # `--force`, because Git may still know the worktree, if `build` was removed since.
         words = ["git", "worktree", "add", "--force", "--quiet", "--detach", str(folder), commit]
         run(words, cwd=PROJECT)
     run(["make", f"PYTHON={sys.executable}", ".venv/.requirements"], cwd=folder)
     product = Product("before", commit[:12], str(folder / ".venv" / "bin" / "sopslab"), BASE)
-    # A first run would compile them while the clock runs.
+    # Otherwise the first run would compile the modules while it is measured.
     run([product.python, "-m", "compileall", "-q", *_SOURCES], cwd=folder)
     run([product.program, "fetch"])
     return product

@@ -1,9 +1,9 @@
-"""Where the time of some work went, folded from looks at what ran meanwhile. Nothing is looked at
-here.
+"""Where the time of some work went, computed from looks at the processes that ran meanwhile. The
+looks themselves are made elsewhere.
 
-What runs belongs to an owner: a container, or the bench. A look has what each owner has used in
-all, which is exact, and what each living process has. What processes use that begin and end between
-two looks is only in the former: it is the owner's as `BRIEF`.
+Every process belongs to an owner: a container, or the bench. A look has the processor seconds that
+each owner has used in all, which is exact, and those of each living process. A process that begins
+and ends between two looks is only in the sum of its owner: its share is shown as `BRIEF`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-# The owner of what the bench starts.
+# The owner of the processes that the bench starts.
 OURS = "our processes"
 BRIEF = "too brief to be seen"
 # The part of the work before its first step.
@@ -39,8 +39,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Look:
-    """One moment: seconds on the clock, and by owner the processor seconds that all of it has used
-    and the memory in bytes that it has now."""
+    """One moment: seconds on the clock (`at`); by owner, the processor seconds that it has used in
+    all, and the bytes of memory that it has now; and the processes."""
 
     at: float
     used: Mapping[str, float]
@@ -53,7 +53,7 @@ class Profile:
     """Where the time went.
 
     `steps` are seconds on the clock, in order; `spent` are processor seconds by step, group and
-    component; `peaks` are MiB by group and component, and those of a whole group by an empty name.
+    component; `peaks` are MiB by group and component, where the component "" is the whole group.
     """
 
     seconds: float = 0.0
@@ -67,14 +67,14 @@ class Profile:
         return sum(self.spent.values())
 
     def by(self, *keys: int) -> dict[tuple[str, ...], float]:
-        """Return processor seconds added up, by some of step (0), group (1) and component (2)."""
+        """Return sums of processor seconds by these keys: step (0), group (1), component (2)."""
         found: dict[tuple[str, ...], float] = defaultdict(float)
         for path, seconds in self.spent.items():
             found[tuple(path[key] for key in keys)] += seconds
         return dict(found)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the report keeps it, with what is worth a hundredth of a second."""
+        """Return the profile as the report keeps it, without entries that round to 0.00 s."""
         return {
             "seconds": round(self.seconds, 2),
             "steps": {name: round(seconds, 2) for name, seconds in self.steps.items()},
@@ -88,7 +88,7 @@ class Profile:
 
     @staticmethod
     def of_dict(kept: Mapping[str, Any]) -> Profile:
-        """Return what `as_dict` has kept."""
+        """Return the profile that `as_dict` has made a dictionary of."""
         return Profile(
             kept["seconds"],
             kept["steps"],
@@ -100,13 +100,13 @@ class Profile:
 def fold(looks: Sequence[Look], groups: Mapping[str, str], steps: Steps = ()) -> Profile:
     """Return where the time between the first look and the last one went.
 
-    + groups: by owner, the group that it is shown as; other owners are left out
-    + steps: what the work says of its steps, of which the last ended with the work
+    + groups: by owner, the group that the owner is shown in; other owners are left out
+    + steps: the steps that the work itself reports; the last one ends with the work
     """
     bounds = _bounds(looks[0].at, looks[-1].at, steps)
     spent: dict[tuple[str, str, str], float] = defaultdict(float)
     highest = dict(looks[0].used)
-    # What an owner has used without being seen; less than nothing where clocks round differently.
+    # Seconds that no look has seen at a process; negative if clocks are rounded differently.
     unseen: dict[tuple[str, str], float] = defaultdict(float)
     for before, after in pairwise(looks):
         shares = list(_shares(before.at, after.at, bounds))
@@ -139,14 +139,15 @@ def fold(looks: Sequence[Look], groups: Mapping[str, str], steps: Steps = ()) ->
 
 
 def median(profiles: Iterable[Profile]) -> Profile:
-    """Return the profile in the middle by processor seconds: of an even number, the upper one."""
+    """Return the median profile by processor seconds; of an even number, the upper middle one."""
     ordered = sorted(profiles, key=lambda one: one.processor)
     return ordered[len(ordered) // 2]
 
 
 def _bounds(began: float, ended: float, steps: Steps) -> list[tuple[str, float, float]]:
-    """Return name, begin and end of each step. A run ends soon after its last step, and what it
-    does before the first takes seconds: imports, and the looks that foretell its operations."""
+    """Return name, begin and end of each step. The steps are counted back from the end, because a
+    run ends soon after its last step, but takes seconds before the first: for imports, and for the
+    looks that predict its operations."""
     if not steps:
         return [("", began, ended)]
     at = max(ended - sum(seconds for _, seconds in steps), began)
@@ -155,7 +156,7 @@ def _bounds(began: float, ended: float, steps: Steps) -> list[tuple[str, float, 
         until = min(at + seconds, ended)
         found.append((name, at, until))
         at = until
-    # What rounding leaves at the end.
+    # The last step gets what rounding leaves at the end.
     name, begin, _ = found[-1]
     return [*found[:-1], (name, begin, ended)]
 
@@ -163,7 +164,7 @@ def _bounds(began: float, ended: float, steps: Steps) -> list[tuple[str, float, 
 def _shares(
     began: float, ended: float, bounds: Sequence[tuple[str, float, float]]
 ) -> Iterator[tuple[str, float]]:
-    """Yield the steps that a stretch of time is in, and which part of it."""
+    """Yield the steps that a period overlaps, each with the share of the period that is in it."""
     length = ended - began
     for step, begin, end in bounds:
         overlap = min(ended, end) - max(began, begin)
@@ -172,7 +173,7 @@ def _shares(
 
 
 def _peaks(looks: Sequence[Look], groups: Mapping[str, str]) -> dict[tuple[str, str], float]:
-    """Return the most MiB that was seen at once of each group and of its components."""
+    """Return the most MiB that one look has seen of each group, and of each of its components."""
     peaks: dict[tuple[str, str], float] = defaultdict(float)
     for look in looks:
         now: dict[tuple[str, str], float] = defaultdict(float)

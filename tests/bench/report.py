@@ -1,7 +1,7 @@
 """The report of the bench: build/bench.json, and build/bench.html for people.
 
-It is kept by part, with when and of which commit each was measured: a part that is measured again
-replaces what the last time found.
+The report has an entry for each part, with the time and the commit of its measurement. If a part is
+measured again, its entry is replaced.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _FOUND = "found"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return what each part of the report has, by name.
+    """Return the parts of the report, by name.
 
-    Raises FileNotFoundError if there is none, KeyError if it is one of an older bench.
+    Raises FileNotFoundError if there is no report, KeyError if an older bench made it.
     """
     parts: dict[str, Any] = json.loads(path.read_text())["parts"]
     return parts
 
 
 def save(parts: Mapping[str, Any], path: Path) -> None:
-    """Write the report, and the page that is made of it beside it."""
+    """Write the report, and beside it the page that is made from it."""
     path.parent.mkdir(exist_ok=True)
     _replace(path, json.dumps({"parts": parts}, indent=2) + "\n")
     _replace(path.with_suffix(".html"), page(together(parts), parts))
@@ -41,12 +41,12 @@ def _replace(path: Path, text: str) -> None:
 
 
 def added(part: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a part with what was found besides."""
+    """Return a part of the report with one more finding."""
     return {**part, _FOUND: merged(part.get(_FOUND, {}), found)}
 
 
 def together(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all parts have found."""
+    """Return the findings of all parts."""
     whole: dict[str, Any] = {}
     for part in parts.values():
         whole = merged(whole, part.get(_FOUND, {}))
@@ -54,7 +54,8 @@ def together(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what both have, mappings within them too; the other's where both have a value."""
+    """Return both mappings as one, including mappings within them. Where both have a value, that of
+    `other` counts."""
     new = dict(one)
     for key, value in other.items():
         old = new.get(key)

@@ -1,5 +1,5 @@
-"""A room of two container machines: what a delivery takes beside `tar | zstd | ssh`, and what a run
-over all seats takes beside one over the slowest."""
+"""A room of two machines that are containers: a delivery compared with `tar | zstd | ssh`, and a
+run over all seats compared with a run over the slowest one."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from tests.cluster.debian import ENGINE
 from tests.cluster.seats import PACKAGES, SUITE, Room, room
 
 ROUNDS = 3
-# Of the distribution that the seats have.
+# The version in the distribution of the seats.
 PYTHON = "3.11"
 
 
 def measure_room(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
-    """Yield, as parts of the report, the ratio of a delivery to the same files by `tar | zstd |
-    ssh`, the bytes that a seat is sent, the seconds of first and second runs, and the ratio of a
-    second run over all seats to the slowest of those over one.
+    """Yield, as parts of the report, the ratio of a delivery to sending the same files by `tar |
+    zstd | ssh`, the bytes that a seat is sent, the seconds of first and second runs, and the ratio
+    of a second run over all seats to the slowest second run over a single one.
 
-    An earlier product is not measured: what delivers here is called, not run.
+    An earlier product is not measured, because the delivery is called as a function of this
+    checkout, and not run as a command.
     """
     with room(folder, ["ada", "bob"], [*PACKAGES, *ENGINE[SUITE], "zstd"]) as made:
         yield {"room": {"seats": len(made.seats), **_measure_delivery(made)}}
@@ -53,7 +54,7 @@ def measure_room(folder: Path, products: Sequence[Product]) -> Iterator[dict[str
 
 
 def _measure_delivery(made: Room) -> dict[str, Any]:
-    """Return what it takes to give a seat all entries of the store, once it has the product."""
+    """Return what it takes to send a seat all entries of the store, after the product."""
     lab = local_settings().for_machine
     contents = stored(lab, load_catalog(local_settings().catalog), [PYTHON])
     with prepare(lab, contents, lambda *_: None) as cargo:
@@ -91,7 +92,7 @@ def _deliver(connection: Connection, cargo: Cargo, root: str) -> None:
 
 
 def _by_hand(store: str, cargo: Cargo, plain: list[str]) -> None:
-    """Send the same entries as stock tools do."""
+    """Send the same entries with stock tools."""
     keys = shlex.join(member.name for member in cargo.entries)
     sending = f"tar -C {shlex.quote(store)} -c {keys} | zstd -q -T0 | {shlex.join(plain)}"
     bash = shutil.which("bash") or "bash"

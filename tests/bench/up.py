@@ -1,4 +1,5 @@
-"""A lab for one learner: from nothing beside the same work by hand, again, and its daily work."""
+"""A lab for one learner: made from nothing, compared with the same work by hand; a second run; and
+daily work on the lab."""
 
 from __future__ import annotations
 
@@ -27,14 +28,14 @@ SECOND_RUNS = 3
 PUSHES = 20
 BY_HAND = Path(__file__).with_name("by_hand.sh")
 SERVER = Path(__file__).with_name("lighttpd.conf")
-# Its bridge has the same name, and the kernel allows 15 characters there.
+# The name of a bridge, too, for which the kernel allows 15 characters.
 HAND = bridge_name(lab_name("by-hand"))
 _HANDS = {f"{HAND}-control-plane": NODE, f"{HAND}-git": GIT_SERVER}
 
 
 def measure_up(folder: Path, products: Sequence[Product]) -> Iterator[dict[str, Any]]:
-    """Yield, as parts of the report, what a lab from nothing takes beside the stock commands, in
-    turn; then what each product takes on a lab that is up."""
+    """Yield, as parts of the report, what the stock commands and a lab from nothing take, in turn;
+    then what each product takes on a lab that is up."""
     labs = {product: product.lab("bench", folder) for product in products}
     hands: list[Spent] = []
     ups: dict[Product, list[Spent]] = {product: [] for product in products}
@@ -76,7 +77,7 @@ def _up_from_nothing(lab: Lab) -> Spent:
 def _against_hand(
     hands: Sequence[Spent], ups: Mapping[Product, Sequence[Spent]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the ratios of `sopslab up` to the stock commands, and the steps' seconds."""
+    """Yield the ratios of `sopslab up` to the stock commands, the steps' seconds, and profiles."""
     for product, taken in ups.items():
         steps = [one.profile.steps for one in taken]
         yield product.figures(
@@ -104,17 +105,20 @@ def _on_a_lab(product: Product, lab: Lab, first: float) -> Iterator[dict[str, An
 
 
 def steps_of(answer: dict[str, Any]) -> Steps:
-    """Return the steps of a run, of what `--json` says."""
+    """Return the steps of a run.
+
+    + answer: what `--json` has printed
+    """
     return [(step["name"], step["seconds"]) for step in answer["steps"]]
 
 
 def beside(work: str, runs: dict[str, Profile]) -> dict[str, Any]:
-    """Return the profiles of some work as a part of the report, by whose they are."""
+    """Return profiles of the same work as a part of the report, by the names of their runs."""
     return {"profiles": {work: {name: profile.as_dict() for name, profile in runs.items()}}}
 
 
 def compared(pairs: Sequence[tuple[Spent, Spent]]) -> dict[str, Any]:
-    """Return what pairs of `up` and the stock commands took, and the ratios of each pair."""
+    """Return what `up` and the stock commands took, and the ratio of each pair of them."""
     return {
         "processor_ratio": spread([up.processor / hand.processor for up, hand in pairs], 3),
         "ratio": spread([up.seconds / hand.seconds for up, hand in pairs], 3),
@@ -126,7 +130,7 @@ def compared(pairs: Sequence[tuple[Spent, Spent]]) -> dict[str, Any]:
 
 
 def by_hand(lab: Lab, folder: Path) -> None:
-    """Do the work with the stock commands."""
+    """Do the work of `sopslab up` with the stock commands."""
     folder.mkdir()
     catalog = load_catalog(lab.settings.catalog)
     (folder / "kind.yaml").write_text(json.dumps(plain_configuration(catalog.node_tag)))
@@ -155,12 +159,12 @@ def remove_by_hand() -> None:
 
 
 def _second(product: Product, lab: Lab, first: float) -> Iterator[dict[str, Any]]:
-    """Yield what runs on a lab that is up take, and how much they change.
+    """Yield what further runs on a lab that is up take, and the number of their changes.
 
     + first: the seconds of a first run
     """
     answers: list[dict[str, Any]] = []
-    # What the cluster does by itself meanwhile is not the run's.
+    # No containers: what the cluster does by itself meanwhile is not work of the run.
     taken = [
         measured(lambda: answers.append(lab.up()), {}, lambda: steps_of(answers[-1]))
         for _ in range(SECOND_RUNS)
@@ -179,7 +183,7 @@ def _second(product: Product, lab: Lab, first: float) -> Iterator[dict[str, Any]
 
 
 def measure_doctor(lab: Lab) -> dict[str, float]:
-    """Return the seconds that the doctor takes: for a lab that is well, and for one without key."""
+    """Return the seconds that the doctor takes for a healthy lab, and for a lab without a key."""
     well = timed(lambda: lab.sopslab("doctor", "--json"))
     lab.sopslab("reset", "--to", "done", "--json")
     lab.sopslab("break", "missing-key", "--json")
@@ -232,7 +236,7 @@ def one_push(lab: Lab, clone: Path, watch: subprocess.Popen[str], number: int) -
 
 
 def await_line(watch: subprocess.Popen[str], wanted: str) -> None:
-    """Return when the watch prints `wanted`; fail after a minute."""
+    """Return once the watch prints `wanted`; fail after a minute."""
     alarm = threading.Timer(60, watch.kill)
     alarm.start()
     for line in watch.stdout or ():

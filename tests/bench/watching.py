@@ -1,4 +1,4 @@
-"""Looks at the processes of this machine while something works: whose they are, what they use."""
+"""Looks at the processes of this machine during some work: who owns them, and what they use."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path, PurePath
 
 from tests.bench.profile import OURS, Identity, Look, Seen
 
-# A look takes two or three milliseconds: often enough to see most programs, and seldom enough to be
-# cheap.
+# The time between two looks. A look takes two or three milliseconds, so this is short enough to see
+# most programs, and long enough to be cheap.
 EVERY_S = 0.05
-# A process that `docker exec` starts is moved into its container soon after it began.
+# A process that `docker exec` starts is moved into the container within this time.
 _SETTLED_S = 2.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-# The kernel cuts longer names.
+# The kernel cuts the names of commands to this length.
 _CUT = 15
 _CONTAINER = re.compile(r"^.*?/(?:docker[-/])([0-9a-f]{64})(?:\.scope)?")
 
@@ -41,16 +41,16 @@ class Stat:
 
 @dataclass(frozen=True)
 class Place:
-    """The files in which the kernel has what a container uses."""
+    """The files in which the kernel tells what a container uses."""
 
     processor: Path
     memory: Path
 
 
 class Machine:
-    """The processes of containers on this machine, and those that one process starts from now on.
+    """The processes of containers on this machine, and those that `root` starts from now on.
 
-    + root: the process whose children, and theirs, are our own
+    + root: the process whose descendants belong to the bench
     + proc, cgroups: where the kernel shows processes and control groups
     """
 
@@ -63,8 +63,8 @@ class Machine:
         self._owners: dict[Identity, str] = {}
         self._names: dict[tuple[Identity, str], str] = {}
         self._places: dict[str, Place] = {}
-        # Numbers of processes that are nobody's, as long as they are there. What our process has
-        # started already works for something else.
+        # The numbers of living processes that have no owner. Processes that `root` has started
+        # before work for something else, so they are among them.
         self._others = {
             number
             for number in self._numbers()
@@ -73,15 +73,16 @@ class Machine:
 
     @property
     def containers(self) -> set[str]:
-        """The ids of containers of which it has been seen what they use."""
+        """The ids of the containers whose use the looks have found."""
         return set(self._places)
 
     def look(self) -> Look:
-        """Return what there is now."""
+        """Return a look at the present moment."""
         numbers = self._numbers()
         self._others &= set(numbers)
         ours = {self._root}
-        # The processes below us first: what has ended since then is in neither sum.
+        # Ended children come first: a process that ends after this line is then in neither sum,
+        # instead of in both.
         used = {OURS: of_children()}
         processes: dict[Identity, Seen] = {}
         for number in numbers:
@@ -115,7 +116,8 @@ class Machine:
         return parsed(_read(self._proc / str(number) / "stat"))
 
     def _owner(self, identity: Identity, stat: Stat, ours: set[int]) -> str | None:
-        """Return whose a process is: None if it is nobody's, which is noted once it has settled."""
+        """Return the owner of a process, None if it has none. A process that has none after
+        `_SETTLED_S` is not asked for again."""
         if stat.parent in ours:
             self._owners[identity] = OURS
         known = self._owners.get(identity)
@@ -131,8 +133,8 @@ class Machine:
         return container
 
     def _find(self, container: str, number: int) -> None:
-        """Note where the kernel has what a container uses, once one of its processes is there: a
-        container's first process enters one control group after the other."""
+        """Note in which files the kernel tells what a container uses, if they are there already: a
+        container's first process enters its control groups one after the other."""
         place = place_of(self._cgroup(number), self._cgroups)
         if place is not None and place.processor.exists():
             self._places[container] = place
@@ -164,19 +166,19 @@ def watching(machine: Machine) -> Iterator[list[Look]]:
             yield looks
         finally:
             ended.set()
-    # What kept it from looking would otherwise be lost, and the figures wrong.
+    # Raises an error of the thread, which would otherwise be lost, and the figures wrong.
     watched.result()
     looks.append(machine.look())
 
 
 def of_children() -> float:
-    """Return the processor seconds of all that this process has started and waited for."""
+    """Return the processor seconds of the processes that this one has started and waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def parsed(text: str) -> Stat | None:
-    """Return what a file `stat` says of a process; None if the process is gone."""
+    """Return what the text of a file `stat` says of a process; None if the process is gone."""
     start, _, rest = text.rpartition(")")
     fields = rest.split()
     if len(fields) < 22:
@@ -188,10 +190,10 @@ def parsed(text: str) -> Stat | None:
 
 
 def name_of(command: str, words: Sequence[str]) -> str:
-    """Return what a process is shown as: its program, and of Python the module or script.
+    """Return the name that a process is shown by: its program, or for Python the module or script.
 
     + command: the name that the kernel has, which may be cut
-    + words: its command line
+    + words: the command line of the process
     """
     program = PurePath(words[0]).name if words else ""
     if program.startswith("python"):
@@ -216,10 +218,10 @@ def container_of(text: str) -> str | None:
 
 
 def place_of(text: str, cgroups: Path) -> Place | None:
-    """Return where the kernel has what a container uses, in cgroup v1 or v2; None if it is in
-    neither.
+    """Return the files in which the kernel tells what a container uses, in cgroup v1 or v2; None if
+    a process is in no container.
 
-    + text: the file `cgroup` of one of its processes
+    + text: the file `cgroup` of one of the container's processes
     """
     found = {}
     for line in text.splitlines():
@@ -239,7 +241,10 @@ def place_of(text: str, cgroups: Path) -> Place | None:
 
 
 def usage(text: str) -> float:
-    """Return the seconds that a container has used, as its cgroup says; 0 without an answer."""
+    """Return the processor seconds that a container has used; 0 if the text does not say it.
+
+    + text: the file `cpu.stat` or `cpuacct.usage`
+    """
     if found := re.search(r"^usage_usec (\d+)$", text, re.M):
         return int(found[1]) / 1e6
     if found := re.search(r"^(\d+)$", text, re.M):
@@ -248,14 +253,17 @@ def usage(text: str) -> float:
 
 
 def resident(text: str) -> int:
-    """Return the bytes that a container takes, without the caches that it gives back, as its
-    `memory.stat` says; 0 without an answer."""
+    """Return the bytes of memory that a container takes, without caches that the kernel can take
+    back; 0 if the text does not say it.
+
+    + text: the file `memory.stat`
+    """
     values = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
     return int(values.get("total_rss") or values.get("anon") or 0)
 
 
 def _read(path: Path) -> str:
-    """Return a file of the kernel; nothing if what it tells of is gone."""
+    """Return the text of a file of the kernel; "" if the process or container is gone."""
     try:
         return path.read_text(errors="replace")
     except OSError:

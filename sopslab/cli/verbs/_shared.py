@@ -40,7 +40,7 @@ install_docker_option = click.option(
 )
 
 LOOKS_AT_A_TIME = 24
-"""At one environment; some of them wait for others, and most of them for an answer."""
+"""For one environment. Some looks wait for others, and most of them wait for an answer."""
 
 own_learner_argument = click.argument(
     "learner",
@@ -61,7 +61,8 @@ def settings_or_exit(
     as_json: bool = False,
     inventory: str | None = None,
 ) -> Settings:
-    """Return the settings of the local lab, or end with every problem in them and exit code 2.
+    """Return the settings of the local lab, or end the command with every problem in them and exit
+    code 2.
 
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
     """
@@ -70,8 +71,8 @@ def settings_or_exit(
 
 
 def lab_or_exit(overrides: Mapping[str, object] | None = None, *, as_json: bool) -> Settings:
-    """Return the settings of a local lab that is going to be changed, or end with the reason why
-    this product leaves it alone."""
+    """Return the settings of a local lab that is going to be changed, or end the command with the
+    reason why this version of the product must not change the lab."""
     settings = settings_or_exit(overrides, as_json=as_json)
     format_or_exit(settings, as_json=as_json)
     return settings
@@ -80,10 +81,10 @@ def lab_or_exit(overrides: Mapping[str, object] | None = None, *, as_json: bool)
 def format_or_exit(
     settings: Settings, *, as_json: bool = False, oldest: int = FORMAT
 ) -> Format | None:
-    """Return the format of a lab, None without a lab, or end with the reason why this product
-    leaves it alone.
+    """Return the format of a lab, None without a lab; or end the command with the reason why this
+    version of the product must not work on the lab.
 
-    + oldest: the first format of a lab that is worked on
+    + oldest: the oldest format that the verb can work on
     """
     from sopslab.lab.observe.formats import lab_format
 
@@ -97,7 +98,8 @@ def format_or_exit(
 
 @contextmanager
 def problems_or_exit(*, as_json: bool) -> Iterator[None]:
-    """End a command with what is wrong, or could not be seen, where the block fails by that."""
+    """End the command with its problems if the block raises LabError, or with what could not be
+    seen if it raises Undecided."""
     try:
         yield
     except LabError as error:
@@ -118,8 +120,8 @@ def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
 
 
 def asked_passphrase(*, confirm: bool = False) -> str:
-    """Return the passphrase of a backup that is typed at a prompt, where there is a terminal, or
-    else the next line of standard input."""
+    """Return the passphrase of a backup: typed at a prompt if there is a terminal, else the next
+    line of standard input."""
     if sys.stdin.isatty():
         prompt = "Passphrase of the backup"
         text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
@@ -138,12 +140,14 @@ def deploy_or_exit(
 ) -> Result:
     """Run a deploy, show its progress, and return its result.
 
-    Ends the command with the result's exit code when the deploy failed, and always for JSON.
+    Ends the command with the result's exit code if the deploy failed, and always after printing
+    JSON.
 
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
-    + junit: the file for its steps as JUnit XML
+    + junit: the file for the steps of the deploy as JUnit XML
     """
-    # What runs a deploy and shows it takes long to import; help and completion do without it.
+    # Imported here, because these modules take long to import, and help and completion do not need
+    # them.
     from rich.text import Text
 
     from sopslab.cli.console import Console
@@ -181,7 +185,7 @@ def deploy_or_exit(
 
 
 def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
-    """Return what would be done for each learner, or end where that cannot be seen."""
+    """Return what would be done for each learner, or end the command if that cannot be seen."""
     from sopslab.checks import causes
     from sopslab.lab.tools.programs import Failed
 
@@ -193,7 +197,7 @@ def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
 
 
 def say_who_has_ended(settings: Settings, learners: Collection[str]) -> None:
-    """Say to whose seats of these Flux delivers nothing now, because the access has ended."""
+    """Say which seats of the learners get nothing from Flux now because the access has ended."""
     for seat in read_enrolled(settings):
         if seat.id in learners and seat.has_ended(datetime.now(UTC)):
             echo(
@@ -203,7 +207,8 @@ def say_who_has_ended(settings: Settings, learners: Collection[str]) -> None:
 
 
 def show_plan(plan: Plan, nothing: str) -> None:
-    """Print what would be done for each learner, and `nothing` where that is nothing."""
+    """Print what would be done for each learner, and the sentence `nothing` for a learner for whom
+    there is nothing to do."""
     for name, sentences in plan.items():
         echo(name)
         for sentence in sentences or [nothing]:

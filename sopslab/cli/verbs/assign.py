@@ -1,4 +1,4 @@
-"""`sopslab assign`: give a spare seat to who comes late."""
+"""`sopslab assign`: give a spare seat to a learner who comes late."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def assign(
     settings = lab_or_exit(as_json=as_json)
     with problems_or_exit(as_json=as_json):
         wanted = _learner(settings, learner, name, email, group)
-        # Whoever comes second sees that the seat is taken, and which are free.
+        # If two commands give the same seat, the second one waits for the first, and then says that
+        # the seat is taken, and which seats are free.
         lock.hold(Path(settings.lab_dir) / "lock", _PATIENCE_S)
         changed = _give(settings, spare, wanted)
     if as_json:
@@ -62,7 +63,7 @@ def assign(
 def _learner(
     settings: Settings, learner: str, name: str, email: str | None, group: str | None
 ) -> Seat:
-    """Return the learner as a roster would have them. Raises InputError with every problem."""
+    """Return the learner's seat as a roster would have it. Raises InputError with every problem."""
     from sopslab.config.roster_values import CHECKS, default_email, shown
     from sopslab.config.settings import Seat
 
@@ -82,7 +83,8 @@ def _learner(
 
 
 def _give(settings: Settings, spare: str, learner: Seat) -> bool:
-    """Give a spare to a learner, once it is proven to be ready; return whether that was new."""
+    """Give a spare seat to a learner if the seat is ready; return whether anything was changed.
+    Raises LabError if the seat is not ready."""
     from sopslab.lab.act.enrolling import record
 
     recorded = read_enrolled(settings)
@@ -92,7 +94,7 @@ def _give(settings: Settings, spare: str, learner: Seat) -> bool:
         _refuse_unready(settings, seat)
     if seats != recorded:
         record(settings.for_machine, record_of(seats))
-    # Also where it was given before: a run that was killed has left the page as it was.
+    # Also if the seat was the learner's before: a run that was killed may have left the old page.
     return _renew_page(settings, seat) or seats != recorded
 
 
@@ -120,7 +122,8 @@ def _refuse_unready(settings: Settings, seat: Enrolled) -> None:
 
 
 def _renew_page(settings: Settings, seat: Enrolled) -> bool:
-    """Have the Git server show the learner's name; return whether it did not. Raises LabError."""
+    """Put the learner's name on the page that the Git server shows; return whether that changed the
+    page. Raises LabError."""
     from sopslab.cards.card import card_of
     from sopslab.cards.page import own_page
     from sopslab.gitserver.pages import PLACE

@@ -82,7 +82,7 @@ def _check_place(settings: Settings, file: Path) -> None:
     """Raise InputError if a backup cannot be there, or would be lost with the lab."""
     if not file.parent.is_dir():
         raise InputError([f"{file} cannot be written: name a file in a folder that is there"])
-    # The file is replaced and not written to: root would lose /dev/null.
+    # A backup replaces the file instead of writing into it, so root would lose /dev/null.
     if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
         raise InputError([f"{file} is there, and is no ordinary file: name another"])
     if file.resolve().is_relative_to(Path(settings.lab_dir).resolve()):

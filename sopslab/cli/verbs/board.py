@@ -89,7 +89,7 @@ def board(
             look = Sparing(looks(settings, observer, parts), partial(news, settings, cluster))
             records = LabRecords(settings)
             server = BoardServer(settings.lab, look, records, place.address, place.token)
-            # On a signal to end, the processes that follow the cluster are ended, too.
+            # An exit leaves the blocks, which ends the processes that follow the cluster, too.
             signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
             echo(f"The board is at {url}")
             if open_browser:

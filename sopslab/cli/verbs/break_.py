@@ -128,9 +128,9 @@ def _check_options(
 
 
 def _learner(settings: Settings) -> str:
-    """Return whose environment is meant.
+    """Return the learner whose environment is meant.
 
-    Raises InputError if it is not exactly one, or if others would be broken, too.
+    Raises InputError if not exactly one is meant, or if a fault would reach others, too.
     """
     environment, *others = named_environments(settings, settings.learners)
     learner = environment.id

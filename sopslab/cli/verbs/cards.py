@@ -70,7 +70,8 @@ def _make(settings: Settings, ids: Sequence[str], two_up: bool) -> _Made:
     from sopslab.lab.observe.handouts import fetchable
 
     seats = enrolled(settings, ids)
-    # With the lock, because a login could be replaced between reading and writing it.
+    # The lab is locked, because a login could be replaced after it is read and before the card is
+    # written.
     lock.hold(Path(settings.lab_dir) / "lock")
     ends = access_ends(settings, [seat.id for seat in seats])
     gathered = gather(settings, seats, ends, fetchable(settings.for_machine))

@@ -23,7 +23,8 @@ def env() -> None:
     SOPSLAB_ROOT, keep their present values.
     """
     settings = settings_or_exit()
-    # The folder with the `sopslab` that pipx or uv has linked; pre-commit is beside it.
+    # The folder of the Python environment, with the `sopslab` that pipx or uv links to. pre-commit
+    # is in it, too.
     own = str(Path(sys.executable).parent)
     values = {
         "KUBECONFIG": settings.lab_kubeconfig,

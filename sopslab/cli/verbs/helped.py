@@ -30,7 +30,7 @@ def helped(ids: tuple[str, ...], everybody: bool, as_json: bool) -> None:
     A learner asks with `git push origin HEAD:help`, and takes that back with the same push. Nothing
     else of a seat changes.
     """
-    # What the board shows with it takes long to import, and help and completion do without.
+    # Imported here, because rich takes long to import, and help and completion do not need it.
     from sopslab.cli.board import ago
     from sopslab.config.environment import at_seat
     from sopslab.lab.act import asking

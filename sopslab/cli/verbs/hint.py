@@ -40,7 +40,7 @@ def hint(learner: str | None, as_json: bool) -> None:
     are told again. How many there were is on record. A learner at a seat gets them by
     `git push origin HEAD:hint`.
     """
-    # What acts and looks: help does without.
+    # Imported here, because the help needs nothing that acts or looks.
     from sopslab.lab.act.asking import hint_given
     from sopslab.lab.observe.asking import given
     from sopslab.lab.observe.copies import bring
@@ -81,7 +81,8 @@ def hint(learner: str | None, as_json: bool) -> None:
 
 
 def _seat(settings: Settings, learner: str) -> tuple[str | None, Chapter]:
-    """Return the step that a seat is at, None if all are done, and what the chapter is there."""
+    """Return the step that a seat is at, None if all are done, and the chapter with the names that
+    apply there."""
     from sopslab.checks.board.judge import judge
     from sopslab.checks.board.steps import chapter_at
     from sopslab.config.environment import at_seat
@@ -96,7 +97,7 @@ def _seat(settings: Settings, learner: str) -> tuple[str | None, Chapter]:
 
 
 def _alone(settings: Settings) -> tuple[str | None, Chapter]:
-    """Return the same of the lab's own environment, as its learner has it here."""
+    """Return the same for the lab's own environment, as its learner sees it on this machine."""
     from sopslab.config.environment import solo
     from sopslab.lab import verification
     from sopslab.lab.observe.observer import Observer, viewpoint_of

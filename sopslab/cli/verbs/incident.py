@@ -110,7 +110,8 @@ def open_(
     or a key becomes part of the record, unless another incident has it. Opened again on the same
     day, the record takes in what is new.
     """
-    # All that reads, searches and validates is imported here, and below: help does without it.
+    # Modules that read, search and validate are imported here and in the functions below, because
+    # the help does not need them.
     from sopslab.incidents.closing import remaining
     from sopslab.incidents.coverage import not_covered
     from sopslab.incidents.records import Incident
@@ -256,7 +257,8 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
 
 
 def _put(settings: Settings, record: Incident, as_json: bool) -> None:
-    """Put a record into the platform repository, unless it could not be read again from there."""
+    """Put a record into the platform repository, or end the command if the record could not be read
+    again from there."""
     from sopslab.incidents.records import parse_incident, render_incident
 
     path, text = incident_path(record.id), render_incident(record)

@@ -34,7 +34,7 @@ def reap(dry_run: bool, as_json: bool) -> None:
 
     Exit code 1: a lab could not be taken down, or an access could not be ended; it is named.
     """
-    # It is about all labs of the root, so the inventory of the present job does not matter.
+    # The verb is about all labs of the root, so the inventory of the present job does not matter.
     settings = settings_or_exit(SEATS_AS_THEY_ARE, as_json=as_json, inventory=LOCAL)
     now = datetime.now(UTC)
     if dry_run:

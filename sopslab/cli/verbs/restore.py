@@ -68,7 +68,8 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Passphrase:
-    """Return what opens a backup. Raises InputError where nothing does."""
+    """Return what opens a backup: the files with identities, or a passphrase. Raises InputError if
+    there is neither."""
     from sopslab.checks.backups import passphrase_problem
     from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
 
@@ -84,7 +85,7 @@ def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Pass
 
 
 def _lab_file(settings: Settings, differing: dict[str, Any]) -> str | None:
-    """Return a lab file with settings, None where there are none."""
+    """Return a lab file with the settings that differ, None if none do."""
     import yaml
 
     if not differing:

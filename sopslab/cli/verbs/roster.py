@@ -165,7 +165,7 @@ def _refuse_target(target: Path, into: str | None, force: bool) -> None:
 def _columns(table: Table, named: Named, ask: bool) -> Columns:
     """Return the columns to use, and ask about those that are not clear.
 
-    Raises InputError without a terminal, or if an answer is not a column.
+    Raises InputError if columns are unclear and nobody can be asked, or if an answer is no column.
     """
     from sopslab.config.column_choice import UnclearColumns, choose
 

@@ -46,7 +46,7 @@ class _Asked:
     given: tuple[str, ...]
 
     def data(self) -> dict[str, object]:
-        """Return them as data of the deploy."""
+        """Return the arguments as data of the deploy."""
         return {
             "cause": str(self.cause),
             "incident": self.incident,
@@ -190,7 +190,7 @@ def _continued(
     exposed: tuple[str, ...],
     seats: Sequence[str],
 ) -> _Asked:
-    """Return the rotation of this cause that is under way, or a new one."""
+    """Return the arguments of the rotation of this cause that is under way, or of a new one."""
     rotations = _rotations(settings)
     if settings.incident is not None:
         _check_incident(settings.incident)
@@ -210,7 +210,7 @@ def _continued(
             None,
         )
     if begun is not None:
-        # Nothing is left to rotate of learners who were archived meanwhile.
+        # Learners who were archived meanwhile have nothing left to rotate.
         left = tuple(one for one in begun.subjects if one in (*seats, settings.learner.id))
         return _Asked(cause, begun.incident, left, begun.exposed, settings.given)
     if not learners:
@@ -260,7 +260,8 @@ def _free(rotations: Mapping[str, Rotation], cause: Cause) -> str:
 
 def _rotations(settings: Settings) -> dict[str, Rotation]:
     """Return every rotation on record on this machine."""
-    # Modules that read, plan and validate are imported where they are used: the help needs none.
+    # Modules that read, plan and validate are imported where they are used, because the help does
+    # not need them.
     from sopslab.incidents.rotation.record import parse_rotation
 
     found = {}
@@ -274,7 +275,8 @@ def _rotations(settings: Settings) -> dict[str, Rotation]:
 
 
 def _values(names: Sequence[str]) -> dict[str, str]:
-    """Return the values that are typed at prompts without echo, or read from one line each."""
+    """Return the values by name: typed at prompts without echo if there is a terminal, else read
+    from standard input, a line each. Raises InputError if one is empty."""
     values = {}
     for name in names:
         if sys.stdin.isatty():

@@ -150,7 +150,7 @@ def up(
     if dry_run:
         _tell_plan(settings, found, as_json)
         return
-    # A second look might choose another free port.
+    # The deploy reads the settings again, and might choose another free port.
     data["git_port"] = settings.git_port
     try:
         enrolment = enrolment_for(settings, read_enrolled(settings))

@@ -15,7 +15,7 @@ from sopslab.errors import LabError
 
 __all__ = ["validate"]
 
-# Set by pre-commit, which stashes changes that are not staged, but not untracked files.
+# pre-commit sets this variable. It stashes changes that are not staged, but not untracked files.
 _COMMITTING = "PRE_COMMIT"
 
 

@@ -1,4 +1,4 @@
-"""`sopslab verify`: whether the learner's secret went the chapter's whole way."""
+"""`sopslab verify`: whether the learner's secret went the whole way that the chapter shows."""
 
 from __future__ import annotations
 
