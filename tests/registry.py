@@ -63,8 +63,10 @@ def serving(program: Path, folder: Path) -> Iterator[str]:
     # The registry goes on writing its log, and would be stopped by a pipe that nobody reads.
     reader = threading.Thread(target=process.stderr.read)
     reader.start()
-    yield address
-    process.terminate()
-    process.wait(10)
-    reader.join(10)
-    process.stderr.close()
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+        reader.join(10)
+        process.stderr.close()

@@ -85,11 +85,13 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def debian_packages(status: str) -> list[Part]:
-    """Return the packages that a dpkg status file lists with a version."""
+    """Return the packages that a dpkg status file lists as installed."""
     found = []
     for paragraph in status.split("\n\n"):
         fields = _fields(paragraph)
-        if {"Package", "Version"} <= fields.keys():
+        # A package that was removed stays in the file while its configuration is there.
+        state = fields.get("Status", "install ok installed")
+        if {"Package", "Version"} <= fields.keys() and state.endswith(" installed"):
             found.append(Part("deb", fields["Package"], fields["Version"]))
     return found
 

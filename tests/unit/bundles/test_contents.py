@@ -29,6 +29,10 @@ Version: 1:2.39.5-0+deb12u2
 Description: a thing
  Version: is in the text, too
 
+Package: nano
+Status: deinstall ok config-files
+Version: 7.2-1
+
 Package: libc6
 Version: 2.36-9
 """
