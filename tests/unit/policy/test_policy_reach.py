@@ -1,4 +1,5 @@
-"""How far the policy looks: into large files, into strings in strings, through every generator."""
+"""How far the policy looks: into large files, into strings inside strings, through every
+generator."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def test_a_file_in_the_secrets_tree_has_at_most_five_mebibytes(
 
 
 def in_a_string(text: str) -> str:
-    """Return a ConfigMap of which one value is a text."""
+    """Return a ConfigMap with this text as a value."""
     head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  file.yaml: |\n"
     return head + textwrap.indent(text, "    ")
 
