@@ -71,8 +71,8 @@ AT_WORK = kustomization(ADA, status="Unknown")
     ("own", "seen", "state"),
     [
         (HERE, Canary(HEAD, "a", "a"), PROVEN),
-        # A canary that has arrived is proven even if Flux is suspended; one that proves nothing
-        # counts.
+        # A canary that has arrived is proven even if Flux is suspended. A canary that proves
+        # nothing, since the learner has changed it, only has to be applied.
         (HELD, Canary(HEAD, "a", "a"), PROVEN),
         (HERE, Canary(HEAD, None, "b"), PROVEN),
         (HERE, Canary(HEAD, "a", "b"), (Progress.FAILING, "another value", Link.VALUE)),

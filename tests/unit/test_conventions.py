@@ -138,7 +138,7 @@ def shell_texts() -> Iterator[tuple[str, str]]:
 
 
 def operation_texts(call: ast.Call, namespace: dict[str, Any]) -> Iterator[str]:
-    """Yield the scripts that a call by name is given."""
+    """Yield the scripts among the arguments of a call."""
     if isinstance(call.func, ast.Name):
         position = 0 if call.func.id == "script" else None
         for number, argument in enumerate(call.args):
