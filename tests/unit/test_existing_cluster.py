@@ -592,7 +592,7 @@ def test_a_cluster_that_answers_and_refuses_is_not_taken_for_silent(
 
 
 def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
-    # The namespace with the repositories is the lab's, and stays when the lab leaves.
+    # The namespace with the repositories is the lab's own, but is not removed with the lab.
     say(taken, "namespaces", listing(namespace("flux-system"), namespace("repositories")))
     done = leave(taken)
     assert any(" kustomizations." in call for call in done)

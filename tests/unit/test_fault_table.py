@@ -1,4 +1,4 @@
-"""The table of faults in tests/README.md: its tests exist, and run where it says."""
+"""The table of faults in tests/README.md: its tests exist, and run where the table says."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from tests.sshd import Seat, make_key, seat
 from tests.texts import write_program
 
 HOME_ROOT = ".local/share/sops-lab"
-CARGO: Any = None  # what travels is another test's
+CARGO: Any = None  # another test covers what travels
 
 
 @pytest.fixture

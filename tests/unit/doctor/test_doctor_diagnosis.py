@@ -376,8 +376,8 @@ def test_other_causes_are_named_too(name: str) -> None:
 
 
 TOLD_BY_FLUX = {"over-quota", "refused-by-admission", "forbidden", "not-ready"}
-# Both change the same object, Flux does not report it of a suspended object, or the failure is
-# over.
+# Not tested together: causes that change the same object, that Flux does not report of a suspended
+# object, or that are over by then.
 NOT_TOGETHER = {
     "suspended-kustomization": {"kustomization-missing", "flux-behind", *TOLD_BY_FLUX},
     "git-credential-revoked": {

@@ -148,7 +148,7 @@ def test_flux_takes_no_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -
         (1, "key-age", "an"),
         (1, "too-large", "larger"),
     ]
-    # Elsewhere it is read as it is written.
+    # Elsewhere, a larger file is judged by its indentation, without being parsed.
     assert hits("a.yaml", large) == [VALUE]
     text = "kind: Secret\nstringData:\n  note: hunter2\n" + "#" * len(SECRET)
     assert hits("a.yaml", text) == [(3, "secret-plaintext", "stringData.note")]

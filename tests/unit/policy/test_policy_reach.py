@@ -37,7 +37,7 @@ def rules(
 def test_a_file_in_the_secrets_tree_has_at_most_five_mebibytes(
     tmp_path: Path, gitleaks: str, capsys: pytest.CaptureFixture[str], more: int
 ) -> None:
-    # Only spaces: what is in it is no reason.
+    # The text has only spaces, so that its content is no reason for a finding.
     text = " " * (documents.MAX_TEXT + more)
     assert documents.MAX_TEXT == 5 * 1024 * 1024
     found = rules(tmp_path, {f"{SECRETS}/large.yaml": text, "notes/large.txt": text}, capsys)

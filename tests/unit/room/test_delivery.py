@@ -149,7 +149,7 @@ def test_a_machine_with_an_older_product_gets_this_one_and_all_entries(
     assert held(place(first.root)) == held(cargo.lab)
     store = store_state(place(first.root), images=[])
     assert [store.fault(each) for each in ENTRIES] == [None, None, None]
-    # The store is on record as complete, so no network is asked.
+    # The store counts as loaded from a bundle, so nothing is asked of a network.
     assert store.bundle == "modules"
     assert first.connection.run([str(first.root / "bin" / "sopslab")]).out == b"hello\n"
     # Somebody may still work with the older product.
