@@ -36,18 +36,18 @@ provide_artifacts(load_settings({name: host.data.get(name) for name in Settings.
 
 @dataclass
 class Mirror:
-    """Release pages on loopback: the files of a folder, and what was asked for."""
+    """Release pages on loopback: a folder of files, and the paths that clients asked for."""
 
     folder: Path
     url: str
     requests: list[str] = field(default_factory=list)
-    # Set: answers end in the middle, until `released` is set too.
+    # While `stalls` is set, answers stop in the middle until `released` is set.
     stalls: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, path: str, content: bytes) -> str:
-        """Put a file there; return its sum."""
+        """Put a file at a path of the mirror; return its SHA-256."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -97,7 +97,7 @@ def mirror(tmp_path: Path) -> Iterator[Mirror]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run said."""
+    """The exit code, the operations and the messages of a run."""
 
     code: int
     changed: list[str]
@@ -106,7 +106,7 @@ class Result:
 
 @dataclass
 class Lab:
-    """A root of its own, a catalog, and the step `Artifacts`, run as `pyinfra` runs it."""
+    """A root of its own, a catalog, and the step `Artifacts`, run by the `pyinfra` command."""
 
     folder: Path
     catalog: dict[str, Any]
@@ -121,7 +121,7 @@ class Lab:
         return self.root / "store"
 
     def tool(self, name: str) -> str:
-        """Run a delivered tool; return what it says."""
+        """Run a delivered tool; return its output."""
         command = [str(self.root / "bin" / name)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -149,7 +149,7 @@ class Lab:
         return Result(
             process.returncode,
             [name.removeprefix("Artifacts | ") for name in changed],
-            # pyinfra colours what it says.
+            # pyinfra colours its messages.
             re.sub(r"\x1b\[[0-9;]*m", "", errors),
         )
 
@@ -172,7 +172,7 @@ class Registry:
     folder: Path
 
     def push(self, name: str, files: Mapping[str, str]) -> str:
-        """Push an image of these files; return its digest, and leave nothing of it in Docker."""
+        """Push an image of these files; return its digest. The image does not stay in Docker."""
         reference = f"{self.address}/{name}"
         archive = self.folder.parent / "image.tar"
         _tar(archive, files)
@@ -180,7 +180,7 @@ class Registry:
         return self.push_known(reference)
 
     def push_known(self, reference: str) -> str:
-        """Push an image that Docker has; return its digest, and leave nothing of it in Docker."""
+        """Push an image that Docker has; return its digest. The image does not stay in Docker."""
         said = docker("push", reference)
         docker("rmi", reference)
         match = re.search(r"digest: (sha256:[0-9a-f]{64})", said)
@@ -200,7 +200,7 @@ def registry(tmp_path: Path, registry_program: Path) -> Iterator[Registry]:
 
 
 def docker(*arguments: str) -> str:
-    """Run docker; return what it says."""
+    """Run docker; return its output."""
     command = ["docker", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

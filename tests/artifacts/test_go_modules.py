@@ -12,7 +12,7 @@ from tests.artifacts.conftest import Lab
 
 CATALOG = Path(__file__).resolve().parents[2] / "artifacts" / "catalog.yaml"
 CLOSED = {"releases": "http://127.0.0.1:9", "kubernetes": "http://127.0.0.1:9", "images": None}
-# Ours, and without requirements: nothing but the standard library is compiled.
+# The module is our own and requires no other: only the standard library is compiled.
 PAUSE = {
     "debian": "bookworm",
     "versions": {"pause": "3.10"},

@@ -21,6 +21,6 @@ def test_no_layer_of_an_image_is_copied_to_a_nodes_own_volume() -> None:
     assert find(SNAPSHOTS, "-mindepth", "1", "-not", "-type", "l") == set()
     layers = find("-L", SNAPSHOTS, "-mindepth", "2", "-maxdepth", "2", "-name", "fs", "-type", "d")
     links = find(SNAPSHOTS, "-type", "l")
-    # kind's own image has its images packed.
+    # In kind's own image, the images are packed.
     assert bool(links) == assembled
     assert layers == {f"{link}/fs" for link in links}

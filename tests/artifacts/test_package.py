@@ -1,4 +1,4 @@
-"""The product as a package: what is built is whole, and works where the checkout is not."""
+"""The product as a package: the build is complete, and it works without the checkout."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ SHIPPED = (
     *("requirements.txt", "templates"),
 )
 BYTE_CODE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
-# The checkout is under an empty file system, for this command only.
+# For this command only, an empty file system hides the checkout.
 WITHOUT_CHECKOUT = 'mount -t tmpfs none "$1"; cd "$2"; shift 2; exec "$@"'
-# Python and the tools may be in root's home: this user may read all, and write nothing of root's.
+# Python and the tools may be in root's home: this user may read everything, but write nothing of
+# root's.
 NOBODY = (
     *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
@@ -44,7 +45,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Installed:
-    """The wheel in an environment of its own, and a home, both where anyone may read."""
+    """The wheel in an environment of its own, in a folder that every user may read."""
 
     folder: Path
 
@@ -54,14 +55,14 @@ class Installed:
 
     @property
     def packages(self) -> Path:
-        """Where Python has what is installed."""
+        """The folder into which Python has installed the packages."""
         (found,) = self.environment.glob("lib/python*/site-packages")
         return found
 
     def sopslab(
         self, *arguments: str, user: Sequence[str] = (), stdin: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command where the checkout is not, in an empty folder, as root or another."""
+        """Run the command without the checkout, in an empty folder, as root or as another user."""
         home = Path(tempfile.mkdtemp(dir=self.folder))
         home.chmod(0o777)
         program = str(self.environment / "bin" / "sopslab")
@@ -74,7 +75,7 @@ class Installed:
         )
 
     def files(self) -> dict[str, tuple[int, int]]:
-        """Return all that is installed, with sizes and times of change."""
+        """Return all installed files, with their sizes and times of change."""
         return {
             str(path): (path.stat().st_size, path.stat().st_mtime_ns)
             for path in self.packages.rglob("*")
@@ -88,14 +89,14 @@ def installed(wheel: Path) -> Iterator[Installed]:
         folder.chmod(0o755)
         (folder / "bin").mkdir()
         shutil.copy(find_tool("gitleaks"), folder / "bin")
-        # No engine is asked: nothing is to be made.
+        # No engine answers: the tests make no lab.
         docker = folder / "bin" / "docker"
         docker.write_text("#!/bin/sh\nexit 1\n")
         docker.chmod(0o755)
         pins = folder / "constraints.txt"
         pins.write_text(constraints())
         found = Installed(folder)
-        # pip makes the byte code, where nobody has told Python to keep it elsewhere.
+        # pip writes byte code, unless these variables forbid it or put it elsewhere.
         plain = {name: value for name, value in os.environ.items() if name not in BYTE_CODE}
         run([sys.executable, "-m", "venv", str(found.environment)], env=plain)
         run(
@@ -159,7 +160,7 @@ def test_up_reads_its_whole_story_and_writes_nothing_where_it_is_installed(
     installed: Installed, inventory: str, user: Sequence[str]
 ) -> None:
     before = installed.files()
-    # The first operation refuses a port that is taken: all others are prepared by then.
+    # The first operation refuses a port in use. By then, all other operations are prepared.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         lab = installed.folder / "lab.yaml"
         lab.write_text(f"git_port: {taken.getsockname()[1]}\n")

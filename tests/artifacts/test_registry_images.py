@@ -143,7 +143,7 @@ def test_the_git_servers_image_is_pushed_and_pulled_by_the_digest_on_record(
         push(here, base, where, "1-tests")
         reference = pushed_image(here, where, "1-tests")
         assert reference is not None and re.fullmatch(rf"{where}/\S+@sha256:\S+", reference)
-        # Neither the registry's name nor what was pulled by it stays in Docker.
+        # Docker keeps neither the name in the registry nor an image pulled by that name.
         assert known(image) == ""
         assert docker("run", "--rm", "--entrypoint", "cat", reference, PROGRAM) == (
             git_pod_sources()["sopslab/gitserver/__init__.py"].read_text().strip()

@@ -1,4 +1,4 @@
-"""Release files from a mirror on loopback: only what has the right sum gets into the store."""
+"""Release files from a mirror on loopback: only files with the right sum get into the store."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_tool_that_was_changed_in_the_store_is_replaced_and_named(
     result = lab.run()
     assert (result.code, result.changed) == (0, ["Fetch sops 1.0"])
     assert lab.tool("sops") == "one"
-    # The same bytes with another time are the same tool.
+    # A file with the same bytes and another time is the same tool.
     tool.touch()
     assert lab.run().changed == []
     tool.chmod(0o644)
@@ -165,7 +165,7 @@ def test_a_run_that_is_killed_leaves_nothing_half_and_the_next_one_finishes(
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     assert list(lab.store.iterdir()) == []
-    # What the killed run had started is still there; the next one waits until it is not.
+    # A process that the killed run has started is still running; the next run waits for its end.
     mirror.stalls.clear()
     mirror.released.set()
     assert lab.run().code == 0

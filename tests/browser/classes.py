@@ -1,4 +1,5 @@
-"""Classes for a board to show: one of a hundred that is hard to show, and one for pictures."""
+"""Classes for a board to show: a hundred learners whose texts are hard to show, and one for
+pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from tests.unit.board.board_material import (
 )
 from tests.unit.web.web_material import ALL, FRESH, STUCK, row, saying, seat
 
-# What a browser would do if one of them were more than text: another title, a request, a wide page.
+# Names that would act if the browser took them for more than text: they would change the title,
+# send a request or widen the page.
 NAMES = (
     "Ada Lovelace",
     "<script>document.title = 'taken'</script>",
@@ -43,8 +45,8 @@ LOUD = 67
 
 
 def hundred() -> list[Row]:
-    """Return a class of which a third each is done, at work and stuck, with names and sentences
-    that were written to be trouble."""
+    """Return a class in which a third each is done, at work and stuck. Names and sentences are
+    written to cause trouble."""
     rows = []
     for number in range(100):
         who = seat(f"learner-{number}", group=GROUPS[number % len(GROUPS)])
@@ -55,19 +57,20 @@ def hundred() -> list[Row]:
 
 
 def turned(rows: Sequence[Row], id: str, like: Row) -> list[Row]:
-    """Return the class with one learner as far as another row."""
+    """Return the class with one learner's steps as in the row `like`."""
     return [row(like, one.seat, one.asked) if one.seat.id == id else one for one in rows]
 
 
 def asking(rows: Sequence[Row], id: str, since: float | None) -> list[Row]:
-    """Return the class with one learner who asks for help, or with None no longer does."""
+    """Return the class with one learner who asks for help since a time, or with None no longer
+    asks."""
     return [replace(one, asked=since) if one.seat.id == id else one for one in rows]
 
 
 # For pictures
 
 NOW = 1_795_960_800.0
-"""When the pictures are taken, in seconds since 1970."""
+"""The time at which the pictures are taken, in seconds since 1970."""
 
 _LESSON_S = 50 * 60.0
 _NOT_LISTED = replace(
@@ -81,7 +84,7 @@ _WIRING = judge(ADA, with_facets(tree=_NOT_LISTED, live={}))
 _KEY = judge(ADA, with_facets(key=_OTHER_KEY, kustomizations=[_FAILED], live={}))
 _RECIPIENT = judge(ADA, with_facets(tree=_NOT_OPENED, kustomizations=[_FAILED], live={}))
 _SUSPENDED = judge(ADA, with_facets(kustomizations=[suspended(KUSTOMIZATION)]))
-# Name, group, how far, and the minutes since the last step and since help was asked for.
+# Name, group, progress, the minutes since the last step, and the minutes since asking for help.
 _PEOPLE: tuple[tuple[str, str, Row, int, int | None], ...] = (
     ("Ada Lovelace", "table 1", ALL, 12, None),
     ("Charles Babbage", "table 1", _SUSPENDED, 9, 4),
@@ -105,7 +108,7 @@ _PEOPLE: tuple[tuple[str, str, Row, int, int | None], ...] = (
 
 
 def pictured() -> tuple[list[Row], list[Change]]:
-    """Return a class in the middle of a lesson, and what is on record of it."""
+    """Return a class in the middle of a lesson, and its recorded history."""
     rows, changes = [], []
     for number, (name, group, like, last, asked) in enumerate(_PEOPLE, start=1):
         who = seat(f"seat-{number:02}", name, group)
@@ -115,7 +118,7 @@ def pictured() -> tuple[list[Row], list[Change]]:
 
 
 def _at_seat(like: Row, who: Seat, asked: float | None) -> Row:
-    """Return a row like ADA's with somebody else's names in its sentences and commands."""
+    """Return a row like ADA's, with another learner's id in its sentences and commands."""
     steps = [
         replace(
             step,
@@ -128,8 +131,8 @@ def _at_seat(like: Row, who: Seat, asked: float | None) -> Row:
 
 
 def _history(row: Row, begun: float, last: float) -> list[Change]:
-    """Return what led to a row: what the lab owes the learner is there when the lesson begins, and
-    the learner's own steps are as far apart as the time until the last one allows."""
+    """Return the history that leads to a row. The lab's own steps are done when the lesson begins;
+    the learner's steps follow at equal intervals, up to the time of the last one."""
     own = [step.id for step in row.steps if step.progress is Progress.YES]
     own = [id for id in own if id not in INFRASTRUCTURE]
     changes = []

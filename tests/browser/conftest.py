@@ -21,9 +21,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def tabs(browser: Browser) -> Iterator[Tabs]:
-    """What opens tabs. Whatever a test does there, nothing may leave the board or go wrong.
+    """Return a `Tabs`; at the end, check that no tab has left the board or reported an error.
 
-    A test asks for its board before it, so that the tabs are closed before the board is.
+    A test names its board before this fixture, so that the tabs are closed before the board is.
     """
     opened = Tabs(browser)
     yield opened
@@ -34,13 +34,13 @@ def tabs(browser: Browser) -> Iterator[Tabs]:
 
 @pytest.fixture(scope="session")
 def closed() -> Iterator[Board]:
-    """The board of a hundred, for tests that change nothing."""
+    """A board of a class of a hundred, shared by tests that change nothing."""
     with serving(Look(found(*hundred()))) as board:
         yield board
 
 
 @pytest.fixture
 def board() -> Iterator[Board]:
-    """The board of a hundred."""
+    """A board of a class of a hundred."""
     with serving(Look(found(*hundred()))) as board:
         yield board

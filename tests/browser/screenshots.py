@@ -1,7 +1,7 @@
-"""Pictures of the board for README and docs: `python -m tests.browser.screenshots`, by `make docs`.
+"""Take the pictures of the board for README and docs: `python -m tests.browser.screenshots`.
 
-The class and the time in them are always the same, so pictures differ only where the page does, or
-the browser and the fonts of the machine.
+`make docs` runs this module. The class and the time in the pictures are always the same, so they
+differ only if the page, the browser or the fonts of the machine do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.unit.web.web_material import Board, Look, Memory, found, serving
 IMAGES = PROJECT / "docs" / "images"
 
 _PHONE = {"width": 390, "height": 780, "device_scale_factor": 1.5, "is_mobile": True}
-# Name, page, and the screen that it is on.
+# Name, page, and screen of each picture.
 PICTURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("board", "", {"width": 1280, "height": 720}),
     ("board-projector", "?projector", {"width": 1280, "height": 720}),
@@ -34,7 +34,7 @@ PICTURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def take(browser: Browser, folder: Path) -> list[Path]:
-    """Take all pictures, and return where they are."""
+    """Take all pictures, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     tabs = Tabs(browser)
     with _board() as board:
@@ -49,7 +49,7 @@ def take(browser: Browser, folder: Path) -> list[Path]:
 
 @contextmanager
 def _board() -> Iterator[Board]:
-    """Serve the class of the pictures, at their time."""
+    """Serve the class of the pictures at the time `NOW`."""
     rows, changes = pictured()
     clock = SimpleNamespace(time=lambda: NOW, monotonic=time.monotonic)
     with (

@@ -21,18 +21,18 @@ SECONDS = 3
 
 
 def become(board: Board, rows: Sequence[Row]) -> float:
-    """Have the class so from now on, and return when that was."""
+    """Set the class from now on, and return the present time."""
     board.look.now = found(*rows)
     return time.monotonic()
 
 
 def wait_for(page: Page, selector: str) -> None:
-    """Return as soon as there is such an element."""
+    """Return as soon as the page has such an element."""
     page.locator(selector).wait_for(state="attached")
 
 
 def viewers(board: Board) -> int:
-    """Return how many streams are open."""
+    """Return the number of open streams."""
     return board.server.hub._viewers
 
 
@@ -63,7 +63,7 @@ def test_who_asks_for_help_is_marked_and_goes_first(board: Board, tabs: Tabs) ->
 
 
 def test_six_tabs_of_a_browser_are_all_told(board: Board, tabs: Tabs) -> None:
-    """A browser has six connections to one server: half of them stay free to go elsewhere."""
+    """A browser opens six connections to one server. Three of them stay free for other pages."""
     context = tabs.context()
     paths = ("", "?projector", "?group=table+1", "", "?projector", "")
     opened = [tabs.open(board, path, context) for path in paths]
@@ -128,7 +128,7 @@ def serve(port: int, rows: Sequence[Row]) -> None:
 
 
 def started(port: int, rows: Sequence[Row]) -> BaseProcess:
-    """Return a process that serves a class."""
+    """Return a process that serves a class, once it answers."""
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(port, rows))
     process.start()
     until(lambda: _answers(port), seconds=60)

@@ -1,4 +1,4 @@
-"""The board without a mouse, and what of it is copied."""
+"""The board without a mouse, and what can be copied from it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_command_is_copied_by_keys(tabs: Tabs, closed: Board) -> None:
 
 def test_where_nothing_may_be_copied_the_command_is_selected(tabs: Tabs, closed: Board) -> None:
     context = tabs.context()
-    # As it is where the board is served over the network without a certificate that is trusted.
+    # As on a board that is served over the network without a trusted certificate.
     context.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     tab = tabs.open(closed, context=context)
     tab.live()

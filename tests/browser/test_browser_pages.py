@@ -30,7 +30,7 @@ def test_every_learner_of_a_hundred_has_a_row(tabs: Tabs, closed: Board) -> None
 
 
 def test_what_others_wrote_does_nothing_in_a_browser(tabs: Tabs, closed: Board) -> None:
-    """That it asks for nothing and raises no error is what every test asserts of its tabs."""
+    """Every test asserts of its tabs that they request nothing elsewhere and report no error."""
     tab = tabs.open(closed)
     tab.live()
     tab.page.get_by_text("onmouseover").hover()
@@ -58,7 +58,7 @@ def test_what_others_wrote_does_nothing_in_a_browser(tabs: Tabs, closed: Board) 
 def test_nothing_is_wider_than_the_screen(
     tabs: Tabs, closed: Board, path: str, screen: dict[str, Any]
 ) -> None:
-    """But a table, which then has a scroller of its own."""
+    """Only a table may be wider; it has its own scroll bar then."""
     tab = tabs.open(closed, path, **screen)
     tab.live()
     widths = tab.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
@@ -72,7 +72,7 @@ def test_on_a_phone_all_of_a_row_is_on_the_screen(
 ) -> None:
     tab = tabs.open(closed, **screen)
     tab.live()
-    # All at once: an event may replace the row between one question and the next.
+    # Measure all boxes in one call: an event may replace the row between two calls.
     shown = tab.page.locator(f"#r-learner-{LOUD} :is(th, td:not(.k), code, button)")
     boxes = shown.evaluate_all("found => found.map(one => one.getBoundingClientRect().toJSON())")
     assert boxes
@@ -101,7 +101,7 @@ def test_axe_finds_nothing(tabs: Tabs, closed: Board, path: str, screen: dict[st
 
 
 def test_a_class_of_36_is_on_a_wall_at_once(tabs: Tabs) -> None:
-    """Nobody scrolls there."""
+    """Nobody scrolls on a wall."""
     rows = [row(STUCK, seat(f"seat-{number:02}", f"Ada {number}")) for number in range(36)]
     with serving(Look(found(*rows))) as board:
         tab = tabs.open(board, "?projector", width=1280, height=720)
@@ -134,7 +134,7 @@ def test_on_a_wall_nobody_is_exposed(tabs: Tabs, closed: Board) -> None:
     expect(tab.page.locator("#learners tbody tr")).to_have_count(100)
     shown = tab.page.content()
 
-    # Who shares initials with somebody is there by the id.
+    # A learner who shares initials with somebody is shown by id.
     expect(tab.page.get_by_role("rowheader", name="learner-0", exact=True)).to_be_visible()
     for secret in ("Lovelace", "Lindström", "reversed", STUCK.next, STUCK.fix, "never-ending"):
         assert secret not in shown

@@ -13,7 +13,7 @@ _MOST = 150 * 1024
 
 
 def test_pictures_are_taken_and_small(browser: Browser) -> None:
-    """They are left in build/screenshots, to be looked at."""
+    """The pictures stay in build/screenshots, to be looked at."""
     taken = take(browser, PROJECT / "build" / "screenshots")
 
     assert [path.name for path in taken] == [f"{name}.png" for name, _, _ in PICTURES]

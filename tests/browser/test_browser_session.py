@@ -1,4 +1,4 @@
-"""A session that goes on for long, and leaves the page as large as it was."""
+"""A long session, which leaves the page as small as it was."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.web.web_material import ALL, STUCK, Board, found
 
 @dataclass(frozen=True)
 class Size:
-    """What a page holds once its garbage is collected; the heap is in bytes."""
+    """The objects that a page holds after garbage collection; the heap is in bytes."""
 
     nodes: int
     listeners: int
@@ -25,7 +25,7 @@ class Size:
 
 
 def size(page: Page) -> Size:
-    """Return what a page holds."""
+    """Return the size of a page."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     session.send("HeapProfiler.collectGarbage")
@@ -36,7 +36,7 @@ def size(page: Page) -> Size:
 
 
 def change(page: Page, board: Board, number: int, learners: int) -> None:
-    """Have a learner stuck and free again, and return when the page shows it."""
+    """Make a learner done or stuck, in turns, and return when the page shows it."""
     like, standing = ((ALL, "done"), (STUCK, "stuck"))[number % 2]
     id = f"learner-{number // 2 % learners}"
     board.look.now = found(*turned(hundred()[:learners], id, like))
@@ -44,7 +44,7 @@ def change(page: Page, board: Board, number: int, learners: int) -> None:
 
 
 def assert_no_larger(before: Size, after: Size) -> None:
-    """Raise AssertionError if a page has grown by more than what it happens to be showing."""
+    """Raise AssertionError if a page has grown by more than its present content explains."""
     assert after.documents <= before.documents
     assert after.listeners <= before.listeners
     assert after.nodes <= before.nodes * 1.1
@@ -68,7 +68,7 @@ def test_three_hundred_changes_leave_nothing_behind(
 
 @pytest.mark.soak
 def test_half_an_hour_leaves_nothing_behind(board: Board, tabs: Tabs) -> None:
-    """At the pace of a class: whenever the board looks, somebody has changed something."""
+    """The pace is that of a class: whenever the board looks, somebody has changed something."""
     page = tabs.open(board).page
     began, number, before = time.monotonic(), 0, None
     while time.monotonic() < began + 30 * 60:

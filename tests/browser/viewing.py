@@ -1,4 +1,4 @@
-"""Chromium, and tabs of it that remember what they asked for and what went wrong in them."""
+"""Chromium, and tabs that record their requests and their errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, 
 from tests.conftest import find_tool
 from tests.unit.web.web_material import TOKEN, Board
 
-# A browser starts slowly on a machine that is busy; what has to be fast is measured where it is.
+# On a busy machine, a browser starts slowly. Tests of speed measure the time themselves.
 _PATIENCE_MS = 60_000
 _OWN = rf"http://127\.0\.0\.1:[0-9]+/{TOKEN}/|about:blank$|data:,$"
 
@@ -24,8 +24,8 @@ def chromium() -> Iterator[Browser]:
     """Run the distribution's Chromium, and end it."""
     expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
-        # Root and most containers have no sandbox. What is opened is what the tests serve on
-        # loopback, and nothing else.
+        # Root and most containers have no sandbox. The browser opens nothing but what the tests
+        # serve on loopback.
         browser = playwright.chromium.launch(
             executable_path=find_tool("chromium"),
             chromium_sandbox=False,
@@ -37,13 +37,13 @@ def chromium() -> Iterator[Browser]:
 
 
 def url(port: int, path: str = "") -> str:
-    """Return where a board is."""
+    """Return the URL of a page of a board."""
     return f"http://127.0.0.1:{port}/{TOKEN}/{path}"
 
 
 @dataclass
 class Tab:
-    """A tab, the addresses that it asked for, and the errors of its console."""
+    """A tab, the addresses that it requested, and the errors of its console."""
 
     page: Page
     asked: list[str] = field(default_factory=list)
@@ -62,21 +62,21 @@ class Tab:
             self.complaints.append(text)
 
     def asked_elsewhere(self) -> list[str]:
-        """Return the addresses that this tab asked for and that are no board's."""
+        """Return the addresses that this tab requested and that are not a board's."""
         return [one for one in self.asked if not re.match(_OWN, one)]
 
     def live(self) -> None:
-        """Return as soon as the page changes by itself."""
+        """Return as soon as the page's script updates the page."""
         self.page.wait_for_selector("html.js", state="attached")
 
     def inaccessible(self) -> list[str]:
-        """Return what axe finds, a line each with the first element that it is about."""
+        """Return the problems that axe finds, one line each, with the first element concerned."""
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
 class Tabs:
-    """Opens tabs, each on its own or several in one browser window."""
+    """Opens tabs, each in a browser context of its own or several in one."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -84,7 +84,7 @@ class Tabs:
         self.all: list[Tab] = []
 
     def context(self, width: int = 1280, height: int = 900, **options: Any) -> BrowserContext:
-        """Return a browser of somebody who has not been here before."""
+        """Return a browser context without history or cookies."""
         made = self._browser.new_context(viewport={"width": width, "height": height}, **options)
         made.set_default_timeout(_PATIENCE_MS)
         self._contexts.append(made)
@@ -97,7 +97,7 @@ class Tabs:
         context: BrowserContext | None = None,
         **options: Any,
     ) -> Tab:
-        """Return a tab with a page of a board, in a browser of its own or in this one."""
+        """Return a tab with a page of a board, in the given browser context or in a new one."""
         context = context or self.context(**options)
         tab = Tab(context.new_page())
         self.all.append(tab)
@@ -105,6 +105,6 @@ class Tabs:
         return tab
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all tabs."""
         for context in self._contexts:
             context.close()

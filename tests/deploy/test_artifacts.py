@@ -1,4 +1,4 @@
-"""The step `Artifacts` on a fake host: what is run, given what the store says of itself."""
+"""The step `Artifacts` on a fake host: which operations run, given the state of the store."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def store(
     spoilt: tuple[str, ...] = (),
     **more: Any,
 ) -> str:
-    """Say what a machine with a filled store says, but for what is missing or was changed."""
+    """Return the state of a filled store, except for entries that are missing or were changed."""
     return said(replace(stored(catalog, filled_from, without, spoilt), **{"source": "", **more}))
 
 
@@ -77,7 +77,7 @@ class Run:
         state.set_stage(StateStage.Prepare)
         add_deploy(state, provide_artifacts, settings(source))
         state.set_stage(StateStage.Execute)
-        # Orders to the lab's own program, which a fake host does not write down.
+        # Orders to the lab's own program, which a fake host does not record.
         self.given: list[tuple[str, dict[str, Any]]] = []
         execute = FakeConnector.run_shell_command
 
@@ -106,7 +106,7 @@ class Run:
         disconnect_all(state)
 
     def orders(self, recipe: str = "store.") -> list[dict[str, Any]]:
-        """Return what recipes were told, or those of a module."""
+        """Return the orders to all recipes, or to those of one module."""
         return [order for what, order in self.given if what.startswith(recipe)]
 
     def looks(self) -> int:
@@ -269,7 +269,7 @@ def test_root_file_systems_are_refused_in_a_sentence_where_there_is_no_apt(
     )
     assert run.failed
     assert "set `artifact_source: upstream`" in run.commands[-1]
-    # Of upstream none is made of this machine's packages.
+    # With the source upstream, no artifact is made from this machine's packages.
     upstream = store(catalog, "upstream", without=("git-rootfs",))
     run = Run({LOOK: upstream, fedora: said(replace(MACHINE, manager="dnf"))}, "upstream")
     assert not run.failed and run.changed[0] == "Make git-rootfs from an image"

@@ -83,7 +83,7 @@ def test_nothing_is_awaited_of_who_has_no_access_any_more(lab_data: Data) -> Non
     run = Run(DEPLOY, data, answers)
     assert not run.failed
     assert any("act.accounts.lock" in command for command in run.commands)
-    # That of the other seat, and of the lab's own learner.
+    # The canaries of the other seat and of the lab's own learner.
     assert any(name.endswith("decrypt 2 canaries") for name in run.changed)
 
 

@@ -1,4 +1,5 @@
-"""A drill on a host that only answers: what it asks and does, and whom it is about."""
+"""A drill on a host that only answers: its questions, its changes, and the learners that it
+affects."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ Data = Callable[..., dict[str, Any]]
 def run(
     deploy: Path, lab_data: Data, *learners: str, seats: int = 0, staged: str | None = None
 ) -> Run:
-    """Run a deploy on a machine with a class, on which the learner's drill is staged or not."""
+    """Run a deploy on a machine with a class; `staged` says whether the learner's drill is
+    staged."""
     data = lab_data(learners=list(learners))
     settings = load_settings(data)
     roster = [

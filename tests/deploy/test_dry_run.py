@@ -1,4 +1,4 @@
-"""`pyinfra … deploy.py --dry` on a bare machine, as anyone may type it."""
+"""`pyinfra … deploy.py --dry` on a bare machine, for any user."""
 
 from __future__ import annotations
 

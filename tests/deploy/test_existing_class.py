@@ -1,5 +1,4 @@
-"""The deploy of a class on a cluster that the lab did not make, and the way back, on a host that
-only answers."""
+"""The deploy of a class on an existing cluster, and its removal, on a host that only answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Breaking and fixing on a host that only answers: whom it is about, what an exam gives away."""
+"""Breaking and fixing on a host that only answers: which seats are affected, and what an exam
+reveals."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def seat(name: str) -> dict[str, str]:
 
 
 def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
-    """Return what a host says on which everybody has done the exercise."""
+    """Return the answers of a host on which everybody has done the exercise."""
     known = {name: at_seat(Learner(**seat(name))) for name in seats}
     known[settings.learner.id] = solo(settings)
     found = {

@@ -1,4 +1,5 @@
-"""Every deploy that changes a lab leaves one of another format alone; it can be taken down."""
+"""Every deploy that changes a lab leaves labs of another format alone; such a lab can be taken
+down."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ from sopslab.model.formats import Format
 from tests.fake import Answers, Run
 from tests.machines import Facts, machine, said
 
-# `fetch` and `push` are about the store alone; the two of a room are about labs on other machines,
-# each of which says this itself.
+# `fetch` and `push` concern the store alone. The two deploys of a room concern labs on other
+# machines, and each of these machines checks the format itself.
 SPARED = {"fetch", "push", "seats", "teardown", "verb"}
 DEPLOYS = {path.stem: path for path in sorted((PROJECT / "deploys").glob("*.py"))}
-# What a deploy is told at least.
+# The data without which a deploy does not begin.
 TOLD = {"rotate": {"cause": "learner-key", "incident": "2026-11-25-lost-laptop"}}
 REFUSALS = {'say "$1"; exit 1': "refused"}
 

@@ -54,7 +54,7 @@ from tests.texts import replaced
 
 LOST = IdentityState(recorded="age1learner")
 MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
-# A host runs what an operation refuses with, and fails by it.
+# An operation refuses by a command that fails on the host.
 REFUSALS = {'say "$1"; exit 1': "refused"}
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
 Data = Callable[..., dict[str, Any]]
@@ -65,11 +65,11 @@ Finished = tuple[Settings, Answers]
 
 @pytest.fixture
 def finished(lab_data: Data) -> Finished:
-    """Return a lab and the answers of the machine on which it is complete."""
+    """Return the settings of a lab, and the answers of a machine on which the lab is complete."""
     data = lab_data()
     settings = load_settings(data)
     answers = complete(settings)
-    # What the label of the Git server should be, only the deploy itself knows.
+    # Only the deploy itself knows the label that the Git server should have.
     with ctx_host.use(_Host(answers)):
         (command,) = git.server._inner(
             settings=settings,
@@ -82,7 +82,7 @@ def finished(lab_data: Data) -> Finished:
 
 
 class _Host:
-    """Enough of a host to ask one operation what it would do."""
+    """Enough of a host to find out what one operation would do."""
 
     connector = None
 
@@ -109,12 +109,12 @@ def test_a_bare_machine_gets_every_step_in_order(lab_data: Data) -> None:
         "Host | Sweep up after a killed run",
         "Format | Note how long the lab is to stay",
         "Host | Check the machine",
-        # There is no Docker, and a fake one is not started.
+        # There is no Docker, and the test starts none.
         "Host | Check Docker",
         "Host | Check Docker as it runs",
         # Nothing is encrypted yet.
         "Learners | Encrypt to the instructor's recipient",
-        # Nothing was stopped or suspended, and a fake cluster is not coming up.
+        # Nothing was stopped or suspended, and no fake cluster is coming up.
         "Network | Start a node that was stopped",
         "Canary | Resume what was suspended",
         "Flux | Have no build hold up the others",
@@ -306,7 +306,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
 }
 
 
-# Each is repaired by the operation that repairs another one here, or on a real cluster.
+# Each drift is repaired by an operation that repairs another drift here, or one on a real cluster.
 LONG_TAIL = {
     *("a-key-under-a-wrong-entry", "a-lockdown-flag-removed", "a-deleted-namespace"),
     *("a-paused-node", "revoked-credentials", "an-older-platform"),
@@ -326,7 +326,7 @@ def test_one_drift_changes_what_repairs_it_and_nothing_else(
         assert run.notes(operation) == notes
 
 
-# What must stop a run: the answer, the operation that refuses, and a part of what is run then.
+# What must stop a run: the answer, the operation that refuses, and a part of its refusal.
 STOPS: dict[str, tuple[Drift, str, str]] = {
     "a-newer-lab": (
         lambda f, s: {f.format: said(Format(FORMAT + 1, "9.1.0"))},
@@ -469,7 +469,8 @@ def test_a_second_lab_touches_nothing_of_the_first(deploy: Path, lab_data: Data)
         answers |= complete(second)
     else:
         answers[Facts(second).rules] = rules(first)
-    # The second lab finds the first one's rules and containers; its own are not there.
+    # The machine shows the rules and containers of the first lab to the second lab, which has none
+    # yet.
     answers |= machine(second)
     answers[STORE] = said(filled_store(second))
     run = Run(deploy, data, Answers(answers))

@@ -1,4 +1,5 @@
-"""A reset on a host that only answers: what it asks and does for one environment, and for many."""
+"""A reset on a host that only answers: its questions and changes for one environment, and for
+many."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from tests.fake import Answers, Run, look_text
 
-# Ended long ago, and noted so.
+# Ended long ago, and the end is on record.
 OVER = {"expires": "2026-01-01T00:00:00Z", "suspended": "2026-01-01T00:00:00Z"}
 NOBODY: Mapping[str, int] = {}
 RESET = PROJECT / "deploys" / "reset.py"
@@ -27,9 +28,9 @@ def run(
     over: Mapping[str, int] = NOBODY,
     **told: object,
 ) -> Run:
-    """Run a deploy on a machine that has a class, and says nothing else of itself.
+    """Run a deploy on a machine whose only answer is its class.
 
-    + over: whose access has ended long ago, with the days of grace
+    + over: seats whose access has ended long ago, with their days of grace
     """
     data = lab_data(learners=list(learners), **told)
     roster = [

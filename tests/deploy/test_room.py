@@ -25,14 +25,14 @@ from tests.texts import write_program
 
 LEARNERS = {"ada": "table 1", "bob": "table 2", "zoe": "table 2"}
 STEP = Operation("Canary", "Prove it")
-# What `sopslab --json` prints of a run: its events, and the answer.
+# The output of `sopslab --json` for a run: its events, and the answer.
 RUN = to_line(Planned((STEP,))) + to_line(Started(STEP)) + '{"ok": true,\n "changed": 2}\n'
 WELL = f"cat <<'END'\n{RUN}END"
 
 
 @dataclass
 class Room:
-    """The machines by learner, and what the verbs say of them."""
+    """The machines by learner, and the runs of verbs on them."""
 
     seats: dict[str, Seat]
     root: Path
@@ -41,12 +41,12 @@ class Room:
         return CliRunner().invoke(main, words)
 
     def asked(self, learner: str) -> str:
-        """Return what the program of a seat was last asked for."""
+        """Return the last command line that a seat's `sopslab` got."""
         told = self.seats[learner].folder / "told"
         return told.read_text().strip() if told.exists() else ""
 
     def program(self, learner: str, text: str) -> None:
-        """Have a seat's `sopslab` be some lines of sh."""
+        """Replace a seat's `sopslab` by some lines of sh."""
         write_program(
             self.seats[learner].folder / ".local/share/sops-lab/bin/sopslab",
             f'#!/bin/sh\necho "$@" >"$HOME/told"\n{text}\n',
@@ -107,7 +107,7 @@ def test_a_verb_runs_at_the_seats_that_are_meant_and_one_dead_costs_the_others_n
     (log,) = (room.root / "rooms" / "lab" / "log").glob("*.log")
     words = log.read_bytes()
     assert b"it is broken\\x1b]0;owned" in words and not {0x1B, 0x07} & set(words)
-    # Only that is kept, and for nobody else.
+    # The log is all that is kept, and nobody else may read it.
     assert (room.root / "rooms" / "lab").stat().st_mode & 0o777 == 0o700
     assert not (room.root / "labs").exists()
 
@@ -123,7 +123,7 @@ def test_seats_are_chosen_and_told_the_rest(room: Room) -> None:
 
 
 def test_no_seat_waits_for_another(room: Room) -> None:
-    # Each ends when all have begun.
+    # Each run ends only after all have begun.
     begun = room.root.parent / "begun"
     begun.mkdir()
     waiting = (
@@ -144,7 +144,7 @@ def test_what_is_missing_for_all_seats_is_said_once_and_no_seat_is_touched(room:
     assert answer["problems"] == [f"the store {store} is not full: run `sopslab fetch`"]
     assert answer["seats"] == {}
     assert all(one.logins == 0 for one in room.seats.values())
-    # One run at a time for a room.
+    # The lock lets one run at a time work on a room.
     assert (room.root / "rooms" / "lab" / "lock").exists()
 
 
@@ -165,7 +165,7 @@ def test_status_says_what_is_up_and_how_far_a_learner_is(room: Room) -> None:
     assert " ".join(ada.split()) == "✓ ada 1 of 2 wired: it is not listed: list it"
     assert " ".join(bob.split()) == "✗ bob cluster: is not there"
     assert last == "1 of 2 seats are up."
-    # Whose lab is not up, is not asked for more.
+    # A seat whose lab is not up is asked for nothing more.
     assert (room.asked("ada"), room.asked("bob")) == ("verify --json", "status --json")
 
 

@@ -1,4 +1,4 @@
-"""A rotation on a host that only answers: the steps of each cause, and looking without touching."""
+"""A rotation on a host that only answers: the steps of each cause, and looks without changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(
     deploy: Any = ROTATE,
     over: Sequence[str] = (),
 ) -> Run:
-    """Run a deploy on a machine that has a class, and says nothing else of itself."""
+    """Run a deploy on a machine whose only answer is its class."""
     data = lab_data(cause=cause, incident="2026-11-25-test", learners=list(learners))
     roster = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}

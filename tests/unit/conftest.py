@@ -14,13 +14,13 @@ from tests.texts import write_program
 
 @pytest.fixture(scope="module")
 def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a module keeps what its tests begin with."""
+    """A folder for the state that a module makes once and its tests begin with."""
     return tmp_path_factory.mktemp("beginnings")
 
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of a lab that a command finds, too."""
+    """The settings of a lab that commands find as well, by SOPSLAB_ROOT."""
     found = lab()
     monkeypatch.setenv("SOPSLAB_ROOT", found.root)
     return found
@@ -30,7 +30,8 @@ def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> S
 def answered_by(
     lab: Callable[..., Settings], tools: Callable[..., Path]
 ) -> Callable[..., Settings]:
-    """Return a lab with a cluster that is a script in kubectl's place, and with some real tools."""
+    """Return a function that makes a lab with a script in kubectl's place, and with some real
+    tools."""
 
     def make(kubectl: str, *names: str, **data: Any) -> Settings:
         settings = lab(**data)

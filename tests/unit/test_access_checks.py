@@ -1,4 +1,4 @@
-"""What follows from what was seen of learners' access."""
+"""The checks of learners' access, given what was seen."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_what_is_wrong_with_a_token_is_said_of_a_token(changed: dict[str, Any], 
 def test_access_is_renewed_before_its_last_three_days_or_its_last_third(
     lifetime: timedelta, last: timedelta, fault: str
 ) -> None:
-    """What a cluster grants for a day only must not be renewed by every run."""
+    """Access that a cluster grants for only a day must not be renewed by every run."""
     seen = replace(GOOD_TOKEN, credential=replace(TOKEN, end=NOW + lifetime))
     renewal = NOW + lifetime - last
     assert access_state("ada", seen, NOW) == CURRENT
@@ -167,7 +167,7 @@ CLUSTER = {
     "insecure-skip-tls-verify": False,
     "tls-server-name": 'a"b\\ü',
 }
-# Labs have this text; another form of it would make all their kubeconfigs stale.
+# Existing labs have this text. Another form would make all their kubeconfigs stale.
 WRITTEN = """apiVersion: v1
 kind: Config
 clusters:

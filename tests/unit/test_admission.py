@@ -1,7 +1,7 @@
-"""What the API server would say to an object of a seat, by the policies of a class.
+"""The API server's answers to objects of a seat, by the policies of a class.
 
-Their expressions are evaluated by CEL's own runtime. What only an API server can say, whether
-somebody may administer seats, an authorizer of ours answers.
+CEL's own runtime evaluates the expressions. Only an API server can say whether somebody may
+administer seats; here, an authorizer of ours answers that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEVELOP, SYSTEM = "ada-develop", "lab-ada-sys"
 LEARNER = "sops-lab:ada:1"
 RECONCILER = f"system:serviceaccount:{SYSTEM}:reconciler"
 ASKED = f"platform/{ADMINISTRATION.group}/{ADMINISTRATION.resource}/{ADMINISTRATION.verb}"
-"""What an authorizer is asked by the platform."""
+"""The permission that the policies ask an authorizer for, as the platform."""
 
 
 def _asked(name: str) -> cel.FunctionDecl:
@@ -57,7 +57,7 @@ compiled = functools.cache(ENVIRONMENT.compile)
 
 @functools.cache
 def specs() -> dict[str, Any]:
-    """Return what each policy says, by its name."""
+    """Return the spec of each policy, by its short name."""
     return {
         item["metadata"]["name"].removeprefix("sops-lab-"): item["spec"]
         for item in classroom()
@@ -75,7 +75,7 @@ def refused(
     resource: str = "",
     platform: bool = False,
 ) -> list[str]:
-    """Return the reasons for which an object in a namespace of the seat ada is refused."""
+    """Return why an object in a namespace of the seat ada is refused."""
     spec = specs()[policy]
     known: dict[str, Any] = {
         "object": thing,
@@ -92,7 +92,7 @@ def refused(
 
     def value(expression: str) -> Any:
         found = compiled(expression).eval(data=known)
-        # An error of an expression refuses, too: failurePolicy is Fail.
+        # An error in an expression refuses, too: failurePolicy is Fail.
         return found.plain_value() if found.type() != cel.Type.ERROR else None
 
     for variable in spec.get("variables", []):
@@ -101,7 +101,7 @@ def refused(
 
 
 def changed(thing: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
-    """Return an object with another spec; None takes a field away."""
+    """Return an object with changes to its spec; None removes a field."""
     made = copy.deepcopy(dict(thing))
     made["spec"] |= spec
     made["spec"] = {name: value for name, value in made["spec"].items() if value is not None}
@@ -112,7 +112,7 @@ def changed(thing: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
 
 
 def looking(group: str, resource: str, operation: str, namespaced: bool) -> set[str]:
-    """Return the policies that look at what is done with a resource."""
+    """Return the policies that look at an operation on a resource."""
     return {
         name
         for name, spec in specs().items()
@@ -304,15 +304,15 @@ def test_a_pod_keeps_to_its_seat(spec: dict[str, Any], reason: str | None) -> No
     said = refused("pods", {"spec": spec})
     assert len(said) == (reason is not None)
     assert all(str(reason) in one for one in said)
-    # What was there before the policy may be changed in every other way, and taken away.
+    # An object from before the policy may be changed in every other way, and deleted.
     assert refused("pods", {"spec": spec}, old={"spec": spec}) == []
-    # The scheduler sets the node of a pod that is there.
+    # The scheduler sets the node of an existing pod.
     if reason != "spec.nodeName":
         assert refused("pods", {"spec": spec}, old={"spec": {"other": 1}}) == said
 
 
 def templated(resource: str, template: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    """Return what makes pods from a template."""
+    """Return an object that makes pods from a template."""
     if resource == "cronjobs":
         return {"spec": {"jobTemplate": {"spec": {"template": template}}}}
     return {"spec": {"template": template, **spec}}
@@ -357,7 +357,7 @@ def test_nor_does_the_template_of_a_job() -> None:
     job["spec"]["jobTemplate"] |= HELD
     (said,) = refused("templates", job, resource="cronjobs")
     assert "metadata.finalizers" in said
-    # Of a Deployment it would be no field at all.
+    # A Deployment has no such field.
     plain = templated("deployments", {"spec": {}}, jobTemplate=HELD)
     assert refused("templates", plain, resource="deployments") == []
 
@@ -377,7 +377,7 @@ def test_nor_does_a_claim_of_a_stateful_set() -> None:
 @pytest.mark.parametrize(("letter", "size"), [("x", 1), ("ü", 2)])
 def test_an_object_may_have_so_many_bytes(letter: str, size: int) -> None:
     def of(length: int) -> dict[str, Any]:
-        # Around the letters is `{a: }`.
+        # The rest of the object, `{a: }`, has five bytes.
         return {"a": letter * ((length - 5) // size) + "x" * ((length - 5) % size)}
 
     assert refused("sizes", of(128 * 1024)) == []
@@ -405,7 +405,7 @@ def test_a_finalizer_that_nobody_takes_away_is_refused(finalizer: str) -> None:
     held = holding(finalizer)
     assert refused("finalizers", held, resource="configmaps") != []
     assert refused("finalizers", held, resource="configmaps", platform=True) == []
-    # What is there already may be changed in every other way.
+    # An object that has it already may be changed in every other way.
     assert refused("finalizers", held, old=held, resource="configmaps") == []
     assert refused("finalizers", held, old={"metadata": {}}, resource="configmaps") != []
     assert refused("finalizers", held, resource="configmaps", namespace=SYSTEM) == []

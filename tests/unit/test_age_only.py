@@ -1,4 +1,4 @@
-"""What a learner writes makes no sops of ours connect anywhere; without the guard it would."""
+"""Whatever a learner writes, the lab's own sops connects nowhere; without the guard, it would."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FOREIGN = [
 def test_a_file_with_other_recipients_is_not_passed_on(more: str) -> None:
     text = FILE.format(more=more)
     assert sops.foreign_kinds(text)
-    # A plugin of age is a program on this machine, and no connection.
+    # A plugin of age is a program on this machine, and not a connection.
     assert asks_elsewhere(text.encode()) or "evil" in more
 
 

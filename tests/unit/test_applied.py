@@ -1,4 +1,4 @@
-"""Objects that are as they were applied are not compared; where they are not, they are."""
+"""Objects that are as they were applied are not compared with kubectl; other objects are."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ APPLIED = lasting(MADE, "sops-lab")
 
 
 def changed(*way: str, value: Any = None) -> dict[str, Any]:
-    """Return the object with another value somewhere, or without one."""
+    """Return the object with another value at a place; None removes the place."""
     live = copy.deepcopy(MADE)
     *above, name = way
     place = live
@@ -100,7 +100,7 @@ def test_what_others_report_or_add_leaves_an_object_as_it_was_applied(live: Any)
         changed("spec", "replicas", value=2),
         changed("spec", "replicas"),
         changed("spec", "paused", value=True),
-        # The API server takes a selector as a whole, so what is added to it is drift.
+        # The API server replaces a selector as a whole, so an addition to it is drift.
         changed("spec", "selector", "matchLabels", "more", value="b"),
         changed("metadata", "labels", "app", value="b"),
         changed("metadata", "labels"),
@@ -118,7 +118,7 @@ def test_an_object_more_or_less_is_not_as_it_was_applied() -> None:
     assert not are_as_applied([MADE, changed("metadata", "name", value="b")], [APPLIED])
 
 
-# Applies what is in $here/made.json, has what is in $here/live.json, and finds a difference.
+# Prints made.json for `apply` and live.json for `get`, and always finds a difference.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in

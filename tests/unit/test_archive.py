@@ -83,7 +83,7 @@ def test_the_same_files_in_another_order_give_the_same_text_and_digest() -> None
 
 
 def test_the_text_does_not_depend_on_when_it_was_packed() -> None:
-    # RFC 1952: bytes 4 to 7 of a gzip member are the time.
+    # Bytes 4 to 7 of a gzip member are its time (RFC 1952).
     assert base64.b64decode(pack(ODD))[4:8] == bytes(4)
 
 

@@ -31,7 +31,7 @@ ZOE = ("zoe", "--name", "Zo\u00eb <Z>")
 
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, CanaryState]:
-    """The canaries of seats as the cluster has them: all are there."""
+    """The states of the spares' canaries in the cluster: all are proven."""
     found = {f"spare-{number}": PROVEN for number in (1, 2)}
 
     def look(_lab: Lab, environments: list[Environment]) -> Mapping[str, CanaryState]:
@@ -86,7 +86,7 @@ def test_a_spare_becomes_the_seat_of_who_came_late(classroom: Settings) -> None:
         "zoe", "Zo\u00eb <Z>", "zoe@example.org", "Table 2", False,
     )  # fmt: skip
     assert "Zo\u00eb &lt;Z&gt;" in page(classroom, "spare-1")
-    # Nobody else's seat is touched, and no password.
+    # No other seat changes, and no password.
     assert [one for one in read_enrolled(classroom) if one.id != "spare-1"] == [
         one for one in before if one.id != "spare-1"
     ]
@@ -105,7 +105,7 @@ def test_the_same_again_changes_nothing(classroom: Settings) -> None:
 
 
 def test_what_a_run_that_was_killed_has_left_is_made_good(classroom: Settings) -> None:
-    # It has recorded who has the seat, and not come to the page.
+    # The killed run has recorded who has the seat, but has not written the page yet.
     zoe = Seat(id="zoe", name="Zo\u00eb <Z>", email="zoe@example.org")
     recorded = assigned(read_enrolled(classroom), "spare-1", zoe)
     record(classroom.for_machine, record_of(recorded))

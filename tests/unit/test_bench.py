@@ -1,4 +1,4 @@
-"""The bench: what is compared, what is printed, what is kept, and what README.md gets of it."""
+"""The bench: what it compares, prints and keeps, and what README.md gets from it."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def page_with(path: Path, block: Block) -> Path:
 
 @pytest.fixture
 def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pages without figures, which get those of a report that is not there yet."""
+    """Pages without figures, which get those of a report that does not exist yet."""
     monkeypatch.setattr(docs, "README", page_with(tmp_path / "README.md", FIGURES))
     monkeypatch.setattr(picture, "PAGE", page_with(tmp_path / "instructors.md", GROWTH))
     monkeypatch.setattr(picture, "PICTURE", tmp_path / "growth.svg")

@@ -104,7 +104,8 @@ def test_a_group_has_the_same_colour_wherever_it_is() -> None:
     ours = Profile(1.0, {"": 1.0}, {("", OURS, "git"): 1.0}).as_dict()
     report["profiles"] = {"second_up": {"now": ours}, **report["profiles"]}
     keys = re.findall(r'<span class="key (\w+)"></span>our processes', page(report, parts))
-    # By processor seconds and by memory, in both; the node only where it has worked.
+    # Each profile is drawn by processor seconds and by memory. The node is only where it has
+    # worked.
     assert len(keys) == 4 and len(set(keys)) == 1
     assert page(report, parts).count("</span>node<") == 1
 

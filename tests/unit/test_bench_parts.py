@@ -1,4 +1,4 @@
-"""What the parts of the bench yield is what its figures and its page are made of."""
+"""The parts of the bench yield what its figures and its page are made from."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def found_by(parts: Iterator[dict[str, Any]]) -> dict[str, Any]:
     part: dict[str, Any] = {}
     for one in parts:
         part = report.added(part, one)
-        # It is shown at each of them, with what is missing still.
+        # The page can be made after each of them, while the others are still missing.
         page(report.together({"part": part}), {})
     return report.together({"part": part})
 

@@ -1,4 +1,4 @@
-"""Where the time of some work went: what is seen of processes, and what is made of it."""
+"""Where the time of some work went: looks at processes, and how they are added up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIB = 2**20
 
 
 def look(at: float, used: dict[str, float], **processes: tuple[str, float]) -> Look:
-    """Return a look at processes, each told by its owner and its processor seconds."""
+    """Return a look at processes, each with its owner and its processor seconds."""
     seen = {
         (number, 0): Seen(owner, name, processor, number * MIB)
         for number, (name, (owner, processor)) in enumerate(processes.items(), 1)
@@ -76,7 +76,7 @@ def test_what_nobody_asked_for_is_left_out() -> None:
 
 
 def test_a_sum_that_sinks_for_a_moment_is_not_counted_twice() -> None:
-    """A process that ends between two reads is in neither sum for that look."""
+    """A process that ends between two reads is missing from both sums of that look."""
     looks = [look(at, {OURS: used}) for at, used in enumerate((1.0, 3.0, 2.0, 4.0))]
     assert fold(looks, {OURS: OURS}).processor == 3.0
 
@@ -184,7 +184,7 @@ class Kernel:
     def run(
         self, number: int, parent: int, ticks: int = 0, container: str = "", began: int = 1
     ) -> None:
-        """Have a process, whose ended children have used as many ticks as itself."""
+        """Add a process whose ended children have used as many ticks as the process itself."""
         place = self.proc / str(number)
         place.mkdir(exist_ok=True)
         rest = ["S", parent, *["0"] * 9, ticks, 0, ticks, 0, 0, 0, 0, 0, began, 0, 1]
@@ -253,7 +253,7 @@ def test_a_process_that_is_moved_into_a_container_after_it_began_is_noticed(kern
     kernel.uses(ONE, 1.0)
     kernel.run(7, 1, container=ONE, began=now)
     kernel.run(8, 1, container=ONE)
-    # The other was there for long, and is not looked at again.
+    # The other process is older, and is not looked at again.
     assert [one.name for one in machine.look().processes.values()] == ["p7"]
 
 
@@ -272,7 +272,7 @@ def test_a_container_whose_first_process_is_in_some_control_groups_only_is_found
 
 
 class Blind(Machine):
-    """A machine that cannot be looked at the second time."""
+    """A machine whose second look fails."""
 
     looks = 0
     failed = threading.Event()

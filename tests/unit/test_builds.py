@@ -36,7 +36,7 @@ LATER = kustomization("ada", "2020-01-01T00:00:09Z")
 BEGUN = kustomization("bob", "2020-01-01T00:00:00Z")
 FAILED = kustomization("eve", "2019-01-01T00:00:00Z", reason="ProgressingWithRetry")
 CHECKED = kustomization("joe", "2019-01-01T00:00:00Z", "Running health checks for {}")
-# A cluster with what is in $here/*.json, that remembers what it was told.
+# Answers with $here/*.json, and records its calls.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
@@ -96,7 +96,7 @@ def test_without_a_cluster_nothing_is_built(settings: Settings) -> None:
 
 
 def end(settings: Settings, commit: str, since: str = "2020-01-01T00:00:00Z") -> str:
-    """End the build of a commit, after which the source has read commit 1; return what was done."""
+    """End the build of a commit; then the source has read commit 1. Return the calls of kubectl."""
     show(settings, "own", BEGUN)
     status = {"lastHandledReconcileAt": "ASKED", "artifact": {"revision": f"main@sha1:{ONE}"}}
     show(settings, "read", {"status": status})

@@ -1,4 +1,4 @@
-"""Canaries on their way: judged, looked at on real repositories, and awaited."""
+"""Canaries on their way: how they are judged, looked at in real repositories, and awaited."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ AT_WORK = kustomization(ADA, status="Unknown")
     ("own", "seen", "state"),
     [
         (HERE, Canary(HEAD, "a", "a"), PROVEN),
-        # What is suspended has arrived all the same, and what proves nothing has been applied.
+        # A canary that has arrived is proven even if Flux is suspended. A canary that proves
+        # nothing, since the learner has changed it, only has to be applied.
         (HELD, Canary(HEAD, "a", "a"), PROVEN),
         (HERE, Canary(HEAD, None, "b"), PROVEN),
         (HERE, Canary(HEAD, "a", "b"), (Progress.FAILING, "another value", Link.VALUE)),
@@ -120,7 +121,7 @@ def test_the_first_canary_of_a_lab_is_given_more_time() -> None:
 
 # --- looked at ---------------------------------------------------------------------------------
 
-# A cluster with what is in $here/*.json, that remembers what it was asked for.
+# Answers with $here/*.json, and records its calls.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
@@ -155,7 +156,7 @@ class World:
         self.tools = Path(settings.bin_dir)
 
     def commit(self, bare: Path, files: dict[str, str]) -> str:
-        """Push a commit with files and return it."""
+        """Push a commit with these files and return the commit."""
         work = self._folder / "work"
         if not work.exists():
             begin_repository(bare, work)
@@ -163,7 +164,7 @@ class World:
         return commit(work, "Change something")
 
     def show(self, *kustomizations: Any, **values: str) -> None:
-        """Have Kustomizations in the cluster, and canaries of these values in namespaces."""
+        """Set the Kustomizations in the cluster, and the values of canaries in its namespaces."""
         secrets = [
             {
                 "metadata": {"namespace": namespace.replace("_", "-"), "name": "lab-canary"},
@@ -243,7 +244,7 @@ def test_without_a_cluster_nothing_is_told(world: World) -> None:
 
 
 class Alone(World):
-    """The same without a class, its Git server being a folder."""
+    """A world without a class, whose Git server is a folder."""
 
     def __init__(self, world: World, folder: Path) -> None:
         super().__init__(world.settings, folder)
@@ -293,7 +294,7 @@ def test_a_canary_that_was_taken_out_proves_nothing(alone: Alone) -> None:
     head = alone.push("a-value", "# - lab-canary.yaml")
     alone.show(kustomization(alone.environment, head))
     assert one(alone, alone.environment) == PROVEN
-    # What is there was found listed, however the line is written.
+    # A canary that is in the cluster counts as listed, however its line is written.
     alone.show(kustomization(alone.environment, head), develop="another")
     assert one(alone, alone.environment).link is Link.VALUE
     head = alone.push("a-value", '- "lab-canary.yaml" # mine')

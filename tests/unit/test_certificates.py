@@ -1,6 +1,5 @@
-"""The CA and the Git server's certificate, which the real openssl judges:
-made once, renewed in time, refused where they are damaged, and worth nothing for anybody else's
-name."""
+"""The CA and the Git server's certificate, judged by the real openssl: made once, renewed in time,
+refused if damaged, and worthless for anybody else's name."""
 
 from __future__ import annotations
 
@@ -49,13 +48,13 @@ def names(directory: Path) -> list[str]:
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings]) -> Settings:
-    """A lab whose learners connect over the network, without any certificate yet."""
+    """A lab whose learners connect over the network, still without certificates."""
     return lab(git_bind=ADDRESS)
 
 
 @pytest.fixture
 def made(settings: Settings, beginnings: Path) -> Settings:
-    """The same with its CA and the certificate of its server, as `up` makes them."""
+    """The lab with its CA and the certificate of its server, as `up` makes them."""
 
     def make() -> None:
         assert Applied(tls.ca, settings=settings).changed
@@ -105,7 +104,7 @@ def test_what_was_made_is_left_alone(made: Settings) -> None:
 
 
 def test_a_key_that_the_server_reads_by_its_group_is_left_alone(made: Settings) -> None:
-    """As it is once the server has been started."""
+    """The key looks like this once the server has been started."""
     group = GIT_SERVER_USER if os.getuid() == 0 else os.getgid()
     os.chown(server(made), -1, group)
     server(made).chmod(0o640)
@@ -147,7 +146,7 @@ def test_the_certificate_is_for_every_name_of_the_server_and_a_year(made: Settin
 
 
 def handshake(settings: Settings, ca: Path, name: str) -> str | None:
-    """Connect to a server that has the certificate, and return what the client objects to."""
+    """Connect to a server with this certificate; return the client's objection, if any."""
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(server(settings))
     asking = ssl.create_default_context(cafile=str(ca))
@@ -160,7 +159,7 @@ def handshake(settings: Settings, ca: Path, name: str) -> str | None:
 
 
 def agreed(asking: ssl.SSLContext, serving: ssl.SSLContext) -> bool:
-    """Return whether a client and a server find a version of TLS that both speak."""
+    """Return whether a client and a server have a version of TLS in common."""
     try:
         return spoken(asking, serving, "localhost") is not None
     except ssl.SSLError:
@@ -168,7 +167,7 @@ def agreed(asking: ssl.SSLContext, serving: ssl.SSLContext) -> bool:
 
 
 def spoken(asking: ssl.SSLContext, serving: ssl.SSLContext, name: str) -> str | None:
-    """Return the version of TLS that a client and a server come to speak. Raises SSLError."""
+    """Return the version of TLS that a client and a server agree on. Raises SSLError."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = asking.wrap_bio(to_client, to_server, server_hostname=name)
     peer = serving.wrap_bio(to_server, to_client, server_side=True)
@@ -187,7 +186,7 @@ def test_the_git_server_speaks_nothing_older_than_tls_1_2(
     asking = ssl.create_default_context(cafile=str(folder(made) / "ca.crt"))
     asking.minimum_version = asking.maximum_version = version
     serving = tls_context(Path(server(made)))
-    # OpenSSL's own level would refuse, too, and it is the distribution's.
+    # OpenSSL's own level, which the distribution sets, would refuse, too.
     for context in (asking, serving):
         context.set_ciphers("ALL:@SECLEVEL=0")
     assert agreed(asking, serving) == (version >= ssl.TLSVersion.TLSv1_2)
@@ -364,7 +363,7 @@ def test_a_ca_that_is_damaged_is_never_made_anew(reason: str, made: Settings) ->
 
 
 def test_a_ca_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
-    """Another run is faster between the look and the change."""
+    """Another run makes a CA between this run's look and its change."""
     Path(settings.tls_dir).mkdir(parents=True)
     kept = Path(settings.tls_dir) / "mine"
     kept.write_text("kept")
@@ -389,7 +388,7 @@ def test_openssl_is_not_needed(
     assert state(settings).certificate is not None
 
 
-# As labs have them whose CA and certificate openssl made.
+# The configuration of labs whose CA and certificate openssl made.
 CONFIG = """
 [req]
 distinguished_name = subject

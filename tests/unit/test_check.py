@@ -53,7 +53,7 @@ def test_no_more_commands_than_can_be_at_work_are(monkeypatch: pytest.MonkeyPatc
             at_work.append(at_work[-1] + 1)
         if at_work[-1] >= AT_WORK:
             full.set()
-        # As many are there as may be; and then there is time for one more.
+        # Wait until all places are taken; then leave time for one command too many.
         assert full.wait(60)
         time.sleep(0.1)
         with change:

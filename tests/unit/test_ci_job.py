@@ -1,4 +1,4 @@
-"""The lab of a CI job: what it is called, where it listens, and for how long it is meant."""
+"""The lab of a CI job: its name, its address, and how long it may last."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WOODPECKER = {
 
 @pytest.fixture(autouse=True)
 def job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A job of GitHub's, whatever job this test runs in."""
+    """The environment of a job on GitHub, whatever job this test runs in."""
     for name in (*CHOOSING, *GITLAB, *WOODPECKER):
         monkeypatch.delenv(name, raising=False)
     for name, value in GITHUB.items():
@@ -63,7 +63,7 @@ def test_a_job_can_be_recognised_by_the_name_of_its_lab(
         (GITHUB, "GITHUB_RUN_ID"),
         (GITHUB, "GITHUB_RUN_ATTEMPT"),
         (GITHUB, "GITHUB_JOB"),
-        # Legs of a matrix have all else in common.
+        # Legs of a matrix differ only in this.
         (GITHUB, "RUNNER_NAME"),
         (GITLAB, "CI_SERVER_URL"),
         (GITLAB, "CI_JOB_ID"),

@@ -1,5 +1,5 @@
-"""The recipes for CI: each is what its schema asks for, and each runs as far as a stand-in of
-`sopslab` goes. What it does with the real one is in tests/cluster/test_ci.py."""
+"""The recipes for CI: each fits its schema, and each is run with a stand-in for `sopslab`.
+tests/cluster/test_ci.py runs them with the real one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SCHEMAS = {
     "ci/gitlab.yaml": "gitlab-ci",
     "ci/woodpecker.yaml": "woodpecker-ci",
 }
-# Writes down how it is called; ends with the codes in the file that is named like the verb, one
-# after the other; and of the verb in WAITS it does not end before it is told to.
+# Records its calls. Ends with the codes in the file that is named like the verb, one after the
+# other. With the verb in WAITS, it goes on until it is told to stop.
 STAND_IN = """#!/bin/sh
 verb=$1
 printf '%s\\n' "$*" >>"$BENCH/calls"
@@ -70,12 +70,12 @@ class Bench:
 
     @property
     def calls(self) -> list[str]:
-        """How `sopslab` was called until now, and the pauses between."""
+        """The calls of `sopslab` so far, and the pauses between them."""
         file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
     def ends(self, verb: str, *codes: int) -> None:
-        """Have calls of a verb end with these codes, one after the other."""
+        """Make the calls of a verb end with these codes, one after the other."""
         (self.folder / verb).write_text("".join(f"{code}\n" for code in codes))
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
@@ -150,7 +150,7 @@ def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
         for step in recipe(".github/workflows/lab.yaml")["jobs"]["lab"]["steps"]
         if "run" in step
     )
-    # As GitHub runs what names no shell.
+    # GitHub runs a step like this if the step names no shell.
     assert bench.run("bash", "-ec", exercise) == 0
     assert bench.run("node", str(PROJECT / runs["post"])) == 0
     assert bench.calls == [*UP, *EXERCISE, DOWN]
@@ -186,7 +186,7 @@ def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
     told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
     assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
     assert (bench.folder / "output").read_text() == "key=0123abcd\n"
-    # Of another system or processor it would be another store.
+    # Another system or processor has another store.
     for part in (f"steps.{first['id']}.outputs.key", "runner.os", "runner.arch"):
         assert f"${{{{ {part} }}}}" in second["with"]["key"]
     assert second["with"]["path"] == "${{ inputs.root }}/store"
@@ -251,7 +251,7 @@ def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Ben
     process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "run", WAITS="down")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     os.killpg(process.pid, signal.SIGINT)
-    # A child that it has just forked is called the same until it becomes another program.
+    # A child that was forked a moment ago has the same command line until it runs its own program.
     (teardown,) = subprocess.run(
         ["pgrep", "--oldest", "--full", f"{bench.folder}/bin/sopslab down"],
         capture_output=True, text=True, check=True,

@@ -1,5 +1,4 @@
-"""What a cluster that the lab did not make lacks for a class: room for its seats, and what holds
-them apart."""
+"""What an existing cluster lacks for a class: room for its seats, and what separates them."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ PLURALS = {
 
 
 def node(name: str, small: int = SEATS, **less: int) -> ClusterNode:
-    """Return a node with room for Flux and for some small pods."""
+    """Return a node with room for Flux and for `small` small pods."""
     cpu, memory = FLUX_CPU_M + 10 * small, FLUX_MIB + 16 * small
     whole = ClusterNode(name, "amd64", usable=True, cpu_m=cpu, memory_mib=memory, pods=3 + small)
     return replace(whole, **{name: getattr(whole, name) - less[name] for name in less})
@@ -80,7 +79,7 @@ def test_what_is_left_on_two_nodes_is_not_added_up_to_a_pod() -> None:
     halves = (node("one", small=6), replace(node("two", small=6), cpu_m=5, memory_mib=8))
     assert "room for 6 small pods" in said(replace(FIT, nodes=halves))[0]
     assert said(replace(FIT, nodes=(node("one", small=6), node("two", small=1)))) == []
-    # What is lacking on one node is not taken from another.
+    # What one node lacks is not subtracted from another.
     overdrawn = replace(node("two"), pods=-5, cpu_m=-100)
     assert said(replace(FIT, nodes=(node("one"), overdrawn))) == []
     kept_off = replace(node("two", small=1), usable=False)

@@ -1,4 +1,5 @@
-"""The command `sopslab`, as a subprocess: helps, shapes, exit codes, and what it does not touch."""
+"""The command `sopslab`: its helps, the shapes of its output, its exit codes, and what it does not
+touch."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
-    """Run the command with a root of this test, and Docker out of its reach."""
+    """Return a function that runs the command with this test's root, and without Docker."""
     docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\nexit 1\n")
     for name in os.environ:
         if name.startswith("SOPSLAB_"):
@@ -111,7 +112,7 @@ def test_the_help_of_a_verb_says_what_it_does(
 
 @pytest.fixture
 def scanner(tools: Callable[..., Path]) -> None:
-    """The lab of this test has gitleaks; asked for before `sopslab`, which forgets where it is."""
+    """Give the lab gitleaks. A test has to name this before `sopslab`, which removes its path."""
     tools("gitleaks")
 
 
@@ -177,7 +178,7 @@ def test_env_is_read_by_a_shell_as_it_was_meant(
 def test_a_failed_up_is_one_json_object_and_its_steps_exit_code(
     sopslab: Sopslab, tmp_path: Path
 ) -> None:
-    # A port that somebody holds is refused by the first operation, before anything is touched.
+    # The first operation refuses a port in use, before anything is changed.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (tmp_path / "lab.yaml").write_text(f"git_port: {port}\n")

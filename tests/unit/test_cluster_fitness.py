@@ -1,4 +1,4 @@
-"""What a cluster that the lab did not make lacks: each thing in one sentence, all at once."""
+"""What an existing cluster lacks: one sentence for each thing, all at once."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_the_user_may_not_do_is_said_by_resource() -> None:
     assert "update, patch, delete, escalate, bind clusterroles.rbac.authorization.k8s.io;" in said
     assert "get pods/log;" in said
     assert "patch, delete all of notification.toolkit.fluxcd.io:" in said
-    # What cannot be seen for want of them is not said once more.
+    # What the missing rights hide is not reported as well.
     assert len(said.splitlines()) == 1
 
 
@@ -198,7 +198,7 @@ def test_what_was_not_asked_stays_on_record_and_what_is_of_gone_nodes_goes() -> 
     admitted = recorded(WANTED, known, ["a"], {}, {}, Admission())
     assert admitted.nodes == {"a": NodeReach(policies="")}
     assert recorded(WANTED, admitted, ["a"], {}, {}, None).admission == Admission()
-    # Of another cluster nothing stays.
+    # The answers of another cluster are forgotten.
     other = replace(WANTED, cluster="uid-2")
     assert recorded(other, admitted, ["a"], {"a": NodeReach()}, {}, None) == replace(
         other, nodes={"a": NodeReach()}
@@ -287,7 +287,7 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
 
 
 EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-# In kubectl's place: it answers with files, and as kubectl does where there is none.
+# A stand-in for kubectl: it answers from files, and fails as kubectl does if a file is missing.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
@@ -309,7 +309,7 @@ esac || { cat "$here/words" >&2; exit 1; }
 
 
 def namespace(name: str, lab: str | None, identity: str | None = None) -> dict[str, Any]:
-    """Return a namespace of a lab, or without a label at all; with the lab's id, if it has one."""
+    """Return a namespace of a lab, with the lab's id if given, or a namespace without labels."""
     labels = {} if identity is None else {"sops-lab/id": identity}
     whose = None if lab is None else {"sops-lab": lab, **labels}
     return {"metadata": {"name": name, "labels": whose}}
@@ -326,7 +326,7 @@ def has_namespaces(settings: Settings, *there: dict[str, Any]) -> None:
 
 @pytest.fixture
 def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    """A lab with a cluster in which everything is as a lab needs it."""
+    """A lab with a cluster that has everything a lab needs."""
     settings = lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
     folder = tools()
     write_program(folder / "kubectl", KUBECTL)
@@ -350,7 +350,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
 
 
 def was_there(settings: Settings, *clusters: str) -> None:
-    """Have a lab on record as taken to these clusters, by their ids."""
+    """Record that the lab was taken to these clusters, given by their ids."""
     Path(settings.clusters_file).parent.mkdir(parents=True, exist_ok=True)
     Path(settings.clusters_file).write_text(json.dumps(clusters))
 
@@ -407,7 +407,7 @@ def test_a_cluster_that_does_not_list_rights_says_nothing_of_them(answering: Set
 
 
 def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> None:
-    """Have the cluster list these rights of the user."""
+    """Make the cluster list these rights of the user."""
     rules = [
         {
             "verbs": [one.verb],
@@ -427,7 +427,8 @@ def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> Non
         ("lab", "source.toolkit.fluxcd.io", Flux.OURS),
         ("other", "source.toolkit.fluxcd.io", Flux.FOREIGN),
         ("", "apps", Flux.FOREIGN),
-        # One in another namespace, whose kinds would become the lab's and go with it.
+        # There is a Flux in another namespace, whose kinds would become the lab's and be removed
+        # with it.
         (None, "source.toolkit.fluxcd.io", Flux.FOREIGN),
         (None, "mytoolkit.example", Flux.ABSENT),
     ],
@@ -450,7 +451,7 @@ def test_a_namespace_of_somebody_else_is_not_taken_over(
 ) -> None:
     has_namespaces(answering, namespace("develop", whose))
     assert look(answering).occupied == occupied
-    # Until the lab's own Flux is there, which makes it the lab's.
+    # Only until the lab's own Flux is there, which makes the namespace the lab's.
     has_namespaces(answering, namespace("develop", whose), namespace("flux-system", answering.lab))
     assert find_problems(look(answering)) == []
 
@@ -495,7 +496,7 @@ def test_an_id_that_is_damaged_is_not_made_anew(answering: Settings) -> None:
 
 
 def has_id(settings: Settings) -> None:
-    """Have a lab that has had its id from the first."""
+    """Make a lab that has had its id from the start."""
     was_there(settings)
     Path(settings.id_file).write_text(ID)
 

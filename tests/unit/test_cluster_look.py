@@ -1,4 +1,4 @@
-"""What kubectl really says of a cluster that is in trouble, and of one that lacks something."""
+"""What the real kubectl says about a cluster in trouble, and about one that lacks something."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Place = Callable[[str], Settings]
 
 @pytest.fixture
 def place(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Place:
-    """Return a lab whose kubeconfig names an API server."""
+    """Return a function that makes a lab whose kubeconfig names an API server."""
     tools("kubectl", "age-keygen")
     settings = lab()
 
@@ -55,7 +55,7 @@ def place(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Place:
 
 
 def look(settings: Settings, environment: Environment | None = None) -> Snapshot:
-    """Return what is seen of an environment in the cluster."""
+    """Return the look at an environment in the cluster."""
     one = environment or solo(settings)
     with ThreadPoolExecutor(4) as executor:
         asked = cluster.Asked(settings, one)
@@ -64,7 +64,8 @@ def look(settings: Settings, environment: Environment | None = None) -> Snapshot
 
 @contextmanager
 def listening(*, answers: bool = True) -> Iterator[socket.socket]:
-    """Yield a socket of loopback; one that does not answer takes connections and says nothing."""
+    """Yield a socket on loopback. With `answers` it takes connections and says nothing; otherwise
+    it refuses connections."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if answers:
@@ -74,7 +75,7 @@ def listening(*, answers: bool = True) -> Iterator[socket.socket]:
 
 @contextmanager
 def serving(answers: Answers, certificate: Path | None = None) -> Iterator[str]:
-    """Yield the address of a server that answers by path; what it does not know is not found."""
+    """Yield the address of a server that answers by path; other paths are not found."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -109,7 +110,7 @@ def serving(answers: Answers, certificate: Path | None = None) -> Iterator[str]:
 
 
 def status(code: int, reason: str) -> dict[str, Any]:
-    """Return an answer of the API server that something failed."""
+    """Return the API server's answer to a request that failed."""
     return {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "hunter2", "reason": reason, "code": code,
@@ -117,7 +118,7 @@ def status(code: int, reason: str) -> dict[str, Any]:
 
 
 def in_trouble(settings: Settings) -> Trouble | None:
-    """Return why the cluster cannot be asked; nothing of it is seen then."""
+    """Return why the cluster cannot be asked; check that nothing in it was seen."""
     seen = look(settings)
     for facet in (seen.controllers, seen.sources, seen.key, seen.login, seen.live, seen.stored):
         assert isinstance(facet, Undecided)
@@ -207,7 +208,7 @@ PROXY = "/api/v1/namespaces/flux-system/services/http:source-controller:80/proxy
 
 
 def resources(version: str, kinds: list[tuple[str, str, bool]]) -> dict[str, Any]:
-    """Return what the API server says of the kinds that it has."""
+    """Return the API server's list of the kinds in a group."""
     return {
         "kind": "APIResourceList",
         "groupVersion": version,
@@ -227,7 +228,8 @@ def one(kind: str, name: str, namespace: str = "", **more: Any) -> dict[str, Any
 
 
 def answers(*objects: dict[str, Any], without: str = "") -> Answers:
-    """Return what an API server answers that has these objects, and Flux but a group of it."""
+    """Return the answers of an API server that has these objects, and Flux except one of its
+    groups."""
     groups = {name: kinds for name, kinds in GROUPS.items() if name != without}
     told: Answers = {
         "/readyz": (200, b"ok"),
@@ -318,7 +320,7 @@ def test_each_facet_has_what_is_the_environments(place: Place) -> None:
     ("answer", "stored"),
     [
         ((404, b"404 page not found\n"), False),
-        # The Service is not there, or has no pod.
+        # The Service does not exist, or has no pod.
         ((404, status(404, "NotFound")), None),
         ((503, status(503, "ServiceUnavailable")), None),
     ],

@@ -1,4 +1,4 @@
-"""A learner's own `git commit`, with the hook that the lab installs and nothing prepared for it."""
+"""A learner's own `git commit`, with the hook that the lab installs and no other preparation."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Commit = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Path:
-    """A clone as the lab clones it, with everything committed but the exercise."""
+    """A clone as the lab makes it, with everything committed except the exercise."""
     tools("gitleaks", "flux", "kubeconform", "sops", "age-keygen")
     settings = lab()
-    # The schemas are made from what the machine's store has.
+    # The schemas are made from the machine's store.
     Path(settings.store).symlink_to(local_settings().store)
     recipients = {
         name: make_identity(Path(settings.keys_dir) / f"{name}.agekey")
@@ -46,7 +46,7 @@ def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
         path = work / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.content)
-    # The canary is made by the lab; here it is nobody's.
+    # The lab makes the canary; this repository has none.
     (work / LISTING).write_text("resources: []\n")
     git(tmp_path, "-c", "init.defaultBranch=main", "init", "--quiet", str(work))
     git(work, "add", "--all")
@@ -56,7 +56,7 @@ def work(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Pat
 
 
 def git(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run git as a learner does in a shell of which nothing was set up."""
+    """Run git as a learner does, in a shell without any preparation."""
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
@@ -73,7 +73,7 @@ def git(folder: Path, *arguments: str, check: bool = True) -> subprocess.Complet
 
 
 def commit(work: Path) -> tuple[bool, str]:
-    """Commit everything, and return whether that went through, and what was said."""
+    """Commit everything; return whether that succeeded, and the output."""
     git(work, "add", "--all")
     before = git(work, "rev-parse", "HEAD").stdout
     done = git(work, "commit", "--message", "Mine", check=False)
@@ -105,5 +105,5 @@ def test_what_is_in_order_is_committed(work: Path) -> None:
     (work / LISTING).write_text("resources: [settings.yaml]\n")
     went, said = commit(work)
     assert went, said
-    # What pre-commit keeps is the lab's, and goes with it: nothing of it is in the learner's home.
+    # pre-commit keeps its files with the lab, and nothing in the learner's home.
     assert not (work.parent / ".cache/pre-commit").exists()

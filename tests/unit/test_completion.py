@@ -22,7 +22,7 @@ from sopslab.lab.incidents import platform
 from tests.commands import enrol
 
 SOPSLAB = Path(sys.executable).parent / "sopslab"
-# What validates, shows, looks and judges: each takes as long to import as a start may take.
+# Modules that validate, show, look and judge: each takes as long to import as a start may take.
 HEAVY = {
     "cryptography", "jinja2", "pydantic", "pyinfra", "rich", "yaml",
     "sopslab.checks.snapshot", "sopslab.config.settings", "sopslab.lab.tools.kubectl",
@@ -34,7 +34,7 @@ HEAVY = {
 def in_class(
     lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """A lab whose class has ada and zoe, and the shell that is asked for it."""
+    """A lab with ada and zoe in its class, which the shell's environment names."""
     settings = lab()
     enrol(settings, "ada", "zoe")
     monkeypatch.setenv("SOPSLAB_ROOT", settings.root)
@@ -43,11 +43,12 @@ def in_class(
 
 
 def completed(*words: str, shell: str = "bash") -> list[str]:
-    """Return what the last of the words is completed to."""
+    """Return the completions of the last word."""
     asked = {
         "_SOPSLAB_COMPLETE": f"{shell}_complete",
         "COMP_WORDS": " ".join(["sopslab", *words[:-1]]),
-        # fish gives the word, the others its number; a word that has begun is among the words.
+        # fish passes the word, other shells pass its number. A word that has begun is among the
+        # words.
         "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
     }
     if words[-1] and shell != "fish":
@@ -198,7 +199,7 @@ def test_little_is_imported_to_complete(in_class: Settings) -> None:
 
 
 def test_a_verb_imports_what_only_its_work_needs_once_it_works() -> None:
-    """Help and completion import its module, and wait for that."""
+    """Help and completion import the module of a verb, and wait for its imports."""
     done = subprocess.run(
         [
             sys.executable, "-c",

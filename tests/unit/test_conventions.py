@@ -45,7 +45,7 @@ def signature(name: str) -> inspect.Signature:
 
 
 def unexplained(name: str) -> list[str]:
-    """Return what an operation's docstring says and its signature does not, or the reverse."""
+    """Return what is only in an operation's docstring, or only in its signature."""
     documented = re.findall(r"^\s*\+ (\w+): \S", inspect.getdoc(OPERATIONS[name]) or "", re.M)
     parameters = list(signature(name).parameters)
     return [] if documented == parameters else [*documented, "/", *parameters]
@@ -84,7 +84,7 @@ def test_no_code_relies_on_assert() -> None:
     assert asserts == []
 
 
-# The policy, the hooks and the beginning run where nothing but Python is, and answer a person.
+# The policy, the hooks and the first program on a machine have only Python, and answer a person.
 MAY_PRINT = {
     "sopslab/lab/beginning.py",
     "sopslab/cli/terminal.py",
@@ -92,7 +92,7 @@ MAY_PRINT = {
     "sopslab/gitserver/judges.py",
     "sopslab/gitserver/receive.py",
     "sopslab/gitserver/server.py",
-    # pyinfra reads it.
+    # pyinfra reads its output.
     "sopslab/lab/__main__.py",
 }
 PRINTS = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
@@ -121,8 +121,8 @@ def is_name(node: ast.AST) -> bool:
 
 
 def shell_texts() -> Iterator[tuple[str, str]]:
-    """Yield every script: the texts that calls in facts and operations are given, and those that
-    the lab's own program gives a shell."""
+    """Yield every script: the texts in calls of facts and operations, and those that the lab's own
+    program gives a shell."""
     for path in SOURCES:
         if path.parts[-2] in {"facts", "operations"}:
             find = operation_texts
@@ -138,7 +138,7 @@ def shell_texts() -> Iterator[tuple[str, str]]:
 
 
 def operation_texts(call: ast.Call, namespace: dict[str, Any]) -> Iterator[str]:
-    """Yield the scripts that a call by name is given."""
+    """Yield the scripts among the arguments of a call."""
     if isinstance(call.func, ast.Name):
         position = 0 if call.func.id == "script" else None
         for number, argument in enumerate(call.args):
@@ -148,14 +148,14 @@ def operation_texts(call: ast.Call, namespace: dict[str, Any]) -> Iterator[str]:
 
 
 def told_shell(call: ast.Call, namespace: dict[str, Any]) -> Iterator[str]:
-    """Yield what a call has `sh -euc` carry out."""
+    """Yield the script that a call runs with `sh -euc`."""
     texts = [constant(argument, namespace) for argument in call.args]
     if "-euc" in texts:
         yield texts[texts.index("-euc") + 1] or ""
 
 
 def constant(node: ast.expr, namespace: dict[str, Any]) -> str | None:
-    """Return the text that literals and constants of a module add up to, or None."""
+    """Return the text that literals and a module's constants make together, or None."""
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -197,7 +197,7 @@ def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:
             "--shell=dash",
             "--severity=warning",
             "--format=gcc",
-            # What a library sets, not each of its users reads.
+            # A library sets variables that not each of its users reads.
             "--exclude=SC2034",
             *files,
         ],
@@ -225,7 +225,7 @@ def test_no_shell_script_reads_an_argument_as_code() -> None:
 
 
 def test_no_shell_script_counts_on_the_date() -> None:
-    # A date changes by hand, and at the first answer of a time server.
+    # A date changes if somebody sets it, and at the first answer of a time server.
     assert [name for name, text in SHELL.items() if re.search(r"deadline=.*\bdate\b", text)] == []
 
 

@@ -35,6 +35,6 @@ def test_what_was_pushed_from_elsewhere_is_what_flux_is_to_deliver(
     assert wanted(place, [one], [])[one.id].head == first
     second = push("second")
     assert wanted(place, [one], [])[one.id].head == second
-    # A server that is silent changes nothing.
+    # If the server does not answer, the last answer counts.
     bare.rename(bare.with_suffix(".gone"))
     assert wanted(place, [one], [])[one.id].head == second

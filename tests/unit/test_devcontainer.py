@@ -16,7 +16,7 @@ def test_the_lab_is_made_by_the_recipe_of_ci_as_one_that_stays() -> None:
         [shell, script, "--help"], cwd=PROJECT, capture_output=True, text=True, check=False
     )
 
-    # The recipe says what it takes, and takes this.
+    # The recipe lists its verbs, and this one is among them.
     assert re.search(rf"lab\.sh {verb}\b", told.stderr)
     assert (PROJECT / DEFINITION["containerEnv"]["SOPSLAB_INVENTORY"]).is_file()
 

@@ -1,4 +1,4 @@
-"""Where a test run's time went, as it is read from what the run left behind."""
+"""Where the time of a test run went, read from the files that the run left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a lab's containers are reached, as DOCKER_HOST says where Docker is."""
+"""The address of a lab's containers, which follows from DOCKER_HOST, the address of Docker."""
 
 from __future__ import annotations
 

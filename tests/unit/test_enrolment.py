@@ -1,4 +1,5 @@
-"""Nobody loses an environment by missing from a roster, and a run says what becomes of whom."""
+"""Nobody loses an environment by missing from a roster, and a run says what becomes of each
+learner."""
 
 from __future__ import annotations
 
@@ -90,7 +91,7 @@ def test_another_id_for_the_same_person_is_told(
 ) -> None:
     enrolment = enrol([BOB, new], [old, BOB], prune=prune)
     assert enrolment.renamed == ((old.id, new.id),)
-    # It is a removal and an addition all the same.
+    # It is still a removal and an addition.
     assert old.id in (enrolment.pruned if prune else enrolment.kept)
     assert new in enrolment.seats
     assert plan(enrolment)[-1] == (
@@ -204,7 +205,7 @@ def test_who_got_a_spare_keeps_it_whatever_the_roster_says() -> None:
     assert (theirs.name, theirs.learner, theirs.listed) == ("Zo\u00eb Zimmer", "zoe", True)
     assert plan(on_roster) == []
     assert enrol([there, ADA], on_roster.seats, prune=False).seats == on_roster.seats
-    # Having been on the roster, she can leave it like anybody else.
+    # She has been on the roster, so she can leave it like anybody else.
     assert enrol([ADA], on_roster.seats, prune=False).kept == ("spare-1",)
     assert enrol([ADA], on_roster.seats, prune=True).pruned == ("spare-1",)
 

@@ -1,4 +1,4 @@
-"""What a run says of itself is short, for a class as well."""
+"""What a run says about itself is short, even for a class."""
 
 from __future__ import annotations
 

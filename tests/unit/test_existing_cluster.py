@@ -1,4 +1,4 @@
-"""A cluster that the lab did not make: taken on, asked by pods on its nodes, and left."""
+"""An existing cluster: how the lab takes it on, asks it by pods on its nodes, and leaves it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.unit.test_policy_pods import (
 )
 from tests.unit.test_probe_pods import ANSWERED, HELPED, IMAGES, ended, line, pod
 
-# In kubectl's place: a cluster of files, in which what is applied and deleted is only noted.
+# A stand-in for kubectl: a cluster made of files, which only records what is applied and deleted.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
@@ -85,7 +85,7 @@ customresourcedefinition.apiextensions.k8s.io/gitrepositories.source.toolkit.flu
 customresourcedefinition.apiextensions.k8s.io/kustomizations.kustomize.toolkit.fluxcd.io
 """
 REFUSING = 'admission webhook "policy.example" denied the request'
-# What API servers say of dry runs that they refuse.
+# What API servers say when they refuse a dry run.
 POD_REFUSED = (
     'Error from server (Forbidden): error when creating "STDIN": pods "privileged" is forbidden:'
     ' violates PodSecurity "restricted:latest": privileged (container "root" must not set'
@@ -118,7 +118,7 @@ def of_flux(where: str, number: int) -> dict[str, Any]:
 
 
 def answered(*numbers: int) -> list[dict[str, Any]]:
-    """Return the pods that were put on nodes, by their numbers among those that were asked."""
+    """Return the pods with these numbers, from which everything was reached."""
     return [named(f"node-{number}", ANSWERED, HELPED, HELPED) for number in numbers]
 
 
@@ -197,7 +197,7 @@ def unproven(settings: Settings, *accept: str) -> list[str] | None:
     found = open_questions(settings.for_machine, list(accept), [])
     if found is None:
         return None
-    # Of what holds seats apart, a lab without any asks nothing.
+    # A lab without a class asks nothing about what separates seats.
     assert found == Questions(found.reach)
     return list(found.reach)
 
@@ -247,7 +247,7 @@ def test_a_damaged_id_is_not_replaced(taken: Settings) -> None:
 
 
 def before_ids(settings: Settings, file: str, record: object) -> None:
-    """Have a lab that was made before labs had ids, with a record of its cluster."""
+    """Make a lab from before labs had ids, with a record of its cluster."""
     Path(settings.id_file).unlink(missing_ok=True)
     Path(file).write_text(json.dumps(record))
 
@@ -258,7 +258,7 @@ def test_a_lab_from_before_ids_keeps_what_it_has_brought(taken: Settings, younge
     older = (taken.reach_file, {"cluster": "uid-of-kube-system"})
     before_ids(taken, *(record if younger else older))
     bring(taken, identity=None)
-    # `down` may come before the next `up`, or after it.
+    # `down` may run before the next `up`, or after it.
     assert brought(taken.for_machine) == ALL_BROUGHT
     take_on(taken)
     made = lab_id(taken.for_machine)
@@ -271,7 +271,7 @@ def test_a_lab_from_before_ids_keeps_what_it_has_brought(taken: Settings, younge
     assert brought(taken.for_machine) == {}
     say(taken, "oldest", json.dumps(namespace("kube-system")))
     leave(taken)
-    # Whoever comes after with that name and without an id is another one.
+    # From now on, objects with this name and without an id belong to another lab.
     take_on(taken)
     assert brought(taken.for_machine) == {}
 
@@ -324,7 +324,7 @@ def test_every_node_that_takes_pods_is_asked_once(taken: Settings) -> None:
     say(taken, "pods", listing(*answered(0)))
     probe(taken)
     assert unproven(taken) == []
-    # One that went and comes back may be another.
+    # A node that was gone and is back may be another one.
     say(taken, "nodes", listing(node("two"), node("four")))
     say(taken, "pods", listing(*answered(0)))
     probe(taken)
@@ -347,7 +347,7 @@ def test_what_a_node_lacks_is_refused_until_it_is_accepted(taken: Settings) -> N
         LabError, match=r"on two, .* \(it does not answer in time\): .*; `accept: \[git\]`"
     ):
         probe(taken)
-    # It is asked again, since somebody may have put it right.
+    # The node is asked again, since somebody may have repaired it.
     assert unproven(taken) == ["one", "two"]
     probe(taken, "git")
     assert unproven(taken, "git") == []
@@ -409,7 +409,7 @@ def test_status_shows_what_the_cluster_lacks_and_what_is_accepted(
     shown = status(taken)
     assert not shown.up
     assert shown.state.startswith("on two, pods do not reach the Git server")
-    # A node that is gone is nobody's trouble.
+    # A node that is gone does not count.
     monkeypatch.setattr(parts, "cluster_traits", lambda *_: replace(FIT, nodes=there[:1]))
     assert status(taken).up
     Path(taken.lab_kubeconfig).unlink()
@@ -430,7 +430,7 @@ def of_seat(name: str, identity: str | None = ID) -> dict[str, Any]:
 
 
 def bring(settings: Settings, identity: str | None = ID) -> None:
-    """Have the cluster hold what a class is made of, once it is taken on."""
+    """Make the cluster hold everything that a lab with a class brings."""
     spaces = [
         *(namespace(name, identity=identity) for name in BROUGHT[:3]),
         *(of_seat(name, identity) for name in BROUGHT[3:]),
@@ -445,7 +445,7 @@ def bring(settings: Settings, identity: str | None = ID) -> None:
 
 
 def leave(settings: Settings) -> list[str]:
-    """Have the lab leave the cluster, and return what that changed."""
+    """Make the lab leave the cluster; return the calls that changed something."""
     Path(settings.bin_dir, "calls").unlink(missing_ok=True)
     existing.leave(settings.for_machine)
     lines = Path(settings.bin_dir, "calls").read_text().splitlines()
@@ -537,10 +537,10 @@ def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings
     bring(taken, identity=ANOTHER)
     assert left() is None
     bring(taken)
-    # The same cluster, at another address.
+    # The former context leads to the same cluster, at another address.
     say(taken, "oldest-before", json.dumps(namespace("kube-system")))
     assert left() is None
-    # One that is gone.
+    # The former cluster is gone.
     Path(taken.bin_dir, "oldest-before").unlink()
     assert left() is None
     Path(taken.lab_kubeconfig).unlink()
@@ -592,7 +592,7 @@ def test_a_cluster_that_answers_and_refuses_is_not_taken_for_silent(
 
 
 def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
-    # What keeps repositories is the lab's, and does not go with it.
+    # The namespace with the repositories is the lab's own, but is not removed with the lab.
     say(taken, "namespaces", listing(namespace("flux-system"), namespace("repositories")))
     done = leave(taken)
     assert any(" kustomizations." in call for call in done)
@@ -665,7 +665,7 @@ def test_a_record_that_is_damaged_proves_nothing(taken: Settings) -> None:
 
 @pytest.fixture
 def classroom(taken: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A cluster of two nodes that enforces everything."""
+    """A cluster of two nodes that enforces network policies and admission."""
     monkeypatch.setattr(probes, "_REFUSED_S", 0)
     monkeypatch.setattr(probes, "_TRIED_S", 0)
     say(taken, "pods", listing(*answered(0, 1), *tried()))
@@ -675,7 +675,7 @@ def classroom(taken: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def tried(shut: dict[str, Any] = DROPPED) -> list[dict[str, Any]]:
     """Return the pods that try network policies on two nodes.
 
-    + shut: how they end that ask a pod on the first node that is shut
+    + shut: how a pod ends that asks the closed pod on the first node
     """
     found = []
     for one in trials(["one", "two"], ["one", "two"]):
@@ -704,7 +704,7 @@ def test_a_class_asks_everything_at_once_and_once(classroom: Settings) -> None:
     assert asks(classroom) == Questions()
     assert unproven(classroom) == []
     assert calls(classroom, "create")
-    # Neither the policy nor anything else is left.
+    # The probe leaves neither the policy nor anything else.
     (policy,) = [call for call in calls(classroom, "delete") if "policies" in call]
     assert "validatingadmissionpolicybindings,validatingadmissionpolicies sops-lab-probe" in policy
     Path(classroom.bin_dir, "calls").unlink()
@@ -764,7 +764,7 @@ def test_a_class_shows_what_its_cluster_does_not_enforce(
     say(classroom, "of-a-pod", "")
     probe_class(classroom, "pod-security")
     accepting = classroom.model_copy(update={"accept": ("pod-security",)})
-    # A lab without a class does not need it.
+    # A lab without a class does not need pod security.
     assert status(classroom) == Part("cluster", True, "fit for the lab", "context prod")
     assert accepted_lacks(accepting) == []
     Path(classroom.class_dir).mkdir(parents=True)

@@ -1,4 +1,5 @@
-"""Whose time is over: refused, everything kept, and let in again with a later time."""
+"""Learners whose time is over: access is refused, everything is kept, and a later time lets them
+in."""
 
 from __future__ import annotations
 
@@ -60,7 +61,7 @@ def test_access_ends_at_its_time_and_the_environment_after_the_days_of_grace() -
         "the access of ada has ended at 2026-12-01 18:00+01:00; what is there goes at"
         " 2026-12-08 17:00+00:00, unless a later time is given"
     ]
-    # The days are counted from then on, and a run in between does not begin them anew.
+    # The days of grace count from then on, and a run in between does not start them again.
     still = enrol([ADA, BOB], over.seats, prune=False, terms=Terms(AFTER.now + DAY, grace=7))
     assert (still.seats, still.archived) == (over.seats, ())
     gone = enrol([ADA, BOB], still.seats, prune=False, terms=LONG_AFTER)
@@ -68,7 +69,7 @@ def test_access_ends_at_its_time_and_the_environment_after_the_days_of_grace() -
     assert plan(gone) == [
         "ada loses the environment: the access has ended at 2026-12-01 18:00+01:00"
     ]
-    # Her line in the roster, which nobody has taken out, makes no other seat.
+    # Her line is still in the roster, and makes no new seat.
     again = enrol([ADA, BOB], gone.seats, prune=False, terms=LONG_AFTER)
     assert (ids(again.seats), again.archived, plan(again)) == (["bob"], (), [])
 
@@ -81,7 +82,7 @@ def test_nobody_loses_the_seat_in_the_run_that_finds_the_time_over(grace: int) -
     assert (first.archived, first.shut) == ((), {"ada"})
     corrected = enrol([seat("ada", LATER)], first.seats, prune=False, terms=Terms(NOON + DAY))
     assert (corrected.shut, corrected.seats[0].suspended) == (set(), None)
-    # The next time is not that of the mistake.
+    # The days of grace begin at this end, and not at the mistake.
     over = enrol([ADA], corrected.seats, prune=False, terms=Terms(NOON + 9 * DAY, grace=grace))
     assert (over.archived, over.shut) == ((), {"ada"})
 
@@ -104,7 +105,7 @@ def test_the_time_of_the_class_is_that_of_everybody_without_one_of_their_own() -
     assert {one.id: one.expires for one in moved.seats} == dict.fromkeys(
         ["ada", "bob", "spare-1"], END
     )
-    # Without the lab file nothing is known of it, and what was recorded goes on.
+    # Without the lab file, the time of the class is not known, and the recorded times stay.
     unknown = enrol([], given, prune=False, terms=Terms(NOON))
     assert [one.expires for one in unknown.seats] == [END, LATER, LATER]
     assert {one.grace for one in unknown.seats} == {3}
@@ -129,7 +130,7 @@ def header(user: str, password: str) -> str:
 
 @pytest.fixture
 def class_of_two(settings: Settings) -> Settings:
-    """Ada and Bob have passwords."""
+    """A class in which Ada and Bob have passwords."""
     Path(settings.git_dir).mkdir(parents=True)
     accounts.renew(settings.for_machine, ["ada", "bob"])
     return settings
@@ -140,7 +141,7 @@ def password(settings: Settings, user: str) -> str:
 
 
 def let_in(settings: Settings) -> set[str]:
-    """Return which of the two the Git server lets in with what is in their folders."""
+    """Return which of the two the Git server lets in with the passwords in their folders."""
     server = Accounts(Path(settings.git_dir, "htpasswd"))
     users = ("ada", "bob")
     return {user for user in users if server.user(header(user, password(settings, user)))}
@@ -154,7 +155,7 @@ def test_a_password_is_refused_while_it_is_locked_and_the_same_one_afterwards(
     assert Applied(git.locks, settings=class_of_two, users=["ada"]).changed
     assert let_in(class_of_two) == {"bob"}
     assert not Applied(git.locks, settings=class_of_two, users=["ada"]).changed
-    # It is there, so no run makes another one.
+    # The password exists, so no run makes another one.
     assert not Applied(git.users, settings=class_of_two, users=["ada", "bob"]).changed
     server = Accounts(Path(class_of_two.git_dir, "htpasswd"))
     assert server.user(header("ada", f"!{before}")) is None
@@ -209,7 +210,8 @@ def test_nobody_is_the_user_that_has_to_be_bound_where_access_has_ended(
 
 @pytest.fixture
 def reapable(settings: Settings) -> Settings:
-    """A lab that is up, whose class has one whose access has ended, and one whose days are over."""
+    """A lab that is up. In its class, one learner's access has ended, and another's days of grace
+    are over."""
     now = datetime.now(UTC)
     known = enrol([seat(name) for name in ("ada", "bob", "eve")], [], prune=False).seats
     times = {"ada": now - DAY, "bob": now - 9 * DAY}
@@ -222,7 +224,7 @@ def reapable(settings: Settings) -> Settings:
 
 
 def reaped(settings: Settings, problems: Sequence[str] = ()) -> tuple[Reaped, int]:
-    """Return what reaping did, and how often it had access ended."""
+    """Return the result of reaping, and how often access was ended."""
     found, runs = Reaped(), []
 
     def expire() -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The table of faults in tests/README.md: its tests exist, and run where it says."""
+"""The table of faults in tests/README.md: its tests exist, and run where the table says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = re.compile(r"\| (\d+) \|(.+)\|")
 
 
 class Row(NamedTuple):
-    """A fault: the tests of `make test` and of `make soak`, and what none of them covers."""
+    """A fault: its tests in `make test` and in `make soak`, and what no test covers."""
 
     number: int
     fault: str
@@ -76,14 +76,14 @@ def soaks(node: ast.AST) -> bool:
 
 
 def sets(test: str) -> set[str]:
-    """Return in which of `test` and `soak` a test runs, by its marks."""
+    """Return in which of the sets `test` and `soak` a test runs, by its marks."""
     path, _, name = test.partition("::")
     decorators = functions(path)[name].decorator_list
     if marked_as_a_whole(path) or any(
         ast.unparse(decorator) == "pytest.mark.soak" for decorator in decorators
     ):
         return {"soak"}
-    # The mark of a parameter concerns that one only.
+    # The mark of a parameter concerns that parameter only.
     return {"test", "soak"} if any(map(soaks, decorators)) else {"test"}
 
 
@@ -96,7 +96,7 @@ def test_the_tests_of_a_fault_exist_and_run_where_the_table_says() -> None:
     assert {test for row in ROWS for test in row.test + row.soak if not is_test(test)} == set()
     assert [test for row in ROWS for test in row.test if "test" not in sets(test)] == []
     assert [test for row in ROWS for test in row.soak if "soak" not in sets(test)] == []
-    # `make soak` runs no others.
+    # `make soak` runs no tests outside these folders.
     parts = ("unit/", "deploy/", "cluster/")
     assert {test for row in ROWS for test in row.soak if not test.startswith(parts)} == set()
     both = [(row, test) for row in ROWS for test in row.test if "soak" in sets(test)]

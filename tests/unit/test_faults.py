@@ -1,4 +1,4 @@
-"""Faults in repositories, with real Git and sops; the cluster only answers."""
+"""Faults in repositories, with the real Git and sops, and a cluster that only answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IN_GIT = [fault.id for fault in FAULTS if fault.scope is Scope.LEARNER]
 TYPO = "encrypted-regex-typo"
 SECRET = f"{FOLDER}/backend-secrets.yaml"
 LIST = f"{FOLDER}/kustomization.yaml"
-# A cluster that is there, and in which everything goes well.
+# A stand-in for kubectl, with which everything succeeds.
 KUBECTL = """#!/bin/sh
 for word; do
     case $word in --filename | --patch-file) cat >/dev/null ;; esac
@@ -63,7 +63,7 @@ def classroom(
 
 
 def follow(classroom: Class, seat: str) -> None:
-    """Have a learner's clone at main."""
+    """Bring a learner's clone to main."""
     git(classroom.clone(seat), "fetch", "--quiet")
     git(classroom.clone(seat), "reset", "--quiet", "--hard", "origin/main")
 
@@ -194,7 +194,8 @@ def test_what_a_learner_has_committed_since_stays(classroom: Class, fault: str) 
     told = git(bare, "log", "--format=%an %B", "heads/main", "--", "notes.md")
     assert told == "Ada My notes\n\nAt length."
     reached = git(bare, "rev-list", "--branches").split()
-    # What counts as a leak is in no history; else the learner's clone need not go back.
+    # A commit that counts as a leak is in no history. Otherwise, the learner's clone need not go
+    # back.
     assert (brought in reached) != BY_ID[fault].exposes
     head = classroom.refs("ada")["heads/main"]
     undo(classroom)
@@ -350,7 +351,7 @@ def test_in_a_class_nothing_is_broken_that_all_share() -> None:
     assert injectable(seat=False, in_class=False) == list(FAULTS)
     shared = {"source-controller-without-git", "drifted-lockdown-flag"}
     assert set(BY_ID) - at_seat_ids == shared
-    # The lab's own learner reads Git with the credential of the platform.
+    # The lab's own learner reads Git with the platform's credential.
     assert set(BY_ID) - alone_ids == shared | {"git-credential-revoked"}
 
 

@@ -1,4 +1,4 @@
-"""`sopslab break` and `sopslab fix`: what is asked for, and what is refused before anything."""
+"""`sopslab break` and `sopslab fix`: what they ask, and what they refuse before any change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Data = dict[str, Any]
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
-    """Have the deploys recorded instead of run: their file and their data."""
+    """Record the file and the data of each deploy instead of running it."""
     seen: list[tuple[str, Data]] = []
 
     def deploy(file: str, _settings: Settings, data: Data, *_more: Any) -> RunResult:

@@ -1,4 +1,4 @@
-"""Faults in the cluster: what becomes of which object, and how it is as it was."""
+"""Faults in the cluster: which object each of them changes, and how it is restored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONTROLLER = {
         {"name": "other", "args": [LOCKDOWN_FLAG]},
     ]}}},
 }  # fmt: skip
-# Keeps what it is called with, and knows two objects; `failing` has what it fails at.
+# Records its calls, and knows two objects; it fails at the word in the file `failing`.
 KUBECTL = f"""#!{sys.executable}
 import json, pathlib, sys
 folder = pathlib.Path(__file__).parent
@@ -56,7 +56,7 @@ if failing.exists() and failing.read_text() in words:
 
 @dataclass
 class Cluster:
-    """A cluster that keeps what it is asked."""
+    """A cluster that records its requests."""
 
     settings: Settings
     environment: Environment
@@ -75,7 +75,7 @@ class Cluster:
         return Path(record_file(self.settings, self.environment))
 
     def calls(self, verb: str) -> list[tuple[list[str], Any]]:
-        """Return what kubectl was called with to do this, and the objects on standard input."""
+        """Return kubectl's calls with this verb, and the objects on their standard input."""
         lines = (self.folder / "calls").read_text().splitlines()
         found = [json.loads(line) for line in lines]
         return [
@@ -83,7 +83,7 @@ class Cluster:
         ]
 
     def patched(self, kind: str, name: str, strategy: str = "merge") -> Any:
-        """Return the one patch of an object."""
+        """Return the only patch of an object."""
         ((words, patch),) = self.calls("patch")
         assert words[words.index("patch") + 1 :][:4] == [kind, name, "--type", strategy]
         assert words[words.index("--field-manager") + 1] == "sops-lab-fault"
@@ -97,7 +97,7 @@ class Cluster:
         assert (key["kind"], key["type"]) == ("Secret", "Opaque")
         assert key["metadata"]["name"] == "sops-age"
         assert key["metadata"]["namespace"] == self.environment.system
-        # What applies it again has to own each of its fields.
+        # The Secret was deleted first, so that the new one owns each of its fields.
         assert self.calls("delete")
         entries = {name: base64.b64decode(value) for name, value in key["data"].items()}
         return key["metadata"]["labels"], entries

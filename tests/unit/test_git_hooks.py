@@ -1,4 +1,4 @@
-"""The hooks of the Git server, as real pushes meet them: what a learner may ask for, of whom."""
+"""The hooks of the Git server under real pushes: what a learner may ask of which repository."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Pushed = subprocess.CompletedProcess[str]
 
 
 class Receiver:
-    """Flux's receiver, as far as it is called: the path of each call, which has to be signed."""
+    """Flux's receiver, reduced to its calls: it records their paths, and requires a signature."""
 
     def __init__(self) -> None:
         self._calls: list[str] = []
@@ -74,11 +74,11 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def told(self) -> int:
-        """Return how many calls came so far."""
+        """Return the number of calls so far."""
         return len(self._calls)
 
     def called(self) -> str:
-        """Return the path of the one call that comes."""
+        """Wait for a call, and return the path of the only one."""
         assert self._arrived.wait(10), "Flux was not told"
         (path,) = self._calls
         return path
@@ -107,7 +107,7 @@ class Server:
     def git(
         self, folder: Path, *arguments: str, check: bool = True, given: str | None = None
     ) -> Pushed:
-        """Run git on the server or, which is the same machine here, for a learner."""
+        """Run git on the server or for a learner; both are this machine."""
         return subprocess.run(
             ["git", *arguments],
             cwd=folder,
@@ -136,7 +136,7 @@ class Server:
         return self.at(clone, "HEAD")
 
     def at(self, folder: Path, name: str) -> str:
-        """Return the commit of a name, empty if there is none."""
+        """Return the commit of a name; empty if there is none."""
         return self.git(
             folder, "rev-parse", "--verify", "--quiet", name, check=False
         ).stdout.strip()
@@ -166,7 +166,7 @@ def server(lab: Callable[..., Settings], tmp_path: Path) -> Iterator[Server]:
             text = text.replace(there, here)
         target.write_text(text)
         target.chmod(0o755 if file.executable else 0o644)
-    # What it refuses is told elsewhere; most pushes here are quicker without it.
+    # Other tests cover this hook's refusals. Most pushes here are quicker without it.
     (folder / "etc/hooks/pre-receive").chmod(0o644)
     (folder / "receiver").mkdir()
     (folder / "receiver" / "token").write_text(TOKEN)
@@ -176,7 +176,7 @@ def server(lab: Callable[..., Settings], tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def guarded(server: Server) -> Iterator[Server]:
-    """The same with the policy as its pre-receive hook."""
+    """The server with the policy as its pre-receive hook."""
     (server.folder / "etc/hooks/pre-receive").chmod(0o755)
     with judging(server.folder) as server.judges:
         yield server
@@ -184,7 +184,7 @@ def guarded(server: Server) -> Iterator[Server]:
 
 @dataclass
 class Seat:
-    """The repository of a learner with a start, and a clone of it that is two commits further."""
+    """A learner's repository with a start, and a clone that is two commits further."""
 
     server: Server
     bare: Path
@@ -196,7 +196,7 @@ class Seat:
         return self.server.git(self.clone, "push", "origin", *arguments, check=check)
 
     def kept(self) -> dict[str, str]:
-        """Return the branches on which something was kept."""
+        """Return the branches on which commits were kept."""
         found = self.server.branches(self.bare)
         return {name: tip for name, tip in found.items() if name.startswith("saved")}
 
@@ -206,7 +206,8 @@ MakeSeat = Callable[[str, Path], Seat]
 
 @pytest.fixture
 def make_seat(server: Server, beginnings: Path) -> MakeSeat:
-    """Return what makes a seat of a repository's path, with its clone in a folder."""
+    """Return a function that makes a seat from the path of its repository and the folder of its
+    clone."""
 
     def make(path: str, folder: Path) -> Seat:
         bare = server.folder / "repositories" / path
@@ -243,7 +244,7 @@ def test_a_push_to_reset_puts_main_back_and_keeps_what_was_there(seat: Seat) -> 
     assert "remote:   git fetch --prune" in said
     assert "remote:   git reset --hard origin/main" in said
     assert tip == seat.head
-    # What else git says stays apart from it.
+    # Empty lines separate the hook's words from git's.
     ours = [line.strip() for line in said.splitlines() if line.startswith("remote:")]
     assert ours[0] == ours[-1] == "remote:"
 
@@ -254,7 +255,7 @@ def test_the_two_commands_that_it_names_bring_the_clone_back(seat: Seat) -> None
     seat.server.git(seat.clone, "reset", "--hard", "origin/main")
     assert sorted(path.name for path in seat.clone.iterdir()) == [".git", "start"]
     assert seat.server.at(seat.clone, "HEAD") == seat.start
-    # And it can be asked for again, with another branch of that name, too.
+    # Another reset is possible, also with a branch below `reset`.
     seat.server.git(seat.bare, "update-ref", "refs/lab/wired", seat.head)
     seat.push("HEAD:reset/wired")
     assert seat.server.at(seat.bare, "main") == seat.head
@@ -275,7 +276,7 @@ def test_commits_that_only_the_reset_itself_brought_are_kept(seat: Seat) -> None
 
 
 def test_a_push_to_main_at_the_same_time_comes_first(seat: Seat) -> None:
-    # Whoever is writing main holds this.
+    # A git that is writing main holds this lock.
     (seat.bare / "refs/heads/main.lock").touch()
     said = seat.push("HEAD:reset").stderr
     assert "Somebody else pushed at the same time, so nothing was reset. Push again." in said
@@ -291,7 +292,7 @@ def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     for lock in locks:
         lock.touch()
     assert seat.push("HEAD:main", check=False).returncode
-    # Another git may be at work.
+    # The locks are new, and may belong to another git at work.
     assert all(lock.exists() for lock in locks)
     for lock in locks:
         os.utime(lock, (0, 0))
@@ -311,7 +312,7 @@ def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
 
 
 def test_branches_whose_names_are_taken_cost_nobody_a_commit(seat: Seat) -> None:
-    """However many there are: names can be taken before the moment that they are made of."""
+    """However many there are: names can be taken before the moment after which they are named."""
     now = datetime.now(UTC)
     moments = [f"{now + timedelta(seconds=seconds):%Y%m%dT%H%M%SZ}" for seconds in range(30)]
     taken = [
@@ -402,13 +403,13 @@ def test_the_policy_looks_at_a_push_to_reset_as_at_any_other(guarded: Server, se
     assert pushed.returncode != 0
     assert "secret-plaintext" in pushed.stderr
     assert seat.server.branches(seat.bare) == {"main": seat.head}
-    # What is on the server already has been looked at.
+    # The policy has judged what is on the server already.
     seat.push("origin/main:refs/heads/reset")
     assert seat.server.at(seat.bare, "main") == seat.start
 
 
 def doubled(server: Server, clone: Path, entry: str, levels: int) -> str:
-    """Return a tree with `entry` in it 2 to the power of `levels` times; it is small to push."""
+    """Return a tree that holds `entry` 2 to the power of `levels` times, and is small to push."""
     for _ in range(levels):
         listing = "".join(f"{entry}\t{name}\n" for name in ("a", "b"))
         tree = server.git(clone, "mktree", given=listing).stdout.strip()
@@ -500,18 +501,18 @@ TAKEN_BACK = "remote: You do not ask for help any more, and your instructor sees
 
 
 def mark(seat: Seat) -> float | None:
-    """Return since when the learner of a seat asks for help."""
+    """Return since when the learner of a seat has been asking for help."""
     return parse_mark(read(seat.bare / MARK))
 
 
 def hints_given(seat: Seat) -> dict[str, int]:
-    """Return how many hints there were for each step."""
+    """Return the number of hints given for each step."""
     given = parse_given(read(seat.bare / RECORD))
     return {step: len(times) for step, times in given.times.items()}
 
 
 def publish(seat: Seat, seen: float | None = None, **open_step: object) -> None:
-    """Publish a row as the board does, in which all steps but one are done."""
+    """Publish a row as the board does, with all steps done except one."""
     rows = seat.server.folder / "rows"
     rows.mkdir(exist_ok=True)
     steps: list[dict[str, object]] = [
@@ -575,7 +576,7 @@ def test_deleting_a_branch_help_asks_for_nothing_and_takes_nothing_back(seat: Se
 
 
 def test_a_mark_is_kept_over_a_reset(seat: Seat) -> None:
-    """Whoever waits for the instructor still does."""
+    """A learner who waits for the instructor still waits."""
     seat.push("HEAD:help")
     since = mark(seat)
     seat.push("HEAD:reset")
@@ -621,7 +622,7 @@ def test_flux_is_not_told_of_a_question(seat: Seat) -> None:
     seat.push("HEAD:help")
     seat.push("HEAD:hint")
     seat.push("HEAD:refs/heads/topic")
-    # What a push has begun comes in the order of the pushes.
+    # Calls to Flux come in the order of the pushes.
     assert eventually(lambda: told() == before + 1)
 
 
@@ -720,7 +721,7 @@ WIRED = UNLISTED.replace("# - b", "- b")
 
 
 def encrypt(seat: Seat, listed: str = "") -> str:
-    """Commit an encrypted file, and a list of what Flux is to apply."""
+    """Commit an encrypted file, and the list of what Flux applies."""
     if listed:
         (seat.clone / LIST).parent.mkdir(parents=True)
         (seat.clone / LIST).write_text(listed)
@@ -800,7 +801,7 @@ def test_a_row_that_is_too_old_is_not_gone_by(seat: Seat, age: float) -> None:
 
 
 def test_a_list_that_expands_for_ever_is_not_read(seat: Seat) -> None:
-    """Every level doubles what is merged, as YAML can write it in a few lines."""
+    """Every level doubles what is merged; YAML needs only a few lines for that."""
     levels = "".join(f"- &l{n} {{<<: [*l{n - 1}, *l{n - 1}]}}\n" for n in range(1, 40))
     encrypt(seat, f"resources:\n- &l0 {{a: b}}\n{levels}")
     said = seat.push("HEAD:help").stderr
@@ -876,6 +877,6 @@ def test_the_policy_looks_at_a_push_to_help_as_at_any_other(guarded: Server, sea
     assert pushed.returncode != 0
     assert "secret-plaintext" in pushed.stderr
     assert mark(seat) is None
-    # With what is on the server already one can always ask.
+    # A learner can always ask with a commit that is on the server already.
     seat.push("origin/main:refs/heads/help")
     assert mark(seat) is not None

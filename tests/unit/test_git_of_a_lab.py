@@ -1,5 +1,5 @@
-"""The repositories of a lab on its own Git server, which is asked over HTTP as in a lab: the
-learner's, the clone of it, and the platform's records."""
+"""The repositories of a lab on its own Git server, which is asked over HTTP: the learner's, the
+clone of it, and the platform's records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SERVING = "exec git http-backend"
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Iterator[Settings]:
-    """A lab with its keys and its Git server, whose repositories are empty."""
+    """A lab with keys and a Git server, whose repositories are empty."""
     tools("sops", "age-keygen")
     data, keys = Path(lab().git_dir), lab().keys_dir
     write_gate(data, SERVING)
@@ -72,7 +72,7 @@ def test_the_learners_repository_begins_with_one_commit_and_a_canary_of_its_own(
     assert git(folder, "log", "--all", "--format=%an <%ae> %s") == (
         "Learner <learner@example.org> Begin the lab"
     )
-    # Whoever pushes to main is put back to the start.
+    # A reset goes back to this start.
     assert git(folder, "rev-parse", "main") == git(folder, "rev-parse", "refs/lab/start")
     assert git(folder, "ls-tree", "main", "scripts/sops-setup.sh").startswith("100755")
     manifest = git(folder, "show", f"main:{CANARY_PATH}")

@@ -1,5 +1,5 @@
-"""The Git server in the cluster: what it is made of, where it is reached, what keeps it from
-serving, and how work on its repositories gets there."""
+"""The Git server in the cluster: its objects, its address, what keeps it from serving, and how work
+reaches its repositories."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def shape(**changes: Any) -> PodShape:
 
 
 def made(kind: str, name: str = "git", **changes: Any) -> dict[str, Any]:
-    """Return one of the objects, made of what is usual but for changes."""
+    """Return one of the objects, made from the usual values and these changes."""
     given = {key: changes.pop(key) for key in GIVEN.keys() & changes.keys()}
     listed = objects("lab", OURS, shape(**changes), **{**GIVEN, **given})
     (found,) = [one for one in listed if (one["kind"], one["metadata"]["name"]) == (kind, name)]
@@ -167,7 +167,7 @@ def test_the_claim_outlives_the_server() -> None:
     (claim,) = spec["volumeClaimTemplates"]
     assert claim["spec"]["storageClassName"] == "fast"
     assert claim["spec"]["resources"] == {"requests": {"storage": "20Gi"}}
-    # Without a name it is the cluster's default, for which there has to be no field.
+    # Without a name, the cluster's default class applies; it requires that the field is absent.
     (usual,) = made("StatefulSet")["spec"]["volumeClaimTemplates"]
     assert "storageClassName" not in usual["spec"]
 
@@ -273,7 +273,7 @@ case " $* " in
     ;;
 esac
 """
-# As the container runs it: with no module but those that are in the image.
+# Runs as in the container: only with the modules in the image.
 RUN = """
 import runpy, sys
 sys.path.insert(0, {modules!r})
@@ -283,7 +283,7 @@ runpy.run_module("sopslab.lab", run_name="__main__", alter_sys=True)
 
 @pytest.fixture
 def settings(answered_by: Callable[..., Settings]) -> Settings:
-    """A lab with its Git server in the cluster, which is a script in kubectl's place."""
+    """A lab with its Git server in a cluster; the cluster is a script in kubectl's place."""
     found = answered_by(
         KUBECTL,
         registry="registry.example/class",
@@ -305,7 +305,7 @@ def say(settings: Settings, name: str, what: Any) -> None:
 
 @pytest.fixture
 def filled(settings: Settings) -> Settings:
-    """The same, with what its server reads."""
+    """The lab with the files that its server reads."""
     data = Path(settings.git_dir)
     write_files(data, {
         "etc/gate": "#!/bin/sh\n", "etc/hooks/pre-receive": "#!/bin/sh\n", "etc/gitconfig": "",
@@ -447,7 +447,7 @@ def test_the_ca_may_sign_for_the_names_that_it_is_reached_by(settings: Settings)
 
 @pytest.fixture
 def in_pod(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The data of the server in its pod, which is a folder here; the modules are those of its
+    """The data of the server in its pod. Here, the pod is a folder, with the modules of the
     image."""
     modules = tmp_path / "image"
     for name, source in git_pod_sources().items():
@@ -511,7 +511,7 @@ MAIN, START = "refs/heads/main", "refs/lab/start"
 
 @pytest.fixture
 def repositories_in(in_pod: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the server's repositories, from which what is new is fetched; two are there."""
+    """The folder of the server's repositories, with two of them; fetches read from this folder."""
     folder = in_pod / "repositories"
     monkeypatch.setattr(Lab, "git_base_url", property(lambda _: str(folder)))
     repositories.make(settings.for_machine, [ADA.repository, BOB.repository])
@@ -528,7 +528,7 @@ def git(folder: Path, *arguments: str, stdin: str = "") -> str:
 
 
 def commit(folder: Path, message: str, ref: str = MAIN) -> str:
-    """Have a ref point at a new commit, and return that."""
+    """Point a ref at a new commit, and return the commit."""
     tree = git(folder, "hash-object", "-t", "tree", "-w", "--stdin")
     made = git(folder, "commit-tree", tree, "-m", message)
     git(folder, "update-ref", ref, made)

@@ -1,5 +1,5 @@
-"""The container of the embedded Git server, with a stand-in for Docker: with what it is started,
-and what it may read and write."""
+"""The container of the embedded Git server, with a stand-in for Docker: its options, and what the
+server may read and write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABEL = "sops-lab.config=mark"
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A docker that notes its arguments; with a file beside it that says so, a command fails."""
+    """A docker that records its arguments; a file beside it makes one of its commands fail."""
     folder = tmp_path / "docker"
     folder.mkdir()
     program = write_program(
@@ -42,7 +42,7 @@ def calls(docker: Path) -> list[str]:
 
 
 def make(settings: Settings) -> Settings:
-    """Have the data of a Git server as `up` makes it, before it is served for the first time."""
+    """Make the data of a Git server as `up` does before the server starts for the first time."""
     Path(settings.git_dir).mkdir(parents=True)
     repositories.make(settings.for_machine, ["platform", "learner/lab"])
     accounts.renew(settings.for_machine, ["learner"])
@@ -50,7 +50,7 @@ def make(settings: Settings) -> Settings:
 
 
 def test_the_server_is_made_anew_and_waited_for(lab: Callable[..., Settings], docker: Path) -> None:
-    # There was none yet.
+    # There is no container to remove yet.
     docker.with_name("docker.fails.rm").touch()
     with listening() as (address, asked):
         settings = make(lab(git_port=int(address.rpartition(":")[2])))
@@ -105,7 +105,7 @@ def test_it_has_three_quarters_of_the_processors_and_no_right_that_it_needs_not(
         f"--cpus {share}", "--user 1000:1001", "--read-only", "--cap-drop ALL",
         "--security-opt no-new-privileges", "--security-opt label=disable",
         f"--volume {settings.git_dir}:/srv/git:ro",
-        # The passwords themselves are not there.
+        # The passwords themselves are hidden from the server.
         "--tmpfs /srv/git/credentials:ro,size=4k,mode=0",
     ):  # fmt: skip
         assert wanted in options
@@ -138,19 +138,19 @@ def test_it_can_read_what_it_needs_and_write_repositories_only(
     assert modes(data, ".", "htpasswd") == [0o2750, 0o640]
     assert modes(data, "receiver/token", "tls/server.pem") == [0o640, 0o640]
     assert [mode & 0o777 for mode in modes(data, "receiver", "tls")] == [0o750, 0o750]
-    # What is put there while it runs is for it to read, too.
+    # The server can also read what is put there while it runs.
     assert modes(data, "access", "rows", "access/ada") == [0o2750] * 3
     assert modes(data, "access/ada/kubeconfig", "rows/ada.json") == [0o640, 0o640]
     assert modes(data, "credentials/learner/password", "credentials") == [0o600, 0o700]
     repository = data / "repositories" / "learner" / "lab.git"
-    # Whoever may write to a repository makes no other one beside it.
+    # A process that may write to a repository cannot make another one beside it.
     assert modes(repository, "../..", "..", ".", "objects/aa") == [0o2750, 0o2750, 0o2770, 0o2770]
     assert modes(repository, "HEAD", "objects/aa/read-only") == [0o660, 0o440]
     after = Path("/etc/hostname").stat()
     assert (after.st_gid, after.st_mode) == (before.st_gid, before.st_mode)
     for path in (data, data / "htpasswd", pushed, pushed / "link", data / "receiver" / "token"):
         assert path.lstat().st_gid == group
-    # What it writes later, too.
+    # The same holds for files that the server writes later.
     shared = ["git", "--git-dir", str(repository), "config", "core.sharedRepository"]
     assert subprocess.run(shared, capture_output=True, text=True).stdout.strip() in {"1", "group"}
 

@@ -1,4 +1,4 @@
-"""What the Git server hands out to learners: each their own, kept as it should be, taken back."""
+"""What the Git server hands out to learners: to each their own, repaired, and taken back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DIGESTS = {seat: hashlib.sha256(page.encode()).hexdigest() for seat, page in PAG
 
 
 def make(settings: Settings) -> Settings:
-    """Have seats with access, as `up` makes it, and the Git server's folders."""
+    """Make seats with access, as `up` does, and the Git server's folders."""
     for seat in PAGES:
         folder = Path(settings.seat_dir(seat))
         folder.mkdir(parents=True, mode=0o700)
@@ -90,7 +90,7 @@ def test_only_the_lab_and_its_server_can_read_it(settings: Settings, umask: int)
 
 
 def link(path: Path) -> None:
-    """Have a link where a file was, to that file."""
+    """Replace a file by a link to it."""
     moved = path.rename(path.parent.parent / "moved")
     path.symlink_to(moved)
 

@@ -1,4 +1,4 @@
-"""`sopslab helped`: whose mark it takes back, and whom it refuses."""
+"""`sopslab helped`: whose mark it removes, and whom it refuses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ Marks = Callable[..., None]
 
 @pytest.fixture
 def marks(settings: Settings) -> Marks:
-    """Have a class of three, of whom some ask for help, each for so many minutes."""
+    """Return a function that makes a class of three, some of whom have been asking for help for so
+    many minutes."""
 
     def make(**minutes: float) -> None:
         enrol(settings, "ada", "bob", "eve")

@@ -1,4 +1,4 @@
-"""Hints: three for each step, in commands of the chapter; and how many were given."""
+"""Hints: three for each step, with commands of the chapter; and how many were given."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def of(step: str, *, at_seat: bool) -> hints.Hints:
 
 
 def told_to_type(variables: dict[str, object]) -> set[str]:
-    """Return every command of the course files that lie in a learner's repository."""
+    """Return every command in the course files of a learner's repository."""
     texts = [
         one.content.decode()
         for name, one in render_tree(TEMPLATES / "learner", variables).items()
@@ -152,7 +152,8 @@ def test_hints_are_on_record_privately_and_only_beside_a_repository(
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """Have every environment be at a step, None for a learner who is done."""
+    """Return a function that puts every environment at a step; None is for a learner who is
+    done."""
 
     def stand(step: str | None) -> None:
         monkeypatch.setattr("sopslab.cli.verbs.hint._seat", lambda *_: (step, SEAT))

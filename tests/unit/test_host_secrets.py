@@ -1,4 +1,4 @@
-"""Secrets that the cluster has from files of the host: compared without a word of their values."""
+"""Secrets that the cluster gets from files of the host, compared without showing a value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.texts import write_files
 
 ADA, BOB, EVE = (at_seat(learner(one)) for one in ("ada", "bob", "eve"))
 
-# A cluster with the Secrets in $here/live.json.
+# A cluster with the Secrets in $here/live.json, which refuses the verb in $here/refuses.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
@@ -42,7 +42,7 @@ case " $* " in *" $(cat "$here/refuses") "*) cat "$here/refusal" >&2; exit 1 ;; 
 
 @pytest.fixture
 def settings(answered_by: Callable[..., Settings]) -> Settings:
-    """Two seats with keys, and a cluster that has nothing yet."""
+    """Two seats with keys, and a cluster without Secrets."""
     found = answered_by(KUBECTL, "age-keygen")
     login = {"credentials/flux/username": "flux", "credentials/flux/password": "x"}
     write_files(Path(found.git_dir), {**login, "receiver/token": "t"})
@@ -63,7 +63,7 @@ def sent(settings: Settings, name: str) -> Any:
 
 
 def refuse(settings: Settings, verb: str, said: str) -> None:
-    """Have the API server refuse what a verb of kubectl sends."""
+    """Make the API server refuse what a verb of kubectl sends."""
     Path(settings.bin_dir, "refuses").write_text(verb)
     Path(settings.bin_dir, "refusal").write_text(said)
 
@@ -156,7 +156,7 @@ def test_what_the_api_server_refuses_is_one_seats_failure(settings: Settings, re
     assert "the cluster refused its key: the lab may not do that" in failure(settings, "ada")
     assert "over-the-top" not in failure(settings, "ada")
     assert not Path(settings.class_dir, "failed/bob").exists()
-    # Whatever is refused of it, the rest is given.
+    # Whatever is refused, everything else is given.
     assert [one["kind"] for one in sent(settings, "applied")] == [
         *["Namespace"] * 2, *["Secret"] * 6,
     ]  # fmt: skip

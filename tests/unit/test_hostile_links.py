@@ -1,4 +1,4 @@
-"""Links in a learner's tree: nothing that runs with the instructor's rights follows one."""
+"""Links in a learner's tree: nothing that runs with the instructor's rights follows one of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.test_faults import IN_GIT, KUBECTL, follow, inject, undo
 from tests.unit.test_reset import FOLDER, KUSTOMIZATION, Class
 
 LIST = f"{FOLDER}/kustomization.yaml"
-# Where something is read or written for a learner, and what lies on the way.
+# Paths that are read or written for a learner, with the folders on the way.
 ON_THE_WAY = ["flux", "flux/secrets", FOLDER, LIST]
 LINKS = [*ON_THE_WAY, PATH, ".sops.yaml", "lab.md", "src/app.py", ".gitattributes"]
 
@@ -50,7 +50,7 @@ def classroom(
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder of the instructor's, in which whatever is written through a link would succeed."""
+    """A folder of the instructor's in which writes through a link would succeed."""
     folder = tmp_path / "outside"
     for part in ("", "flux/secrets/develop", "secrets/develop", "develop", "src"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def outside(tmp_path: Path) -> Path:
 
 
 def seen(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder with its content, and every other thing."""
+    """Return every path below a folder, with the content of files."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
         for path in folder.rglob("*")
@@ -67,7 +67,7 @@ def seen(folder: Path) -> dict[str, bytes]:
 
 
 def link(classroom: Class, path: str, outside: Path) -> str:
-    """Have a learner's main hold a link at `path` to where the rest of the path exists, too."""
+    """Put a link at `path` on a learner's main; the rest of the path exists at its target, too."""
     place = classroom.clone("ada") / path
     if place.is_symlink() or place.is_file():
         place.unlink()
@@ -145,7 +145,7 @@ def test_a_reset_to_every_checkpoint_writes_through_no_link(
 def test_an_attribute_of_a_learner_runs_no_program(
     classroom: Class, outside: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Filters, merge and diff drivers of the instructor's own git are not the learner's to call."""
+    """A learner cannot call filters, merge and diff drivers of the instructor's own git."""
     ran = tmp_path / "ran"
     configuration = tmp_path / "gitconfig"
     configuration.write_text(

@@ -1,4 +1,4 @@
-"""Age identities, with the real age-keygen: made once, kept, and refused where they are damaged."""
+"""Age identities, with the real age-keygen: made once, kept, and refused if they are damaged."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def key_secret(identity: Path, entry: str = "age.agekey", watch: str = "Enabled"
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    """A lab whose age-keygen is the real one, and which has a kubeconfig."""
+    """A lab with the real age-keygen and a kubeconfig."""
     tools("age-keygen")
     found = lab()
     Path(found.lab_dir).mkdir(parents=True)
@@ -194,7 +194,7 @@ def test_a_dangling_link_is_refused(settings: Settings, identity: Path) -> None:
 def test_an_identity_of_somebody_else_is_refused_with_the_fix(
     settings: Settings, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The command runs as another user where this test may become one, and sees another's file.
+    # As root, the test gives the file to another user; otherwise it changes who the reader is.
     nobody = 65534
     if os.getuid() == 0:
         os.chown(identity, nobody, -1)
@@ -258,7 +258,7 @@ def test_the_identities_of_a_class_are_told_apart_whatever_is_in_their_files(
     folder.mkdir(parents=True, mode=0o700)
     own = {name: keygen(folder / f"{name}.agekey") for name in ("ada", "bob", "eve", "zoe")}
     assert identities(settings, *own, "nobody") == {**own, "nobody": None}
-    # As many identities as files, but two in one of them and none in another.
+    # As many identities as files, but two in one file and none in another.
     add_second(folder / "ada.agekey")
     (folder / "bob.agekey").write_text("# nothing\n")
     assert identities(settings, *own) == {**own, "ada": None, "bob": None}
@@ -285,7 +285,7 @@ def test_an_instructors_identity_that_is_elsewhere_is_neither_made_nor_read(
     folder = Path(apart.keys_dir)
     assert sorted(path.name for path in folder.iterdir()) == ["learner.agekey", "learner.pub"]
     assert identities(apart, INSTRUCTOR)[INSTRUCTOR] == recipient
-    # One of an earlier time stays, whatever it is, and so does its successor.
+    # An identity from an earlier time stays, whatever it holds, and so does its successor.
     for key in (INSTRUCTOR, next_key(INSTRUCTOR)):
         (folder / f"{key}.agekey").parent.mkdir(exist_ok=True)
         (folder / f"{key}.agekey").write_text("damaged\n")
@@ -309,7 +309,7 @@ def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:
 
 
 def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
-    # What decides is the link at the end, not the fact before it.
+    # The link at the end decides, and not the look before it.
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
     recipient = keygen(folder / "learner.agekey")

@@ -1,4 +1,4 @@
-"""The settings of the local lab are the same for the verbs and for pyinfra."""
+"""Verbs and pyinfra read the same settings of the local lab."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_pyinfra_sees_the_same_file_and_environment(
     monkeypatch.setenv("SOPSLAB_GIT_PASSWORD", "00123")
     settings = local_settings()
     assert settings == load_settings(seen_by_pyinfra())
-    # The file is nearer than the environment, which is nearer than the defaults.
+    # The file counts before the environment, and the environment before the defaults.
     assert (settings.root, settings.lab) == ("/srv/from file", "2026")
     assert (settings.learner.id, settings.git_password) == ("ada", "00123")
 
@@ -128,7 +128,7 @@ def test_the_class_is_the_roster_that_the_environment_names(
     assert settings == load_settings(seen_by_pyinfra(CLASSROOM))
     assert local_settings().seats == ()
 
-    # Empty is not named, and a file that is not there is no class without learners.
+    # An empty value names no roster, and a missing file is not a class without learners.
     monkeypatch.setenv("SOPSLAB_ROSTER", "")
     assert local_settings(inventory=CLASSROOM) == example
     monkeypatch.setenv("SOPSLAB_ROSTER", str(tmp_path / "none.yaml"))
@@ -144,7 +144,7 @@ def test_a_machine_that_is_a_seat_has_a_lab_file_of_its_own(
     (root / "lab.yaml").write_text("learner: {id: ada, name: Ada, email: ada@example.org}\n")
     assert local_settings().learner.id == "ada"
     assert local_settings() == load_settings(seen_by_pyinfra())
-    # Another root is another machine's, and a file that is named counts more.
+    # Another root belongs to another machine, and a file that is named counts before this one.
     monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path))
     assert local_settings().learner.id == "learner"
     monkeypatch.delenv("SOPSLAB_ROOT")

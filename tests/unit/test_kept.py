@@ -1,4 +1,4 @@
-"""What was seen of a host is kept until something is about to change, for that host alone."""
+"""What was seen of a host is kept until something is about to change on that host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 
 
 class Host:
-    """A host, somewhere else, that counts how often it was looked at."""
+    """A remote host that counts how often it is looked at."""
 
     connector = None
 
@@ -24,12 +24,12 @@ class Host:
 
 
 def one() -> int:
-    """What is looked at; a host of a test answers in its place."""
+    """A look; the host of a test answers in its place."""
     return 0
 
 
 def other() -> int:
-    """Something else."""
+    """Another look."""
     return 0
 
 

@@ -1,5 +1,5 @@
-"""The lab's kind cluster is made, started and removed, by programs that stand in for Docker, kind
-and kubectl; and what is made of what Docker says of it."""
+"""The lab's kind cluster is made, started and removed, with stand-ins for Docker, kind and kubectl;
+and Docker's answers are understood."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sopslab.provision.operations import kind
 from tests.fake import Applied
 from tests.texts import write_program
 
-# A container is a file in its folder: what Docker says of it.
+# Each container is a file in the folder `containers`, with Docker's description of it.
 _DOCKER = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 echo "docker $*" >>calls
@@ -75,7 +75,7 @@ def container(node: str = "n1", network: str = NETWORK, ports: Any = PUBLISHED) 
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A lab on a machine with stand-ins, which write down how they are called."""
+    """A lab on a machine with stand-ins, which record their calls."""
     found = lab()
     folder = Path(found.bin_dir)
     (folder / "containers").mkdir(parents=True)
@@ -106,10 +106,10 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
     for name in ("kubeconfig", "node-id"):
         assert Path(settings.lab_dir, name).stat().st_mode & 0o077 == 0
     assert not list(Path(settings.lab_dir).glob(".kind.*"))
-    # It was closed by the kubeconfig that nobody else had yet.
+    # The cluster was closed with a kubeconfig that nobody else had yet.
     asked = [call.split()[1] for call in calls(settings) if call.startswith("kubectl ")]
     assert asked and settings.lab_kubeconfig not in asked
-    # Else there were no logs of pods, and no node after a year.
+    # Without these rights there would be no logs of pods, and no node after a year.
     applied = json.loads(Path(settings.bin_dir, "applied").read_text())
     assert {one["roleRef"]["name"] for one in applied["items"]} == {
         "system:kubelet-api-admin",
@@ -157,7 +157,7 @@ def test_a_half_made_cluster_is_removed_before_another_is_made(settings: Setting
     record.write_text("{}")
     assert not make(settings).failed
     assert "docker rm -fv n0" in calls(settings)
-    # It was about the other cluster.
+    # The record was about the other cluster.
     assert not record.exists()
 
 
@@ -167,7 +167,7 @@ def test_a_cluster_stays_until_it_is_said_that_it_is_replaced(settings: Settings
     new = settings.model_copy(update={"recreate": True})
     before = len(calls(settings))
     assert make(new, kind.head_start).changed
-    # The old node is gone when the operation ends, whatever goes on in the background.
+    # The old node is gone when the operation ends, even if work goes on in the background.
     removed = [call for call in calls(settings)[before:] if call.startswith("docker rm ")]
     assert removed and not make(settings).changed
     made = [call for call in calls(settings)[before:] if call.startswith("kind create ")]

@@ -19,7 +19,7 @@ ENCRYPTED = b"a: ENC[AES256_GCM,data:x]\n"
 
 @pytest.fixture
 def repository(lab: Callable[..., Settings]) -> tuple[Settings, Git, str]:
-    """A bare repository, and its first commit, in which there is nothing."""
+    """A bare repository, and its first commit, which has no files."""
     settings = lab()
     bare = Path(settings.git_dir, "repositories/ada/lab.git")
     bare.mkdir(parents=True)

@@ -23,7 +23,7 @@ from sopslab.layout import PROJECT
 from sopslab.model.wire import encode
 from sopslab.provision.command import acting
 
-# What takes longer to import than all that the program does.
+# Libraries that take longer to import than all of the program's work.
 HEAVY = {"pydantic", "kubernetes", "pyinfra", "jinja2", "click"}
 
 
@@ -56,7 +56,7 @@ def test_what_stands_in_the_way_is_said_in_a_sentence(lab: Callable[..., Setting
     subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True)
     told = order(settings, environment=environment, saved="saved/x")
     done = start("act.checkpoints.put_clone_back", told)
-    # There is no clone: what git says of it is for the log, and is no sentence of ours.
+    # There is no clone: git's words go to the log, and are no sentence of ours.
     assert done.returncode == 1
     assert done.stderr and OURS not in done.stderr
 
@@ -69,7 +69,7 @@ def test_nothing_else_can_be_started(what: str, lab: Callable[..., Settings]) ->
 
 
 def test_it_does_without_the_libraries_of_those_who_start_it() -> None:
-    """Which take longer to import than all that the program does."""
+    """These take longer to import than all of the program's work."""
     acts = [
         f"{folder}.{path.stem}"
         for folder in ("act", "store")

@@ -1,4 +1,4 @@
-"""A lab file that is not one is refused in one sentence with file and line, within bounds."""
+"""A file that is no lab file is refused in one sentence with file and line, within bounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)
 )
 
-# What is in the file, and what is said after its path.
+# The content of the file, and the sentence after its path.
 BROKEN = {
     "unclosed-quote": (KEY + 'root: "/srv\n', ":3: found unexpected end of stream"),
     "unclosed-bracket": (KEY + "learner: [a\n", ":3: expected ',' or ']', but got"),

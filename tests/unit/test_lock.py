@@ -29,7 +29,7 @@ Holder = Callable[[Path], "subprocess.Popen[str]"]
 
 @pytest.fixture
 def holder() -> Iterator[Holder]:
-    """Start a process that holds a lock until its standard input ends."""
+    """Return a function that starts a process, which holds a lock until its standard input ends."""
     started: list[subprocess.Popen[str]] = []
 
     def start(path: Path) -> subprocess.Popen[str]:

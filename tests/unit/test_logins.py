@@ -1,4 +1,4 @@
-"""Logins of a Git server that refuses them: git would have its own store forget them."""
+"""Logins that a Git server refuses: git would delete them from its own store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AUTHOR = Author("Zoë", "zoe@example.org")
 
 
 class Refusing(ThreadingHTTPServer):
-    """A Git server on loopback that asks for a login and takes none."""
+    """A Git server on loopback that asks for a login and accepts none."""
 
     def __init__(self) -> None:
         self.tried: list[str | None] = []
@@ -36,7 +36,7 @@ class Refusing(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where repositories are."""
+        """The address of its repositories."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -71,7 +71,7 @@ def write_login(path: Path, server: Refusing) -> bytes:
 
 
 def elsewhere(settings: Settings, server: Refusing) -> Settings:
-    """Return the settings of a lab on that Git server, whose logins are stored."""
+    """Return the settings of a lab on that Git server, with stored logins."""
     found = settings.model_copy(update={"git_url": server.url})
     for user in (INSTRUCTOR, "learner"):
         write_login(Path(found.login_file(user)), server)
@@ -85,7 +85,7 @@ def test_a_login_that_is_refused_is_still_there(server: Refusing, tmp_path: Path
     with pytest.raises(Failed) as refused:
         list_remote(lab(), f"{server.url}/ada/lab.git", str(login))
     assert is_of_login(refused.value)
-    # First without a login, then with it.
+    # git asks first without a login, and then with it.
     assert server.tried[0] is None and str(server.tried[-1]).startswith("Basic ")
     assert login.read_bytes() == content
 
@@ -116,7 +116,7 @@ def test_the_learners_clone_keeps_its_login_and_helpers_of_their_own(
     work = Path(settings.work_dir)
     git(tmp_path, "init", "--quiet", str(work))
     git(work, "remote", "add", "origin", f"{server.url}/learner/lab.git")
-    # As an earlier version left it.
+    # An earlier version left this configuration.
     git(work, "config", "credential.helper", f"store --file='{login}'")
     own = ["cache --timeout=1", f"store --file={tmp_path}/their-own"]
     for helper in own:

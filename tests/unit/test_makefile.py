@@ -33,7 +33,7 @@ def test_a_python_that_will_not_do_is_told_before_anything_is_made(
 def test_python_is_asked_for_its_version_and_for_venv(
     version: tuple[int, ...], fits: bool, tmp_path: Path
 ) -> None:
-    """The condition that make hands to whatever PYTHON names is run by one of that version."""
+    """The condition that make passes to PYTHON is evaluated as by a Python of that version."""
     python = write_program(
         tmp_path / "python3", '#!/bin/sh\n[ "$1" = -c ] && printf %s "$2" >"$0.asked"\nexit 1\n'
     )

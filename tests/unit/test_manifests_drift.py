@@ -1,4 +1,4 @@
-"""How the cluster stands to manifests: what is drift, and what only looks like it."""
+"""The differences between cluster and manifests: what is drift, and what only looks like it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ status:
   conditions:
   - status: "True"
 """
-# Puts what is in $here/live and $here/merged where kubectl would, and has it compared.
+# Has $here/live and $here/merged compared by the program that kubectl would call.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
@@ -50,7 +50,7 @@ def settings(answered_by: Callable[..., Settings]) -> Settings:
         (folder / name).mkdir()
         (folder / name / "apps.v1.Deployment.a").write_text(LIVE)
     (folder / "manifests.yaml").write_text("kind: Deployment\nmetadata:\n  namespace: develop\n")
-    # Others were applied earlier.
+    # Other manifests were applied earlier.
     record = Path(record_file(found, "manifests.yaml"))
     record.parent.mkdir(parents=True)
     record.write_text("{}")

@@ -1,4 +1,4 @@
-"""What mutation testing makes of what mutmut found out."""
+"""How mutation testing judges what mutmut found."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def result(
     [
         ([result(9, 1)], True),
         ([result(8, 1)], False),
-        # A part that was tested as a whole is not made good by another.
+        # A part that was tested as a whole is not improved by another part.
         ([result(8, 1), result(90, 0)], False),
-        # What was drawn says little of one part, and enough of all.
+        # A few drawn mutants say little about one part, and enough about all parts.
         ([result(8, 1, whole=False), result(90, 0, whole=False)], True),
         ([result(8, 1, whole=False), result(8, 1, whole=False)], False),
         ([result(8, 1, whole=False), result(90, 0)], False),
@@ -189,7 +189,7 @@ def test_a_mutant_of_a_program_has_one_of_its_functions_in_another_form() -> Non
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one part: a script, and what tests it."""
+    """A project with one part: a script and its test."""
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.setattr(mutation, "PROJECT", folder)
@@ -220,7 +220,7 @@ def test_a_mutant_of_a_text_is_killed_by_a_test_that_fails(project: Path) -> Non
     assert (found.killed, found.tested, found.whole) == (2, 3, True)
     assert [(one.before, one.after) for one in found.survivors] == [("true", "")]
     assert (project / "script").read_text() == "exit 3\ntrue\n"
-    # Without a change, they have to pass.
+    # The tests have to pass without a change.
     (project / "script").write_text("exit 4\n")
     with pytest.raises(RuntimeError, match="ended too early"):
         mutation.examine("script", "2", None, 0, 2)

@@ -1,4 +1,4 @@
-"""The runtime in front of runc, started as Docker starts it, with a runc that stands in."""
+"""The runtime in front of runc, started as Docker starts it, with a stand-in for runc."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNC = """#!/bin/sh
 printf '%s\\n' "$@" >"$(dirname "$0")/told"
 exit 7
 """
-# `runc`'s own user of a process, with what only it knows.
+# A process as `runc` describes it, with fields that only runc knows.
 PROCESS = {
     "terminal": False,
     "args": ["sh", "-c", "ä"],
@@ -32,13 +32,13 @@ PROCESS = {
 
 @pytest.fixture
 def runc(tmp_path: Path) -> Path:
-    """A folder with a runc that writes down what it is told."""
+    """A folder with a runc that records its arguments."""
     write_program(tmp_path / "runc", RUNC)
     return tmp_path
 
 
 def start(folder: Path, *arguments: str) -> None:
-    """Start the runtime there; runc has become of it, and was told the same."""
+    """Start the runtime in a folder; check that it becomes runc with the same arguments."""
     first = PROGRAM.read_text().splitlines()[0]
     done = subprocess.run(
         [*first.removeprefix("#!").split(), str(PROGRAM), *arguments],
@@ -50,7 +50,7 @@ def start(folder: Path, *arguments: str) -> None:
 
 
 def expected() -> dict[str, Any]:
-    """Return what becomes of the process on this machine."""
+    """Return the process as the runtime has to change it on this machine."""
     lacking = missing(Path("/proc/self/status").read_text())
     kept = [name for name in ("CAP_CHOWN", "CAP_SYS_RESOURCE") if name not in lacking]
     return {**PROCESS, "capabilities": {"bounding": kept, "ambient": []}, "oomScoreAdj": 0}
@@ -87,7 +87,7 @@ def test_a_process_in_a_container_is_started_likewise(
     start(runc, "exec", *arguments, "id", "create")
     given = "p.json" in arguments
     assert json.loads(process.read_text()) == (expected() if given else PROCESS)
-    # The environment of a process may hold what is nobody else's.
+    # The environment of a process may be nobody else's business.
     assert process.stat().st_mode & 0o777 == 0o600
     assert {path.name for path in runc.iterdir()} == {"p.json", "runc", "told"}
 
@@ -105,7 +105,7 @@ def test_a_configuration_without_a_process_stays_as_it_is(runc: Path) -> None:
 
 def test_what_is_missing_is_read_bit_by_bit() -> None:
     assert missing("CapBnd:\t000001ffffffffff\n") == set()
-    # As in many sandboxes: all but the 24th and the last three.
+    # As in many sandboxes, the 24th capability and the last three are missing.
     assert missing("Name:\ta\nCapBnd:\t0000003ffeffffff\n") == {
         "CAP_SYS_RESOURCE", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A learner who pushes in the middle of what the lab does to main loses nothing by it."""
+"""A learner who pushes while the lab changes main loses nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRANSACTION, UPDATE, PUSH = "update-ref --stdin", "update-ref refs/heads/main", 
 
 @pytest.fixture
 def classroom(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
-    """A seat whose learner has pushed, and has another commit that is not pushed yet."""
+    """A class of one learner, whose repository has its first commit."""
     folder = tools("sops", "age", "age-keygen")
     write_program(folder / "kubectl", "#!/bin/sh\n")
     made = Class(lab(), tmp_path / "learners", {})
@@ -34,7 +34,8 @@ def tools_of(classroom: Class) -> Path:
 
 
 def reset_meanwhile(classroom: Class, learner: str, moment: str) -> str:
-    """Reset a repository to which a commit comes at that moment; it stays, and is returned."""
+    """Reset a repository to which a commit comes at that moment; check that the commit stays, and
+    return it."""
     classroom.commit(learner, "one")
     late = classroom.commit(learner, "two", push=False)
     overtake(tools_of(classroom), moment, classroom.bare(learner), classroom.clone(learner))
@@ -48,7 +49,7 @@ def reset_meanwhile(classroom: Class, learner: str, moment: str) -> str:
 def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Class) -> None:
     late = reset_meanwhile(classroom, "ada", TRANSACTION)
 
-    # The next one keeps it.
+    # The next reset keeps the commit.
     (Path(classroom.settings.class_dir) / "failed" / "ada").unlink()
     assert classroom.reset("ada", saved=f"{SAVED}-2").changed
     refs = classroom.refs("ada")
@@ -58,7 +59,7 @@ def test_a_reset_does_not_pass_over_a_commit_that_came_meanwhile(classroom: Clas
 
 @pytest.fixture
 def elsewhere(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
-    """A learner alone, who has pushed to a Git server that is not the lab's."""
+    """A lab's one learner, with a repository on another Git server."""
     folder = tools("sops", "age", "age-keygen")
     write_program(folder / "kubectl", "#!/bin/sh\n")
     settings = lab(

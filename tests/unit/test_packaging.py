@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the package is what the code needs, and what the pins are."""
+"""The package's description in pyproject.toml agrees with what the code needs and with the pins."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def python_files(path: Path) -> list[Path]:
 
 
 def imported(file: Path) -> set[str]:
-    """Return the top-level names of what a file imports, wherever in it."""
+    """Return the top-level names that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):

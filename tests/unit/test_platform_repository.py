@@ -1,4 +1,5 @@
-"""The platform repository as it is laid out, on a real repository and with tools that answer."""
+"""The platform repository as it is laid out, in a real repository and with tools that only
+answer."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def files() -> Tree:
 
 
 def lay_out(settings: Settings, *, node: str | None = None, tag: str | None = None) -> str:
-    """Lay the repository out and return what went wrong."""
+    """Lay the repository out, and return the error output."""
     done = run_command(
         acting(
             settings, platform.lay_out,

@@ -1,4 +1,5 @@
-"""What pods find out of network policies: read off what clusters say of them."""
+"""What probe pods find out about network policies, read from what clusters report about the
+pods."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ _SAID = (
 
 
 def attempt(reason: str) -> dict[str, Any]:
-    """Return how a notification controller ends, as the kubelet has it."""
+    """Return how a notification controller ends, as the kubelet reports it."""
     return ended(_SAID.replace("REASON", reason))
 
 
@@ -57,7 +58,7 @@ def listening(*names: str, ready: str = "True") -> dict[str, Any]:
 
 
 def asking(heard: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return pods, each with what its containers have come to, by whom they ask."""
+    """Return pods by name, with the states of the containers that ask."""
     return [
         {
             "metadata": {"name": name},
@@ -77,7 +78,7 @@ def by_name(*pods: dict[str, Any]) -> dict[str, Any]:
 
 
 def judged(other: Mapping[str, Any] | None = None, trial: Trial = PAIR) -> str | None:
-    """Return the verdict where all is well but for what pods come to otherwise."""
+    """Return the verdict if all is well, except for these other states."""
     heard = {name: {**asked, **(other or {}).get(name, {})} for name, asked in GOOD.items()}
     return verdict(trial, {**listening(*asked_of(trial)), **by_name(*asking(heard))})
 
@@ -129,7 +130,7 @@ def test_attempts_are_counted_whatever_the_container_does_now(
 
     assert judged({"near-0": shut(count)}) == "a pod that one shuts is reached"
     assert judged({"near-0": shut(count - 1)}) is None
-    # The last one counts.
+    # The last attempt counts.
     assert judged({"near-0": {"shut-0": container("shut-0", RUNNING, DROPPED, count)}}) == ""
 
 

@@ -1,4 +1,4 @@
-"""The preflight: every lack is told with the number found and the number needed."""
+"""The preflight: every lack is reported with the number found and the number needed."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_what_is_the_users_is_not_changed_without_leave() -> None:
     assert "`--install-docker`" in sentence
     (sentence,) = find_consents(restricted, EngineState(False, "stopped", configured=True))
     assert "daemon.json is yours" in sentence
-    # Nothing there, nothing needed, nothing of the user's, and the lab's own.
+    # Nothing is there, nothing is needed, nothing is the user's, and everything is the lab's own.
     assert find_consents(restricted, EngineState(False, "absent")) == []
     assert find_consents(LARGE, EngineState(True, configured=True)) == []
     assert find_consents(restricted, EngineState(True)) == []
@@ -229,7 +229,7 @@ def test_an_engine_that_does_not_answer_is_told_by_whether_its_socket_is_bound(
 ) -> None:
     for program in ("bin/docker", "sbin/dockerd"):
         write_program(tmp_path / program, "#!/bin/sh\nexit 1\n")
-    # The engine is where a user's PATH does not lead.
+    # The engine is in a folder that is not in the user's PATH.
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(engine, "SYSTEM_FOLDER", str(tmp_path / "sbin"))
@@ -238,7 +238,7 @@ def test_an_engine_that_does_not_answer_is_told_by_whether_its_socket_is_bound(
     assert engine_state().reason == reason
 
 
-# Programs that are called docker, and what is told of them.
+# Programs called docker, and what the preflight says about them.
 INFO = "driver=overlay2\nsystem=Debian\nfolder=/var/lib/docker\nsecurity=name=seccomp "
 SNAP = INFO.replace("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
 PODMAN = INFO.replace("/var/lib/docker", "/var/lib/containers/storage")
@@ -357,7 +357,7 @@ def test_linux_is_fit() -> None:
 
 
 def on(connector: type[BaseConnector], data: dict[str, Any]) -> SimpleNamespace:
-    """A host of pyinfra, as far as a run looks at it to begin with."""
+    """A host of pyinfra, as far as a run looks at it when it begins."""
     host_data = SimpleNamespace(dict=lambda: data)
     return SimpleNamespace(connector=object.__new__(connector), data=host_data)
 

@@ -1,4 +1,4 @@
-"""What pods on the nodes of an existing cluster find out: read off what clusters say of them."""
+"""What probe pods find out on the nodes of an existing cluster, read from what clusters report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPS = f"{_FAILED}failed to get server groups: "
 
 
 def line(error: str) -> str:
-    """Return the last line of the source controller, as the kubelet has it."""
+    """Return the last line of the source controller, as the kubelet reports it."""
     said = {"level": "error", "logger": "setup", "msg": "unable to start manager", "error": error}
     return json.dumps(said, separators=(",", ":"))
 
@@ -132,7 +132,7 @@ ANSWERED = ended(line(f"{GROUPS}the server could not find the requested resource
         {},
         {"status": {"phase": "Pending"}},
         pod(waiting("ContainerCreating"), waiting("ContainerCreating")),
-        # A first attempt, which is made again.
+        # The first attempt failed, and another one follows.
         pod(waiting("ErrImagePull"), HELPED, HELPED),
         pod({"running": {}}, HELPED, HELPED),
         pod(ANSWERED, HELPED, {"running": {}}),

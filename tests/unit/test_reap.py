@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def lab(root: Path, name: str, ends_in: float | None = None) -> Path:
-    """Make the folder of a lab whose lease ends in some hours from `NOW` on."""
+    """Make the folder of a lab whose lease ends this many hours after `NOW`."""
     folder = root / "labs" / name
     (folder / "keys").mkdir(parents=True)
     if ends_in is not None:
@@ -65,7 +65,7 @@ def test_a_lab_that_is_worked_on_stays(tmp_path: Path) -> None:
         reaped = reap(str(tmp_path), NOW, lambda folder: pytest.fail(f"{folder} is taken down"))
         holder.communicate("\n")
     assert reaped.stays == {"ci-busy": "it is being worked on by process 4711"}
-    # The lock is free now, and its file is there still.
+    # The lock is free now, although its file is still there.
     assert reap(str(tmp_path), NOW, lambda _: ()).gone == ["ci-busy"]
 
 
@@ -105,7 +105,7 @@ def test_another_labs_settings_do_not_count_where_one_is_taken_down(
 
     monkeypatch.setattr(reaping, "run", run)
     assert reaping.take_down(lab(tmp_path, "007", -1)) == []
-    # As pyinfra reads what it is given.
+    # pyinfra reads its data in this way.
     settings = local_settings({name: json.loads(text) for name, text in told[0].items()})
     assert (settings.lab, settings.cluster_provider, settings.context) == ("007", "kind", None)
     assert settings.purge and settings.lease and settings.git_url is None
@@ -121,7 +121,7 @@ def test_a_dry_run_says_it_and_leaves_everything(
 ) -> None:
     for name in CHOOSING:
         monkeypatch.delenv(name, raising=False)
-    # However long ago that was: the verb goes by the clock.
+    # The verb goes by the real clock, so this lease has to be old at any time.
     long_ago = (datetime(2020, 1, 1, tzinfo=UTC) - NOW) / timedelta(hours=1)
     folder = lab(tmp_path, "ci-old", long_ago)
     lab(tmp_path, "lab")

@@ -1,4 +1,4 @@
-"""docs/reference is what the code says of itself: a page that is stale is named."""
+"""docs/reference is what the code says about itself: the test names a page that is stale."""
 
 from __future__ import annotations
 

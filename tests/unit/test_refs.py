@@ -1,4 +1,4 @@
-"""The mark of a repository's references: another one after every way in which Git changes them."""
+"""The mark of a repository's references: it differs after every way in which Git changes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHO = {
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """A repository whose main is old."""
+    """A repository that was last changed an hour ago."""
     folder = tmp_path / "lab.git"
     _git(None, "init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(folder))
     _git(folder, "update-ref", "refs/heads/main", _commit(folder, "one"))
@@ -46,7 +46,7 @@ def _commit(bare: Path, message: str) -> str:
 
 
 def _age(bare: Path) -> None:
-    """Have everything as if it had changed an hour ago."""
+    """Make everything look as if it was last changed an hour ago."""
     for path in (bare, *bare.rglob("*")):
         os.utime(path, (1, path.stat().st_mtime - 3600))
 

@@ -18,7 +18,7 @@ Reissue = Callable[..., Result]
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Have the deploys recorded instead of run."""
+    """Record each deploy instead of running it."""
     seen: list[tuple[Any, ...]] = []
     monkeypatch.setattr(
         "sopslab.cli.verbs.reissue.deploy_or_exit", lambda *arguments: seen.append(arguments)
@@ -72,6 +72,6 @@ def test_each_id_is_handed_on_once_and_as_text(
     assert done.exit_code == 0
     ((deploy, given, data, *_),) = runs
     assert (deploy, given.learners) == ("deploys/reissue.py", ("007", "ada", "no"))
-    # pyinfra reads it as JSON: text stays text.
+    # pyinfra reads the value as JSON, so that text stays text.
     assert json.loads(data["learners"]) == ["007", "ada", "no"]
     assert "sopslab cards 007 ada no" in done.stdout

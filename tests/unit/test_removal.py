@@ -1,4 +1,4 @@
-"""What is left of a lab that is purged, and of what labs of a root share."""
+"""What remains of a purged lab, and of what the labs of a root share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.texts import write_program
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A docker with two images, of which it removes none; it notes what it is asked."""
+    """A docker with two images, which it does not remove; it records its calls."""
     program = write_program(
         tmp_path / "docker" / "docker",
         '#!/bin/sh\nprintf \'%s\\n\' "$*" >>"$0.calls"\n'
@@ -27,7 +27,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings]) -> Settings:
-    """A lab, what its root has beside it, and what the root's owner keeps there."""
+    """A lab, with the files that its root shares, and a link to a folder outside of the root."""
     found = lab()
     root = Path(found.root)
     for folder in ("store", "bin", "cache/mod", "schemas", "sysctl"):

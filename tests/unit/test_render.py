@@ -115,7 +115,7 @@ def test_a_template_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_a_template_is_called_one() -> None:
-    """What has no such name is taken as it is, marks and all."""
+    """A file without such a name is copied as it is, with all marks."""
     taken = [
         path
         for top in (TEMPLATES, PROJECT / "flux")

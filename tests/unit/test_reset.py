@@ -1,4 +1,4 @@
-"""A reset, on real repositories and with real tools, and with a cluster that only answers."""
+"""A reset in real repositories and with real tools, and a cluster that only answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RULES = """creation_rules:
 
 @dataclass
 class Class:
-    """Seats with a repository each, which began with one commit, and a clone for every learner."""
+    """Seats, each with a repository that began with one commit, and with a learner's clone."""
 
     settings: Settings
     folder: Path
@@ -61,7 +61,7 @@ class Class:
         return self.folder / seat
 
     def add(self, environment: Environment) -> None:
-        """Make the repository of an environment."""
+        """Make the repository and the clone of an environment."""
         seat = environment.id
         self.seats[seat] = environment
         clone, bare = self.clone(seat), self.bare(seat)
@@ -77,7 +77,7 @@ class Class:
         git(bare, "update-ref", "refs/lab/start", start)
 
     def find(self, environment: Environment) -> None:
-        """Have an environment whose repository and clone were copied from somewhere else."""
+        """Add an environment whose repository and clone were copied from elsewhere."""
         seat = environment.id
         self.seats[seat] = environment
         git(self.clone(seat), "remote", "set-url", "origin", str(self.bare(seat)))
@@ -259,7 +259,7 @@ def test_one_that_cannot_be_put_back_does_not_stop_the_others(classroom: Class) 
     for seat in ("carol", "dan", "eve"):
         classroom.add(at_seat(learner(seat)))
     heads = {seat: classroom.commit(seat, "one") for seat in classroom.seats}
-    # No repository, no start, a lock that a killed git left, and rules that nobody can encrypt by.
+    # No repository, no start, a lock that a killed git left, and rules by which nobody can encrypt.
     subprocess.run(["rm", "-rf", str(classroom.bare("ada"))], check=True)
     git(classroom.bare("bob"), "update-ref", "-d", "refs/lab/start")
     git(classroom.bare("bob"), "update-ref", "refs/heads/main", _orphan(classroom, "bob"))
@@ -350,7 +350,7 @@ def test_another_git_server_is_reset_by_pushing(
 
 @pytest.fixture
 def alone(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Class:
-    """A lab's one learner, whose clone is the lab's own."""
+    """A lab's one learner, with the lab's own clone."""
     tools("sops", "age", "age-keygen")
     settings = lab()
     made = Class(settings, tmp_path / "learners", {})
@@ -398,7 +398,7 @@ def test_what_the_copy_has_beyond_the_repository_is_kept_in_the_copy(alone: Clas
     assert git(work, "show", f"{SAVED}:new") == "untracked"
     assert not (work / "new").exists()
     assert (work / "build.log").exists()
-    # It may be a secret in plain text: nothing of it leaves the copy.
+    # What was saved may be a secret in plain text: nothing of it leaves the clone.
     assert set(alone.refs("learner")) == {"heads/main", "lab/start"}
     assert not put_copy_back(alone).changed
 
@@ -503,7 +503,7 @@ esac
 
 @pytest.fixture
 def cluster(answered_by: Callable[..., Settings]) -> Callable[..., Settings]:
-    """Return a lab whose cluster has the given objects."""
+    """Return a function that makes a lab whose cluster has the given objects."""
     settings = answered_by(STAND_IN_KUBECTL)
 
     def having(*objects: dict[str, Any]) -> Settings:
@@ -559,7 +559,7 @@ MARKED: dict[str, Any] = {"labels": {"kustomize.toolkit.fluxcd.io/name": "tenant
 
 
 def strays(state: InTheWay) -> tuple[str, ...]:
-    """Return what is told of strays: what a controller has made goes with what it was made of."""
+    """Return the strays that are named: what a controller has made goes with its owner, unnamed."""
     return tuple(named(one.what) for one in state.strays if not one.made)
 
 
@@ -582,14 +582,15 @@ def test_a_seat_with_what_flux_applied_has_nothing_in_the_way(
     state = states(settings, "ada")["ada"]
     assert environment_plan(state) == []
     assert not state.untended
-    # What a controller makes of a kind of its own is not asked for: it would come back for ever.
+    # Kinds of objects that only a controller makes are not asked for: they would come back forever.
     calls = Path(settings.bin_dir, "kubectl.calls").read_text()
     kinds = "configmaps,pods,deployments.apps,roles.rbac.authorization.k8s.io"
     assert f" get {kinds},buckets.source.toolkit.fluxcd.io --namespace ada-develop " in calls
 
 
 def made_by(kind: str, uid: str, **more: Any) -> dict[str, Any]:
-    """Return the metadata of what a controller has made of an object, or pretends to."""
+    """Return the metadata of an object that a controller has made from another, or that pretends
+    so."""
     owner = {"kind": kind, "name": "whoever", "uid": uid, "controller": True}
     return {"ownerReferences": [owner], **more}
 
@@ -603,7 +604,7 @@ def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
         thing("ConfigMap", "ada-develop/marked", **MARKED),
         thing("Deployment", "ada-develop/web", "apps/v1", uid="1"),
         thing("ReplicaSet", "ada-develop/web-1", "apps/v1", uid="2", **made_by("Deployment", "1")),
-        # It goes with the Deployment, and is not told beside it.
+        # The pod goes with the Deployment, and is not named beside it.
         thing("Pod", "ada-develop/web-1-a", **made_by("ReplicaSet", "2")),
         thing("ConfigMap", "bob-develop/theirs"),
         thing("ConfigMap", "lab-ada-sys/not-hers"),
@@ -617,7 +618,7 @@ def test_what_flux_did_not_apply_is_a_stray_whatever_its_labels_say(
 @pytest.mark.parametrize(
     "owner",
     [
-        # The owner is gone, of no kind that makes pods, the pod itself, or said to own only.
+        # The owner is gone, makes no pods, is the pod itself, or owns without being the controller.
         made_by("ReplicaSet", "gone"),
         made_by("Secret", "canary"),
         made_by("Pod", "orphan"),
@@ -689,7 +690,7 @@ def test_namespaces_that_go_or_are_gone_and_what_is_suspended_are_told(
     assert state.going == ("ada-develop",)
     assert state.absent == ("lab-ada-sys",)
     assert [named(one) for one in state.suspended] == ["Kustomization/tenant-ada"]
-    # Everything in it goes, so nothing may hold it.
+    # The namespace is being deleted, so nothing in it may hold it.
     assert strays(state) == ("ConfigMap/kube-root-ca.crt",)
     assert states(settings, "bob")["bob"].untended
 
@@ -754,7 +755,8 @@ def delivered(kind: str, place: str, api: str, **changes: Any) -> dict[str, Any]
 
 
 def delivery(**changes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a seat whose Flux has done everything, with changes to its objects, or without one."""
+    """Return a seat for which Flux has done everything, with changes to objects; None omits an
+    object."""
     revision = f"main@sha1:{HEAD}"
     kinds: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "tenant": ("Kustomization", "flux-system/tenant-ada", "kustomize.toolkit.fluxcd.io/v1", {}),

@@ -1,4 +1,4 @@
-"""`sopslab reset`: whom it is about, what it asks before, and what it says of what it would do."""
+"""`sopslab reset`: whom it concerns, what it asks first, and how it announces what it would do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Data = dict[str, Any]
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
-    """Have the deploys recorded instead of run: their file and their data."""
+    """Record the file and the data of each deploy instead of running it."""
     seen: list[tuple[str, Data]] = []
 
     def deploy(file: str, _settings: Settings, data: Data, *_more: Any) -> RunResult:

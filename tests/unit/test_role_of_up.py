@@ -1,4 +1,4 @@
-"""The roles in docs/clusters.md, for whoever runs `up` in an existing cluster."""
+"""The roles in docs/clusters.md, for the user who runs `up` in an existing cluster."""
 
 from __future__ import annotations
 

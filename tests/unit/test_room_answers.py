@@ -1,4 +1,4 @@
-"""What a seat prints is told in a few words and in sentences; what is not ours does no harm."""
+"""The output of a seat is summed up in words and in sentences; foreign output does no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How it went at the seats of a room: what events tell, as a result and on a screen."""
+"""How a run went at the seats of a room, by its events: as a result and on a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines that Terraform and Vagrant made, as pyinfra's own inventories tell them."""
+"""Machines that Terraform and Vagrant made, as pyinfra's own inventories name them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATUS = "1700000000,pc-7,state,running\n1700000000,off,state,poweroff\n"
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Have a program on PATH that is some lines of sh."""
+    """Return a function that puts a program of some lines of sh on PATH."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     def make(name: str, text: str) -> None:
@@ -53,7 +53,7 @@ def test_machines_come_from_an_output_of_terraform(
         "ada": {"host": "10.0.0.5", "user": "debian"},
         "10.0.0.6": {"host": "10.0.0.6"},
     }
-    # The run itself reads them in a file.
+    # The run itself reads the machines from a file.
     (tmp_path / "machines.json").write_bytes(as_file(found))
     monkeypatch.setenv("SOPSLAB_MACHINES", str(tmp_path / "machines.json"))
     assert known_machines() == found

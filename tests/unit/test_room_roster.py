@@ -1,4 +1,4 @@
-"""Where each learner's machine is: what a roster may say of it, and who of the roster is meant."""
+"""The learners' machines: what a roster may say about them, and which of its learners are meant."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_roster_says_where_machines_are_in_yaml_and_in_csv(tmp_path: Path) -> 
     for read in (rows(tmp_path, yaml), rows(tmp_path, csv, "class.csv")):
         assert read[0] == wanted
         assert "host" not in read[1]
-        # A class on one machine has no use for them.
+        # A class on one machine has no use for these fields.
         assert list(without_machines(read)[0]) == ["id", "name", "email", "group", "expires"]
 
 

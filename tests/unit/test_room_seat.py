@@ -1,4 +1,4 @@
-"""What is done at a seat, over OpenSSH: its lab file, its run, and what keeps it from either."""
+"""Work at a seat, over OpenSSH: its lab file, its run, and what keeps the seat from either."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tests.sshd import Seat, make_key, seat
 from tests.texts import write_program
 
 HOME_ROOT = ".local/share/sops-lab"
-CARGO: Any = None  # what travels is another test's
+CARGO: Any = None  # another test covers what travels
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seat]:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    # Whether a dead machine is known in time, is another test's: this one may be busy.
+    # Another test covers how soon a dead machine is noticed; this machine may be busy.
     monkeypatch.setattr(at_seat_connection, "FIRST_S", 60)
     keys = tmp_path / "keys"
     with seat(tmp_path / "seat", make_key(keys / "own"), make_key(keys / "host")) as made:
@@ -61,7 +61,7 @@ def nothing(_doing: str) -> None:
 
 @pytest.fixture
 def delivered(machine: Seat, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have a delivery end as a test says, and send nothing."""
+    """Return a function that sets how a delivery ends; nothing is sent."""
 
     def end(entries: int = 0, error: LabError | None = None) -> None:
         def deliver(*_: object) -> Delivered:
@@ -88,7 +88,7 @@ def test_a_seat_gets_its_lab_file_and_makes_the_lab(
     file = machine.folder / HOME_ROOT / "lab.yaml"
     assert (machine.folder / "read").read_bytes() == file.read_bytes() == b"lab: demo\n"
     assert file.stat().st_mode & 0o777 == 0o600
-    # What is there already is no change.
+    # What is already there is no change.
     delivered()
     assert give(connection).changed == 3
     assert give(connection, b"lab: other\n").changed == 4
@@ -237,7 +237,7 @@ def test_a_seat_is_told_what_its_lab_is_and_no_more(lab: Callable[..., Settings]
         learner={"id": "no", "name": "Zoë: #1", "email": "zoe@example.org"}, seats_at_once=3,
     )  # fmt: skip
     told = yaml.safe_load(lab_file(settings, "age1recipient"))
-    # Its own machine takes all of it.
+    # The seat's machine accepts all of these settings.
     assert lab(**{**told, "instructor_recipient": None}).learner == settings.learner
     assert told == {
         "lab": "room",
@@ -264,7 +264,7 @@ def test_the_instructors_identity_is_made_once_and_never_anew(
     room: Room = lab().room
     made = recipient(room, "x25519")
     assert made.startswith("age1") and recipient(room, "x25519") == made
-    # That of a settings' own needs no other.
+    # A recipient in the settings is used, and no identity is needed.
     assert recipient(replace(room, instructor_recipient="age1given"), "x25519") == "age1given"
     file = Path(room.keys_dir, "instructor.agekey")
     assert file.stat().st_mode & 0o777 == 0o600

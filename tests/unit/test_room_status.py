@@ -1,4 +1,4 @@
-"""`sopslab status` in a room that is stopped, or whose seats answer once and not again."""
+"""`sopslab status` in a room that is stopped, or whose seats answer once and then no more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def result(code: Exit, ended: SeatEnded, *problems: str) -> Result:
 
 
 def status(monkeypatch: pytest.MonkeyPatch, *results: Result) -> tuple[list[str], object]:
-    """Return which verbs were run at the seats, and the exit code."""
+    """Return the verbs that were run at the seats, and the exit code."""
     asked: list[str] = []
     left = list(results)
 

@@ -18,7 +18,7 @@ WELL = SeatEnded("ada", 0, 0, 1.0, (), "{}")
 
 
 def stopped() -> Result:
-    """Return how a run went that was stopped when one of two seats was done."""
+    """Return the result of a run that was stopped when one of two seats was done."""
     words = "stopped; the next `sopslab up` goes on from here"
     return Result(Exit.INTERRUPTED, 1.0, [], [words], Path("log"), seats={"ada": WELL})
 

@@ -21,18 +21,18 @@ FLOORS = (
     ("model",),
 )
 FLOOR = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
-# The story and its steps are on the first floor, too, but nothing is made of them.
+# The story and its steps are on the first floor, too, but nothing imports them.
 STORIES = ("deploy.py", "deploys", "tasks")
 
 
 def room(module: str) -> str | None:
-    """Return the folder that a module of ours is in; None for those that are in none."""
+    """Return the folder that holds one of our modules, or None if no folder holds it."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in FLOOR else None
 
 
 def imported(path: Path) -> set[str]:
-    """Return the rooms that a file imports from, wherever in it."""
+    """Return the rooms from which a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(tree_of(path)):
         names = []
@@ -45,7 +45,7 @@ def imported(path: Path) -> set[str]:
 
 
 def first_sentence(folder: str) -> str:
-    """Return how a folder's own docstring begins."""
+    """Return the first line of a folder's docstring."""
     text = ast.get_docstring(tree_of(HOUSE / folder / "__init__.py")) or ""
     return text.partition("\n")[0]
 

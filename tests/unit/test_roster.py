@@ -34,7 +34,7 @@ from tests.work import calls_during
 ADA = {
     "id": "ada", "name": "Ada Lovelace", "email": "ada@example.org", "group": None, "expires": None,
 }  # fmt: skip
-# What RFC 1123 allows, spelled out here again.
+# The names that RFC 1123 allows, independent of the lab's own pattern.
 LABEL = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 Row = Mapping[str, str | None]
@@ -51,7 +51,7 @@ def rows_of(folder: Path, content: str | bytes, name: str = "class.yaml") -> lis
 
 
 def problems_of(folder: Path, content: str | bytes, name: str = "class.yaml") -> list[str]:
-    """Return what is said after the path of the file; every sentence is one line, and short."""
+    """Return the problems without the path of the file; check that each is one short line."""
     path = roster_of(folder, content, name)
     with pytest.raises(InputError) as caught:
         read_roster(str(path))
@@ -67,7 +67,7 @@ def as_yaml(learners: Sequence[object]) -> str:
 
 
 def yaml_text(value: str) -> str:
-    """Return a text in quotes, every sign of it escaped."""
+    """Return a text in quotes, with every character escaped."""
     return '"' + "".join(f"\\U{ord(sign):08X}" for sign in value) + '"'
 
 
@@ -149,7 +149,7 @@ def test_a_class_without_learners_is_valid(name: str, content: str, tmp_path: Pa
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "null\n", "learners:\n", "---\n"])
 def test_an_empty_file_is_no_class_without_learners(content: str, tmp_path: Path) -> None:
-    # With --prune, a file that was not written to its end would take everybody out.
+    # With --prune, a file that was only half written would remove everybody.
     assert problems_of(tmp_path, content) == [
         ": a list of learners is needed; `learners: []` is a class without any"
     ]
@@ -269,7 +269,7 @@ def test_csv_that_is_no_roster_is_refused_with_its_line(case: str, tmp_path: Pat
     assert problems_of(tmp_path, content, "class.csv")[0].startswith(expected)
 
 
-# The headers of exports, and what makes a roster of them.
+# The headers of exports, and the changes that make rosters of them.
 EXPORTS = {
     "Moodle": (
         "First name,Last name,ID number,Email address,Groups",
@@ -485,7 +485,7 @@ def test_an_id_that_leaves_no_room_for_longer_names_is_refused(length: int, tmp_
 def test_the_longest_id_leaves_room_for_all_names() -> None:
     seat = check_seat("a" * 40)
     assert len(seat_system_namespace(seat)) <= 63
-    # The common name of a certificate has 64 characters.
+    # The common name of a certificate has at most 64 characters.
     assert len(seat_user(seat, new_generation())) <= 64
 
 
@@ -604,7 +604,7 @@ def test_a_name_that_git_would_not_take_is_refused(name: str, tmp_path: Path) ->
 
 
 def author_of(name: str) -> str | None:
-    """Return what Git makes of a name, or None if it refuses it."""
+    """Return the author that Git makes of a name, or None if Git refuses the name."""
     command = ["git", "-c", f"user.name={name}", "-c", "user.email=a@b", "var", "GIT_AUTHOR_IDENT"]
     clean = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
@@ -693,7 +693,7 @@ def test_a_key_twice_and_a_key_unknown_are_refused(key: str, tmp_path: Path) -> 
 
 # Whatever is in a file.
 
-# The first run on a machine makes Hypothesis' tables of Unicode, which takes a slow one seconds.
+# The first run on a machine makes Hypothesis' tables of Unicode, which takes seconds on a slow one.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 near_ids = st.one_of(
     st.text(),
@@ -708,7 +708,7 @@ fields = st.fixed_dictionaries(
 
 
 def read(content: bytes, name: str) -> list[dict[str, str | None]] | None:
-    """Return what is read, or None if it is refused; everything else fails the test."""
+    """Return the rows, or None if the file is refused; anything else fails the test."""
     with TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)
@@ -721,7 +721,7 @@ def read(content: bytes, name: str) -> list[dict[str, str | None]] | None:
 
 
 def assert_a_class(rows: Sequence[Row]) -> None:
-    """Fail unless the lab takes the rows, and no two seats share a name of one kind."""
+    """Fail unless the lab accepts the rows, and no two seats share a name of the same kind."""
     taken: set[tuple[str, str]] = set()
     for row in rows:
         seat = Seat.model_validate(row)

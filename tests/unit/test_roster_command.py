@@ -1,4 +1,4 @@
-"""`sopslab roster`: what is shown, asked and written, and what is left as it was."""
+"""`sopslab roster`: what it shows, asks and writes, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Roster = Callable[..., Result]
 
 @pytest.fixture
 def roster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roster:
-    """Run the command in a folder of this test, where nobody can be asked."""
+    """Return a function that runs the command in a folder of this test, where nobody can be
+    asked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path / "root"))
 
@@ -220,7 +221,7 @@ def test_a_roster_is_checked_and_counted(roster: Roster) -> None:
     ("content", "expected"),
     [
         ("[{id: Ada, name: Ada}, {id: no, name: ''}]", ["class.yaml:1: id 'Ada'", "class.yaml:1:"]),
-        # The lab has a learner of its own, and that is in its settings.
+        # The id of the lab's own learner is in the settings, and the roster is checked against it.
         ("[{id: nobody, name: N}]", ["the seat nobody has the id of the lab's own learner"]),
     ],
 )

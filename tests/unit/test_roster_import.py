@@ -1,4 +1,5 @@
-"""Of an export a roster is made that reads back with the same people, or all problems are told."""
+"""An export becomes a roster that reads back with the same people, or all its problems are
+named."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def columns_of(folder: Path, text: str, named: Named | None = None) -> Columns:
 def problems_of(
     folder: Path, text: str, named: Named | None = None, roster: Sequence[Row] = ()
 ) -> list[str]:
-    """Return what is said after the path of the file; every sentence is one line, and short."""
+    """Return the problems without the path of the file; check that each is one short line."""
     with pytest.raises(InputError) as caught:
         proposal_of(folder, text, named, roster)
     assert caught.value.code is Exit.INPUT
@@ -62,7 +63,7 @@ def people_of(proposal: Proposal) -> list[Person]:
 
 
 def read_back(proposal: Proposal) -> list[Row]:
-    """Return what `up` would read of the roster that is written."""
+    """Return what `up` would read from the written roster."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "class.yaml")
         path.write_text(render(proposal.learners), encoding="utf-8")
@@ -70,7 +71,7 @@ def read_back(proposal: Proposal) -> list[Row]:
 
 
 def rows_of(proposal: Proposal) -> list[Row]:
-    """Return the rows that a roster of these learners has."""
+    """Return the rows of a roster with these learners."""
     return [
         {"id": one.id, "name": one.name, "email": one.email or default_email(one.id),
          "group": one.group, "expires": one.expires}
@@ -168,8 +169,7 @@ def test_an_export_becomes_a_roster_as_it_is(name: str) -> None:
     assert read_back(proposal) == rows_of(proposal)
 
 
-# What a spreadsheet or a learning platform gave others: as tests/unit/test_roster.py has it for
-# what `up` reads.
+# Exports of spreadsheets and learning platforms; test_roster.py has such rosters for `up`.
 CASES = {
     "columns that pad": "id;name;email;;\nada;Ada Lovelace;ada@example.org;;\n;;;;\n",
     "a line for Excel": "sep=;\nid;name;email\nada;Ada Lovelace;ada@example.org\n",
@@ -521,12 +521,12 @@ def test_the_same_export_adds_nobody_twice() -> None:
 @pytest.mark.parametrize(
     ("row", "seat"),
     [
-        # Without an address in the export, a login or a name that only one has says who it is.
+        # If the export has no address, a unique login or name says who it is.
         ("Kim Lee,,", "kim"),
         ("Other,,kim", "kim"),
-        # Without one on the roster, too.
+        # The same if the roster has no address.
         ("Zoë,zoe@y.org,", "zoe"),
-        # With two that differ, it is somebody else.
+        # If both have an address, and they differ, it is another person.
         ("Kim Lee,other@y.org,", "other"),
         ("Kim Lee,kim@y.org,kim", "kim-2"),
     ],

@@ -1,4 +1,4 @@
-"""`sopslab rotate`: whom and what it is about, which rotation goes on, and where values travel."""
+"""`sopslab rotate`: its learners and values, which rotation it continues, and how values travel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Data = dict[str, Any]
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
-    """Have the deploys recorded instead of run: their file, their data and their input."""
+    """Record the file, the data and the input of each deploy instead of running it."""
     seen: list[Data] = []
 
     def record(file: str, data: Data, stdin: str) -> RunResult:

@@ -1,4 +1,5 @@
-"""A rotation on real repositories with real sops and age, killed, attacked and out of disk."""
+"""A rotation in real repositories with real sops and age, killed, attacked and out of disk
+space."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ type: {kind}
 
 @dataclass
 class World:
-    """Environments, their repositories and clones, and one rotation that is about them."""
+    """Environments, their repositories and clones, and one rotation of them."""
 
     settings: Settings
     folder: Path
@@ -132,7 +133,7 @@ class World:
         return git(self.bare(name), "show", f"{ref}:{path}")
 
     def sops(self, text: str, identity: Path) -> subprocess.CompletedProcess[str]:
-        """Decrypt a file with one identity and nothing else."""
+        """Decrypt a file with one identity and without any other."""
         return subprocess.run(
             [
                 find_tool("sops"), "decrypt", "--input-type", "yaml", "--output-type", "json",
@@ -144,7 +145,7 @@ class World:
         )  # fmt: skip
 
     def secret(self, name: str, path: str, ref: str = "refs/heads/main") -> Any:
-        """Return a Secret of a repository, decrypted with the store's present identity."""
+        """Return a Secret of a repository, decrypted with the present identity."""
         done = self.sops(self.show(name, path, ref), self.keys / f"{name}.agekey")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -170,7 +171,7 @@ class World:
         return self.apply(reencryption.files, given=values)
 
     def rotate(self) -> list[Applied]:
-        """Do all that a rotation does without a cluster."""
+        """Do all steps of a rotation that need no cluster."""
         return [
             self.apply(rotation.successors),
             self.reencrypt(),
@@ -184,10 +185,10 @@ class World:
 def world(
     lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path, beginnings: Path
 ) -> Callable[..., World]:
-    """Return a world of the given seats, or of a lab's one learner, and one cause.
+    """Return a function that makes a world of these seats, or of a lab's one learner, and a cause.
 
-    A world is made once for the seats that it has, and then copied, since age, sops and git take a
-    second for each learner.
+    A world is made once for each set of seats, and then copied: age, sops and git take a second for
+    each learner.
     """
     tools("sops", "age", "age-keygen")
 
@@ -277,7 +278,7 @@ def test_an_identity_is_replaced_and_everything_that_it_opened(
         assert found.sops(now, found.keys / "instructor.agekey").returncode == 0
     after = found.secret("learner", SECRET)
     assert set(after["data"]) == {"TOKEN"} and after["data"] != before["data"]
-    # What was there is one commit behind, and nothing else of the repository has changed.
+    # The former state is one commit behind, and nothing else in the repository has changed.
     assert git(found.bare("learner"), "rev-parse", "main^") == head
     changed = git(found.bare("learner"), "diff", "--name-only", head, "main").split()
     assert set(changed) == {".sops.yaml", SECRET, OTHER, CANARY_PATH}
@@ -300,7 +301,7 @@ def test_an_instructors_identity_that_is_elsewhere_is_not_needed(
     found.apply(rotation.successors)
     found.reencrypt()
     found.apply(rotation.retirement)
-    # A commit of a clone that did not follow comes when the old identity is archived already.
+    # A clone that has not followed pushes when the old identity is already archived.
     git(found.clone("learner"), "pull", "--quiet", "--rebase")
     (found.clone("learner") / SECRET).write_text(f"{text}\n")
     found.commit("learner", "What was there before")
@@ -318,7 +319,7 @@ def test_an_instructors_identity_that_is_elsewhere_is_not_needed(
 
 
 def another_instructor(found: World, lab: Callable[..., Settings]) -> tuple[Path, Path]:
-    """Have a lab get another recipient of its instructor; return both identities."""
+    """Give the lab's instructor another recipient; return the former and the new identity."""
     former = found.keys / "instructor.agekey"
     elsewhere = found.folder / "elsewhere.agekey"
     found.settings = lab(instructor_recipient=make_identity(elsewhere))
@@ -346,7 +347,7 @@ def test_another_instructor_reads_what_was_there_and_the_former_one_does_not(
         assert found.secret("learner", path) == values
     start = found.show("learner", CANARY_PATH, "refs/lab/start")
     assert found.sops(start, elsewhere).returncode == 0
-    # The data key is another one, too: a former one that was kept opens nothing.
+    # The data key has changed, too: somebody who kept the former one opens nothing with it.
     spliced = splice(found.show("learner", SECRET), text, public_key(former))
     assert spliced is not None and found.sops(spliced, former).returncode == 25
     rules = found.show("learner", ".sops.yaml")
@@ -360,7 +361,7 @@ def test_another_instructor_reads_what_was_there_and_the_former_one_does_not(
     assert former.exists()
     again = found.apply(reencryption.instructor)
     assert (again.changed, again.failed) == (False, False)
-    # Without the setting it is the lab's own identity again.
+    # Without the setting, the lab's own identity is the instructor's again.
     found.settings = lab()
     assert found.apply(reencryption.instructor).changed
     assert found.sops(found.show("learner", SECRET), former).returncode == 0
@@ -387,7 +388,7 @@ def test_a_file_that_cannot_be_opened_keeps_the_former_instructor_and_fails_its_
 
 
 def test_the_splice_opens_what_only_got_another_recipient(world: Callable[..., World]) -> None:
-    """The attack is real: it is what `updatekeys` alone leaves open."""
+    """The attack is real: `updatekeys` alone leaves it open."""
     found = world("learner-key")
     clone, path = found.clone("learner"), SECRET
     old_file, old = found.show("learner", path), public_key(found.keys / "learner.agekey")
@@ -412,7 +413,7 @@ def test_a_proof_names_what_an_old_data_key_still_opens(world: Callable[..., Wor
     found.apply(rotation.successors)
     found.reencrypt()
     found.apply(rotation.retirement)
-    # Another recipient, and the data key of before: what a rotation by hand ends with.
+    # A rotation by hand ends like this: with another recipient and the former data key.
     clone = found.clone("learner")
     old = found.record.retiring["learner"]
     new = public_key(found.keys / "learner.agekey")
@@ -455,7 +456,7 @@ def test_the_checkpoint_of_a_reset_is_rotated_with_main(world: Callable[..., Wor
     assert "lab/encrypted" not in refs
     assert found.show("ada", CANARY_PATH) == found.show("ada", CANARY_PATH, "refs/lab/start")
     assert git(found.bare("ada"), "rev-parse", "lab/start^") != refs["heads/main"]
-    # Whoever had done nothing has still done nothing.
+    # A learner who had done nothing has still done nothing.
     assert found.refs("bob")["heads/main"] == found.refs("bob")["lab/start"]
 
 
@@ -472,7 +473,7 @@ def test_values_that_cannot_be_made_up_are_left_to_a_human(world: Callable[..., 
     assert not found.record.over
     refused = Applied(rotation.report, settings=found.settings)
     assert refused.failed and "other/password" in refused.stderr
-    # A human gives it, and it is over.
+    # A person gives the value, and the rotation is over.
     assert found.reencrypt(other__password="given-by-hand").changed
     assert_done([found.apply(proof.attempts)])
     found.apply(rotation.conclusion, given=["other/password"])
@@ -592,7 +593,7 @@ def test_only_a_refusal_for_the_right_reason_is_a_proof(world: Callable[..., Wor
     sops = Path(found.settings.bin_dir) / "sops"
     real = sops.readlink()
     sops.unlink()
-    # It opens nothing, and neither would it open what the old key still opens.
+    # This sops opens nothing, not even what the old key still opens.
     write_program(sops, "#!/bin/sh\nexit 1\n")
     found.apply(proof.attempts)
     assert "sops ended with 1 instead of " in found.failures()["learner"]
@@ -622,11 +623,11 @@ def test_nobody_else_is_asked_about_a_file_that_is_tried(world: Callable[..., Wo
         (clone / late).write_text(replaced(text, "\nsops:\n", f"\nsops:\n    {vault}\n"))
         found.commit("learner", "Another kind of recipient")
         found.apply(proof.attempts)
-        # Whoever connected would wait here.
+        # A connection from sops would wait here.
         service.settimeout(0)
         with pytest.raises(BlockingIOError):
             service.accept()
-    # It was not opened, and that proves nothing.
+    # The file was not opened, which proves nothing.
     assert found.failures()["learner"] == (
         f"the old key on {late}: sops would ask others than age about it\n"
     )
@@ -667,7 +668,7 @@ def test_a_successor_whose_note_is_missing_takes_the_place_all_the_same(
     found = world("learner-key")
     found.take_inventory()
     found.apply(rotation.successors)
-    # Killed between the identity and its note.
+    # A run was killed between the identity and its note.
     (found.keys / "next/learner.pub").unlink()
     successor = public_key(found.keys / "next/learner.agekey")
     assert not any(one.failed for one in found.rotate())
@@ -685,7 +686,7 @@ def test_a_commit_that_came_meanwhile_is_built_upon(world: Callable[..., World])
     found.reencrypt()
     assert git(found.bare("learner"), "rev-parse", "main^") == head
     assert found.show("learner", "notes") == "mine"
-    # And one that is encrypted to the old key comes after it.
+    # A commit that is encrypted to the old key follows.
     clone = found.clone("learner")
     git(clone, "pull", "--quiet", "--rebase")
     found_rules = (clone / ".sops.yaml").read_text()
@@ -766,7 +767,7 @@ def test_archiving_an_identity_can_be_interrupted_anywhere(
     found.reencrypt()
     new = public_key(found.keys / "next/learner.agekey")
     command = acting(found.settings, retirement.retire, keys=["learner"])
-    # A folder, a second name, a note that goes, and two files that take their places.
+    # A folder, a second name, a note that is removed, and two files that take their places.
     assert killed_before_change(moment, command, found.keys) is (moment <= 5)
     assert public_key(found.keys / "learner.agekey") in (old, new)
     assert_done(found.rotate())
@@ -794,7 +795,7 @@ def test_reencrypting_can_be_interrupted_anywhere(world: Callable[..., World], m
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with little room, where this user may make one."""
+    """A small file system of its own; the user has to be allowed to mount it."""
     folder = tmp_path / "root"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=9000", "tmpfs", str(folder)]
@@ -807,7 +808,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path, room: int) -> Path:
-    """Fill a file system but for `room` KiB and return the file that does it."""
+    """Fill a file system except for `room` KiB; return the file that fills it."""
     filler = folder / "filler"
     free = os.statvfs(folder)
     filler.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - room * 1024))

@@ -1,4 +1,4 @@
-"""How far a rotation is in the cluster, by objects as its API has them."""
+"""How far a rotation is in the cluster, judged by objects as the API server returns them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def kustomization(status: dict[str, Any] | None, **metadata: Any) -> dict[str, A
         (kustomization(READY), 0, True),
         (kustomization(READY), 99, True),
         (kustomization(READY), 100, False),
-        # As numbers: 1000 is more than 999.
+        # Versions are compared as numbers: 1000 is more than 999.
         (kustomization(READY, resourceVersion="1000"), 999, True),
         (kustomization(None), 0, False),
         (kustomization({}), 0, False),
@@ -38,7 +38,7 @@ def kustomization(status: dict[str, Any] | None, **metadata: Any) -> dict[str, A
             ),
             0, True,
         ),
-        # What was asked of an object before it was made anew.
+        # The request was for an earlier object, which has been made anew.
         (kustomization({**READY, "lastHandledReconcileAt": "b"}), 0, True),
     ],
 )  # fmt: skip
@@ -53,7 +53,7 @@ def test_flux_is_done_when_it_has_reported_of_all_that_it_was_told(
     [
         ({"data": {"A": "b25l"}}, None, LiveValue.ABSENT),
         ({"data": {"A": "b25l"}}, {"A": "b25l"}, LiveValue.SAME),
-        # YAML may have folded it.
+        # YAML may have folded the value.
         ({"data": {"A": "b25\n  l"}}, {"A": "b25l"}, LiveValue.SAME),
         ({"data": {"A": "b25l"}}, {"A": "b25l", "B": "b25l"}, LiveValue.DIFFERS),
         ({"data": {"A": "b25l", "B": "b25l"}}, {"A": "b25l"}, LiveValue.DIFFERS),
@@ -84,7 +84,7 @@ def test_only_who_has_read_a_secret_at_its_start_is_a_consumer() -> None:
         workload("StatefulSet", "early", {"containers": [], "initContainers": [one]}),
         workload("Deployment", "again", {"containers": [whole]}, **{"sops-lab/incident": "before"}),
         workload("Deployment", "done", {"containers": [whole]}, **{"sops-lab/incident": "now"}),
-        # Kubernetes brings a volume up to date by itself.
+        # Kubernetes updates a volume by itself.
         workload("DaemonSet", "mounted", mounted),
     ]
     assert consumers(found, "now", ["a"]) == ["deployment/whole", "deployment/again"]

@@ -1,4 +1,5 @@
-"""What a rotation asks of a cluster, which answers with recorded objects here, and of passwords."""
+"""What a rotation does in the cluster, which answers with recorded objects here, and to
+passwords."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ from tests.texts import write_files, write_program
 
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
-# Answers with a list of what it has of a kind; of Secrets it prints what columns ask for.
+# Answers with the list of a kind; of Secrets, it can also print the columns that are asked for.
 STAND_IN = """#!/bin/sh
 here=$(dirname "$0")
 case "$*" in
@@ -50,7 +51,7 @@ esac
 
 @pytest.fixture
 def settings(answered_by: Callable[..., Settings]) -> Settings:
-    """A lab whose cluster answers what `having` gave it."""
+    """A lab whose cluster answers with what `having` sets."""
     return answered_by(STAND_IN, "sops", "age-keygen", cause="git-credential", incident=INCIDENT)
 
 
@@ -73,7 +74,7 @@ def kustomization(version: str, **changes: Any) -> dict[str, Any]:
     ("found", "settled"),
     [
         (kustomization("101"), True),
-        # Of a key that is newer than the last report, Flux knows nothing yet.
+        # Flux knows nothing yet about a key that is newer than its last report.
         (kustomization("99"), False),
         (kustomization("101", status={"conditions": []}), False),
         (kustomization("101", status={"observedGeneration": 0}), False),
@@ -205,7 +206,7 @@ def test_a_machine_on_which_nothing_is_yet_has_nothing_to_say(lab: Callable[...,
 
 @pytest.fixture
 def leaked(settings: Settings) -> Settings:
-    """A lab of which ada's password leaked, and which has not begun to replace it."""
+    """A lab in which ada's password leaked and has not been replaced yet."""
     rotation = Rotation(INCIDENT, Cause.GIT_CREDENTIAL, date(2026, 11, 25), ("ada",))
     path = Path(settings.lab_dir) / "rotations" / f"{INCIDENT}.yaml"
     path.parent.mkdir()
@@ -248,7 +249,8 @@ def test_a_run_that_ended_between_keeping_and_replacing_goes_on(leaked: Settings
     assert password(leaked, "ada") != "old-ada"
 
 
-# The server that git asks admits the logins in the folder `admitted`, of which `silent` is a name.
+# The server that git asks admits the logins in the folder `admitted`, and is down while `silent`
+# exists.
 GIT = """#!/bin/sh
 here=$(dirname "$0")
 [ ! -e "$here/silent" ] || { echo 'fatal: unable to access: Connection refused' >&2; exit 128; }
@@ -262,7 +264,8 @@ exit 128
 
 @pytest.fixture
 def replaced(leaked: Settings) -> Settings:
-    """The same with passwords replaced, and a Git server that admits those of ada and Flux."""
+    """The lab with passwords replaced, and a Git server that admits the new ones of ada and
+    Flux."""
     assert Applied(logins.passwords, settings=leaked, environments=[ADA]).changed
     write_program(Path(leaked.bin_dir) / "git", GIT)
     (Path(leaked.bin_dir) / "admitted").mkdir()
@@ -316,7 +319,7 @@ def test_a_learner_of_whom_a_login_is_not_proven_has_failed(
     assert (kept / "flux").read_bytes() == before
 
 
-# Keeps the Kustomizations, patches them as it is told, and gives a key to whoever is applied.
+# Keeps the Kustomizations, patches them as it is told, and records what is applied.
 KEEPING = """#!/bin/sh
 here=$(dirname "$0")
 for patch; do :; done
@@ -338,7 +341,7 @@ esac
 def having_kustomizations(
     settings: Settings, found: dict[str, tuple[dict[str, Any], dict[str, Any]]]
 ) -> None:
-    """Have the Kustomizations of learners, each with more metadata and its spec."""
+    """Set the Kustomizations of learners, each with more metadata and a spec."""
     having(
         settings,
         kustomizations=[
@@ -397,7 +400,7 @@ def test_only_what_nobody_will_resume_is_resumed(settings: Settings) -> None:
     assert not Applied(suspension.resumption, settings=settings, environments=environments).changed
 
 
-# Refuses one workload, and keeps what it is told of the others.
+# Refuses to patch one workload, and records the patches of the others.
 REFUSING = """#!/bin/sh
 here=$(dirname "$0")
 case "$*" in

@@ -1,4 +1,5 @@
-"""What a rotation would change, what it remembers, and what it tells of itself; no host needed."""
+"""What a rotation would change, what it remembers, and what it says about itself; without a
+host."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ from tests.texts import replaced
 
 TODAY = date(2026, 11, 25)
 MOMENT = "2026-11-25T21:00:00+00:00"
-# Recipients are of any length: those of post-quantum keys have two thousand characters.
+# Recipients have any length: those of post-quantum keys have two thousand characters.
 OLD, NEW, OTHER = "age1old", "age1" + "n" * 1900, "age1other"
 CIPHER = "ENC[AES256_GCM,data:YQ==,iv:{},tag:{},type:str]".format("A" * 43 + "=", "A" * 22 + "==")
 
@@ -51,7 +52,7 @@ CIPHER = "ENC[AES256_GCM,data:YQ==,iv:{},tag:{},type:str]".format("A" * 43 + "="
 def encrypted(
     *recipients: str, name: str = "backend", kind: str = "Opaque", wrapped: str = "x", **data: str
 ) -> str:
-    """Return an encrypted Secret; its values are those of `data`."""
+    """Return an encrypted Secret with the values in `data`."""
     lines = ["apiVersion: v1", "kind: Secret", f"metadata: {{name: {name}}}", f"type: {kind}"]
     lines += ["data:", *(f"  {key}: {value}" for key, value in (data or {"KEY": CIPHER}).items())]
     lines += ["sops:", "  age:"]
@@ -81,7 +82,7 @@ def test_an_order_names_the_successor_and_makes_up_each_value_once() -> None:
     order = draw_up(ada, change, {}, start=start, main=main)
     assert order.start is not None and order.main is not None
     (common,) = order.start.files
-    # What start and main have in common becomes the same in both.
+    # A file that start and main have in common becomes the same in both.
     assert order.main.files[0] == common
     assert common.recipients == tuple(sorted({NEW, OTHER}))
     assert order.fresh == ["backend/KEY", "b/KEY"]

@@ -1,4 +1,4 @@
-"""Runs of pyinfra as a subprocess: what events tell, and with which code a run ends."""
+"""Runs of pyinfra as a subprocess: the events of a run, and the code with which it ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Runs = Callable[..., tuple[Result, list[Event]]]
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root of the lab that is run, and of no other."""
+    """The root of the lab that is run; nothing else names a lab."""
     for name in ("SOPSLAB_FILE", "SOPSLAB_LAB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path / "root"))
@@ -46,8 +46,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def story(root: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Run the harmless deploy and return its result and its events."""
-    # However slow the machine is.
+    """Return a function that runs the harmless deploy; it returns the result and the events."""
+    # No event about a silent run comes, however slow the machine is.
     monkeypatch.setattr(runner, "_QUIET_S", 3600)
 
     def tell(**data: object) -> tuple[Result, list[Event]]:
@@ -106,10 +106,10 @@ def test_the_result_is_one_json_object_and_its_log_is_private(story: Runs, root:
     assert log.stat().st_mode & 0o777 == 0o600
     assert log.parent.stat().st_mode & 0o777 == 0o700
     assert "Make Canary" in log.read_text()
-    # The newest of the old logs stay.
+    # The newest of the old logs are kept.
     kept = sorted(path.name for path in log.parent.glob("*.log"))
     assert (len(kept), kept[0]) == (21, "20260101T000010-deploy.log")
-    # How it went is beside it.
+    # The result is beside the log.
     noted = log.with_suffix(".json")
     assert noted.stat().st_mode & 0o777 == 0o600
     assert json.loads(noted.read_text())["steps"] == shown["steps"]
@@ -155,7 +155,7 @@ def test_bad_input_is_refused_with_every_problem_and_nothing_is_made(
     story: Runs, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lab.yaml").write_text("lab: Demo\ngit_port: 0\n")
-    # As a user gives it: relative to where the command is typed.
+    # A user names a file relative to the folder in which the command is typed.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOPSLAB_FILE", "lab.yaml")
     result, events = story(learner="nobody")
@@ -185,7 +185,8 @@ def test_what_pyinfra_writes_of_a_mistake_is_beside_the_log(root: Path) -> None:
 def waiting(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Start a run in a process of its own, and return once its second step waits."""
+    """Return a function that starts a run in a process of its own, and waits until the second step
+    waits."""
     monkeypatch.setenv("SOPSLAB_TEST_WAIT", "keys")
     started: list[subprocess.Popen[str]] = []
 
@@ -259,7 +260,7 @@ def test_two_runs_do_not_work_on_one_lab_and_a_killed_one_makes_way_for_the_next
     assert "Traceback" not in second.log.read_text()
     process.kill()
     process.communicate(timeout=20)
-    # pyinfra follows, and with it the lock goes.
+    # pyinfra ends as well, and its lock with it.
     until(lambda: free(root / "labs" / "lab" / "lock"))
     third, _events = story()
     assert third.code is Exit.OK

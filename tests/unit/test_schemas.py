@@ -30,7 +30,7 @@ from sopslab.layout import PROJECT
 
 DATA = Path(__file__).parents[1] / "data" / "settings"
 CASES = sorted(DATA.glob("*valid/*.yaml"))
-# Rules about two settings at once, and a number that JSON Schema calls an integer.
+# Rules about two settings at once, and a number that JSON Schema takes for an integer.
 BEYOND = {
     "accept-of-kind",
     "class-on-loopback",
@@ -60,7 +60,8 @@ BEYOND = {
 def as_editors_read_it(
     validator: Validator, pattern: str, instance: object, _schema: object
 ) -> Iterator[ValidationError]:
-    """Judge by a pattern whose `$` is the end of the text, and not in front of a last newline."""
+    """Judge by a pattern; its `$` matches only at the end of the text, and not before a last
+    newline."""
     pattern = pattern.removesuffix("$") + r"\Z"
     if isinstance(instance, str) and not re.search(pattern, instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")

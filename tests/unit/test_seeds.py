@@ -1,5 +1,5 @@
-"""The repositories of a class, filled with the real git, sops and age: each with one commit of its
-learner, and with a canary that no other learner's key opens."""
+"""The repositories of a class, filled with the real git, sops and age. Each has one commit by its
+learner, and a canary that no other learner's key opens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SEATS = ("ada", "bob")
 def classroom(
     lab: Callable[..., Settings], tools: Callable[..., Path], beginnings: Path
 ) -> Settings:
-    """Two seats with their keys, and repositories that are empty."""
+    """Two seats with keys and empty repositories."""
     people = [{"id": seat, "name": f"Dr. {seat}", "email": f"{seat}@example.org"} for seat in SEATS]
     settings = lab(seats=people)
 

@@ -1,4 +1,4 @@
-"""Settings: every rule has a file that breaks it, and says so with value, place and fix."""
+"""Settings: every rule has a file that breaks it, and its message names value, place and fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sopslab.errors import Exit, InputError
 DATA = Path(__file__).parents[1] / "data" / "settings"
 INVALID = sorted((DATA / "invalid").glob("*.yaml"))
 VALID = sorted((DATA / "valid").glob("*.yaml"))
-# No valid and no invalid password may be read in a message.
+# No message may show a password, whether it is valid or not.
 PASSWORD = "pw-hidden"
 
 Data = Callable[..., dict[str, Any]]

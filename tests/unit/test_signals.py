@@ -1,4 +1,4 @@
-"""What the tests inherit from whoever starts them."""
+"""What the tests inherit from the process that starts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an existing cluster has for the claim of the lab's Git server, and what it lacks."""
+"""What an existing cluster offers for the claim of the lab's Git server, and what it lacks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def volume(phase: str, claim: tuple[str, str] | None = None, **spec: str) -> dic
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    """A lab with a cluster that shows what is in a file."""
+    """A lab with a cluster that lists what a file holds."""
     write_program(tools() / "kubectl", '#!/bin/sh\ncat "$(dirname "$0")/items"\n')
     return lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
 

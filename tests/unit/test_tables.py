@@ -1,4 +1,4 @@
-"""What another program has written is read as a table by rules, or refused with its place."""
+"""A file that another program has written is read as a table, or refused with the place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows_of(table: Table) -> tuple[tuple[str, ...], ...]:
 
 
 def problem_of(folder: Path, content: str | bytes, name: str = "class.csv") -> str:
-    """Return what is said after the path of the file."""
+    """Return the problem without the path of the file."""
     with pytest.raises(InputError) as caught:
         table_of(folder, content, name)
     assert caught.value.code is Exit.INPUT

@@ -29,7 +29,7 @@ COUNTS = {"class/seats/ada/issue": b"1\n", "class/seats/bob/issue": b"2\n"}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return all files of a folder, by their paths in it, with their modes in front."""
+    """Return the mode and the content of each file in a folder, by path."""
     return {
         str(path.relative_to(folder)): f"{path.stat().st_mode:o} ".encode() + path.read_bytes()
         for path in folder.rglob("*")
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def commits(folder: Path) -> dict[str, str]:
-    """Return the references of each repository of a lab, once all of its objects are checked."""
+    """Return the references of each repository of a lab, after checking all of its objects."""
     found = {}
     for head in sorted(folder.rglob("HEAD")):
         git = ["git", "-c", "safe.directory=*", "--git-dir", str(head.parent)]
@@ -61,7 +61,7 @@ def kept(request: pytest.FixtureRequest, lab: Callable[..., Settings]) -> Settin
 
 @pytest.fixture
 def counted(lab: Callable[..., Settings]) -> Settings:
-    """A small lab without a number, with counts of accesses."""
+    """A small lab without a format number, with counts of accesses."""
     settings = lab()
     Path(settings.keys_dir).mkdir(parents=True)
     for path, content in COUNTS.items():
@@ -150,7 +150,8 @@ def test_a_takeover_that_is_killed_before_any_change_is_completed(
         moment += 1
         shutil.copytree(tmp_path / "before", folder)
         killed = killed_before_change(moment, command, folder)
-        # The number comes last: until then the lab is an older one, and nothing of it is lost.
+        # The number is written last: until then, the lab is an older one, and nothing of it is
+        # lost.
         number = lab_format(counted.for_machine)
         assert number == (Format() if killed else Format(FORMAT, __version__))
         for path, content in COUNTS.items():
@@ -160,12 +161,13 @@ def test_a_takeover_that_is_killed_before_any_change_is_completed(
         assert take_over(counted).changed is killed
         assert contents_without_leftovers(folder) == contents(whole)
         shutil.rmtree(folder)
-    # Folders, two second names, two first names that go, and the number.
+    # Folders, two second names, the removal of two first names, and the number.
     assert moment > 6
 
 
 def contents_without_leftovers(folder: Path) -> dict[str, bytes]:
-    """Return all files of a folder but what a killed run was writing: the next `up` sweeps that."""
+    """Return all files of a folder, except what a killed run was writing; the next `up` removes
+    that."""
     return {path: held for path, held in contents(folder).items() if not path.endswith(".new")}
 
 
@@ -187,7 +189,8 @@ def test_a_chain_of_migrations_rewrites_files_and_keeps_what_they_were(
     assert record.read_text() == '{"seats": []}'
     assert record.stat().st_mode & 0o777 == 0o640
     assert Path(counted.lab_dir, "before-format-2/class/roster.json").read_text() == "[]"
-    # A run that was killed before the number was raised finds its own change, and what was before.
+    # A run was killed before the number was raised: the next one finds its change, and the former
+    # content.
     Path(counted.format_file).write_text('{"format": 1, "product": ""}')
     act.take_over(counted.for_machine)
     assert record.read_text() == '{"seats": []}'

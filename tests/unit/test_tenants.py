@@ -18,13 +18,13 @@ from sopslab.layout import PLATFORM
 SEAT = "ada"
 GENERATION = "5f0c9a31e27b44"
 GIT_URL = "http://lab-git:8080"
-# As text, not a number, wherever it gets.
+# The name stays text everywhere, and never becomes a number.
 LAB = "007"
 LABEL = "sops-lab/seat"
 FINALIZER = "finalizers.fluxcd.io"
 DEVELOP, SYSTEM = seat_namespace(SEAT), seat_system_namespace(SEAT)
 
-# What a seat costs the cluster: change it together with the base, and knowingly.
+# The objects that a seat costs the cluster. Change this together with the base, and on purpose.
 KINDS = {
     "GitRepository": 1,
     "Kustomization": 1,
@@ -47,7 +47,7 @@ POLICIES = {
     "sops-lab-sources",
     "sops-lab-templates",
 }
-# What controllers make of what somebody may make; nobody may make it by hand.
+# What controllers make from objects that somebody may make. Nobody may make it by hand.
 MADE_OF = {
     "deployments": "replicasets.apps",
     "statefulsets": "controllerrevisions.apps",
@@ -75,7 +75,7 @@ def overlay(folder: Path, seat: str, *, suspended: bool = False) -> dict[str, An
 
 
 def base_text(seat_values: dict[str, str]) -> str:
-    """Return the base as Flux applies it: built, labelled, filled in."""
+    """Return the base as Flux applies it: built, labelled and filled in."""
     base = PLATFORM / "tenants" / "base"
     kustomization = yaml.safe_load((base / "kustomization.yaml").read_text())
     (labels,) = kustomization["labels"]
@@ -97,7 +97,7 @@ def seat_objects(folder: Path, seat: str) -> list[dict[str, Any]]:
 
 
 def classroom() -> list[dict[str, Any]]:
-    """Return what the cluster has once for the whole class."""
+    """Return the objects that the cluster has once for the whole class."""
     files = render_tree(
         PLATFORM / "clusters" / "lab" / "classroom",
         {**SHARED, "lab_id": None},
@@ -288,7 +288,7 @@ def test_the_quota_bounds_what_can_be_made_and_forbids_what_must_not(tmp_path: P
     closed = {name for name, value in hard.items() if value == "0"}
     assert {"services.nodeports", "services.loadbalancers", "requests.storage"} <= closed
     assert {name for name in hard if ".toolkit.fluxcd.io" in name} <= closed
-    # YAML reads a bare 5 as a number, and a quantity is text.
+    # YAML reads a bare 5 as a number, and a quantity has to be text.
     assert all(isinstance(value, str) for value in hard.values())
 
 
@@ -396,7 +396,7 @@ def test_policies_fail_closed_and_deny() -> None:
     assert {binding["spec"]["policyName"] for binding in bindings} == POLICIES
     for binding in bindings:
         assert binding["spec"]["validationActions"] == ["Deny"]
-        # A binding could leave out what the policy means to match.
+        # A binding could exclude what the policy is meant to match.
         assert set(binding["spec"]) == {"policyName", "validationActions"}
 
 
@@ -411,7 +411,7 @@ def test_policies_look_at_seats_only_and_say_what_is_wrong() -> None:
         assert all(validation["message"] for validation in policy["spec"]["validations"])
         for rule in constraints["resourceRules"]:
             assert rule["operations"] == ["CREATE", "UPDATE"]
-            # `namespaceSelector` leaves out nothing that has no namespace.
+            # `namespaceSelector` does not exclude objects without a namespace.
             assert (
                 rule["resources"] != ["*"]
                 or rule.get("scope") == "Namespaced"
@@ -422,7 +422,7 @@ def test_policies_look_at_seats_only_and_say_what_is_wrong() -> None:
 def test_the_mark_of_a_namespace_is_looked_for_before_and_after_a_change() -> None:
     policy = named(classroom(), "ValidatingAdmissionPolicy", "sops-lab-namespaces")
 
-    # A selector of namespaces would look at the labels that the request asks for.
+    # A namespace selector would look at the labels that the request sets.
     assert "objectSelector" in policy["spec"]["matchConstraints"]
     (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
     assert rule["resources"] == ["namespaces", "namespaces/status", "namespaces/finalize"]
@@ -431,7 +431,7 @@ def test_the_mark_of_a_namespace_is_looked_for_before_and_after_a_change() -> No
 def test_no_policy_matches_by_what_the_api_server_does_not_know_there() -> None:
     policies = [item for item in classroom() if item["kind"] == "ValidatingAdmissionPolicy"]
 
-    # `namespaceObject` is empty in matchConditions, and the request fails with them.
+    # In matchConditions, `namespaceObject` is empty, and the request would fail.
     assert not [policy for policy in policies if "matchConditions" in policy["spec"]]
 
 

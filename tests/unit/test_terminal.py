@@ -1,4 +1,4 @@
-"""What others have written, on its way to a terminal."""
+"""Text that others have written, on its way to a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sopslab.cli.terminal import echo, echo_json
 from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.policy.printing import in_one_line, printable
 
-# A title, a cleared screen, a line overwritten, a hyperlink, the clipboard, the other direction, an
+# A title, a cleared screen, a line written over, a hyperlink, the clipboard, reversed text, an
 # 8-bit control, an answer that the terminal would type, a bell, and half of a character.
 HOSTILE = (
     "\x1b]0;owned\x07 \x1b[2J\x1b[H all well\rfine \x1b]8;;http://x\x1b\\\\here\x1b]8;;\x1b\\\\"
@@ -30,7 +30,7 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def harmful(shown: str) -> list[str]:
-    """Return the characters that a terminal would obey, and that nobody would see."""
+    """Return the characters that a terminal would obey, or that nobody would see."""
     return [
         char
         for char in shown
@@ -88,7 +88,7 @@ def test_a_console_shows_it_harmless_in_whatever_it_is(
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=200, color_system="standard")
     way(console)
-    # A Live of rich moves the cursor by itself: what is looked for is what came from outside.
+    # rich's Live moves the cursor by itself, so the test looks for the attacks.
     shown = out.getvalue()
     attacks = "\x1b]0; \x1b[2J \x1b]8 \x1b]52 \x1b[6n \u202e \x9b"
     assert not [attack for attack in attacks.split() if attack in shown]

@@ -12,7 +12,7 @@ from sopslab.layout import PROJECT
 from tests.sources import tree_of
 
 PAGE = PROJECT / "docs" / "troubleshooting.md"
-# Where our own messages come from, scripts in them included.
+# The files with our own messages, scripts included.
 PYTHON = [path for top in ("sopslab", "tasks") for path in (PROJECT / top).rglob("*.py")]
 SCRIPTS = [
     path
@@ -20,7 +20,7 @@ SCRIPTS = [
     for path in (PROJECT / top).rglob("*")
     if path.is_file()
 ]
-# Messages of other programs, which the tests of a cluster meet.
+# Messages of other programs, which the cluster tests meet.
 OTHERS = ("What Flux says",)
 OTHER_PROGRAMS = {
     "sudo: a password is required",
@@ -36,7 +36,7 @@ QUOTED = re.compile(r"`([^`]+)`")
 
 
 def messages() -> Iterator[str]:
-    """Yield what the first column of the tables quotes."""
+    """Yield the messages that the first column of the tables quotes."""
     section = ""
     for line in PAGE.read_text().splitlines():
         if line.startswith("## "):
@@ -58,7 +58,7 @@ def literals(path: Path) -> Iterator[str]:
 
 
 def flat(text: str) -> str:
-    """Return text without what stands between the words of a sentence in a script."""
+    """Return the text of a script with its sentences on one line, and "…" in place of values."""
     text = re.sub(r"[\"'] *\\\n\s*[\"']|\\\n\s*", " ", text)
     text = re.sub(r"\$\([^()]*\)|\$\{\w+\}|\$\w+", "…", text)
     return re.sub(r"\s+", " ", re.sub(r"\\?`", "", text))
@@ -66,22 +66,22 @@ def flat(text: str) -> str:
 
 @functools.cache
 def source() -> str:
-    """Return all texts of ours, a line each."""
+    """Return all of our texts, one on each line."""
     scripts = [path.read_text() for path in SCRIPTS]
     return "\n".join(flat(text) for texts in (*map(literals, PYTHON), scripts) for text in texts)
 
 
 def pieces(message: str) -> list[str]:
-    """Return the parts of a message that are the same whatever it is about.
+    """Return the parts of a message that are the same in every case.
 
-    Behind a colon there may be what another part of the lab says.
+    After a colon there may be a message of another part of the lab.
     """
     parts = re.split(r"…|tenant-<id>|\b8418\b|:3:|: |[\w/-]+\.(?:json|yaml)", message)
     return [words for part in parts if len(words := part.strip(" ():,.")) > 3]
 
 
 def is_said(piece: str) -> bool:
-    """Return whether a part of a message is in a source, with at most one word put in there."""
+    """Return whether a source has a part of a message, with at most one word filled in."""
     words = [re.escape(word) for word in piece.split(" ")]
     forms = [words]
     if len(words) > 3:

@@ -1,4 +1,4 @@
-"""The command on labs of other formats: who refuses, with which code, and what `up` says before."""
+"""The command on labs of other formats: what refuses, with which code, and what `up` says first."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Sopslab = Callable[..., Result]
 
 @pytest.fixture
 def sopslab(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
-    """Run the command on the lab of this test, where no Docker answers."""
+    """Return a function that runs the command on the lab of this test, without Docker."""
     docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\nexit 1\n")
     monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
     return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 def make_lab(settings: Settings, number: int) -> Path:
-    """Have a lab with keys, in a format; return its folder."""
+    """Make a lab with keys, in a format; return its folder."""
     Path(settings.keys_dir).mkdir(parents=True)
     if number:
         Path(settings.format_file).write_text(render_format(Format(number, "9.1.0")))

@@ -1,4 +1,5 @@
-"""Files fetched over HTTP: whole or not at all, within bounded time, and with the cause told."""
+"""Files fetched over HTTP: complete or not at all, in bounded time, and with the cause of a
+failure."""
 
 from __future__ import annotations
 

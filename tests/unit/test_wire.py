@@ -1,4 +1,4 @@
-"""What is known, as JSON between the programs of this project."""
+"""What the lab knows, as JSON between the programs of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operations write on a host, written for real: complete, private, and once."""
+"""Files that operations write on a host, really written: complete, private, and only once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_passwords_are_made_once_and_for_their_owner_alone(
         os.umask(before)
     made = files(folder)
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
-    # The Git server reads these with its group.
+    # The Git server reads these files by its group.
     assert {modes.pop("htpasswd"), modes.pop("token")} == {0o640}
     assert {path: mode for path, mode in modes.items() if mode != 0o600} == {}
     lines = dict(line.split(":", 1) for line in made["htpasswd"].decode().splitlines())

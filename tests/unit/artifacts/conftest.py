@@ -1,4 +1,4 @@
-"""What tests of recipes share: a lab, and programs that stand in for those that recipes run."""
+"""What tests of recipes share: a lab, and stand-ins for the programs that recipes run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def place(lab: Callable[..., Settings]) -> Lab:
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Write a program, in sh, that is found before any other; what it is told is in `calls`."""
+    """Write a shell script that shadows a program; `calls` returns its arguments."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -40,17 +40,17 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Callable[[], list[str]]:
-    """Return what the programs that stand in were told."""
+    """Return the calls of the stand-ins, one line each."""
     return lambda: (tmp_path / "calls").read_text().splitlines()
 
 
 def entry(name: str, *files: str) -> Entry:
-    """Return what the store has to hold."""
+    """Return an entry that the store has to hold."""
     return Entry(name, "1.0", "modules", "amd64", f"recipe of {name}", files)
 
 
 def stored(place: Lab, key: str, files: dict[str, str]) -> Path:
-    """Put files into a folder of the store, as a recipe has done before; return it."""
+    """Put files into a folder of the store, as an earlier recipe would; return the folder."""
     folder = Path(place.store, key)
     write_files(folder, files)
     for name in files:
@@ -59,7 +59,7 @@ def stored(place: Lab, key: str, files: dict[str, str]) -> Path:
 
 
 def publish(place: Lab, files: dict[str, bytes], name: str = "tool", arch: Arch = "amd64") -> Path:
-    """Have an entry in a store, as a recipe does; return its folder."""
+    """Publish an entry in a store, as a recipe does; return its folder."""
     wanted = replace(entry(name, *files), arch=arch)
     with bench(place, "test") as made:
         folder = made.folder / "entry"

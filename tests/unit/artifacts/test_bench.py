@@ -1,4 +1,4 @@
-"""Where recipes work: one at a time, and whatever is killed, the store holds nothing half."""
+"""Recipes on their bench: one works at a time, and a kill at any moment leaves no half entry."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_free(lock: Path) -> bool:
 def test_a_program_that_a_killed_run_left_running_is_awaited(place: Lab) -> None:
     lock = Path(place.root, "cache", "go.lock")
     with bench(place, "go") as made:
-        # It goes on by itself, as what a killed run has started.
+        # The process outlives its parent, like a process that a killed run has started.
         number = made.run("sh", "-c", "sleep 1 >/dev/null 2>&1 & echo $!")
     assert not is_free(lock)
     os.kill(int(number), 9)
@@ -124,5 +124,5 @@ def test_whenever_a_recipe_is_killed_an_entry_is_whole_or_not_there(
                 break
         assert number > 5
         assert image.read_text() == f"{content}\n"
-    # What killed runs left is removed with the caches.
+    # The remains of killed runs are removed with the caches.
     assert set(found.cache) <= {path.name for path in Path(settings.root, "cache").glob("work.*")}

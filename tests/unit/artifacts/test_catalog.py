@@ -1,4 +1,4 @@
-"""The catalog: complete, consistent with the Go modules beside it, and refused when it is not."""
+"""The catalog is complete and consistent with the Go modules beside it, and refused otherwise."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RECIPES = {
 }
 KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "network" / "kube-router.yaml"
 
-# What programs that are put together in our modules are made of; `pause` is ours.
+# The upstream modules of the programs that our modules put together; `pause` is our own.
 OURS = {"kubernetes": "k8s.io/kubernetes", "coredns": "github.com/coredns/coredns", "pause": None}
 
 Write = Callable[[dict[str, Any]], Path]
@@ -172,7 +172,8 @@ def _node(catalog: Catalog, source: Any) -> NodeImagePlan:
 
 
 def _preload(catalog: Catalog, source: Any) -> dict[str, Any]:
-    """Return what the node image of a source brings along, by the last part of the name."""
+    """Return the images that the node image of a source brings along, by the last part of their
+    names."""
     return {re.split("[/:]", one.image)[-2]: one for one in _node(catalog, source).preload}
 
 
@@ -330,8 +331,8 @@ def test_another_edit_builds_that_module_again_and_no_other(
 
 @pytest.mark.parametrize("plan", METHODS, ids=lambda plan: plan.__name__)
 def test_what_decides_a_result_is_all_that_its_recipe_is_made_of(plan: Any) -> None:
-    """The recipe is the module that takes the plan; what it imports from its room, it is made of,
-    but for the bench."""
+    """A recipe is the module that takes the plan. It consists of the modules of its folder that it
+    imports, directly or not, except the bench."""
     (recipe,) = [name for name, text in RECIPES.items() if f"plan: {plan.__name__}" in text]
     parts: set[str] = set()
     found = {recipe}
@@ -342,7 +343,7 @@ def test_what_decides_a_result_is_all_that_its_recipe_is_made_of(plan: Any) -> N
 
 
 def _room(text: str) -> set[str]:
-    """Return the other recipes that one imports."""
+    """Return the modules of recipes that a module's text imports."""
     return set(re.findall(r"^from sopslab\.lab\.store\.(\w+) import", text, re.MULTILINE))
 
 
@@ -388,7 +389,7 @@ def test_an_image_gets_another_tag_with_other_content_only(
     other = load_catalog(write(data))
     assert other.git_tag == before.git_tag
     assert other.node_tag != before.node_tag
-    # An image is no part of the store.
+    # The digest is that of the store, and an image is not in the store.
     assert other.digest == same.digest
 
 

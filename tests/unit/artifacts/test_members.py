@@ -1,4 +1,5 @@
-"""Entries of the store that travel: the same bytes each time, and nothing of others arrives."""
+"""Entries of the store that travel: their bytes are the same each time, and a hostile one leaves
+nothing."""
 
 from __future__ import annotations
 
@@ -51,12 +52,12 @@ def other(lab: Callable[..., Settings]) -> Lab:
 
 
 def listing(place: Lab) -> set[str]:
-    """Return what is in a store, whatever it is called."""
+    """Return the paths of everything in a store."""
     return {str(path.relative_to(place.store)) for path in Path(place.store).rglob("*")}
 
 
 def packed_tar(*found: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    """Return a compressed archive of anything."""
+    """Return a compressed archive of these members, valid or not."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for info, content in found:
@@ -66,7 +67,7 @@ def packed_tar(*found: tuple[tarfile.TarInfo, bytes]) -> bytes:
 
 
 def member_of(data: bytes, unpacked: int, wanted: Member) -> Member:
-    """Return what a sender says who tells the truth of the bytes."""
+    """Return the description that an honest sender gives of these bytes."""
     sum_of = hashlib.sha256(data).hexdigest()
     return replace(wanted, sha256=sum_of, size=len(data), unpacked=unpacked)
 
@@ -80,7 +81,7 @@ def test_an_entry_arrives_as_it_was_and_is_whole_there(place: Lab, other: Lab) -
     assert held(other) == held(place) == {"tool-1.0": member.content}
     folder = Path(other.store, "tool-1.0")
     stored = stored_entry(folder)
-    # Nobody has to read it again.
+    # Its sums are known, so no file has to be read again.
     assert stored is not None and stored.doubtful() == []
     assert (folder / "files/a/b.txt").read_bytes() == b"text"
     assert (folder / "bin/tool").stat().st_mode & 0o777 == 0o755
@@ -106,7 +107,7 @@ def test_an_entry_is_packed_once_and_the_same_way_anywhere(place: Lab, other: La
     written = packed(place, first).stat()
     assert pack(place, ["tool-1.0"]) == [first]
     assert packed(place, first).stat().st_mtime_ns == written.st_mtime_ns
-    # Made at another time, in another order, by somebody with another umask.
+    # The same entry, made at another time, in another order and with another umask.
     folder = publish(other, dict(reversed(files.items())))
     (folder / "files/a").chmod(0o600)
     os.utime(folder / "files/b", (1, 1))
@@ -116,7 +117,7 @@ def test_an_entry_is_packed_once_and_the_same_way_anywhere(place: Lab, other: La
 def test_it_is_packed_alike_on_machines_with_more_processors(
     place: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is too small is packed by one worker alone.
+    # A small entry would be packed by a single worker.
     text = "".join(hashlib.sha256(b"%d" % number).hexdigest() for number in range(280_000))
     folder = publish(place, {"bin/tool": text.encode()})
     make = zstandard.ZstdCompressor
@@ -166,7 +167,7 @@ def test_nothing_goes_that_a_running_delivery_uses(place: Lab) -> None:
     (entry,) = pack(place, ["changes-1.0"])
     with ExitStack() as deliveries:
         deliveries.enter_context(using(place, newer.content))
-        # That one is gone by now, and this one is not.
+        # The first delivery has removed this product; a second delivery packs it again.
         older = product(place, "a")
         publish(place, {"bin/a": b"second"}, "changes")
         deliveries.enter_context(using(place, older.content))
@@ -178,7 +179,7 @@ def test_nothing_goes_that_a_running_delivery_uses(place: Lab) -> None:
 
 
 def product(place: Lab, letter: str) -> Member:
-    """Have a product among what was packed."""
+    """Add a product to the packed entries."""
     made = Member("product", "product", "amd64", letter * 64, "tar", letter * 64, 1, 1)
     with packing_turn(place):
         new = kept_in(place) / ".new"
@@ -202,7 +203,7 @@ def test_whatever_an_entry_has_in_it_arrives(
     files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     files = {f"files/{name}": text for name, text in files.items()}
-    # No file is a folder as well.
+    # A path cannot be both a file and a folder.
     files = {
         name: text
         for name, text in files.items()
@@ -291,7 +292,7 @@ HOSTILE: dict[str, tuple[str, list[tuple[tarfile.TarInfo, bytes]]]] = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_an_archive_that_is_not_an_entry_leaves_nothing(what: str, place: Lab, other: Lab) -> None:
-    """Its sum is right: the sender says of it what is true."""
+    """The sum is right: the sender describes the archive truthfully."""
     said, found = HOSTILE[what]
     folder = publish(place, {"bin/tool": b"program!!"})
     (member,) = pack(place, ["tool-1.0"])

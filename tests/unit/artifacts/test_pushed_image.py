@@ -1,4 +1,4 @@
-"""The Git server's image for a registry: what is in it, and how it is known again."""
+"""The Git server's image for a registry: its content, and how the lab recognises it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.unit.artifacts.conftest import StandIn
 
 DIGEST = f"sha256:{'0' * 64}"
 IMAGE, MADE_OF = "sops-lab/git:1", "1-abc"
-# It knows the digests that are in $GIVEN/digests, and the image of what $GIVEN/made-of says.
+# Knows the digests in $GIVEN/digests, and an image with the label in $GIVEN/made-of.
 DOCKER = """
 case "$*" in
 "create "*) echo c0ffee ;;
@@ -41,7 +41,7 @@ esac
 
 @pytest.fixture
 def given(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the docker that stands in keeps what it is given, and has what it knows from."""
+    """The folder in which the stand-in for docker keeps its input, and finds its answers."""
     folder = tmp_path / "given"
     folder.mkdir()
     (folder / "made-of").write_text("")
@@ -66,7 +66,7 @@ def test_what_is_pushed_has_the_programs_of_the_server_in_it(
     target = f"{registry}/sops-lab-git:{MADE_OF}"
     told = calls()
     assert f"docker push --quiet {target}" in told
-    # Nothing of the registry stays among the names of the user's Docker.
+    # The name in the registry does not stay in the user's Docker.
     assert told.index(f"docker rmi {target}") > told.index(f"docker push --quiet {target}")
     (committed,) = [call for call in told if call.startswith("docker commit ")]
     assert IMAGE in next(call for call in told if call.startswith("docker create "))
@@ -79,7 +79,7 @@ def test_the_image_that_was_made_before_is_pushed_as_it_is(
 ) -> None:
     (given / "made-of").write_text(MADE_OF)
     (given / "digests").write_text(json.dumps([f"ada/sops-lab-git@{DIGEST}"]))
-    # Docker names its own registry by leaving it out.
+    # Docker leaves out the name of its own registry.
     push(place, IMAGE, "docker.io/ada", MADE_OF)
     assert not [call for call in calls() if call.startswith(("docker create", "docker commit"))]
     reference = f"docker.io/ada/sops-lab-git@{DIGEST}"
@@ -113,7 +113,7 @@ def test_a_digest_that_docker_does_not_tell_is_not_made_up(place: Lab, given: Pa
 
 
 class _Registry(http.server.BaseHTTPRequestHandler):
-    """A registry that gives one answer, and keeps what it was asked."""
+    """A registry that always gives the same answer, and records the requests."""
 
     def __init__(self, code: int, asked: list[str], *given: Any) -> None:
         self._code, self._asked = code, asked

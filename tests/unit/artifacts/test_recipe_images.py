@@ -1,4 +1,4 @@
-"""Recipes that assemble images: what is in them, and what Docker is told."""
+"""Recipes that assemble images: the content of the images, and the orders to Docker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sopslab.model.recipes import (
 )
 from tests.unit.artifacts.conftest import StandIn, entry, stored
 
-# It keeps what it is given in $GIVEN, by what it was for.
+# Keeps its input in $GIVEN: the imported images under their name, other archives by number.
 DOCKER = """
 case "$*" in
 "create "*) echo c0ffee ;;
@@ -49,7 +49,7 @@ SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots"
 
 @pytest.fixture
 def given(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the docker that stands in keeps what it is given."""
+    """The folder in which the stand-in for docker keeps its input."""
     folder = tmp_path / "given"
     folder.mkdir()
     monkeypatch.setenv("GIVEN", str(folder))
@@ -71,7 +71,8 @@ def rootfs(place: Lab, key: str, files: dict[str, str]) -> None:
 
 
 def content(archive: Any) -> dict[str, str]:
-    """Return what is in a tar archive: modes of folders, targets of links, and texts with modes."""
+    """Return the content of a tar archive: modes of folders, targets of links, and texts with
+    modes."""
     found = {}
     with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
         for member in packed.getmembers():
@@ -122,12 +123,12 @@ def test_images_are_archived_as_docker_saves_them(place: Lab, tmp_path: Path) ->
         "manifest.json", *(image["Config"] for image in listed),
         *(layer for image in listed for layer in image["Layers"]),
     }  # fmt: skip
-    # Made again, it is the same to the last byte.
+    # Made again, the archive is the same to the last byte.
     assert packed(place, tmp_path, static(), static(image="host.example/two", user="0")) == files
 
 
 def layers(files: dict[str, bytes], number: int = 0) -> list[dict[str, str]]:
-    """Return what is in the layers of an image, the lowest first."""
+    """Return the content of the layers of an image, the lowest first."""
     image = json.loads(files["manifest.json"])[number]
     return [content(files[layer]) for layer in image["Layers"]]
 
@@ -308,7 +309,7 @@ def test_packages_are_added_to_an_image_by_its_own_apt(
     (created,) = [call for call in told if call.startswith("create ")]
     assert "--network" not in created
     assert [call for call in told if call.endswith("--no-install-recommends git jq")]
-    # It was not there before, so it goes.
+    # The image was not there before, so it is removed again.
     assert "rmi host.example/a@sha256:0" in told
 
 
@@ -326,6 +327,6 @@ def test_what_a_recipe_was_at_work_on_is_gone_when_it_fails(
         assert str(failed.value) == "Docker does not answer: start it, then run again"
     else:
         assert str(failed.value).startswith("the node's root file system could not be set up")
-        # What a killed run left before it, and the container of this run after it.
+        # One container was left by a killed run, the other one is of this run.
         assert calls().count("docker rm --force --volumes c0ffee") == 2
     assert not [call for call in calls() if call.startswith("docker commit")]

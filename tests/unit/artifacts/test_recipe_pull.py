@@ -1,4 +1,4 @@
-"""The recipe that pulls images, with a docker that stands in."""
+"""The recipe that pulls images, with a stand-in for docker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ REFERENCE = "registry.example/a@sha256:0"
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Write a docker that knows the image (0) or not (1), can pull it, and has an option."""
+    """Return a function that writes a docker: it has the image (0) or not (1), can pull it or not,
+    and knows an option."""
 
     def write(known: int = 1, pulled: int = 0, option: str = "") -> Path:
         docker = tmp_path / "docker"
@@ -43,7 +44,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 
 
 def pulled(settings: Settings) -> Path:
-    """Run the recipe for an image of the catalog; return where the store keeps it."""
+    """Run the recipe for an image of the catalog; return its path in the store."""
     catalog = load_catalog(PROJECT / "artifacts" / "catalog.yaml")
     thing = next(thing for thing in catalog.things("upstream") if thing.kind == "pull")
     work = catalog.work(thing, "upstream", "arm64")

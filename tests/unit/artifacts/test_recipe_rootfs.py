@@ -1,4 +1,4 @@
-"""The recipe that makes root file systems, with apt and mmdebstrap that stand in."""
+"""The recipe that makes root file systems, with stand-ins for apt and mmdebstrap."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_it_is_made_from_the_mirrors_of_this_machines_apt(
     (command,) = [call for call in calls() if call.startswith("mmdebstrap ")]
     assert "--variant=minbase" in command and "--include=git,jq" in command
     assert [call for call in calls() if call.startswith("sudo --non-interactive mmdebstrap")]
-    # Who comes second finds it made.
+    # The second run finds the file system made.
     stand_in("apt-get", "exit 1")
     rootfs.make(place, PLAN, WANTED)
 
@@ -78,7 +78,7 @@ def test_what_is_begun_goes_on_while_others_work_and_is_awaited(
     stand_in("mmdebstrap", 'until [ -e "$GO_ON" ]; do sleep 0.1; done; cat')
     other = entry("other-rootfs", "rootfs.tar")
     begun = run_command(acting(settings, rootfs.begin, plans=[PLAN, PLAN], entries=[WANTED, other]))
-    # It has ended, and holds neither of its outputs: what it began is not done.
+    # The command has ended and has closed its outputs; the work that it began goes on.
     assert (begun.returncode, begun.stderr) == (0, "")
 
     def faults() -> list[str | None]:

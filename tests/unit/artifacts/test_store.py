@@ -1,4 +1,4 @@
-"""What a machine has of its store, and what is wrong with an entry of it."""
+"""The state of a machine's store, and the faults of an entry."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ Root = Callable[..., Settings]
 
 
 def publish(settings: Settings, content: str = "sops", mode: int = 0o755) -> Path:
-    """Put an entry into the store as recipes do; return its folder."""
+    """Put an entry into the store, as recipes do; return its folder."""
     with bench(settings.for_machine, "test") as place:
         made = place.folder / "entry"
         (made / "bin").mkdir(parents=True)
@@ -94,9 +94,9 @@ def test_what_a_recipe_publishes_is_seen_without_a_fault(lab: Root) -> None:
     assert seen(settings).fault(ENTRY) is None
     assert seen(settings).entries[KEY].sums == {}
     assert folder.stat().st_mode & 0o777 == 0o755
-    # Anybody may read what is there to be run.
+    # Anybody may read and run what the store holds.
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.rglob("*"))
-    # Published anew, it is replaced as a whole.
+    # An entry that is published again is replaced as a whole.
     (folder / "more").touch()
     publish(settings, "another")
     assert (folder / "bin" / "sops").read_text() == "another"
@@ -130,7 +130,7 @@ def test_an_entry_that_is_there_already_is_known_as_published(lab: Root) -> None
         assert place.is_published(ENTRY)
         assert not place.is_published(replace(ENTRY, recipe="other"))
         assert not place.is_published(replace(ENTRY, version="4"))
-    # Whoever has read it once has noted the time that it has now.
+    # `is_published` has read the file, and noted its present time.
     assert seen(settings).entries[KEY].doubtful() == []
     tool.chmod(0o644)
     with bench(settings.for_machine, "test") as place:
@@ -176,7 +176,7 @@ def test_the_cache_is_cleared_and_its_locks_stay(lab: Root) -> None:
     (cache / "work.image.x").mkdir()
     (cache / "image.lock").touch()
     clear_cache(settings.for_machine)
-    # Whether or not it has ended, nobody has to do it again.
+    # Only locks are left, and they do not count as caches that a run has to clear.
     assert seen(settings).cache == ()
     assert wait_until(lambda: not is_locked(cache / "gone.lock"), 10)
     assert {path.name for path in cache.iterdir()} == {"go.lock", "gone.lock", "image.lock"}

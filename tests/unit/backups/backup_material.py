@@ -1,4 +1,4 @@
-"""A small lab with all that may exist once, its backup, and backups that are not ours."""
+"""A small lab with every kind of file that may exist only once, its backup, and forged backups."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.repositories import git, make_identity
 from tests.texts import write_program
 
 REPOSITORIES = ("ada/lab", "bob/lab", "platform")
-# What is there once, and comes back byte by byte.
+# What exists only once, and comes back byte by byte.
 CARRIED = {
     "class/progress.jsonl": b'{"torn": ',
-    # As much as neither age nor zstd takes up at once.
+    # More than age or zstd buffers at once.
     "class/pruned/eve-20261125/repositories/lab.git/objects/pack/a.pack": Random(1).randbytes(
         300_000
     ),
@@ -61,7 +61,7 @@ CARRIED = {
     "work/ein \xdcbel\t": b"odd\n",
     os.fsdecode(b"work/\xff"): b"no UTF-8\n",
 }
-# What is made anew, or is of this machine.
+# What is made anew, or belongs to this machine.
 LEFT = {
     "class/board.json", "class/cards/all.html", "class/failed/ada", "class/issuer.json",
     "class/pruned/eve-20261125/access/client.crt", "class/pruned/eve-20261125/access/client.key",
@@ -87,7 +87,7 @@ class Made:
     written: writing.Written
 
     def restore(self, settings: Settings, file: Path | None = None) -> Restored:
-        """Restore the backup, or what was made of it, where there is no lab."""
+        """Restore the backup, or a file made from it, into a root without a lab."""
         Path(settings.lab_dir).mkdir(parents=True, exist_ok=True)
         Path(settings.lab_dir, "lock").touch()
         return restore(
@@ -95,14 +95,14 @@ class Made:
         )
 
     def forged(self, change: Callable[[Archive], None]) -> Path:
-        """Return a backup that was changed by somebody who knows how to make one."""
+        """Return a backup that was changed by somebody who knows its format."""
         archive = Archive.of(self.plain)
         change(archive)
         return self.encrypted(archive.packed())
 
     @cached_property
     def plain(self) -> bytes:
-        """The archive in the backup."""
+        """The archive inside the backup, decrypted and decompressed."""
         lab = self.settings.for_machine
         with (
             self.file.open("rb", buffering=0) as source,
@@ -111,7 +111,7 @@ class Made:
             return zstandard.ZstdDecompressor().stream_reader(plain).read()
 
     def encrypted(self, plain: bytes) -> Path:
-        """Return a file with an archive in it that the identity opens."""
+        """Return a file with an archive, compressed and encrypted so that the identity opens it."""
         file = self.file.with_name("forged.age")
         lab = self.settings.for_machine
         with file.open("wb") as to, age.encrypting(lab, [self.recipient], to) as encrypted:
@@ -120,7 +120,8 @@ class Made:
 
 
 class Archive:
-    """The members of a backup, to be changed; `packed` gives it sums that fit, unless told not."""
+    """The members of a backup, to be changed. `packed` adds fitting sums, unless `sums` says
+    otherwise."""
 
     def __init__(self, members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         self.members = members
@@ -175,7 +176,7 @@ def _member(name: str, content: bytes, changes: Mapping[str, object]) -> tarfile
 
 
 def fill(settings: Settings) -> None:
-    """Have a lab where the settings say."""
+    """Make a lab at the place that the settings name."""
     top = Path(settings.lab_dir)
     Path(settings.git_dir).mkdir(parents=True)
     repositories.make(settings.for_machine, [*REPOSITORIES])
@@ -208,12 +209,12 @@ def _push(repository: Path, clone: Path, branches: tuple[str, ...]) -> None:
 
 
 def bare(settings: Settings, repository: str) -> Path:
-    """Return a repository of the Git server."""
+    """Return the path of a repository of the Git server."""
     return Path(settings.git_dir, "repositories", f"{repository}.git")
 
 
 def back_up(settings: Settings, folder: Path) -> Made:
-    """Return the backup of a lab, for an identity of its own."""
+    """Back up a lab, for an identity made for this purpose."""
     identity, file = folder / "identity", folder / "lab.age"
     recipient = make_identity(identity)
     written = write_backup(settings, file, recipient)

@@ -1,4 +1,4 @@
-"""A lab and its backup, made once for all tests of a module, and a root where there is none."""
+"""A lab and its backup, made once for all tests of a module, and a root without a lab."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made(beginnings: Path) -> Made:
 
 @pytest.fixture
 def elsewhere(lab: Callable[..., Settings]) -> Settings:
-    """A root with age, and without a lab."""
+    """A root with age and without a lab."""
     settings = lab()
     _link_tools(Path(settings.root))
     return settings

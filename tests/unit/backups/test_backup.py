@@ -1,4 +1,4 @@
-"""What is backed up, and that it comes back: with real git, age and zstd."""
+"""What is backed up, and that all of it comes back: with the real git, age and zstd."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from tests.unit.backups.backup_material import (
 
 
 def tree(top: Path) -> dict[str, bytes]:
-    """Return all files below a folder but those of the Git server's repositories."""
+    """Return all files below a folder, except those in the Git server's repositories."""
     return {
         str(path.relative_to(top)): path.read_bytes()
         for path in top.rglob("*")
@@ -61,10 +61,10 @@ def tree(top: Path) -> dict[str, bytes]:
 def test_what_a_lab_has_once_is_carried_and_the_rest_is_made_anew() -> None:
     assert [path for path in CARRIED if not is_carried(path)] == []
     assert [path for path in LEFT if is_carried(path)] == []
-    # The server's own configuration of a repository, and hooks, are nobody's to bring.
+    # The server's own configuration of a repository and its hooks never come from a backup.
     assert not is_carried("git/repositories/ada/lab.git/config")
     assert not is_carried("git/repositories/platform.git/hooks/post-receive")
-    # Git takes a file in a repository's place for the way to one.
+    # Git takes a file in place of a repository for a pointer to a repository.
     assert not is_carried("git/repositories/eve.git")
     assert is_carried("git/repositories/eve/lab.git/")
 
@@ -95,7 +95,7 @@ def test_a_lab_comes_back_under_another_root_as_it_was(made: Made, elsewhere: Se
             assert git(bare(elsewhere, name), *command) == git(bare(made.settings, name), *command)
     for path in CARRIED.keys() - carried.keys():
         assert (after / path).read_bytes() == CARRIED[path]
-    # Two of ada's and one of the platform's; bob has nothing yet.
+    # ada has two commits and the platform one; bob has none yet.
     assert (restored.commits, made.written.commits) == (3, 3)
     assert restored.files == made.written.files == len({*carried, *CARRIED})
     assert (after / "work/.git/refs").is_dir()
@@ -292,8 +292,8 @@ def test_what_does_not_fit_on_the_disk_is_no_backup(made: Made) -> None:
 
 @contextmanager
 def pushing(repository: Path, folder: Path) -> Iterator[list[str]]:
-    """Have somebody push commits, move branches back and forth, and delete them, in the block;
-    yield what was pushed so far."""
+    """During the block, push commits, move branches back and forth, and delete them; yield the list
+    of pushed commits."""
     git(folder, "clone", "--quiet", str(repository), "clone")
     clone, pushed, over = folder / "clone", [], threading.Event()
     for name, text in (("name", "Ada"), ("email", "ada@example.org")):
@@ -339,7 +339,7 @@ def test_while_somebody_pushes_each_bundle_is_a_whole_repository(
             repositories.make(there.for_machine, ["ada/lab"])
             file = Path(there.root, "bundle")
             file.write_bytes(bundle.content)
-            # It raises where a ref is another one, or an object is missing.
+            # `unbundle` raises if a ref differs or an object is missing.
             assert unbundle(there.for_machine, "ada/lab", file) == bundle.commits
             restored = bare(there, "ada/lab")
             git(restored, "fsck", "--strict", "--no-dangling")

@@ -1,4 +1,5 @@
-"""`sopslab backup` and `sopslab restore`: who may open it, what is said, and what is refused."""
+"""`sopslab backup` and `sopslab restore`: who can open a backup, their output, and their
+refusals."""
 
 from __future__ import annotations
 
@@ -33,13 +34,13 @@ IN_CLUSTER: dict[str, object] = {
 
 @pytest.fixture
 def sopslab(made: Made, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
-    """Run the command on the lab that is there."""
+    """Return a function that runs the command on the lab of `made`."""
     monkeypatch.setenv(ROOT, made.settings.root)
     return lambda *arguments, **more: CliRunner().invoke(main, list(map(str, arguments)), **more)
 
 
 def lab_file(monkeypatch: pytest.MonkeyPatch, folder: Path, **settings: object) -> None:
-    """Have a lab file chosen."""
+    """Choose a lab file with these settings."""
     path = folder / "chosen.yaml"
     path.write_text(yaml.safe_dump(settings))
     monkeypatch.setenv(LAB_FILE, str(path))

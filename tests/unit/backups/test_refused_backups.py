@@ -1,4 +1,5 @@
-"""A backup that is not whole, not ours or not what it says is refused, and nothing is changed."""
+"""A backup that is incomplete, not ours or not what it claims is refused, and nothing is
+changed."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ BUNDLE = "repositories/ada/lab.bundle"
 
 
 def refusal(made: Made, elsewhere: Settings, file: Path) -> str:
-    """Return why a backup is refused, once nothing was changed by that."""
+    """Return why a backup is refused; check that nothing was changed."""
     with pytest.raises(LabError) as refused:
         made.restore(elsewhere, file)
     assert lab_format(elsewhere.for_machine) is None
@@ -57,7 +58,7 @@ def test_a_file_that_ends_between_two_parts_is_refused(made: Made, elsewhere: Se
     plain = made.plain
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
         members = archive.getmembers()
-    # The beginning of each kind of part, and its middle; what is encrypted is whole.
+    # Cut at the beginning and in the middle of each kind of part; the encryption is complete.
     names = (HEAD, "files/format", "files/keys/ada.agekey", BUNDLE, SUMS)
     chosen = [member for member in members if member.name in names]
     assert len(chosen) == len(names)
@@ -86,12 +87,12 @@ def test_whoever_has_no_identity_for_it_is_told(made: Made, elsewhere: Settings)
 
 
 def named(name: str, **changes: object) -> Callable[[Archive], None]:
-    """Add a member to an archive."""
+    """Return a change that adds a member to an archive."""
     return lambda archive: archive.add(name, **changes)  # type: ignore[arg-type]
 
 
 def head(**changes: object) -> Callable[[Archive], None]:
-    """Change how an archive begins."""
+    """Return a change of the head of an archive."""
     return lambda archive: archive.rewrite(
         HEAD, lambda content: json.dumps({**json.loads(content), **changes}).encode()
     )
@@ -196,7 +197,7 @@ def test_as_many_files_as_are_restored_are_backed_up_and_no_more(
     made: Made, elsewhere: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tarfile.open(fileobj=io.BytesIO(made.plain)) as archive:
-        # One repository has nothing yet, and is no file.
+        # One repository is still empty, and is no member of the archive.
         count = len(archive.getmembers()) + 1
     file = tmp_path / "f"
     monkeypatch.setattr(backups, "_MOST_FILES", count - 2)

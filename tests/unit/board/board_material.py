@@ -1,4 +1,4 @@
-"""A seat as it is when its learner is done, as what was seen of it, with changes."""
+"""What a look sees at the seat of a learner who is done, and variations of it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
 
 
 def flux_object(kind: str, namespace: str, name: str, **status: Any) -> dict[str, Any]:
-    """Return an object of Flux that is ready."""
+    """Return a Flux object that is ready."""
     return {
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "generation": 1},
@@ -75,13 +75,13 @@ def flux_object(kind: str, namespace: str, name: str, **status: Any) -> dict[str
 
 
 def not_ready(found: dict[str, Any], message: str, reason: str = "BuildFailed") -> dict[str, Any]:
-    """Return the object with that to say."""
+    """Return the object, not ready, with a message and a reason."""
     ready = {"type": "Ready", "status": "False", "message": message, "reason": reason}
     return {**found, "status": {**found["status"], "conditions": [ready]}}
 
 
 def suspended(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the object as somebody suspended it."""
+    """Return the object, suspended."""
     return {**found, "spec": {**found["spec"], "suspend": True}}
 
 
@@ -115,7 +115,7 @@ DONE = Seen(SNAPSHOT, kubeconfig=True, password=True, start=START)
 
 
 def with_tree(**changes: Any) -> Seen:
-    """Return the seat with another tree on main."""
+    """Return the seat with some fields of its tree on main changed."""
     return with_facets(tree=replace(TREE, **changes))
 
 
@@ -125,7 +125,7 @@ def with_file(one: Manifest) -> Seen:
 
 
 def with_facets(**changes: Any) -> Seen:
-    """Return the seat with something else of what is seen."""
+    """Return the seat with some facets of its snapshot changed."""
     return replace(DONE, snapshot=replace(SNAPSHOT, **changes))
 
 

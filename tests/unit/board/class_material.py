@@ -19,8 +19,8 @@ from tests.texts import write_program
 from tests.unit.board.board_material import flux_object
 
 _ID = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
-# Answers by what it is asked, as a cluster would, and writes down only which process follows
-# something.
+# Answers by the form of the question, as a cluster would. Of the calls, it records only the
+# processes that watch.
 _KUBECTL = """#!/bin/sh
 case "$*" in
 *watch=true*) echo $$ >>"$0.watching"; exec tail -f /dev/null ;;
@@ -33,7 +33,7 @@ case "$*" in
 *) exit 1 ;;
 esac
 """
-# Where it has the answers to questions for one kind.
+# The files with kubectl's answers about one kind.
 _FILES = {
     "Namespace": "namespaces",
     "GitRepository": "sources",
@@ -43,7 +43,7 @@ _FILES = {
 
 @dataclass
 class Class:
-    """A class on disk, and what its cluster says."""
+    """A class on disk, and the objects of its cluster."""
 
     settings: Settings
     seats: tuple[Seat, ...]
@@ -66,7 +66,7 @@ class Class:
         return next(one for one in self.seats if one.id == seat)
 
     def find(self, kind: str, seat: str, name: str) -> dict[str, Any]:
-        """Return an object of a seat, to be changed; `say` makes the cluster know of it."""
+        """Return an object of a seat, to be changed; `say` tells the cluster about the change."""
         return next(
             one
             for one in self.objects
@@ -76,7 +76,7 @@ class Class:
         )
 
     def say(self) -> None:
-        """Have the cluster answer with the objects as they are now."""
+        """Have the cluster answer with the present state of the objects."""
         self.kubectl.with_name("kubectl.objects").write_text(json.dumps({"items": self.objects}))
         for kind, name in _FILES.items():
             items = [one for one in self.objects if one["kind"] == kind]
@@ -84,7 +84,8 @@ class Class:
             self.kubectl.with_name(f"kubectl.{name}").write_text(json.dumps(told))
 
     def push(self, seat: str, files: dict[str, str]) -> str:
-        """Put a commit with those files on a learner's main, past every hook, and return it."""
+        """Put a commit with these files on a learner's main, past every hook, and return the
+        commit."""
         stream = [
             "commit refs/heads/main\ncommitter a <a@lab> 1 +0000\ndata 1\nc\nfrom refs/heads/main^0"
         ]
@@ -123,7 +124,7 @@ def _commit(ref: str, mark: int, parent: int | None, files: dict[str, str]) -> s
 
 
 def make_class(settings: Settings, ids: Sequence[str], names: Mapping[str, str]) -> Class:
-    """Make a class whose learners are done, one run of sops for all of them.
+    """Make a class whose learners are done, with a single run of sops for all of them.
 
     The tools are those in the lab's bin directory.
     """

@@ -17,7 +17,7 @@ from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class, make_class
 from tests.unit.doctor.doctor_material import recorded
 
-# The lab around the class: everything that is asked about it is up.
+# The lab around the class: whatever is asked about a part of the lab, it is up.
 _LAB = """#!/bin/sh
 case "$*" in
 *" --namespace flux-system "*) cat "$0.part" ;;
@@ -40,7 +40,7 @@ _READY = [
 
 @pytest.fixture
 def executor() -> Iterator[Executor]:
-    """Have as many questions asked at once as a look has."""
+    """Return an executor that asks as many questions at a time as a look does."""
     with ThreadPoolExecutor(AT_A_TIME) as made:
         yield made
 
@@ -49,7 +49,7 @@ def executor() -> Iterator[Executor]:
 def classroom(
     lab: Callable[..., Settings], tools: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Class]:
-    """Make a class on disk: ids, and names for some of them."""
+    """Return a function that makes a class on disk from ids, and names for some of them."""
     for name in list(os.environ):
         if name.startswith(("GIT_", "SOPS_")):
             monkeypatch.delenv(name)
@@ -65,7 +65,7 @@ def classroom(
 def up(
     classroom: Callable[..., Class], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Class]:
-    """Make a class on a lab that is up."""
+    """Return a function that makes a class on a lab that is up."""
 
     def make(*ids: str, **names: str) -> Class:
         made = classroom(list(ids), **names)

@@ -1,4 +1,4 @@
-"""The command `sopslab board`, as a process: on a class on disk, with a kubectl that is made up."""
+"""The command `sopslab board` as a process: on a class on disk, with a stand-in for kubectl."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LINE = re.compile(r"The board is at (http://127\.0\.0\.1:\d+/[\w-]+/)(\S*)\n")
 
 @dataclass
 class Started:
-    """A board that is a process."""
+    """A board that runs as a process."""
 
     process: subprocess.Popen[str]
 
     def url(self) -> str:
-        """Return where it says that it is."""
+        """Return the address that the board prints."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         found = _LINE.fullmatch(line)
@@ -42,7 +42,7 @@ class Started:
         return found[1] + found[2]
 
     def end(self, number: int) -> tuple[int, str]:
-        """End it by a signal, and return its exit code and all that it said beside its address."""
+        """End the board by a signal; return its exit code and its output after the address."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out + err
@@ -65,7 +65,7 @@ def made(up: Callable[..., Class]) -> Class:
 
 @pytest.fixture
 def start(made: Class) -> Iterator[Callable[..., Started]]:
-    """Start boards of that class."""
+    """Return a function that starts boards of that class."""
     running: list[Started] = []
 
     def begin(*options: str) -> Started:

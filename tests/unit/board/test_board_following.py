@@ -1,4 +1,5 @@
-"""What the board follows of the cluster: what is told, what is asked again, and when that ends."""
+"""What the board follows in the cluster: what the cluster reports, what is asked again, and how
+that ends."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ esac
 
 
 class Cluster:
-    """A cluster that answers and tells what the test says, and the clock of who follows it."""
+    """A cluster that answers and reports what the test sets, and the clock of the follower."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.now = settings, 100.0
@@ -57,29 +58,29 @@ class Cluster:
         self.file("secrets").write_text("")
 
     def file(self, name: str) -> Path:
-        """Return a file that says what kubectl does."""
+        """Return a file beside kubectl that controls it or that it writes."""
         return self._kubectl.with_name(f"kubectl.{name}")
 
     def has(self, kind: str, *objects: Object) -> None:
-        """Have these objects, of which nothing has been told."""
+        """Set the objects of a kind, without an event about them."""
         told = {"metadata": {"resourceVersion": "7"}, "items": objects}
         self.file(kind).write_text(json.dumps(told))
         self.file(f"{kind}.events").write_text("")
 
     def tell(self, kind: str, line: str) -> None:
-        """Have who follows a kind told a line."""
+        """Send a line to the watchers of a kind."""
         with self.file(f"{kind}.events").open("a") as events:
             events.write(f"{line}\n")
 
     def asked(self) -> list[str]:
-        """Return what kubectl was asked since this was asked last, but for what is followed."""
+        """Return kubectl's calls since the previous call of this method, except watches."""
         file = self.file("asked")
         found = file.read_text().splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
         return found
 
     def watching(self) -> list[int]:
-        """Return the processes that have followed something."""
+        """Return the ids of the processes that have watched."""
         return list(map(int, self.file("watching").read_text().split()))
 
 
@@ -105,7 +106,7 @@ def cluster(lab: Callable[..., Settings]) -> Cluster:
 
 @pytest.fixture
 def following(cluster: Cluster, executor: Executor) -> Iterator[Following]:
-    """Who follows it, and has asked once."""
+    """A follower of the cluster that has asked once."""
     with Following(cluster.settings, executor, lambda: cluster.now) as made:
         _seen(made)
         cluster.asked()
@@ -113,7 +114,7 @@ def following(cluster: Cluster, executor: Executor) -> Iterator[Following]:
 
 
 def _seen(following: Following) -> dict[str, str]:
-    """Return what is known: the revision that each seat's Kustomization has applied."""
+    """Return, as far as it is known, the revision that each seat's Kustomization has applied."""
     questions = following.ask()
     questions.keys()
     questions.live()
@@ -172,7 +173,7 @@ def test_that_flux_goes_through_what_it_has_applied_is_no_news(
     before = following.mark
     says("ada", "Unknown", "old")
     says("ada", "True", "old")
-    # What comes after them is told, so that they have come when it is.
+    # The cluster reports this after the others: when it is known, they have arrived as well.
     says("bob", "True", "new")
     _awaited(following, before)
     _seen(following)
@@ -251,7 +252,7 @@ def test_what_is_not_told_is_seen_in_the_next_round(cluster: Cluster, following:
 
     assert due != before
     assert _seen(following) == {"ada": "late"}
-    # That it was asked for is nothing new to look at.
+    # Having asked is no reason to look again.
     assert following.mark == due
 
 

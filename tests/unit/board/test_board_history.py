@@ -1,4 +1,4 @@
-"""The history of a class: what counts as a change, since when, and what is drawn of it."""
+"""The history of a class: what counts as a change, since when, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ALL = judge(ADA, DONE)
 
 
 def unseen(row: Row) -> Row:
-    """Return the row as it is when the cluster does not answer."""
+    """Return the row of a learner when the cluster does not answer."""
     return replace(row, steps=tuple(Step(one.id, Progress.UNKNOWN) for one in row.steps))
 
 
 def seen(*rows: Row, times: tuple[float, ...]) -> list[Change]:
-    """Return the history of one learner who was seen like this at these times."""
+    """Return the history of one learner who was seen in these rows at these times."""
     changes: list[Change] = []
     for row, now in zip(rows, times, strict=True):
         changes += history.changed(history.latest(changes), [row], now)

@@ -1,4 +1,5 @@
-"""What is said of a seat: every state of it, one change from a seat whose learner is done."""
+"""The judgement of a seat: every state of it is one change away from a seat whose learner is
+done."""
 
 from __future__ import annotations
 
@@ -77,7 +78,7 @@ def test_a_step_that_verify_has_too_has_the_same_name() -> None:
     assert set(STEPS) - {step.value for step in Step} == {"access"}
 
 
-# What the lab owes the learner: it makes `status` fail.
+# What the lab owes the learner: without it, `status` fails.
 BROKEN = [
     (replace(DONE, kubeconfig=False), "access", "no kubeconfig", "sopslab up"),
     (replace(DONE, password=False), "access", "no password", "sopslab up"),
@@ -365,7 +366,7 @@ def test_what_cannot_be_seen_is_unknown_and_nobodys_fault(
 
 
 def test_a_secret_from_before_the_last_push_is_neither_right_nor_wrong() -> None:
-    """Its keys may be those of the commit before."""
+    """The keys may be those of the previous commit."""
     seen = with_facets(
         kustomizations=[_at(KUSTOMIZATION, lastAppliedRevision=BEHIND)],
         live={"backend-secrets": replace(LIVE, keys=frozenset({"old"}))},
@@ -442,7 +443,7 @@ def test_a_list_that_cannot_be_read_is_said_and_ends_nothing(text: str) -> None:
 
 
 def _pasted(command: str) -> list[str]:
-    """Return what a shell gives to git, a line each."""
+    """Return the arguments that a shell gives to git, one on each line."""
     git = "git() { printf '%s\\n' \"$@\"; }"
     done = subprocess.run(
         ["sh", "-c", f"{git}\n{command}"], check=True, capture_output=True, text=True
@@ -455,7 +456,7 @@ HOSTILE_NAMES = ["x; id #.yaml", "$(id).yaml", "`id`.yaml", "a b.yaml", "'; id; 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_learners_name_stays_one_word_of_the_command_that_helps(name: str) -> None:
-    """The board has it to be copied into the instructor's shell."""
+    """The board offers the command for copying into the instructor's shell."""
     path = f"flux/secrets/develop/{name}"
     listed = with_tree(kustomization=json.dumps({"resources": [name]}))
     wired = next(step for step in judge(ADA, listed).steps if step.id == "wired")

@@ -1,4 +1,4 @@
-"""One look at a class after another: what was judged is kept while nothing of it changes."""
+"""Successive looks at a class: a judgement is kept while nothing that it rests on changes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ BOB = ADA.model_copy(update={"id": "bob"})
 
 
 class Made(Observer):
-    """An observer that sees what the test says."""
+    """An observer that sees what the test sets."""
 
     def __init__(self) -> None:
         self.seen = [replace(DONE), replace(DONE)]
 
     @override
     def seats(self, environments: object) -> list[Seen]:
-        """Return it."""
+        """Return the seats that the test sets."""
         return [replace(one) for one in self.seen]
 
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Write down who is judged."""
+    """Return a list that gets the id of every seat that is judged."""
     found: list[str] = []
 
     def noted(seat: Seat, seen: Seen) -> Row:
@@ -64,6 +64,6 @@ def test_only_what_is_seen_otherwise_is_judged_again(settings: Settings, judged:
     assert judged == ["ada", "bob", "bob"]
     assert ada == first[0] and not bob.done
 
-    # Who is called otherwise has another row.
+    # A learner with another name gets another row.
     _enrol(settings, ADA.model_copy(update={"name": "Augusta"}), BOB)
     assert look().rows[0].seat.name == "Augusta"

@@ -1,4 +1,5 @@
-"""Looks at a class on disk: what is found, how many processes it takes, and what stays inside."""
+"""Looks at a class on disk: their findings, the number of processes, and which values stay
+inside."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ PLAIN = (
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Write down every process that is started from here on."""
+    """Return a list that gets the command of every process started from here on."""
     commands: list[list[str]] = []
 
     class Counted(subprocess.Popen[Any]):
@@ -94,7 +95,7 @@ def test_seats_take_three_processes_each_and_five_for_all(
     started.clear()
     rows = _rows(made, observer)
 
-    # What did not change is not read again.
+    # Repositories that have not changed are not read again.
     assert _programs(started) == {"git": again, "kubectl": 3, "gitleaks": 1}
     assert [row.seat.id for row in rows if not row.done] == ["seat-007"]
 
@@ -102,7 +103,7 @@ def test_seats_take_three_processes_each_and_five_for_all(
 def test_each_repository_is_judged_by_itself(
     classroom: Callable[..., Class], executor: Executor
 ) -> None:
-    # Names that the policy knows as those of folders with examples.
+    # The policy knows some of these names as names of folders with examples.
     made = classroom(["ada", "bob", "docs", "eve", "tests"])
     made.push("bob", {SECRET: PLAIN.format("hunter2-hunter2")})
     made.push("tests", {"flux/secrets/deploy.py": 'password = "Tr0ub4dor-and-3"\n'})
@@ -132,7 +133,7 @@ def test_a_branch_of_any_name_ends_nobodys_look(
 def test_an_annotation_stays_in_its_field_of_its_secrets_line(
     tmp_path: Path, value: str | None
 ) -> None:
-    """It is a learner's, and may be any text."""
+    """The annotation is the learner's, and may be any text."""
     forged = "x\nbob-develop\tbackend-secrets\t\t\tmore\u2028y"
     named = {} if value is None else {LEFT_ALONE: value}
     said = "".join(
@@ -148,7 +149,7 @@ def test_an_annotation_stays_in_its_field_of_its_secrets_line(
 
 
 def _asked_locally(folder: Path, annotations: dict[str, str]) -> str:
-    """Return what kubectl makes of a Secret with these annotations, without a cluster."""
+    """Return what kubectl prints about a Secret with these annotations, without a cluster."""
     file = folder / "secret.json"
     metadata = {"namespace": "ada-develop", "name": "a", "annotations": annotations}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"k": "eA=="}}
@@ -310,7 +311,7 @@ def test_a_git_of_another_repository_does_not_lead_astray(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As in a hook, where Git sets GIT_DIR."""
+    """A hook has GIT_DIR in its environment, set by Git."""
     made = classroom(["ada"])
     subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path / "other")], check=True)
     monkeypatch.setitem(os.environ, "GIT_DIR", str(tmp_path / "other"))
@@ -360,6 +361,6 @@ def test_who_asks_for_help_is_seen_without_another_process(
 
     assert [(row.asked, row.hints) for row in rows] == [(None, 0), (1_800_000_000.5, 2), (None, 0)]
     assert [row.steps for row in rows] == [row.steps for row in before]
-    # The policy has seen all of it, and nothing is read again.
+    # The policy has judged all commits already, and nothing is read again.
     assert _programs(started) == Counter({"kubectl": 3})
     assert usual["git"] > 0

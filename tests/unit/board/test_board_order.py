@@ -1,4 +1,4 @@
-"""Who comes first on the board, and the counts on top of it."""
+"""The order of learners on the board, and the counts above it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STUCK = with_facets(kustomizations=[suspended(KUSTOMIZATION)])
 
 
 def row(name: str, seen: Seen, asked: float | None = None) -> Row:
-    """Return the row of a learner of that name."""
+    """Return the row of a learner with this id."""
     return replace(judge(ADA.model_copy(update={"id": name}), seen), asked=asked)
 
 

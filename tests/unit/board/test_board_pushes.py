@@ -1,4 +1,4 @@
-"""What tells the board that something has been pushed."""
+"""How the board notices that something has been pushed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sopslab.model.mark import MARK
 from sopslab.web.sparing import pushes
 from tests.unit.board.class_material import Class
 
-# Long enough ago to be told from a change that is under way.
+# Old enough not to be taken for a change under way.
 _AN_HOUR_NS = 3600 * 10**9
 
 

@@ -1,4 +1,4 @@
-"""The rows that the Git server is told of: each learner's own, written when it changes only."""
+"""The rows that the Git server reads: one for each learner, written only when it changes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def served(settings: Settings) -> Settings:
 
 
 def file(settings: Settings, seat: str) -> Path:
-    """Return where the row of a learner is."""
+    """Return the path of a learner's row."""
     return Path(settings.git_dir, "rows", f"{seat}.json")
 
 
 def told(settings: Settings, seat: str) -> dict[str, Any]:
-    """Return what the server is told of a learner."""
+    """Return the row that the server reads for a learner."""
     return dict(json.loads(file(settings, seat).read_bytes()))
 
 
@@ -94,7 +94,7 @@ def test_records_write_what_is_new_and_what_is_gone_and_read_nothing_else(
 ) -> None:
     records = LabRecords(served)
     records.publish([STUCK, BOB])
-    # What it would mend if it looked.
+    # A look at this file would find it damaged, and write it anew.
     file(served, "bob").write_text("{")
     records.publish([judge(ADA, DONE), BOB])
     assert told(served, "ada")["next"] == ""

@@ -1,4 +1,4 @@
-"""How the class is shown: marks, counts, and cells that no spreadsheet takes for a formula."""
+"""How the class is shown: marks, counts, and cells that a spreadsheet never takes for formulas."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_name_that_begins_like_a_word_stays_as_it_is() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 def test_every_cell_is_quoted_and_reads_as_one(name: str) -> None:
-    """Whatever a spreadsheet takes for a separator, it is inside quotes."""
+    """Whatever a spreadsheet may take for a separator is inside quotes."""
     text = show.as_csv([Row(ADA.model_copy(update={"name": name}), ())])
     outside = text.replace('""', "").split('"')[::2]
 
@@ -168,7 +168,7 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
 
 
 def _asking(minutes: float, *kinds: int) -> list[Row]:
-    """Return rows of which the last one asks for help since so many minutes."""
+    """Return rows; the last learner has been asking for help for this many minutes."""
     *others, last = _rows(*kinds)
     return [*others, replace(last, asked=NOW - 60 * minutes, hints=2)]
 

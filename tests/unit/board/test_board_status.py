@@ -33,7 +33,7 @@ from tests.unit.board.class_material import Class
 
 
 def _run(*arguments: str) -> Result:
-    # Through the group: click remembers the first context in which a command showed its help.
+    # Invoke the group: click remembers the first context in which a command showed its help.
     return CliRunner().invoke(main, ["status", *arguments])
 
 
@@ -123,7 +123,7 @@ def test_a_spare_is_a_part_of_the_lab_until_somebody_has_it(up: Callable[..., Cl
 
 
 def _certify(made: Class, seat: str, days: int) -> None:
-    """Give a seat a certificate that ends so many days from now."""
+    """Give a seat a certificate that ends in this many days."""
     now, name = datetime.now(UTC), x509.name(seat)
     key = x509.new_key()
     builder = CertificateBuilder(name, name, key.public_key(), 1)
@@ -224,7 +224,7 @@ def test_what_does_not_go_together_is_refused(arguments: tuple[str, ...], said: 
 
 
 def _until(terminal: int, wanted: str, seconds: float = 30) -> str:
-    """Return what a terminal shows, once it has shown `wanted`."""
+    """Return the output of a terminal as soon as it contains `wanted`."""
     deadline, seen = time.monotonic() + seconds, b""
     while wanted.encode() not in seen:
         ready, _, _ = select.select([terminal], [], [], deadline - time.monotonic())
@@ -274,7 +274,7 @@ def _until_closed(terminal: int) -> str:
 def test_a_hint_is_for_the_step_that_the_row_of_a_seat_is_at(
     up: Callable[..., Class], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It changes the environment of the whole process.
+    # The function changes the environment of the whole process.
     monkeypatch.setattr("sopslab.cli.verbs.hint.keep_to_the_lab", lambda _settings: None)
     made = up("ada", "bob")
     say_format(made.settings)

@@ -35,7 +35,7 @@ QUESTIONS = load_quiz(QUIZ_FILE)
 
 
 def back(*changes: Change, now: float = 1000.0) -> Lesson:
-    """Return a class of Ada, who has just begun, and Zoë, who is done, looked back on."""
+    """Return a look back at Ada, who has just begun, and Zoë, who is done."""
     rows = [FRESH, replace(FINISHED, seat=ZOE)]
     return looked_back(rows, changes, {}, {}, now)
 

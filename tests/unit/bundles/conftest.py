@@ -1,4 +1,4 @@
-"""What tests of bundles share: a store with a few entries, a product that is small, and keys."""
+"""What tests of bundles share: a store with a few entries, a small product, and keys."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def full(lab: Callable[..., Settings]) -> Lab:
 
 @pytest.fixture
 def seat(lab: Callable[..., Settings]) -> Lab:
-    """A lab on another machine, which has nothing yet."""
+    """A lab on another machine, which has an empty root."""
     return lab(root=f"{lab().root}-seat").for_machine
 
 
 def small_wheel(says: str = "hello", more: Mapping[str, str] | None = None) -> bytes:
-    """Return the wheel of a product whose command says something, with more files in it."""
+    """Return the wheel of a product whose command prints a text, with `more` files in it."""
     info = "sops_lab-0.1.0.dist-info"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
@@ -65,8 +65,8 @@ def small_wheel(says: str = "hello", more: Mapping[str, str] | None = None) -> b
 def have_small_product(
     project: Path, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, str] | None = None
 ) -> Callable[[str], None]:
-    """Have a product that needs pip only, and takes it from Python itself; return what has it say
-    something else."""
+    """Replace the product by one that needs only pip, which it takes from Python itself; return a
+    function that changes what its command prints."""
     project.mkdir()
     version, sum_of = PIP.name.split("-")[1], hashlib.sha256(PIP.read_bytes()).hexdigest()
     (project / "requirements.txt").write_text(f"pip=={version} \\\n    --hash=sha256:{sum_of}\n")
@@ -86,13 +86,14 @@ def have_small_product(
 
 @pytest.fixture(autouse=True)
 def small_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Have a small product; return what has it say something else."""
+    """Replace the product by a small one; return a function that changes what its command
+    prints."""
     return have_small_product(tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture
 def made(full: Lab, tmp_path: Path) -> Create:
-    """Return what makes a bundle of the full store."""
+    """Return a function that makes a bundle of the full store."""
 
     def make(name: str = "lab.bundle", place: Lab = full, **options: object) -> Written:
         pythons = ("3.11", "3.12", "3.13", "3.14")
@@ -104,7 +105,7 @@ def made(full: Lab, tmp_path: Path) -> Create:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """A key of OpenSSH's; `signers` beside it allows it."""
+    """An OpenSSH key; `signers` returns the file that allows it to sign."""
     return make_key(tmp_path / "keys" / "own")
 
 
@@ -119,5 +120,5 @@ def make_key(path: Path) -> Path:
 
 
 def signers(key: Path) -> Path:
-    """Return the file of who may sign, with one key."""
+    """Return the file of allowed signers, which holds one key."""
     return key.with_name(f"{key.name}.signers")

@@ -1,4 +1,4 @@
-"""The beginning of a machine that has nothing: the file as it is, run by Python alone."""
+"""The first program on a machine that has nothing: its file alone, run by Python alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PYTHONS = (f"{sys.version_info.major}.{sys.version_info.minor}",)
 
 
 def run(*arguments: object, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:
-    """Run it as on a machine that has nothing of ours and whose network answers nothing."""
+    """Run the program as on a machine without a lab, with a package index that does not answer."""
     environment = {
         **more,
         "PATH": os.environ["PATH"],
@@ -72,7 +72,7 @@ def test_the_product_is_installed_from_a_stream_without_a_network(full: Lab, roo
     assert done.returncode == 0, done.stderr
     assert says(root) == "hello"
     assert json.loads(run("state", root, "").stdout)["product"] == member.sha256[:20]
-    # Nothing is read where it is there.
+    # If the product is there already, nothing is read.
     again = run(*told)
     assert again.returncode == 0, again.stderr
 
@@ -119,7 +119,7 @@ def test_whether_root_s_rights_can_be_had(
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setenv("PATH", str(tmp_path))
     if sudo is not None:
-        # It must not ask.
+        # sudo must not ask for a password.
         write_program(tmp_path / "sudo", f'#!/bin/sh\n[ "$1" = -n ] || exit 9\n{sudo}\n')
     assert beginning.state(tmp_path, "")["sudo"] == said
 
@@ -178,7 +178,7 @@ def versions(full: Lab, say: Callable[[str], None], *texts: str) -> list[tuple[M
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have environments that are made at once, of a command only."""
+    """Replace environments by ones that hold a single command, which are made at once."""
 
     def make(target: Path) -> None:
         write_program(target / "environment" / "bin" / "sopslab", "#!/bin/sh\necho made\n")

@@ -1,4 +1,4 @@
-"""A bundle: the same bytes each time, and refused as a whole unless all of it is right."""
+"""A bundle has the same bytes each time, and is refused as a whole unless all of it is right."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def take(seat: Lab, file: Path, trust: Trust = UNSIGNED) -> tuple[str, ...]:
 
 
 def everything(seat: Lab) -> set[str]:
-    """Return what a machine has of the lab but the locks."""
+    """Return all files of the lab on a machine, except locks."""
     return {
         str(path.relative_to(seat.root))
         for path in Path(seat.root).rglob("*")
@@ -52,7 +52,7 @@ def everything(seat: Lab) -> set[str]:
 
 
 def refused(seat: Lab, file: Path, trust: Trust = UNSIGNED) -> str:
-    """Return why a bundle is refused, which leaves nothing."""
+    """Return why a bundle is refused; check that the machine is unchanged."""
     before = everything(seat)
     with pytest.raises(LabError) as reason:
         take(seat, file, trust)
@@ -96,11 +96,12 @@ def test_a_machine_that_had_a_bundle_gives_the_product_on_and_asks_no_index(
     packed_here = product.pack_product(seat, product.product_for("amd64", pythons))
     assert packed_here == bundle.manifest.product_for("amd64")
     assert lab_files.sha256(packed(seat, packed_here)) == packed_here.sha256
-    # Where an index is asked, all versions are meant.
+    # Without a record of a bundle, packages come from an index, and all versions of Python are
+    # meant.
     Path(seat.root, "bundle.json").rename(Path(seat.root, "aside"))
     assert product.given_pythons(seat, "amd64") == ()
     Path(seat.root, "aside").rename(Path(seat.root, "bundle.json"))
-    # It is brought by the next one where it was removed.
+    # If the packed product was removed, the next load brings it again.
     packed(seat, packed_here).unlink()
     assert take(seat, bundle.paths[0]) == ()
     assert packed(seat, packed_here).exists()
@@ -216,7 +217,7 @@ def written(files: list[tuple[tarfile.TarInfo, bytes]], path: Path) -> Path:
 def test_every_byte_that_is_altered_is_noticed(made: Create, seat: Lab) -> None:
     (file,) = made().paths
     data = file.read_bytes()
-    # What is altered in a header that says nothing, such as an owner, changes nothing.
+    # Only contents are altered: some bytes of a header, such as the owner, have no effect.
     with tarfile.open(file) as archive:
         places = [
             info.offset_data + at
@@ -313,7 +314,7 @@ def test_whenever_it_is_killed_the_next_load_completes_it(made: Create, seat: La
     for number in itertools.count(1):
         shutil.rmtree(seat.root, ignore_errors=True)
         Path(seat.root).mkdir()
-        # One is there already, and is replaced.
+        # One entry is there in another version, and is replaced.
         publish(seat, {"bin/tool": b"old"}, "tool")
         killed = killed_in_child(number, Path(seat.root), lambda: take(seat, file))
         store = store_state(seat, images=[])
@@ -332,7 +333,7 @@ def test_whenever_it_is_killed_the_next_load_completes_it(made: Create, seat: La
 def test_one_can_have_what_machines_of_both_kinds_need(
     full: Lab, lab: Callable[..., Settings], key: Path, tmp_path: Path
 ) -> None:
-    """The one of arm64 is made on such a machine."""
+    """The bundle for arm64 is made on an arm64 machine."""
     pythons, trust = ("3.11",), Trust(signers(key))
     entries = {
         arch: tuple(replace(entry, arch=arch) for entry in ENTRIES) for arch in ("amd64", "arm64")

@@ -1,4 +1,4 @@
-"""`sopslab bundle`: what it is told, and what it says."""
+"""`sopslab bundle`: its arguments, and its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.bundles.conftest import ENTRIES, FILES, signers
 
 @pytest.fixture
 def root(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with a store that is full, of a catalog with a few entries."""
+    """A root with a full store, for a catalog with a few entries."""
     place = lab().for_machine
     for name, files in FILES.items():
         publish(place, files, name)

@@ -1,4 +1,4 @@
-"""What a bundle says of its contents: read from the programs and packages themselves."""
+"""What a bundle says about its contents, read from the programs and packages themselves."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_every_reference_in_the_sbom_leads_somewhere_and_is_there_once() -> None
 
 @pytest.fixture
 def debian(lab: Callable[..., Settings]) -> Lab:
-    """A lab with a root file system, in which one package has no copyright."""
+    """A lab with a root file system in which one package has no copyright file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in {
@@ -187,10 +187,10 @@ def test_wheels_are_listed_by_their_names(tmp_path: Path) -> None:
 
 
 def test_every_entry_of_the_store_is_needed_where_a_lab_runs() -> None:
-    """What is only needed to build, such as the toolchain, is no entry that travels."""
+    """An entry that only builds need, such as the toolchain, does not travel."""
     catalog = load_catalog(PROJECT / "artifacts" / "catalog.yaml")
     assert catalog.git_image is not None
-    # `sopslab validate` makes its schemas of these.
+    # `sopslab validate` makes its schemas from these entries.
     schemas = {"openapi", "flux-manifests"}
     for source, node in catalog.node_image.items():
         used = {*node.needs, *catalog.git_image.needs, *catalog.deliver, *schemas}

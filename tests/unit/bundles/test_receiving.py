@@ -1,4 +1,4 @@
-"""What a machine takes in over a connection: entry by entry, and no longer than it comes."""
+"""What a machine receives over a connection: entry by entry, for as long as data comes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Take = Callable[[bytes], None]
 
 @pytest.fixture
 def take(seat: Lab, monkeypatch: pytest.MonkeyPatch) -> Take:
-    """Have a machine take in what comes."""
+    """Return a function that has a machine receive some data."""
 
     def run(data: bytes) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
@@ -87,7 +87,7 @@ def test_wherever_it_is_cut_off_what_was_whole_stays(
             member.name for member, end in zip(members, ends[1:], strict=True) if end <= length
         ]
         assert list(held(seat)) == sorted(whole)
-        # Of what is not all there, nothing is on record.
+        # An incomplete delivery is not on record.
         assert receiving.held(seat.root).record == ""
         assert not list(Path(seat.store).glob(".*"))
     left = [member for member in members if member.name not in held(seat)]
@@ -161,7 +161,7 @@ def test_a_connection_that_only_looks_as_if_it_were_there_is_given_up(
                 receiving.take(seat.root)
     finally:
         os.close(there)
-    # Whoever comes next need not wait.
+    # The next delivery need not wait.
     with suppress(LabError), awaited_turn(seat):
         return
     pytest.fail("the lock is still held")

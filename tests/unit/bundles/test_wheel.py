@@ -1,4 +1,4 @@
-"""The wheel of the product that runs is the one that is built of the checkout."""
+"""The running product makes the same wheel of itself as a build of the checkout."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.package import build
 
 @pytest.fixture(autouse=True)
 def small_product() -> None:
-    """The product as it is."""
+    """Keep the real product, which conftest.py replaces by a small one."""
 
 
 def programs(file: Path | io.BytesIO) -> set[str]:
-    """Return what can be run where a wheel is installed."""
+    """Return the executable files of a wheel."""
     with zipfile.ZipFile(file) as packed:
         return {info.filename for info in packed.infolist() if info.external_attr >> 16 & 0o111}
 
@@ -35,7 +35,7 @@ def test_it_has_what_the_built_one_has(tmp_path: Path) -> None:
     ours, built = contents(own), contents(file)
     assert ours.keys() == built.keys()
     assert programs(own) == programs(file) != set()
-    # How this checkout was installed may be older than what its dependencies are now.
+    # The metadata of this checkout's installation may be older than its dependencies.
     differing = {name for name in ours if ours[name] != built[name]}
     assert {Path(name).name for name in differing} <= {"METADATA", "RECORD", "WHEEL"}
 

@@ -18,14 +18,14 @@ from sopslab.config.settings import Seat, Settings
 from tests.commands import say_format
 from tests.conftest import find_tool
 
-# As new ones look, and as they did in older versions.
+# A password of the present form, and one as older versions made them.
 TYPED = "cdfh-jkmn-prtv-wxy3-479c"
 OLD = "Kb0-O1lI_passphrase-of-ada"
 FINGERPRINT = ":".join(f"{number:02X}" for number in range(0xA0, 0xC0))
 
 
 def password_of(seat: str) -> str:
-    """Return a password that a seat alone has."""
+    """Return a password that differs for each seat."""
     alphabet = "cdfhjkmnprtvwxy3479"
     digits = hashlib.sha256(seat.encode()).digest()[:20]
     signs = "".join(alphabet[digit % len(alphabet)] for digit in digits)
@@ -34,7 +34,7 @@ def password_of(seat: str) -> str:
 
 @pytest.fixture
 def card(lab: Callable[..., Settings]) -> Callable[..., Card]:
-    """Return a card, with changes to the seat, the login and the rest."""
+    """Return a function that makes a card, with changes to the seat, the login and the rest."""
 
     def make(
         *,
@@ -103,7 +103,7 @@ class Class:
         return {path.name: path.read_bytes() for path in sorted(self.cards.iterdir())}
 
     def issue_ca(self) -> str:
-        """Make a CA and return the fingerprint that OpenSSL prints of it."""
+        """Make a CA and return its fingerprint as OpenSSL prints it."""
         file = self.path("tls/ca.crt")
         file.parent.mkdir(parents=True)
         subprocess.run(
@@ -128,7 +128,7 @@ def classroom(lab: Callable[..., Settings]) -> Class:
 def cards(
     classroom: Class, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
-    """Run `sopslab cards` on that class."""
+    """Return a function that runs `sopslab cards` on that class."""
     for name in [name for name in os.environ if name.startswith("SOPSLAB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SOPSLAB_ROOT", classroom.settings.root)

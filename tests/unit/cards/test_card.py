@@ -1,4 +1,4 @@
-"""What a card says, whatever it looks like."""
+"""The information on a card, whatever its layout."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_the_output_says_where_and_warns_and_holds_no_password(full: Class, card
     done = cards()
     assert str(full.cards) in done.stdout
     assert "hold passwords" in done.stdout
-    # Nothing has to be handed out beside them.
+    # Nothing else has to be handed out with the cards.
     assert "kubeconfig" not in done.stdout
     assert "ca.crt" not in done.stdout
     assert password_of("ada") not in done.output

@@ -1,4 +1,4 @@
-"""The folder of the cards: private from the first moment, whole, and left alone when right."""
+"""The folder of the cards: private from the start, complete, and left alone when it is right."""
 
 from __future__ import annotations
 

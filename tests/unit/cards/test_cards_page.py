@@ -1,4 +1,4 @@
-"""Pages of HTML, to print and of learners' own: complete in themselves, whatever a name says."""
+"""HTML pages, for printing and for learners: complete in themselves, whatever a name contains."""
 
 from __future__ import annotations
 

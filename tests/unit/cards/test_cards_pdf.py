@@ -1,5 +1,5 @@
-"""The PDF: what a browser would print, with text that can be read back, in the scripts of the
-machine's fonts."""
+"""The PDF: what a browser would print, with readable text, in the scripts of the machine's
+fonts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_each_card_has_its_place(card: Callable[..., Card], two_up: bool, pages:
 )
 def test_a_name_in_any_script_is_on_the_card(card: Callable[..., Card], name: str) -> None:
     (text,) = printed_pages(pdf(sheet("ada", [card(name=name)])))
-    # What is written from right to left is read back that way round, too.
+    # Text from right to left is read back in another order, so only its characters are compared.
     signs = "".join(sorted(text))
     assert [sign for sign in name if sign not in signs and sign.isalpha()] == []
 
@@ -120,7 +120,7 @@ def test_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def without_pango(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which WeasyPrint finds no library."""
+    """A machine on which WeasyPrint finds no Pango."""
     real = builtins.__import__
 
     def missing(

@@ -1,6 +1,6 @@
-"""An environment that is well, as it is seen, and what each fault makes of that.
+"""A healthy environment as a look sees it, and how it looks with each fault.
 
-Objects are recorded ones; Flux's messages are those it gives.
+Objects are recorded from a cluster; the messages are Flux's own.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Change = Callable[[Snapshot], Snapshot]
 
 
 def recorded(name: str) -> Any:
-    """Return a recorded file."""
+    """Return the content of a recorded file."""
     return json.loads(_text(name))
 
 
@@ -65,7 +65,7 @@ def _text(name: str) -> str:
 
 
 def manifest(name: str, **changes: Any) -> Manifest:
-    """Return an encrypted Secret as it should be, with changes."""
+    """Return a correctly encrypted Secret, with changes."""
     right = Manifest(
         name, "develop", frozenset("A"), BOTH, AGREED, opened=Opened.YES, digests={"A": name}
     )
@@ -73,12 +73,12 @@ def manifest(name: str, **changes: Any) -> Manifest:
 
 
 def live(name: str, value: str = "", **changes: Any) -> LiveSecret:
-    """Return a Secret in the cluster as Flux makes it of a manifest, with changes."""
+    """Return the Secret that Flux makes of a manifest in the cluster, with changes."""
     return replace(LiveSecret(frozenset("A"), {"A": value or name}, OWNER), **changes)
 
 
 def healthy() -> Snapshot:
-    """Return an environment with the exercise done, and nothing wrong."""
+    """Return an environment in which the exercise is done and nothing is wrong."""
     kustomizations, repositories = recorded("kustomizations"), recorded("gitrepositories")
     for one in kustomizations:
         one["status"]["lastAppliedRevision"] = f"main@sha1:{HEAD}"
@@ -129,22 +129,22 @@ def healthy() -> Snapshot:
 
 
 def facets(**changes: Any) -> Change:
-    """Return a change of facets."""
+    """Return a change that sets facets of the snapshot."""
     return lambda seen: replace(seen, **changes)
 
 
 def main(**changes: Any) -> Change:
-    """Return a change of what the tree holds."""
+    """Return a change that sets fields of the tree."""
     return lambda seen: replace(seen, tree=replace(known(seen.tree), **changes))
 
 
 def pushed(commit: str) -> Change:
-    """Return a change of the commit that is main, and HEAD of the clone."""
+    """Return a change that makes a commit both main and the HEAD of the clone."""
     return both(main(commit=commit), facets(branches=Branches(commit), commit=Commit(commit)))
 
 
 def edited(kind: str, name: str, edit: Callable[[Any], object]) -> Change:
-    """Return a change of one object in a facet, such as `controllers` or `sources`."""
+    """Return a change that edits one object in a facet such as `controllers` or `sources`."""
 
     def change(seen: Snapshot) -> Snapshot:
         found = copy.deepcopy(list(known(getattr(seen, kind))))
@@ -156,12 +156,12 @@ def edited(kind: str, name: str, edit: Callable[[Any], object]) -> Change:
 
 
 def spec(kind: str, name: str, **fields: Any) -> Change:
-    """Return a change of the spec of one of Flux's objects."""
+    """Return a change that sets fields in the spec of a Flux object."""
     return edited(kind, name, lambda one: one["spec"].update(fields))
 
 
 def failing(kind: str, name: str, message: str, reason: str = "BuildFailed") -> Change:
-    """Return a change that has one of Flux's objects report a failure."""
+    """Return a change after which a Flux object reports a failure."""
 
     def edit(one: Any) -> None:
         ready = {"type": "Ready", "status": "False", "message": message, "reason": reason}
@@ -172,7 +172,7 @@ def failing(kind: str, name: str, message: str, reason: str = "BuildFailed") -> 
 
 
 def both(*changes: Change) -> Change:
-    """Return several changes, one after the other."""
+    """Return a change that makes several changes, one after the other."""
 
     def change(seen: Snapshot) -> Snapshot:
         for one in changes:
@@ -183,23 +183,23 @@ def both(*changes: Change) -> Change:
 
 
 def not_applied(message: str, reason: str = "BuildFailed") -> Change:
-    """Return a change that has Flux fail to apply."""
+    """Return a change after which Flux fails to apply."""
     return failing("kustomizations", "secrets-develop", message, reason)
 
 
 def not_read(message: str) -> Change:
-    """Return a change that has Flux fail to read."""
+    """Return a change after which Flux fails to read the repository."""
     return failing("sources", "learner", message, "GitOperationFailed")
 
 
 def key(**entries: frozenset[str] | Entry) -> Change:
-    """Return a change of what sops-age holds; `__` in a name stands for a dot."""
+    """Return a change that sets what sops-age holds; `__` in a name stands for a dot."""
     named = {name.replace("__", "."): held for name, held in entries.items()}
     return facets(key=ClusterKey(present=True, entries=named))
 
 
 def on_main(name: str, one: Manifest, **changes: Any) -> Change:
-    """Return a change of one Secret on main, in a commit that is later than what is applied."""
+    """Return a change that puts a Secret on main, in a commit that Flux has not applied yet."""
 
     def change(seen: Snapshot) -> Snapshot:
         manifests = {**known(seen.tree).manifests, f"{name}.yaml": one}
@@ -220,7 +220,7 @@ _NO_MATCH = (
     " for recipient block"
 )
 
-# What each fault of `sopslab break` looks like, Flux's own words included.
+# The appearance of each fault of `sopslab break`, with Flux's own messages.
 FAULTS: Mapping[str, Change] = {
     "missing-key": both(
         facets(key=ClusterKey(present=False)), not_applied('secrets "sops-age" not found')
@@ -240,7 +240,7 @@ FAULTS: Mapping[str, Change] = {
             " failed to parse and add to age identities: malformed secret key"
         ),
     ),
-    # Flux is Ready: what is not listed any more, it has removed.
+    # Flux is Ready: it has removed the Secret that is no longer listed.
     "not-wired": both(
         main(kustomization=UNLISTED),
         facets(live={"lab-canary": live("lab-canary")}),
@@ -256,7 +256,7 @@ FAULTS: Mapping[str, Change] = {
         on_main(_SECRET, manifest(_SECRET, opened=Opened.NO, digests={})),
         not_applied("error decrypting sops tree: cipher: message authentication failed"),
     ),
-    # Flux applies it without a word.
+    # Flux applies it without any message.
     "encrypted-regex-typo": on_main(
         _SECRET,
         manifest(_SECRET, plain=("data.API_TOKEN",), regex="^(dta|stringData)$"),

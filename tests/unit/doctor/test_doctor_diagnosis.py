@@ -1,4 +1,4 @@
-"""What the doctor makes of what it sees: each fault, every mix of two, and what is no fault."""
+"""The doctor's diagnosis of what it sees: each fault, every mix of two, and what is no fault."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def ids(diagnosis: Diagnosis) -> list[str]:
 
 
 def messages(seen: Snapshot) -> Iterator[str]:
-    """Yield what Flux says anywhere."""
+    """Yield the messages of all Flux objects."""
     for one in (*(known(seen.sources) or ()), *(known(seen.kustomizations) or ())):
         yield str(condition(one, "Ready").get("message", ""))
 
@@ -106,7 +106,7 @@ def test_a_fault_is_named_and_nothing_else(fault: str) -> None:
 
 @pytest.mark.parametrize("pair", MIXES, ids="+".join)
 def test_of_a_mix_of_two_both_are_named_and_nothing_else(pair: tuple[str, str]) -> None:
-    # Flux's status shows what the second says of it: the first is hidden there.
+    # Both faults set the status of Flux's objects: the second message replaces the first.
     diagnosis = diagnose(both(*(FAULTS[fault] for fault in pair))(healthy()))
     assert (sorted(ids(diagnosis)), diagnosis.undecided) == (sorted(pair), ())
 
@@ -121,7 +121,7 @@ HALF_DONE = main(kustomization=UNLISTED, once_listed=frozenset({"lab-canary.yaml
 
 
 def versions(controllers: str) -> Change:
-    """Return a change of the version of Flux's controllers."""
+    """Return a change that sets the version of Flux's controllers."""
     labels = {"app.kubernetes.io/version": f"v{controllers}"}
     names = [one["metadata"]["name"] for one in known(healthy().controllers)]
     return both(
@@ -185,7 +185,7 @@ def _server(answer: int | None = 401, **guard: Any) -> Change:
 
 
 OTHERS: dict[str, tuple[Change, str]] = {
-    # a change, and the one cause
+    # a change, and its only cause
     "node": (
         lambda seen: replace(seen, cluster=Cluster(nodes=[])),
         "cluster-down",
@@ -376,7 +376,8 @@ def test_other_causes_are_named_too(name: str) -> None:
 
 
 TOLD_BY_FLUX = {"over-quota", "refused-by-admission", "forbidden", "not-ready"}
-# The same object twice, what Flux does not report of what is suspended, and what is over by then.
+# Not tested together: causes that change the same object, that Flux does not report of a suspended
+# object, or that are over by then.
 NOT_TOGETHER = {
     "suspended-kustomization": {"kustomization-missing", "flux-behind", *TOLD_BY_FLUX},
     "git-credential-revoked": {
@@ -476,7 +477,7 @@ def test_a_platform_that_has_not_tried_a_server_that_is_back_is_no_cause() -> No
 
     seen = _platform(edit)(healthy())
     assert "platform-not-ready" not in ids(diagnose(seen))
-    # Without an answer, it is the server that is told.
+    # If the server does not answer, the server itself is named.
     assert "git-server-down" in ids(diagnose(_server(None)(seen)))
 
 
@@ -497,7 +498,8 @@ def test_each_cause_is_of_one_check_of_verify() -> None:
     for change in (*FAULTS.values(), *(change for change, _ in OTHERS.values())):
         for step, one in examine(change(healthy())).causes:
             steps.setdefault(one.id, set()).add(step)
-    # The same may be told by the lab's own server or by another, and of either half of the way.
+    # The first is said of the lab's own server and of another; the second, of either half of the
+    # way.
     several = {"git-server-down", "flux-behind"}
     assert {one for one, found in steps.items() if len(found) > 1} == several
 

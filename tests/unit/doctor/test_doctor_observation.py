@@ -1,4 +1,4 @@
-"""Looking for real at a repository: with Git and sops, and with what learners make of it."""
+"""Looks at a real repository, with Git and sops, and at the mistakes that learners make in it."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ class Lab:
         subprocess.run(["git", "--git-dir", folder, *arguments], check=True)
 
     def write(self, path: str, text: str) -> None:
-        """Write a file of the clone."""
+        """Write a file in the clone."""
         write_files(self.clone, {path: text})
 
     def rules(self, recipient: str = "", regex: str = "^(data|stringData)$") -> None:
-        """Write the rules."""
+        """Write the creation rules."""
         text = RULES.format(recipient=recipient or self.recipient, regex=regex)
         self.write(".sops.yaml", text)
 
     def encrypt(self, name: str) -> None:
-        """Encrypt a Secret by the rules."""
+        """Encrypt a Secret by the creation rules."""
         path = f"{FOLDER}/{name}.yaml"
         encrypted = subprocess.run(
             [find_tool("sops"), "encrypt", "--filename-override", path, "--input-type", "yaml",
@@ -95,13 +95,13 @@ class Lab:
         return self.git("rev-parse", "HEAD")
 
     def branches(self) -> Branches:
-        """Return the branches that are seen."""
+        """Return the branches that a look sees."""
         git = trees.bare(self.settings, self.environment)
         assert git is not None
         return trees.look_at_branches(git)[0]
 
     def look(self, *, may_open: bool = True) -> Tree:
-        """Return what is seen of main."""
+        """Return the tree of main that a look sees."""
         opener = trees.Opener(self.settings, "learner", self.executor) if may_open else None
         seen = begun(self.settings, self.environment, Chapter("backend-secrets", "learner"))
         return known(Mains(self.settings, self.executor).look_closely(seen, opener).tree)
@@ -109,9 +109,9 @@ class Lab:
 
 @pytest.fixture
 def made(lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path) -> Iterator[Lab]:
-    """Return a repository in which the exercise is done, and nothing wrong."""
+    """Return a repository in which the exercise is done and nothing is wrong."""
     tools("sops", "age-keygen", "gitleaks")
-    # Where nobody serves: a lab on this machine may be at the usual port.
+    # A port at which nobody serves: a lab on this machine may use the default.
     settings = lab(git_port=free_port())
     environment = solo(settings)
     bare = Path(bare_repository(settings, environment))
@@ -283,6 +283,6 @@ def test_the_learner_s_own_look_is_at_the_clone_as_it_lies_there(made: Lab, tmp_
     assert known(seen.commit).changes == (f"{FOLDER}/kustomization.yaml",)
     assert known(seen.tree).once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
     assert not known(seen.history).report.findings
-    # The Git server is not there to be asked.
+    # No Git server answers here.
     for facet in (seen.there, seen.branches, seen.push):
         assert isinstance(facet, Undecided)

@@ -1,4 +1,5 @@
-"""`verify`, `doctor` and `status` go by the same rules: looks at random, unseen in any place."""
+"""`verify`, `doctor` and `status` follow the same rules: random looks, some parts of which are
+unseen."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ UNSEEN = Undecided("it could not be seen")
 
 
 def unfinished(seen: Snapshot) -> Iterator[tuple[Step, Verdict]]:
-    """Yield what the exercise lacks, and for which check; what could not be seen is left out."""
+    """Yield each lack of the exercise with its check, except lacks of facets that could not be
+    seen."""
     for step, lack in LACKS.items():
         with suppress(Undecided):
             if (verdict := lack(seen)) is not None:
@@ -65,9 +67,9 @@ def _going(kind: str, name: str) -> Change:
     return edited(kind, name, lambda one: one["metadata"].update(since))
 
 
-# What is wrong, whoever looks: on main as in the clone.
+# What is wrong for every viewpoint: on main and in the clone.
 WRONG = [*FAULTS.values(), *(change for change, _ in OTHERS.values())]
-# How far the exercise is, on main as in the clone.
+# How far the exercise is, on main and in the clone.
 OPEN: list[Change] = [
     NOT_BEGUN,
     HALF_DONE,
@@ -83,7 +85,7 @@ OPEN: list[Change] = [
     facets(history=History(Report([Finding("a.yaml", 3, "secret-plaintext", "a", "")]), "x")),
     facets(live={}),
 ]
-# What the clone has and main has not.
+# How the clone and main differ.
 HERE: list[Change] = [
     both(main(commit=None), facets(commit=Commit(None))),
     facets(commit=Commit(HEAD, ["flux/secrets/x.yaml"])),
@@ -94,8 +96,8 @@ HERE: list[Change] = [
 
 
 def together(some: list[Change]) -> Snapshot:
-    """Return what several changes make of an environment that is well; what one has taken away,
-    another cannot change."""
+    """Return a healthy environment after several changes. A change of something that an earlier
+    change has removed is left out."""
     seen = healthy()
     for change in some:
         with suppress(Undecided, ValueError, TypeError):
@@ -109,7 +111,7 @@ trees = snapshots.map(lambda seen: seen.tree).filter(lambda tree: isinstance(tre
 
 @dataclass(frozen=True, repr=False)
 class Looks:
-    """One environment, as the learner sees it in the clone and the others on main."""
+    """One environment: as the learner sees it in the clone, and as others see it on main."""
 
     inside: Snapshot
     outside: Snapshot
@@ -117,28 +119,28 @@ class Looks:
 
 @st.composite
 def looks(draw: st.DrawFn) -> Looks:
-    """Return what is seen of one environment."""
+    """Return both looks at one environment."""
     outside = draw(snapshots)
     inside = outside
     if draw(st.booleans()):
-        # What the clone has besides is not committed, or not pushed.
+        # The clone has something that is not committed or not pushed, or it is behind.
         inside = draw(st.sampled_from(HERE))(replace(outside, tree=draw(trees)))
     return Looks(inside, outside)
 
 
 def verdicts(seen: Snapshot) -> dict[Step, Status]:
-    """Return what each check says by itself."""
+    """Return the verdict of each check alone."""
     examined = examine(seen)
     return {step: judge(step, seen, examined).status for step in NEEDS}
 
 
 def causes(seen: Snapshot) -> set[Any]:
-    """Return all that the rules yield, what follows from something else included."""
+    """Return all causes that the rules yield, including those that follow from others."""
     return {cause for _, cause in examine(seen).causes}
 
 
 def is_decided(looks: Looks) -> bool:
-    """Whether both could see all that they judge."""
+    """Return whether both looks saw everything that they judge."""
     return not diagnose(looks.outside).undecided and Status.UNKNOWN not in set(
         verdicts(looks.inside).values()
     )

@@ -1,4 +1,4 @@
-"""The score of the drill: each step judged by itself, with what to do next."""
+"""The score of the drill: each step is judged alone, and says what to do next."""
 
 from __future__ import annotations
 

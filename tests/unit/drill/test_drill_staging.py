@@ -42,7 +42,7 @@ SAVED = "saved/20270301T090000Z"
 
 @dataclass
 class Alone:
-    """A lab of one learner: the repository, a clone, and an identity."""
+    """A lab of one learner: the repository, the clone, and the folder of the drill."""
 
     settings: Settings
     environment: Environment
@@ -61,7 +61,7 @@ class Alone:
 
     @property
     def value(self) -> str:
-        """The value that leaked, for tests alone."""
+        """The value that leaked; only tests read it here."""
         matched = re.search(rf"{KEY}=(\S+)", (self.folder / LOG).read_text())
         assert matched
         return matched[1]
@@ -87,7 +87,7 @@ class Alone:
         return git(self.bare, "rev-parse", "refs/heads/main")
 
     def findings(self, repository: Path) -> list[str]:
-        """Return which paths the policy finds in a history."""
+        """Return the paths of the policy's findings in a history."""
         done = subprocess.run(
             [sys.executable, "-m", "sopslab.policy", "history", str(repository)],
             env={**os.environ, "SOPSLAB_GITLEAKS": find_tool("gitleaks")},
@@ -147,7 +147,7 @@ def test_log_and_clone_hold_the_value_and_nobody_else_may_read_them(alone: Alone
     for path in (alone.folder, *alone.folder.rglob("*")):
         assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
     assert alone.value in git(alone.folder / CLONE, "show", f"main:{PATH}")
-    # Kim has not seen what came later.
+    # Kim's clone is older than the revert.
     assert git(alone.folder / CLONE, "log", "--format=%s", "--all").count("Revert") == 0
     assert alone.value not in (alone.folder / "README.md").read_text()
     assert alone.value not in (alone.folder / STATE).read_text()
@@ -172,7 +172,7 @@ def test_a_run_that_was_killed_before_main_moved_is_completed(alone: Alone) -> N
     before = alone.main()
     alone.stage()
     git(alone.bare, "update-ref", "refs/heads/main", before)
-    # Somebody pushed meanwhile, and loses nothing.
+    # A push between the two runs loses nothing.
     head = alone.commit("notes.md", "mine\n")
     assert alone.stage().changed
     staged = read_staged(alone.settings, "learner")
@@ -231,7 +231,7 @@ def test_an_end_that_was_killed_halfway_is_completed(alone: Alone) -> None:
     before = alone.main()
     alone.stage()
     git(alone.work, "pull", "--quiet", "--rebase", "origin", "main")
-    # The branches on the server were put back, and nothing else.
+    # The killed run had put back the branches on the server, and nothing else.
     git(alone.bare, "update-ref", "refs/heads/main", before)
     assert alone.end().changed
     assert git(alone.work, "rev-parse", "HEAD") == before
@@ -241,7 +241,7 @@ def test_an_end_that_was_killed_halfway_is_completed(alone: Alone) -> None:
 
 @pytest.fixture
 def elsewhere(lab: Callable[..., Settings], alone: Alone) -> Alone:
-    """The same learner with the same repository, on a Git server that is not the lab's."""
+    """The same learner with the same repository, on a Git server other than the lab's."""
     settings = lab(
         git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
     )
@@ -299,7 +299,7 @@ def test_a_commit_that_came_meanwhile_is_not_passed_over(
     {"stage": made.stage, "end": made.end}[verb]()
     assert was_overtaken(tools)
     assert made.main() == late
-    # The next run builds upon it, or keeps it.
+    # The next run builds on the learner's commit, or keeps it.
     assert {"stage": made.stage, "end": made.end}[verb]().changed
     if verb == "stage":
         assert git(made.bare, "merge-base", "--is-ancestor", late, "main") == ""

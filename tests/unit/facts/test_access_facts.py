@@ -1,5 +1,5 @@
-"""The learners' access as it is found on a host: whole, missing, or stale for a reason that is
-named; with the real openssl."""
+"""The facts about learners' access on a host: whole, missing, or stale for a named reason; with the
+real openssl."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
 }
 
 
-# Each is told as another one is.
+# Each is recognised in the same way as another one.
 LONG_TAIL = {
     *("empty-kubeconfig", "truncated", "binary", "another-kubeconfig", "half-a-certificate"),
     *("another-key", "another-generation", "empty-generation", "words-for-a-generation"),
@@ -135,7 +135,7 @@ def test_damage_is_named_and_ascribed_to_nobody_else(
 def test_two_damaged_seats_do_not_make_up_for_each_other(
     settings: Settings, cluster: SigningCluster
 ) -> None:
-    # As many certificates and keys as there should be, and each of them at the wrong place.
+    # There are as many keys as there should be: two of bob's, and none of ada's.
     ada, bob = (Path(settings.seat_dir(seat)) for seat in ("ada", "bob"))
     (ada / "client.key").unlink()
     (bob / "client.key").write_text((bob / "client.key").read_text() * 2)

@@ -1,5 +1,5 @@
-"""Whatever a tool prints, a fact returns a value or raises FactProcessError: anything else would
-end the run of every host, with a traceback."""
+"""Whatever a tool prints, a fact returns a value or raises FactProcessError. Any other exception
+would end the run of every host with a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is seen of this machine, and of folders that are made for it."""
+"""Looks at this machine, and at folders that the tests make."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_lab_is_there_when_its_folder_is(lab: Callable[..., Settings]) -> None
 
 @pytest.fixture
 def accounts(lab: Callable[..., Settings]) -> Settings:
-    """A Git server's data with the users `ada`, complete, and three that are not."""
+    """A Git server's data with a complete user, `ada`, and three incomplete ones."""
     settings = lab()
     data = Path(settings.git_dir)
     for user in ("ada", "no-password", "no-line", "half"):
@@ -186,7 +186,7 @@ def test_only_complete_bare_repositories_count(lab: Callable[..., Settings]) -> 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A clone whose last commit, with a note, is at its origin."""
+    """A clone whose last commit has a note about its content and is pushed to the origin."""
     folder = tmp_path / "copy"
     begin_repository(tmp_path / "origin.git", folder)
     git(folder, "checkout", "--quiet", "-B", "main")
@@ -198,7 +198,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def platform(copy: Path, lab: Callable[..., Settings]) -> Settings:
-    """A lab whose clone of the platform repository is that one."""
+    """A lab whose clone of the platform repository is `copy`."""
     settings = lab()
     Path(settings.manifests_dir).mkdir(parents=True)
     copy.rename(settings.platform_dir)
@@ -288,7 +288,7 @@ def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_th
     assert image_labels("a") == {"sops-lab.cni": "static"}
     assert networks_of("/srv") == ["one", "two"]
     assert (container("absent"), network("absent"), image_labels("absent")) == (None, None, {})
-    # An engine that does not answer.
+    # The engine does not answer.
     docker.write_text("#!/bin/sh\nexit 1\n")
     assert (container("a"), network("a"), image_labels("a")) == (None, None, {})
     assert networks_of("/srv") == []
@@ -321,7 +321,7 @@ def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
     hook.chmod(0o755)
     found = clone_of_learner(settings.for_machine)
     assert (found.missing, found.hook) == ((), "")
-    # The one that the lab installs is known by what it says, whichever version did.
+    # The lab's own hook is recognised by its text, whichever version installed it.
     hook.write_text(commit_hook(settings))
     assert clone_of_learner(settings.for_machine).hook == commit_hook(settings)
 
@@ -338,7 +338,7 @@ def test_what_a_clone_lacks_is_told(lab: Callable[..., Settings]) -> None:
     ],
 )
 def test_a_login_for_another_address_has_moved(login: str, moved: bool, accounts: Settings) -> None:
-    """The second one is what git makes of the first one when it has used it."""
+    """git stores the second login in place of the first one after it has used it."""
     file = Path(accounts.git_dir) / "credentials" / "ada" / "git-credentials"
     file.write_text(f"{login}\n")
     assert known_accounts(accounts.for_machine).moved == (("ada",) if moved else ())

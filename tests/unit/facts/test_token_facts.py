@@ -1,4 +1,5 @@
-"""The learners' access where the cluster signs no certificates: tokens, chosen, issued, seen."""
+"""The learners' access where the cluster signs no certificates: tokens are chosen, issued and
+seen."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture
 def cluster(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> SigningCluster:
-    """A cluster that approves requests, and signs none of the probe's."""
+    """A cluster that approves requests for certificates, but never signs the probe's."""
     monkeypatch.setattr(access, "CHOSEN_WITHIN", 1)
     found = SigningCluster(settings)
     found.tell("silent", "probe")
@@ -46,7 +47,7 @@ def cluster(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> SigningClust
 
 @pytest.fixture
 def granted(settings: Settings, cluster: SigningCluster, beginnings: Path) -> SigningCluster:
-    """The same, once it has given each seat a token."""
+    """The same cluster, after it has given each seat a token."""
 
     def make() -> None:
         assert choose(settings).changed
@@ -153,7 +154,7 @@ def test_the_granted_lifetime_counts_and_not_the_one_asked_for(
     on_record = json.loads((Path(settings.seat_dir("ada")) / "token.json").read_text())
     assert on_record["end"] - on_record["begin"] == DAY_S
     assert set(access_ends(settings.for_machine, SEATS)) == set(SEATS)
-    # Sixteen hours later a third is left.
+    # After 16 h 40 min of the day, less than a third is left.
     on_record |= {"begin": int(time.time()) - 60_000, "end": int(time.time()) + 26_400}
     (Path(settings.seat_dir("ada")) / "token.json").write_text(json.dumps(on_record))
     assert states(settings)["ada"] == "stale: its token ends in less than 8 h 0 min"

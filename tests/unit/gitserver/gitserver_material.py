@@ -1,4 +1,4 @@
-"""A Git server on loopback, in this process, and clients that need not behave."""
+"""A Git server on loopback, in this process, and clients that may misbehave."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ PUSH = "/ada/lab.git/git-receive-pack"
 
 
 def write_accounts(root: Path, *users: str, password: str = PASSWORD) -> None:
-    """Give users that password."""
+    """Give all users the same password."""
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
     (root / "htpasswd").write_text("".join(f"{user}:{hashed}\n" for user in users))
 
 
 def write_gate(root: Path, text: str) -> None:
-    """Have a shell script answer what the gate answers in a lab."""
+    """Install a shell script in place of the gate's program."""
     write_program(root / "etc" / "gate", f"#!/bin/sh\n{text}\n")
 
 
 @contextmanager
 def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
-    """Serve what is below `root` and yield the port."""
+    """Serve the data below `root` and yield the port."""
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(Server(root, limits).listen(0, address="127.0.0.1"))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -52,8 +52,8 @@ def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         server.close()
-        # Who has left is noticed first: a task that is just starting a process cannot be cancelled
-        # (CPython 3.11 waits for pipes that it never made).
+        # First let the server notice clients that have left: a task that is starting a process
+        # cannot be cancelled (CPython 3.11 waits for pipes that it never made).
         for seconds in (0.5, 5):
             if left := asyncio.all_tasks(loop):
                 loop.run_until_complete(asyncio.wait(left, timeout=seconds))
@@ -64,7 +64,7 @@ def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
 
 @contextmanager
 def judging(root: Path, before: str = "") -> Iterator[str]:
-    """Have pushes judged, and yield the address at which hooks ask.
+    """Start the judges of pushes, and yield the address at which hooks ask.
 
     + root: where the server's data is
     + before: Python that is run first
@@ -76,7 +76,7 @@ from sopslab.gitserver import judges, receive
 {before}
 judges.serve(Path(sys.argv[1]), judges.listening(sys.argv[2]))
 """
-    # A socket's path has 107 bytes at most.
+    # The path of a socket has 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="judges.") as folder:
         address = f"{folder}/judges"
         process = subprocess.Popen(
@@ -93,7 +93,7 @@ judges.serve(Path(sys.argv[1]), judges.listening(sys.argv[2]))
 
 @dataclass
 class Client:
-    """A connection to the server, as a user or as nobody."""
+    """A connection to the server, with or without a login."""
 
     port: int
     user: str | None = "ada"
@@ -103,7 +103,7 @@ class Client:
         self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def begin(self, method: str, target: str, *headers: str) -> Client:
-        """Send what comes before a body."""
+        """Send the head of a request."""
         lines = [f"{method} {target} HTTP/1.1", "Host: lab", *headers]
         if self.user is not None:
             login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -116,7 +116,7 @@ class Client:
         self.socket.sendall(data)
 
     def sends_at_most(self, size: int, seconds: float) -> int:
-        """Return how many of so many bytes the server takes within that time."""
+        """Return how many of `size` bytes the server takes within `seconds`."""
         self.socket.settimeout(0.2)
         deadline, sent, piece = time.monotonic() + seconds, 0, b"x" * 65536
         while sent < size and time.monotonic() < deadline:
@@ -128,7 +128,7 @@ class Client:
         return sent
 
     def answer(self) -> str:
-        """Return all that the server says until it ends the connection."""
+        """Return everything that the server sends until it ends the connection."""
         parts = []
         while part := self.socket.recv(65536):
             parts.append(part)
@@ -144,7 +144,7 @@ class Client:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Return whether a condition holds within that time."""
+    """Return whether a condition becomes true within the time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

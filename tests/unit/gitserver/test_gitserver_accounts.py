@@ -1,4 +1,4 @@
-"""Who may log in, and how often that costs a hash."""
+"""Who may log in, and how often a login costs a hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def header(user: str, password: str) -> str:
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The passwords of which a hash was made, in their order."""
+    """The passwords that were hashed, in order."""
     made, crypt = [], accounts._crypt
 
     def noted(password: bytes, salt: bytes) -> bytes:
@@ -69,7 +69,7 @@ def test_a_wrong_password_is_never_taken_for_one_that_was_right(
 
 
 def test_a_password_does_not_end_at_a_null(tmp_path: Path) -> None:
-    """As it would in C, where whatever followed the right one would be right, too."""
+    """In C it would end there, and the right password followed by anything would be right, too."""
     write_accounts(tmp_path, "ada")
     assert Accounts(tmp_path / "htpasswd").user(header("ada", f"{PASSWORD}\0x")) is None
 
@@ -88,7 +88,7 @@ def test_a_login_is_written_as_http_allows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strange", ["?", "\n", " ", "\xfc"])
 def test_what_base64_does_not_know_is_not_passed_over(tmp_path: Path, strange: str) -> None:
-    """A password would have as many forms as there are places for it."""
+    """If such characters were skipped, a password could be sent in many forms."""
     write_accounts(tmp_path, "ada")
     given = header("ada", PASSWORD)
     assert Accounts(tmp_path / "htpasswd").user(f"{given[:-9]}{strange}{given[-9:]}") is None

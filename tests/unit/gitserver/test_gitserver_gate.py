@@ -1,4 +1,4 @@
-"""The gate: who reads and who writes which repository, as the real script decides it."""
+"""The gate: who reads and who writes which repository, as decided by the real script."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.texts import write_program
 READ, WRITE = "git-upload-pack", "git-receive-pack"
 Gate = Callable[[str, str, str], str]
 REACHED = "reached 262144\n"
-"""What the backend says: it runs, and may take up so many kibibytes."""
+"""The answer of the backend: it runs, with at most this many kibibytes of address space."""
 
 
 @pytest.fixture
 def gate(lab: Callable[..., Settings], tmp_path: Path) -> Gate:
-    """Return what a user, a path and a query are told: REACHED, or why not."""
+    """Return a function that asks the gate for a user, a path and a query: REACHED, or why not."""
     backend = write_program(tmp_path / "backend", "#!/bin/sh\necho reached $(ulimit -S -v)\n")
     text = server_configuration(lab())["gate"].content.decode()
     script = tmp_path / "gate"

@@ -1,4 +1,4 @@
-"""What a push may bring and a repository may hold, asked of real repositories."""
+"""What a push may bring and a repository may hold, tested on real repositories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENVIRONMENT = {
 
 
 class Bare:
-    """A repository, and pushes that are being looked at: their objects lie apart."""
+    """A repository, and pushes that are being judged, whose objects are in quarantine."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Bare:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What git gives to a hook while the objects of a push are not yet accepted."""
+        """The environment of a hook while git keeps the objects of a push in quarantine."""
         self.incoming.mkdir(exist_ok=True)
         return {
             **ENVIRONMENT,
@@ -49,13 +49,13 @@ class Bare:
         }
 
     def commit(self, text: str, message: str = "m", *, push: bool = True) -> str:
-        """Make a commit of one file, in what is pushed or in the repository."""
+        """Make a commit of one file, among the objects of a push or of the repository."""
         blob = self.git("hash-object", "-w", "--stdin", given=text, push=push)
         tree = self.git("mktree", given=f"100644 blob {blob}\tfile\n", push=push)
         return self.git("commit-tree", tree, "-F", "-", given=message, push=push)
 
     def of_tree(self, *entries: str, push: bool = True) -> str:
-        """Make a commit of entries, each a mode, a kind, an object and a name."""
+        """Make a commit with these entries, each a mode, a kind, an object and a name."""
         given = "".join(f"{entry}\n" for entry in entries)
         tree = self.git("mktree", "--missing", given=given, push=push)
         return self.git("commit-tree", tree, "-m", "m", push=push)
@@ -125,12 +125,12 @@ def test_only_branches_and_tags_are_pushed(bare: Bare, ref: str) -> None:
 def test_a_name_makes_no_folders_without_end(
     bare: Bare, kind: str, name: str, accepted: bool
 ) -> None:
-    """Walking through a thousand of them ended the look at everybody."""
+    """A walk through a thousand nested folders once ended the look at all seats."""
     new = bare.commit("a")
     said = bare.refusal(Update(ZERO, new, f"refs/{kind}/{name}"))
     assert (said is None) == accepted
     assert said is None or "the name of a branch or tag has more than 200 bytes" in said
-    # What is there already can be deleted.
+    # If it exists already, it can be deleted.
     assert bare.refusal(Update(new, ZERO, f"refs/{kind}/{name}"), brings=False) is None
 
 
@@ -138,7 +138,7 @@ def test_a_name_makes_no_folders_without_end(
     "name", ["x\u2028", "x\u2028y", "\x85", "\u202eniam", "a\u200bb", os.fsdecode(b"\xff")]
 )
 def test_a_name_can_be_seen_and_stays_in_its_line(bare: Bare, name: str) -> None:
-    """Python ends a line at more signs than Git."""
+    """Python ends lines at more characters than Git does."""
     new = bare.commit("a")
     said = bare.refusal(branch(new, name))
     assert said is not None and "the name of a branch or tag holds what cannot be seen" in said
@@ -161,7 +161,7 @@ def test_refs_are_counted_as_they_would_be_after_the_push(
     assert "git push origin --delete" in said
     assert bare.refusal(branch(new, "a", old=new)) is None
     assert bare.refusal(branch(new, "d"), branch(ZERO, "a", old=new)) is None
-    # What has too many already may be changed, and made less.
+    # A repository with too many refs may change them, or have fewer.
     monkeypatch.setattr(limits, "MAX_REFS", 2)
     assert bare.refusal(branch(new, "a", old=new)) is None
     assert bare.refusal(branch(new, "d"), branch(ZERO, "a", old=new)) is None
@@ -229,7 +229,7 @@ def test_what_leads_to_no_files_is_refused(bare: Bare, kind: str) -> None:
 def test_what_flux_would_unpack_is_counted_and_measured(
     bare: Bare, monkeypatch: pytest.MonkeyPatch, limit: str, least: int
 ) -> None:
-    """Whatever a file is called; of a submodule there is nothing to unpack but its folder."""
+    """Names of files make no difference. Of a submodule, Flux would unpack only the folder."""
     first, second, third = bare.file("a" * 100, "a"), bare.file("b" * 200, "b  7\tc d"), "c 9 e f"
     folder = bare.git("mktree", given=f"{second}\n", push=True)
     outer = bare.git("mktree", given=f"040000 tree {folder}\tinner\n{first}\n", push=True)
@@ -251,7 +251,7 @@ def test_a_repository_has_a_size(bare: Bare, monkeypatch: pytest.MonkeyPatch) ->
     assert said is not None
     assert "the repository would take" in said and "2 MiB is the limit" in said
     assert "`sopslab reset`" in said
-    # What brings nothing is always taken: it is how a repository gets smaller.
+    # A push that brings nothing is always accepted: it makes a repository smaller.
     assert bare.refusal(branch(ZERO, "a", old=kept), brings=False) is None
     monkeypatch.setattr(limits, "MAX_REPOSITORY", limits.folder_size(bare.folder / "objects"))
     assert bare.refusal(branch(new, old=kept)) is None
@@ -269,7 +269,7 @@ def test_a_repository_may_be_full_when_it_was_cleared(
 def test_what_git_says_while_it_clears_is_shown_to_nobody(
     bare: Bare, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nor does it matter that it fails: what is too large then is refused in our words."""
+    """If git fails, the push is still refused in our words when the repository stays too large."""
     (bare.folder / "refs/heads/broken").write_text("no commit\n")
     limits.clear(Repository(bare.folder, ENVIRONMENT))
     assert capfd.readouterr() == ("", "")
@@ -279,7 +279,7 @@ def test_what_no_branch_holds_is_cleared_when_a_repository_is_full(
     bare: Bare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_REPOSITORY", 2 * 1024 * 1024)
-    # Git tells its hook where the objects of the push are; what clears must not go by it.
+    # Git tells the hook where the objects of the push are; clearing must ignore these variables.
     for name, value in bare.environment.items():
         monkeypatch.setenv(name, value)
     lost = bare.commit(os.urandom(1024 * 1024).hex(), push=False)

@@ -1,4 +1,4 @@
-"""What a learner gets at `/~/`: their own page, kubeconfig and the CA, and nobody else's."""
+"""The server's pages below `/~/`: the learner's own page, kubeconfig and CA, and nobody else's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CA = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 
 @pytest.fixture
 def root(root: Path) -> Path:
-    """A server that hands out to ada and bob, and has another two users."""
+    """A server with pages for ada and bob, and two users without any."""
     write_accounts(root, "ada", "bob", "flux", "instructor")
     write_gate(root, r"printf 'Content-Type: text/plain\r\n\r\nfrom the gate'")
     for seat in ("ada", "bob"):
@@ -46,7 +46,7 @@ def ask(root: Path, path: str, user: str | None = "ada", method: str = "GET") ->
 
 
 class Answer:
-    """What the server has said."""
+    """An answer of the server."""
 
     def __init__(self, said: str) -> None:
         head, _, self.body = said.encode("latin-1").decode("utf-8", "replace").partition("\r\n\r\n")

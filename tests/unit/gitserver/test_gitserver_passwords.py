@@ -1,4 +1,5 @@
-"""Passwords for paper: which characters, how much chance, and what may go wrong in typing them."""
+"""Passwords for paper: their characters, their randomness, and the mistakes that typing may
+make."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from sopslab.model.passwords import ALPHABET, BITS, essence, new_password
 from tests.kept_labs import FOLDER
 from tests.unit.gitserver.test_gitserver_accounts import header
 
-# What is taken for each other on paper, in upper case or in lower case.
+# Characters that people confuse on paper, in upper or lower case.
 ALIKE = ("0oOQD", "1iIlL", "2zZ", "5sS", "6bG", "8B", "9gq", "uUvV")
 TYPED = "cdfh-jkmn-prtv-wxy3-479c"
-# As releases before this form made them: `secrets.token_urlsafe(32)`.
+# As releases before this form made passwords: `secrets.token_urlsafe(32)`.
 OLD = "Kb0-O1lI_passphrase-of-ada-with_43characters"
 
 

@@ -1,4 +1,4 @@
-"""The pre-receive hook as a whole, and who judges for it: it ends in time, and with it whatever it
+"""The pre-receive hook and the judges behind it: both end in time, with all processes that they
 started."""
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sopslab.layout import TEMPLATES
 from tests.unit.gitserver.gitserver_material import eventually, judging
 
 HOOK = TEMPLATES / "git" / "hooks" / "pre-receive"
-# In place of the judgement of a push.
+# Replaces the judgement of a push.
 INSTEAD = """
 def main(root, asker):
     return receive.supervised(lambda: work(sys.stdin.read()), {seconds}, asker)
 
 receive.main = main
 """
-# What is judged starts a process in a session of its own and comes to no end.
+# The judgement starts a process in a session of its own, and never ends.
 HANGS = """
 def work(given):
     import subprocess, time
@@ -42,7 +42,8 @@ Judges = Callable[..., str]
 
 @pytest.fixture
 def judges() -> Iterator[Judges]:
-    """Return what starts judges who do some work for each push, and returns their address."""
+    """Return a function that starts judges, which do some work for each push; it returns their
+    address."""
     with ExitStack() as started:
 
         def start(work: str, seconds: float = 60) -> str:
@@ -53,7 +54,7 @@ def judges() -> Iterator[Judges]:
 
 
 def ask(address: str, given: object = "", **more: Any) -> subprocess.Popen[str]:
-    """Start the hook as git does, with what git tells it."""
+    """Start the hook as git does, with git's input."""
     with tempfile.TemporaryFile("w+") as told:
         told.write(str(given))
         told.seek(0)
@@ -162,7 +163,7 @@ def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) ->
         hook = ask(address, tmp_path / "pid")
         assert "refused: nobody has judged this push" in hook.communicate(timeout=30)[0]
         assert hook.returncode
-    # Nothing would bound it.
+    # The worker lost its parent. If it went on, nothing would limit its time.
     assert eventually(lambda: not runs(tmp_path / "pid"))
 
 
@@ -192,7 +193,7 @@ def test_a_push_for_which_there_is_no_process_is_refused_and_the_next_is_judged(
 def test_what_cannot_be_said_is_not_accepted(
     judges: Judges, monkeypatch: pytest.MonkeyPatch, stream: str, judged: str
 ) -> None:
-    # Otherwise Python writes at once.
+    # With this variable set, Python would write at once.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     work = f"def work(given):\n    print('said', file=sys.{stream}, end='')\n    return {judged}\n"
     read, write = os.pipe()

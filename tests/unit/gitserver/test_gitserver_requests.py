@@ -1,4 +1,4 @@
-"""What of HTTP the Git server reads, and what it refuses to guess."""
+"""The part of HTTP that the Git server reads, and the ambiguities that it refuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_push_is_told_by_its_method_and_its_path() -> None:
 
 
 def says_why(refused: Refused) -> bool:
-    """Whether the client is told more than a status: a sentence has several words."""
+    """Return whether the client gets more than a status: a sentence has several words."""
     return len(str(refused).split()) > 1
 
 

@@ -1,4 +1,4 @@
-"""What is read of a row that the board has published, and which command is the learner's own."""
+"""What the Git server reads of a published row, and which command is the learner's own."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_row_of_another_form_is_none_or_text_that_can_be_shown(
 
 
 def test_nothing_but_a_plain_file_is_read(tmp_path: Path) -> None:
-    """A link could lead to another learner's row, and a pipe would hold up everybody."""
+    """A link could lead to another learner's row, and a pipe would block everybody."""
     file = write(tmp_path)
     link, pipe, folder = tmp_path / "link.json", tmp_path / "pipe.json", tmp_path / "folder.json"
     link.symlink_to(file)

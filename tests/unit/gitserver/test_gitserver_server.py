@@ -1,4 +1,4 @@
-"""The Git server under clients that do not behave: limits, deadlines, and what is left behind."""
+"""The Git server under clients that misbehave: limits, deadlines, and what remains."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def test_nothing_is_kept_of_what_git_has_not_read(root: Path, header: str) -> No
         client = Client(port).begin("POST", PUSH, header)
         if "chunked" in header:
             client.send(b"1000000\r\n")
-        # What the kernel and two buffers hold; all of it would be taken where it is kept.
+        # The kernel and two buffers hold this much. A server that kept the data would take all of
+        # it.
         assert client.sends_at_most(16 * MIB, 1) < 8 * MIB
         client.close()
 
@@ -166,7 +167,7 @@ def test_a_request_ends_with_its_children_when_its_time_is_over(
 
 
 def test_a_request_ends_with_its_children_when_its_client_leaves(root: Path) -> None:
-    # It ignores what is asked politely.
+    # The gate ignores SIGTERM.
     write_gate(root, f"trap '' TERM; cat >/dev/null; sleep 61 & echo $! $$ >{root}/pids; wait")
     with serving(root) as port:
         client = Client(port).begin("POST", PUSH, LENGTH)

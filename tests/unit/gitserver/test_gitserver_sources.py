@@ -1,4 +1,4 @@
-"""What is delivered into the Git server's container is all that runs there."""
+"""The sources that are delivered into the Git server's container are all that runs there."""
 
 from __future__ import annotations
 

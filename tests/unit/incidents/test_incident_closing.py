@@ -1,4 +1,4 @@
-"""What keeps an incident open, each thing with the command that ends it."""
+"""What keeps an incident open, each point with the command that settles it."""
 
 from __future__ import annotations
 

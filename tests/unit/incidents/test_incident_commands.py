@@ -1,4 +1,4 @@
-"""`sopslab incident` and `sopslab credentials`: what they refuse, and what they put on record."""
+"""`sopslab incident` and `sopslab credentials`: their refusals, and the records that they write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPEN = Incident(
 
 
 class Lab:
-    """What the commands see, and what they put on record."""
+    """What the commands see, and the records that they write."""
 
     def __init__(self) -> None:
         self.incidents: list[Incident] = []

@@ -1,4 +1,4 @@
-"""Credentials on record: what is due on a day, and what an open incident makes due now."""
+"""Credentials on record: those due on a day, and those that an open incident makes due now."""
 
 from __future__ import annotations
 

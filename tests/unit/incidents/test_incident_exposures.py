@@ -115,6 +115,6 @@ def test_a_closed_incident_deals_with_what_it_has() -> None:
 def test_what_another_incident_has_is_not_taken_in_twice() -> None:
     first, second = exposed(finding(), finding("b.yaml"))
     assert not_covered([first, second], [replace(OPEN, exposures=(first,))]) == (second,)
-    # Of which names somebody noted, a place does not become another one.
+    # An exposure is the same place, whichever names of keys somebody has noted for it.
     noted = replace(first, keys=())
     assert not_covered([first], [replace(OPEN, exposures=(noted,))]) == ()

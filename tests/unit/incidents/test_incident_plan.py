@@ -1,4 +1,4 @@
-"""The rotation plan of a learner: what of the record is filled in, and what is somebody else's."""
+"""The rotation plan of a learner: what is filled in from the record, and what belongs to others."""
 
 from __future__ import annotations
 

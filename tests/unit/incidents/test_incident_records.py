@@ -1,4 +1,4 @@
-"""Records of incidents: read strictly, written stably, and never with more than names in them."""
+"""Records of incidents: read strictly, written the same way each time, with names and no values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where records, credentials and exposures come from: real repositories and files of a lab."""
+"""The sources of records, credentials and exposures: real repositories and files of a lab."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ sops: {lastmodified: "2026-03-04T05:06:07Z"}
 
 
 def commit(folder: Path, files: dict[str, str], origin: Path) -> str:
-    """Commit files in a clone, pushed to its origin; both are made where they are not."""
+    """Commit files in a clone and push them; make the clone and its origin if they are missing."""
     if not folder.exists():
         repositories.begin_repository(origin, folder)
     write_files(folder, files)
@@ -56,14 +56,14 @@ def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> S
 
 @pytest.fixture
 def platform(settings: Settings) -> Callable[[dict[str, str]], Any]:
-    """Push files to the platform repository."""
+    """Return a function that pushes files to the platform repository."""
     origin = Path(settings.git_dir, "repositories", "platform.git")
     return lambda files: commit(Path(settings.platform_dir), files, origin)
 
 
 @pytest.fixture
 def learner(settings: Settings) -> Callable[[dict[str, str]], str]:
-    """Push files to the learner's repository."""
+    """Return a function that pushes files to the learner's repository."""
     origin = Path(bare_repository(settings, solo(settings)))
     return lambda files: commit(Path(settings.work_dir), files, origin)
 

@@ -34,7 +34,7 @@ SETUP = "scripts/sops-setup.sh"
 
 @dataclass(frozen=True)
 class Shell:
-    """What a learner's system runs the scripts with, and where it has its tools."""
+    """The shell that runs the scripts on a learner's system, and its PATH."""
 
     words: tuple[str, ...]
     path: str
@@ -49,13 +49,13 @@ class Key:
 
     @property
     def secret(self) -> str:
-        """The private key itself, to look for where it must not be."""
+        """The private key itself, to search for in places that must not hold it."""
         return self.path.read_text().split()[-1]
 
 
 @dataclass
 class Repository:
-    """A rendered repository, with the environment its scripts are run in."""
+    """A rendered repository, and the environment in which its scripts run."""
 
     root: Path
     environment: dict[str, str]
@@ -79,7 +79,7 @@ class Repository:
         return self.root / "flux" / "secrets" / "develop"
 
     def command(self, script: str, *arguments: str) -> list[str]:
-        """What starts one of the repository's scripts from anywhere."""
+        """The command line that starts one of the repository's scripts from any directory."""
         return [*self.shell.words, str(self.root / script), *arguments]
 
     def run(
@@ -90,7 +90,7 @@ class Repository:
         umask: int = 0o022,
         **environment: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the repository's scripts to its end, whatever that is."""
+        """Run one of the repository's scripts, whether it succeeds or fails."""
         return subprocess.run(
             self.command(*command),
             input=stdin.decode("latin-1") if isinstance(stdin, bytes) else stdin,
@@ -104,14 +104,14 @@ class Repository:
         )
 
     def tool(self, *command: str) -> bytes:
-        """What a real tool says, as bytes."""
+        """The output of a real tool, as bytes."""
         environment = self.environment | {"PATH": SYSTEM_PATH}
         return subprocess.run(
             command, capture_output=True, cwd=self.root, env=environment, check=True
         ).stdout
 
     def value(self, name: str, key: str) -> bytes:
-        """The bytes that Kubernetes would hold for a key of an encrypted Secret."""
+        """The bytes that Kubernetes would hold for one key of an encrypted Secret."""
         path = f"flux/secrets/develop/{name}.yaml"
         return base64.b64decode(
             self.tool("sops", "decrypt", "--extract", f'["data"]["{key}"]', path)
@@ -187,7 +187,7 @@ def commands(text: str) -> list[str]:
 
 
 def inline(text: str) -> list[str]:
-    """What stands between single backticks in a document, outside of blocks."""
+    """The texts between single backticks in a document, outside of blocks."""
     outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     return re.findall(r"`([^`\n]+)`", outside)
 
@@ -201,12 +201,13 @@ def write_tree(source: Path, target: Path, variables: Mapping[str, object]) -> N
         path.chmod(0o755 if rendered.executable else 0o644)
 
 
-# The shell that the first line of a script names, with all tools of this system.
+# No shell is named, so the first line of a script decides; all tools of this system are there.
 BY_ITSELF = Shell((), SYSTEM_PATH)
 
 
 def _busybox(folder: Path) -> Shell:
-    """No tool but BusyBox' own, and what the card tells to install."""
+    """BusyBox's sh, with BusyBox's own tools and those that the card tells the learner to
+    install."""
     subprocess.run([real_tool("busybox"), "--install", "-s", str(folder)], check=True)
     for name in ("age-keygen", "git", "kubectl", "sops"):
         (folder / name).symlink_to(real_tool(name))
@@ -214,7 +215,7 @@ def _busybox(folder: Path) -> Shell:
 
 
 def _bash(folder: Path) -> Shell:
-    """The awk of a Mac is not that of Debian."""
+    """Bash as sh, with the awk of a Mac, which is not Debian's."""
     (folder / "awk").symlink_to(real_tool("original-awk"))
     return Shell((real_tool("bash"), "--posix"), f"{folder}:{SYSTEM_PATH}")
 
@@ -223,7 +224,7 @@ def _zsh(_folder: Path) -> Shell:
     return Shell((real_tool("zsh"), "--emulate", "sh"), SYSTEM_PATH)
 
 
-# How other systems run them: a small Linux, a Mac, and a Mac whose sh is zsh.
+# Other systems that run the scripts: a small Linux, a Mac, and a Mac whose sh is zsh.
 OTHERS = {"busybox": _busybox, "bash": _bash, "zsh": _zsh}
 
 
@@ -236,19 +237,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """What the scripts are run with: the shell that they name, if nothing else is asked for."""
+    """The shell that runs the scripts; the one that they name, unless a test asks for another."""
     name = getattr(request, "param", "itself")
     return OTHERS[name](tmp_path_factory.mktemp(name)) if name in OTHERS else BY_ITSELF
 
 
-# A space in it, as in the names of many folders of people.
+# With a space, as many people have in the names of their folders.
 ROOT = "work tree"
 Variables = Callable[[str, str], Mapping[str, object]]
 
 
 @contextmanager
 def _opened(folder: Path, key: str, shell: Shell) -> Iterator[Repository]:
-    """Yield what lies in a folder as a repository; its scripts get this key, and some memory."""
+    """Yield a folder's content as a repository; its scripts get this key, and a directory in
+    memory."""
     keys = [folder / "keys" / owner for owner in ("learner", "instructor")]
     publics = [(folder / f"{one.name}.pub").read_text() for one in keys]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
@@ -283,7 +285,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="session")
 def a_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository and its keys, made once; each test has a copy."""
+    """A repository and its keys, made once; each test gets a copy."""
     folder = tmp_path_factory.mktemp("repository")
     _make(folder, course_variables)
     return folder
@@ -291,7 +293,7 @@ def a_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def a_seat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of a learner in a class, with the canary in it."""
+    """The repository of a learner in a class, with the canary in it, made once."""
     folder = tmp_path_factory.mktemp("seat")
     _make(folder, seat_variables)
     with _opened(folder, "", BY_ITSELF) as made:
@@ -311,7 +313,7 @@ def repository(tmp_path: Path, a_repository: Path, shell: Shell) -> Iterator[Rep
 
 @pytest.fixture
 def seat(tmp_path: Path, a_seat: Path, shell: Shell) -> Iterator[Repository]:
-    """The same of a learner in a class, who has no private key, with the canary in it."""
+    """The repository of a learner in a class, with the canary in it and without a private key."""
     _copy(a_seat, tmp_path)
     with _opened(tmp_path, "", shell) as made:
         yield made
@@ -319,5 +321,5 @@ def seat(tmp_path: Path, a_seat: Path, shell: Shell) -> Iterator[Repository]:
 
 @pytest.fixture
 def other_key(tmp_path: Path) -> Callable[[str], Key]:
-    """Makes keys that the repository does not know."""
+    """Return a function that makes keys unknown to the repository."""
     return lambda name: make_key(tmp_path / "keys" / name)

@@ -1,4 +1,5 @@
-"""The rendered course files: what they name exists, and what they tell to type is right."""
+"""The rendered course files: everything that they name exists, and every command in them is
+right."""
 
 import os
 import re

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.shells
 SECRET = "correct-horse-battery-staple"
 TARGET = "flux/secrets/develop/backend-secrets.yaml"
 CREATE = (ENCRYPT, "develop", "backend-secrets")
-# GNU's, whatever is first in the PATH of whom the script is run by.
+# GNU env, even if the scripts run with another one first in PATH.
 ENV = shutil.which("env") or "env"
 ENCRYPTED = re.compile(r"ENC\[AES256_GCM,data:[^,]+,iv:[^,]+,tag:[^,]+,type:str\]")
 
@@ -43,13 +43,13 @@ def literal(key: str, value: str) -> tuple[str, str]:
 
 
 def editor(repository: Repository, text: str) -> str:
-    """An editor that is a shell script; $1 is the file."""
+    """Return the command of an editor that is a shell script; $1 is the file."""
     path = write_program(repository.root.parent / "editor", f"#!/bin/sh\n{text}\n")
     return f"'{path}'"
 
 
 def traces(repository: Repository, *texts: str) -> list[Path]:
-    """Files of the test's directory and of shared memory that hold one of the texts."""
+    """Return the files in the test's folder and in shared memory that hold one of the texts."""
     needles = [text.encode() for text in texts]
     needles += [base64.b64encode(text.encode()).rstrip(b"=")[:-1] for text in texts]
     roots = [repository.root.parent, repository.memory]
@@ -101,7 +101,7 @@ def test_each_recipient_can_open_it(repository: Repository, key: str) -> None:
     assert repository.value("backend-secrets", "password") == SECRET.encode()
 
 
-# What linters of other people ask for, and sops' own default, which is four.
+# Indents that other people's linters ask for, and sops' own default of four.
 INDENTS = (1, 2, 3, 4, 8)
 
 
@@ -332,7 +332,7 @@ def test_sources_can_be_combined(repository: Repository) -> None:
 
 
 class Terminal:
-    """The script with a terminal for standard input and error."""
+    """A script with a terminal for standard input, output and error."""
 
     def __init__(self, repository: Repository, *command: str) -> None:
         self.master, self.slave = pty.openpty()
@@ -551,7 +551,7 @@ def test_a_missing_sops_is_said_plainly(repository: Repository) -> None:
 
 
 def test_a_shell_that_would_show_values_as_arguments_is_refused(repository: Repository) -> None:
-    """For mksh, printf is a program."""
+    """In mksh, printf is a program."""
     repository.shell = replace(repository.shell, words=(real_tool("mksh"),))
 
     result = repository.run(*CREATE, stdin=f"k={SECRET}\n")
@@ -620,7 +620,7 @@ def test_a_full_disk_leaves_the_tree_as_it_was(
 
 
 def record_every_command(repository: Repository) -> Path:
-    """Put a recorder before every tool the scripts use; returns the record."""
+    """Put a recorder before every tool that the scripts use; return the record."""
     record = repository.root.parent / "record"
     tools = "awk base64 basename cat chmod cp cut dd df dirname grep head ls mktemp mv paste rm sed"
     for name in f"{tools} sh sops stty sync tr wc".split():
@@ -652,7 +652,7 @@ def test_no_value_in_arguments_environment_or_files(repository: Repository) -> N
 
 @pytest.mark.shells(usual=True)
 def test_values_are_taken_without_writing_any_file(repository: Repository) -> None:
-    """Some shells keep a here-document in a file, where it is larger than a pipe takes at once."""
+    """Some shells keep a here-document in a file if it is larger than a pipe holds."""
     config = repository.root / ".sops.yaml"
     config.write_text(replaced(config.read_text(), "^flux/secrets/develop", "^elsewhere"))
     lines = "".join(f"k{number}={'v' * 20_000}\n" for number in range(10))

@@ -1,4 +1,4 @@
-"""What a learner of a class is told to do: nothing that they have no right, key or tool for."""
+"""Instructions for a learner of a class: they have the right, the key and the tool for each."""
 
 import os
 import re
@@ -17,10 +17,10 @@ from .conftest import ENCRYPT, SETUP, Key, Repository, commands, inline
 NAMESPACE, SYSTEM = "zoe-develop", "lab-zoe-sys"
 COURSE = ["README.md", "lab.md", "rotation-plan.md", "flux/secrets/README.md"]
 ROLES = PROJECT / "flux" / "clusters" / "lab" / "classroom" / "roles.yaml"
-# What kubectl asks the API server for.
+# What kubectl's commands ask of the API server.
 VERBS = {"get": "get", "describe": "get", "delete": "delete"}
 PLURALS = {"ns": "namespaces", "secret": "secrets"}
-# Of the verbs of `sopslab`, the instructor's, and one that works wherever it is installed.
+# The mentions of `sopslab`: a verb of the instructor's, and one that works on any machine.
 TOLD = {"sopslab", "sopslab status", "sopslab validate"}
 STAND_IN = """#!/bin/sh
 printf '%s\\n' "$*" >>"{record}"
@@ -30,7 +30,7 @@ exit {code}
 
 
 def rights() -> set[tuple[str, str]]:
-    """The verbs and resources of the learner's role."""
+    """Return the verbs and resources of the learner's role."""
     roles = yaml.safe_load_all(ROLES.read_text())
     (role,) = (role for role in roles if role["metadata"]["name"] == "sops-lab-learner")
     return {
@@ -42,7 +42,7 @@ def rights() -> set[tuple[str, str]]:
 
 
 def typed(seat: Repository, name: str) -> list[str]:
-    """Every command of a course file, in blocks and in sentences."""
+    """Return every command of a course file, in blocks and in sentences."""
     text = (seat.root / name).read_text()
     return [*commands(text), *inline(text)]
 
@@ -53,7 +53,7 @@ def test_no_command_asks_the_cluster_for_what_is_forbidden(seat: Repository, nam
 
     for command in typed(seat, name):
         words = command.split()
-        # What is named without an object asks for nothing.
+        # A command that is only named, without an object, asks for nothing.
         if words[0] != "kubectl" or len(words) < 3 or words[1:3] == ["auth", "can-i"]:
             continue
         if words[1] == "get":
@@ -140,7 +140,7 @@ Answers = Callable[[str, int], None]
 
 @pytest.fixture
 def answers(seat: Repository, tmp_path: Path) -> Answers:
-    """Makes kubectl answer with a text and an exit code."""
+    """Return a function that makes kubectl answer with a text and an exit code."""
 
     def answer(text: str, code: int) -> None:
         said = tmp_path / "answer"
@@ -154,7 +154,7 @@ def answers(seat: Repository, tmp_path: Path) -> Answers:
 
 @pytest.fixture
 def asked(seat: Repository, answers: Answers, tmp_path: Path) -> Callable[[], str]:
-    """Returns what kubectl was asked for."""
+    """Return a function that returns kubectl's arguments so far."""
     record = tmp_path / "record"
     return lambda: record.read_text() if record.exists() else ""
 

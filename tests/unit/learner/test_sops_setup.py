@@ -1,7 +1,7 @@
 """scripts/sops-setup.sh with the real age-keygen, and a stand-in for the cluster.
 
-The stand-in keeps one Secret in a file and lets the real kubectl fill in the templates; what a
-real cluster makes of it is shown by the cluster tests.
+The stand-in keeps one Secret in a file and lets the real kubectl fill in the templates. The cluster
+tests show what a real cluster makes of it.
 """
 
 import base64
@@ -61,7 +61,7 @@ else:
 
 @dataclass
 class Cluster:
-    """What the stand-in for kubectl answers."""
+    """The state from which the stand-in for kubectl answers."""
 
     state: Path
 

@@ -1,5 +1,5 @@
-"""The learners' access, made and replaced for real: with the real openssl, and stand-ins for the
-cluster that signs and for git."""
+"""The learners' access, made and replaced with the real openssl, and with stand-ins for git and for
+the cluster that signs."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_kubeconfig_is_complete_and_its_owners_alone(
         assert modes == dict.fromkeys(wanted, 0o600)
         said: dict[str, Any] = yaml.safe_load((folder / "kubeconfig").read_text())
         (context,) = said["contexts"]
-        # Of a name such as 007 YAML would make a number.
+        # YAML would read a name such as 007 as a number.
         assert said["current-context"] == context["name"] == seat
         assert context["context"] == {
             "cluster": "sops-lab-lab", "namespace": f"{seat}-develop", "user": seat,
@@ -313,7 +313,7 @@ def test_what_was_replaced_is_kept_for_the_proof_and_for_nobody_else(classroom: 
     assert files(folder) == old
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    # A second time, as after a run that was killed: what the first one kept is still looked at.
+    # Replaced a second time, as after a killed run: what the first replacement kept is still there.
     replace(classroom, "bob")
     assert files(folder) == old
     second = generations(classroom)["bob"]
@@ -380,7 +380,7 @@ def test_the_seats_that_failed_are_reported(classroom: Settings, cluster: Signin
     assert "  bob: the cluster did not take its request for a certificate" in done.stderr
 
 
-# The server that git asks admits one login: the one in the file `admitted`.
+# A stand-in for git, with a server that admits one login: the one in the file `admitted`.
 _GIT = """#!/bin/sh
 cmp -s "${GIT_CONFIG_VALUE_2##* }" "$(dirname "$0")/admitted" \\
     || { echo "fatal: Authentication failed for '$3'" >&2; exit 128; }
@@ -389,7 +389,7 @@ cmp -s "${GIT_CONFIG_VALUE_2##* }" "$(dirname "$0")/admitted" \\
 
 @pytest.fixture
 def replaced(classroom: Settings, cluster: SigningCluster, beginnings: Path) -> Settings:
-    """A class in which the access of bob has been replaced, and servers that know of it."""
+    """A class in which bob's access has been replaced, and servers that know the new access."""
 
     def make() -> None:
         assert replace(classroom, "bob").changed
@@ -403,7 +403,7 @@ def replaced(classroom: Settings, cluster: SigningCluster, beginnings: Path) -> 
 
 
 def user_of(folder: Path) -> str:
-    """Return the user of the certificate in the kubeconfig of a folder."""
+    """Return the user of the certificate in a folder's kubeconfig."""
     said = yaml.safe_load((folder / "kubeconfig").read_text())
     data = base64.b64decode(said["users"][0]["user"]["client-certificate-data"])
     subject = openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", stdin=data)

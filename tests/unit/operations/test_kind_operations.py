@@ -1,4 +1,5 @@
-"""What lets strangers into a cluster is taken out of it, as a stand-in for kubectl is told."""
+"""What lets strangers into a cluster is removed from it, tested by the orders to a stand-in for
+kubectl."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from sopslab.provision.operations import kind
 from tests.fake import Applied
 from tests.texts import write_program
 
-# It has the objects of its folder, and keeps what it is given to delete and to replace.
+# Has the objects of its folder, and records what it has to delete and to replace.
 _KUBECTL = """#!/bin/sh
 cd "$(dirname "$0")/cluster" || exit 1
 [ ! -e gone ] || { echo 'connection refused' >&2; exit 1; }
@@ -63,7 +64,7 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 
 @pytest.fixture
 def cluster(settings: Settings) -> Path:
-    """The folder of a cluster as kubeadm leaves it."""
+    """The folder with the objects of a cluster as kubeadm leaves it."""
     folder = Path(settings.bin_dir) / "cluster"
     folder.mkdir(parents=True)
     write_program(folder.parent / "kubectl", _KUBECTL)
@@ -111,7 +112,7 @@ def test_without_a_token_and_without_such_rights_nothing_is_done(
 def test_what_cannot_be_looked_at_is_no_cluster_without_strangers(
     settings: Settings, cluster: Path, half: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cluster that is being made must not be taken for closed when it did not answer."""
+    """A cluster that did not answer must not be taken for one that is closed to strangers."""
     (cluster / half).unlink()
     monkeypatch.setattr(kind, "look", lambda *_: ["Secret x"])
     assert Applied(kind.strangers, settings=settings).failed

@@ -1,4 +1,4 @@
-"""Scripts that change a machine, run with tools that stand in: what becomes of its files."""
+"""Scripts that change a machine, run with stand-ins for its tools: what happens to its files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.operations.test_operations import run
 STOPPED: dict[str, Any] = {
     "engine_state": {"reason": "stopped"}, "machine_state": {},
 }  # fmt: skip
-# Whom an entry of an access control list is for that is for no user or group by name.
+# The id of those entries of an access control list that name no user and no group.
 NOBODY = 0xFFFFFFFF
 # The capabilities of a container that is not privileged.
 FEW = 0xA80425FB
@@ -37,14 +37,14 @@ FEW = 0xA80425FB
 
 @pytest.fixture
 def standins(tmp_path: Path) -> Path:
-    """A folder that comes first in $PATH."""
+    """The folder of the stand-ins, which `carry_out` puts first in PATH."""
     folder = tmp_path / "standins"
     folder.mkdir()
     return folder
 
 
 def stand_in(folder: Path, *names: str, doing: str = "") -> None:
-    """Have commands that write down how they are called, and then do this."""
+    """Write commands that record how they are called, and then do this."""
     for name in names:
         write_program(
             folder / name, f'#!/bin/sh\necho "{name} $*" >>"$(dirname "$0")/calls"\n{doing}\n'
@@ -56,7 +56,7 @@ def calls(folder: Path) -> list[str]:
 
 
 def commands(operation: str, settings: Settings, /, **case: Any) -> list[StringCommand]:
-    """Return what an operation runs on a machine of which these facts are recorded."""
+    """Return the commands of an operation on a machine with these recorded facts."""
     _, found = run(case, operation, settings)
     return found
 
@@ -64,7 +64,7 @@ def commands(operation: str, settings: Settings, /, **case: Any) -> list[StringC
 def carry_out(
     command: StringCommand, standins: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, with other places in it than those of this machine."""
+    """Run a command with other paths in place of those of this machine."""
     text, stdin = command.get_raw_value(), str(command.connector_arguments.get("_stdin", ""))
     file = next((word for word in shlex.split(text) if word.endswith(".sh")), None)
     script = Path(file).read_text() if file else ""
@@ -128,7 +128,7 @@ def test_fedoras_packages_are_installed_by_its_own_manager(
     assert done.returncode == 0, done.stderr
     installed = calls(standins)[-1].split()
     assert installed[-3:] == ["docker-cli", "moby-engine", "util-linux"]
-    # There is nobody to answer, and what is on the machine stays.
+    # Nobody can answer a question, and no package may be removed.
     assert "--assumeyes" in installed and "--allowerasing" not in installed
 
 
@@ -181,7 +181,8 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
 
 @pytest.fixture
 def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Put our runtime in front, where `daemon.json` is this text and dockerd this process."""
+    """Return a function that installs our runtime where `daemon.json` has this text and dockerd is
+    this process."""
 
     def configure(before: str | None, pid: int | None = None) -> tuple[int, str, str]:
         (tmp_path / "docker").mkdir()
@@ -217,7 +218,7 @@ def test_our_runtime_is_the_default_and_other_settings_stay(
 ) -> None:
     with subprocess.Popen(["sleep", "60"]) as dockerd:
         code, errors, config = engine(before, dockerd.pid)
-        # dockerd reads its configuration again on SIGHUP, of which a `sleep` dies.
+        # On SIGHUP, dockerd reads its configuration again. A `sleep` dies of it.
         assert (code, errors, dockerd.wait(10)) == (0, "", -signal.SIGHUP)
     wrapper = tmp_path / "libexec" / "sops-lab" / "oci-runtime"
     known = json.loads(before or "{}")
@@ -230,7 +231,7 @@ def test_our_runtime_is_the_default_and_other_settings_stay(
     assert runtime_body(str(wrapper)) == "# ours"
     assert runtime_body(str(tmp_path / "absent")) == ""
     assert os.access(wrapper, os.X_OK)
-    # Not that of an environment, which may be removed while Docker still needs the runtime.
+    # Python is the system's: an environment may be removed while Docker still needs the runtime.
     python, options = first.removeprefix("#!").split()
     assert os.access(python, os.X_OK) and Path(python).parent in map(Path, ("/usr/bin", "/bin"))
     assert options == "-IS"
@@ -270,7 +271,7 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     assert done.returncode == 0, done.stderr
     assert calls(standins) == ["usermod -aG docker ada"]
     listed = os.getxattr(socket, "system.posix_acl_access")[4:]
-    # The kinds are those of the owner, a user, the group, the mask and the others.
+    # The entries are for the owner, a user, the group, the mask and the others.
     assert list(struct.iter_unpack("<HHI", listed)) == [
         (0x01, 6, NOBODY), (0x02, 6, 1000), (0x04, 6, NOBODY), (0x10, 6, NOBODY),
         (0x20, 0, NOBODY),

@@ -64,7 +64,7 @@ MACHINE = {
     "inotify_instances": 1024, "inotify_watches": 524288, "sudo": True, "manager": "apt-get",
     "missing": [],
 }  # fmt: skip
-# What a recorded fact says if nothing else is said of it.
+# What a recorded fact says unless the case says otherwise.
 USUAL = {
     "machine_state": MACHINE,
     "engine_state": encode(EngineState(answers=False)),
@@ -102,13 +102,13 @@ WITHOUT_CASES = {
     "seats.roster",
 }
 GENERATION = "c0ffee00c0ffee"
-# How a packed tree begins: as gzip does, in base64.
+# How a packed tree begins: with gzip's first bytes, in base64.
 _PACKED = "H4sI"
 KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"}
 
 
 class RecordedHost:
-    """A host whose facts are recorded outputs; one that was not recorded is a mistake."""
+    """A host whose facts are recorded outputs; a fact that was not recorded is an error."""
 
     name = "recorded"
 
@@ -126,7 +126,7 @@ class RecordedHost:
             return "\n".join(self._outputs[name]) or None
         self.asked.add(fact.__name__)
         arguments.pop("_sudo", None)
-        # Arguments that the command does not take are an error here as on a host.
+        # Arguments that the fact's command does not take are an error, as on a real host.
         assert isinstance(fact().command(**arguments), StringCommand)
         output = self._outputs[fact.__name__]
         return fact().process(list(output)) if output else fact.default()
@@ -151,7 +151,7 @@ def server_label(
     uid: int = 1000,
     certificate: str = "AA:BB",
 ) -> str:
-    """Return the label that a Git server gets when it is made of this."""
+    """Return the label of a Git server that is made from these arguments."""
     said = {"machine_state": output("machine_state", {"uid": uid}), "container": []}
     if settings.networked:
         said["tls_state"] = output("tls_state", encode(TlsState(certificate=certificate)))
@@ -167,7 +167,7 @@ def server_label(
 
 
 def fill(text: str, settings: Settings) -> str:
-    """Put in what a case cannot know."""
+    """Fill in the values that a case cannot know."""
     files = tree({"flux/a.yaml": "a: 1"})
     mark = server_label(settings) if "MARK" in text else ""
     values = {"ROOT": settings.root, "TEMPLATES": str(TEMPLATES), "MARK": mark}
@@ -181,7 +181,7 @@ def fill(text: str, settings: Settings) -> str:
 def output(fact: str, said: Any) -> list[str]:
     if fact in USUAL and said != []:
         said = merged(USUAL[fact], said or {})
-    # The lab's own program prints one object.
+    # The lab's own program prints a single object.
     lines = [said] if isinstance(said, dict) else said or []
     return [
         line if isinstance(line, str) else json.dumps(line, separators=(",", ":")) for line in lines
@@ -189,7 +189,7 @@ def output(fact: str, said: Any) -> list[str]:
 
 
 def merged(usual: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is usual, but for what is said."""
+    """Return the usual values, except where others are given."""
     return {
         key: merged(value, said.get(key, {})) if isinstance(value, dict) else said.get(key, value)
         for key, value in usual.items()
@@ -261,7 +261,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
 def test_a_git_server_is_made_anew_for_whatever_it_was_started_with(
     lab: Callable[..., Settings],
 ) -> None:
-    """By its label: equal for the same, another one for each thing that is another."""
+    """The label is equal for equal arguments, and another one for each argument that differs."""
     settings, networked = lab(), lab(git_bind="192.0.2.10")
     labels = [
         server_label(settings),
@@ -293,7 +293,7 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
             return
     if "arguments" in wanted:
         found = arguments_of(command)
-        # The first argument of a script of the lab is where its tools are.
+        # The first argument of a lab's script is the folder of its tools.
         assert found['PATH="$1:$PATH"' in text_of(command) :] == wanted["arguments"]
     stdin = command.connector_arguments.get("_stdin")
     assert (stdin is None) == ("stdin" not in wanted)
@@ -309,7 +309,7 @@ def named(value: Any) -> Any:
             return value["id"]
         return {key: named(each) for key, each in value.items()}
     if isinstance(value, str) and value.startswith(_PACKED):
-        # A packed tree is known by its first line.
+        # A packed tree is compared by its first line.
         return value.partition("\n")[0]
     return [named(each) for each in value] if isinstance(value, list) else value
 
@@ -334,7 +334,7 @@ def incomplete(folder: Path) -> bool:
 
 def test_every_operation_has_cases_for_doing_nothing_and_for_doing_something() -> None:
     lacking = {name for name in operations() if incomplete(FOLDER / name)}
-    # Both ways: one that has got cases leaves the list.
+    # In both directions: an operation that has its cases must leave the list.
     assert lacking == WITHOUT_CASES
 
 

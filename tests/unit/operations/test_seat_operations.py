@@ -1,4 +1,5 @@
-"""Operations on seats, run on this machine: who stays on record, and what is left of whom."""
+"""Operations on seats, run on this machine: who stays on record, and what remains of each
+learner."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ ADA, ADA_2, BOB = (
     Enrolled(id=one, name=f"Learner {one}", email=f"{one}@example.org")
     for one in ("ada", "ada-2", "bob")
 )
-# A cluster from which Flux has removed what it applied, once it was asked as often as $here/held
-# has lines.
+# A cluster in which Flux has removed what it applied, once it was asked as often as $here/held has
+# lines.
 KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case "$*" in
@@ -81,7 +82,7 @@ def test_whoever_is_pruned_is_on_record_until_nothing_of_them_is_left(settings: 
     assert prune(settings, seats.roster).changed
     assert recorded(settings) == {"ada", "ada-2", "bob"}
     assert prune(settings, seats.pruning, patience=1).failed
-    # A run that is killed here would forget them otherwise, with their namespaces still there.
+    # Otherwise a run that is killed here would forget learners whose namespaces still exist.
     assert recorded(settings) == {"ada", "ada-2", "bob"}
     held.unlink()
     assert not prune(settings, seats.pruning).failed
@@ -103,7 +104,7 @@ def test_a_run_that_began_before_a_spare_was_given_away_takes_it_from_nobody(
 
 
 def test_no_wait_is_cut_short_by_a_date_that_changes(settings: Settings) -> None:
-    # Whoever looks finds it a day later each time.
+    # At every call, `date` is a day later.
     write_program(
         Path(settings.bin_dir, "date"),
         '#!/bin/sh\necho x >>"$0.days"\necho $(($(wc -l <"$0.days") * 86400))\n',
@@ -143,7 +144,7 @@ def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> No
         "sops-age": "Enabled"
     }
 
-    # A key that Flux does not watch is not as it should be.
+    # A key that Flux does not watch counts as drift.
     live = [one for one in applied if one["kind"] == "Secret"]
     for unwatched, drift in ((False, {}), (True, {"ada": "differs"})):
         for one in live:
@@ -175,13 +176,13 @@ def test_nobody_has_to_encrypt_to_an_identity_that_is_being_replaced(settings: S
         "ada": {public["instructor"]},
         "bob": {public["instructor"], public["bob"]},
     }
-    # Once the successor has taken its place, it is the one that counts.
+    # Once the successor is in its place, only the successor counts.
     for kind in ("agekey", "pub"):
         (keys / f"next/ada.{kind}").replace(keys / f"ada.{kind}")
     assert demanded()["ada"] == {public["instructor"], public["next/ada"]}
 
 
-# What Flux says of two seats, and who is asked for again.
+# Says what $here/kustomizations has, and records the objects that Flux is asked for again.
 ASKED = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
@@ -192,7 +193,7 @@ esac
 
 
 def told_by_flux(seat: str, ready: str) -> list[dict[str, Any]]:
-    """Return the Kustomizations of a seat whose tenant is there."""
+    """Return the Kustomizations of a seat whose tenant is ready."""
     return [
         {
             "kind": "Kustomization",
@@ -216,7 +217,7 @@ def test_flux_is_not_asked_again_for_what_it_is_at_work_on(
     folder = Path(settings.bin_dir)
     (folder / "kubectl").write_text(ASKED)
     items = [*told_by_flux("ada", "Unknown"), *told_by_flux("bob", "False")]
-    # Of the third one's nothing is there but the tenant: somebody has deleted it.
+    # Only the tenant is left of the third seat: somebody has deleted the rest.
     items += told_by_flux("ada-2", "True")[:1]
     (folder / "kustomizations").write_text(json.dumps({"items": items}))
 

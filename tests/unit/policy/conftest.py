@@ -1,4 +1,4 @@
-"""The tools of the policy's tests: taken from SOPSLAB_TOOLS or PATH, and missing is failing."""
+"""The tools of the policy's tests, from SOPSLAB_TOOLS or PATH; a test fails if one is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.texts import write_program
 
 
 def find_tool(name: str) -> str:
-    """Return the path of a program the tests need."""
+    """Return the path of a program that the tests need."""
     places = os.pathsep.join(filter(None, (os.environ.get("SOPSLAB_TOOLS"), os.environ["PATH"])))
     found = shutil.which(name, path=places)
     if not found:

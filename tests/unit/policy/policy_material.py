@@ -46,7 +46,7 @@ def encrypted_value(kind: str = "str", size: int = 0) -> str:
 
 
 def age_identity(kind: str = "") -> str:
-    """Return an age identity, of *kind* ``PQ-`` a post-quantum one."""
+    """Return an age identity; with *kind* ``PQ-``, a post-quantum one."""
     return AGE + kind + "1" + pick(BECH32, 58).upper()
 
 
@@ -66,7 +66,7 @@ def mac() -> str:
 
 
 def wrapped_key(recipient: str, size: int = 32) -> bytes:
-    """Return what age makes of a data key of *size* bytes."""
+    """Return a data key of *size* bytes as age encrypts it."""
     quantum = recipient.startswith("age1pq1")
     kind, length = ("mlkem768x25519", 1120) if quantum else ("X25519", 32)
     argument, body, check = (b64(noise(count)).rstrip("=") for count in (length, 32, 32))
@@ -75,14 +75,14 @@ def wrapped_key(recipient: str, size: int = 32) -> bytes:
 
 
 def armored(kind: str, content: bytes | None = None) -> list[str]:
-    """Return the lines of *content*, or of something made up, in armor of a *kind*."""
+    """Return *content*, or random bytes, as lines of an armor of a *kind*."""
     body = b64(noise(200) if content is None else content)
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return [f"{DASHES}BEGIN {kind}{DASHES}", *lines, f"{DASHES}END {kind}{DASHES}"]
 
 
 def age_armor(recipient: str, size: int = 32) -> list[str]:
-    """Return the lines of a data key of *size* bytes, wrapped for *recipient*."""
+    """Return a data key of *size* bytes, wrapped for *recipient*, as lines of age's armor."""
     return armored("AGE ENCRYPTED FILE", wrapped_key(recipient, size))
 
 
@@ -93,7 +93,7 @@ def _entry(key: str, value: str, kind: str = "", indent: str = "    ", size: int
 
 
 def sops_block(*recipients: str, options: str = "", with_mac: bool = True, more: str = "") -> str:
-    """Return a ``sops`` block in YAML for age recipients, with *more* kinds of recipients."""
+    """Return a ``sops`` block in YAML for age recipients; *more* adds other kinds of recipients."""
     age = "    age:\n" + "".join(_entry("recipient", name) for name in recipients)
     block = "sops:\n" + (age if recipients else "    age: []\n") + more
     block += '    lastmodified: "2026-11-24T10:00:00Z"\n'
@@ -262,8 +262,8 @@ _TOKEN = re.compile(r"\{\{ (" + "|".join(_TOKENS) + r") \}\}")
 def render(text: str) -> str:
     """Return *text* with its ``{{ token }}`` marks filled in; other templates stay.
 
-    A text is filled in alike whatever ran before: gitleaks has words that no token may hold, and
-    lets about one in a hundred random tokens through by them.
+    The same text always gets the same tokens: gitleaks ignores tokens that contain certain words,
+    which happens to about one random token in a hundred.
     """
     _RANDOM.seed(text)
     return _TOKEN.sub(lambda match: _TOKENS[match[1]](), text)
@@ -272,9 +272,9 @@ def render(text: str) -> str:
 def write_case(case: Path, folder: Path) -> Path:
     """Write the rendered *case* below *folder* and return its path.
 
-    A case is named ``<scenario>.<extension>``, or ``<scenario>@<path>`` with ``+`` for ``/`` where
-    the path matters. A text that starts with ``LINK`` becomes a symbolic link, one that starts with
-    ``UTF16`` is written in that encoding.
+    A case is named ``<scenario>.<extension>`` or, if its path matters, ``<scenario>@<path>`` with
+    ``+`` for ``/``. A text that starts with ``LINK`` becomes a symbolic link; a text that starts
+    with ``UTF16`` is written in that encoding.
     """
     scenario, marked, path = case.name.partition("@")
     target = folder / (scenario + "-dir" if marked else "") / (path or scenario).replace("+", "/")

@@ -1,4 +1,4 @@
-"""Where the documents of the tests lie, and what is told of the findings in them."""
+"""Places for the documents of the tests, and a short form of findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for gitleaks: it is started by nobody, and says what the test wants."""
+"""A stand-in for gitleaks: no process is started, and the test decides what gitleaks reports."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from sopslab.policy.gitleaks import Begun
 
 
 class Pipe:
-    """The input of a process: what came, or a reader that went away."""
+    """The input of a process: it keeps what is written, or breaks as if the reader had gone."""
 
     def __init__(self, *, breaks: bool) -> None:
         self.breaks, self.tries, self.content, self.closed = breaks, 0, b"", False
         self.came = threading.Event()
 
     def write(self, data: bytes) -> None:
-        """Take what is written."""
+        """Keep the data."""
         self.tries += 1
         if self.breaks:
             raise BrokenPipeError
         self.content += data
 
     def flush(self) -> None:
-        """Tell that something came."""
+        """Tell the test that something came."""
         self.came.set()
 
     def close(self) -> None:
-        """Take the end."""
+        """Note the end of the input."""
         self.closed = True
         if self.breaks:
             raise BrokenPipeError
 
 
 class Process:
-    """A process that reports what it is told to."""
+    """A process that reports what the test decided."""
 
     def __init__(
         self, report: object = (), *, code: int = 0, breaks: bool = False, hangs: bool = False
@@ -55,12 +55,12 @@ class Process:
         return self._code
 
     def kill(self) -> None:
-        """Remember that it was ended."""
+        """Note that the process was killed."""
         self.killed = True
 
     @property
     def begun(self) -> Begun:
-        """This, as what was begun."""
+        """This process, in the form in which the policy starts gitleaks."""
         return Begun(cast("subprocess.Popen[bytes]", self))
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a pushed tree when Flux builds it, with flux itself."""
+"""What becomes of a pushed tree when it is built, by the real flux."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def built(folder: Path, tree: dict[str, str]) -> building.Result:
-    """Commit a tree, build it, and have nothing left of it."""
+    """Commit a tree and build it; check that the build leaves nothing behind."""
     write_files(folder, tree)
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "a")
@@ -104,7 +104,7 @@ def test_what_asks_for_the_network_is_refused_also_by_the_builder(
 ) -> None:
     monkeypatch.setattr(kustomizations, "check", lambda *_: [])
     result = built(repository, {FILE: "resources: ['http://127.0.0.1:9/a.yaml']\n"})
-    # A builder of ours opens no socket for it, the released one is killed when it does.
+    # Our own builder opens no socket. The released one is killed when it tries.
     assert isinstance(result, Broken) or refusal(result) == (ROOT, "kustomize-build")
 
 

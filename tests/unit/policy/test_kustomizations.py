@@ -1,4 +1,4 @@
-"""What a pushed tree asks of whoever builds it: places elsewhere, and more than anybody needs."""
+"""What a pushed tree asks of its builder: places elsewhere, and more work than anybody needs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def content(tree: Tree) -> dict[str, bytes]:
 
 
 def rules(tree: Tree) -> list[tuple[str, str]]:
-    """Return what is found: paths and rules."""
+    """Return path and rule of each finding."""
     return [(path, rule) for path, _, rule, _ in told(tree)]
 
 
 def told(tree: Tree) -> list[tuple[str, int, str, str]]:
-    """Return what is found: paths, lines, rules and messages."""
+    """Return path, line, rule and message of each finding."""
     found = kustomizations.check(content(tree), ROOT, "c0ffee")
     assert all(one.commit == "c0ffee" for one in found)
     return [(one.path, one.line, one.rule, one.message) for one in found]
@@ -166,7 +166,8 @@ def test_nothing_is_hidden_from_flux() -> None:
 
 
 def overlays(depth: int) -> dict[str, str | bytes]:
-    """Return kustomizations of which each names two of the next, with a Secret at the end."""
+    """Return levels of kustomizations that each name two of the next level, with ConfigMaps at the
+    end."""
     tree: dict[str, str | bytes] = {FILE: "resources: [../../0a, ../../0b]"}
     for level in range(depth):
         names = f"resources: [../{level + 1}a, ../{level + 1}b]"
@@ -209,7 +210,7 @@ def test_a_circle_ends(others: str) -> None:
 
 
 def steps(count: int) -> dict[str, str | bytes]:
-    """Return a tree of which a build comes to so many files and folders."""
+    """Return a tree whose build visits this many files and folders."""
     names = ", ".join(["a.yaml"] * (count - 3))
     return {
         FILE: "resources: [../../apps]",
@@ -243,7 +244,7 @@ def test_a_build_may_read_a_mebibyte() -> None:
 
 def test_only_a_kustomization_leads_on() -> None:
     tree: dict[str, str | bytes] = {
-        # A folder without one is no base, and of a folder that is not there nothing is read.
+        # A folder without a kustomization is no base, and a missing folder is not read.
         FILE: "resources: [../../apps, ../../none, a.yaml]",
         "flux/apps/a.yaml": "resources: [../secrets/develop]",
         f"{ROOT}/a.yaml": "resources: [.]",
@@ -265,7 +266,7 @@ def test_a_base_may_be_named_twice() -> None:
 def test_a_circle_is_told_of() -> None:
     message = "kustomizations name one another in a circle"
     assert told({FILE: "resources: [.]"}) == [(ROOT, 1, "kustomize-too-much", message)]
-    # What is found before that is enough.
+    # A finding from before the circle is enough.
     assert rules({FILE: f"resources: [., '{URL}']"}) == [(FILE, "kustomize-remote")]
 
 

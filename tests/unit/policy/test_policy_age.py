@@ -1,4 +1,4 @@
-"""What age wrote is told by its form, to the byte."""
+"""Files that age wrote are recognised by their form, to the byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a build comes to: encrypted in the source, or refused. The builder is Flux's own."""
+"""The result of a build: each value is encrypted in the source, or refused. The builder is Flux's
+own."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ WHOLE = policy_material.render("{{ sops_binary }}\n")
 
 
 def check(text: str) -> list[str]:
-    """Return what is wrong with the build of *text*, of which nothing is shown."""
+    """Return what is wrong with the build of *text*; check that no value is shown."""
     findings = built.check(text, "flux/secrets/develop", "c")
     assert {finding.rule for finding in findings} <= {"built-plaintext"}
     assert "hunter2" not in str(findings)

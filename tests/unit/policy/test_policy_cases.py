@@ -73,7 +73,7 @@ Judged = dict[str, list[Finding]]
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> Judged:
-    """The findings of each case, by kind and name."""
+    """The findings of each case, by its kind and name."""
     folder = tmp_path_factory.mktemp("cases")
     names: dict[str, str] = {}
     for kind in ("block", "pass"):
@@ -90,7 +90,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> Judged:
 
 
 def is_right(name: str, findings: list[Finding]) -> bool:
-    """Return whether a case is blocked, and by the rules that its name stands for, if any do."""
+    """Return whether a case is blocked, and only by rules that its name stands for, if it has
+    any."""
     rules = {finding.rule for finding in findings}
     said = [expected for start, expected in EXPECTED.items() if name.startswith(start)]
     return bool(rules) and all(
@@ -99,7 +100,8 @@ def is_right(name: str, findings: list[Finding]) -> bool:
 
 
 def test_the_whole_table(judged: Judged) -> None:
-    """Each case has a test of its own below; a mutant is tried by the one that judges: this."""
+    """Each case has its own test below. Mutation testing runs the test that makes `judged`: this
+    one."""
     assert [name for name in BLOCK if not is_right(name, judged.get(f"block/{name}", []))] == []
     assert [name for name in PASS if judged.get(f"pass/{name}")] == []
 

@@ -1,4 +1,5 @@
-"""What other tools encrypted is told by its form; text in that form, and other forms, are not."""
+"""Ciphertext of other tools is recognised by its form. Text in that form, and other forms, are
+not."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def kms(size: int, start: bytes = b"\1\2\2\0\x78") -> str:
     return b64(start + noise(size - len(start)))
 
 
-# By a function of the bytes within: with noise they are ciphertext, with prose they are not.
+# Functions of the bytes inside: noise makes ciphertext, and prose does not.
 CODED = {
     "eyaml": lambda make: f"ENC[PKCS7,{b64(make(300))}]",
     "eyaml-folded": lambda make: f"ENC[PKCS7,\n  {b64(make(150))}\n  {b64(make(150))}]",

@@ -31,7 +31,7 @@ def bad(tmp_path: Path, gitleaks: str) -> Path:
 
 @pytest.fixture
 def good(tmp_path: Path, gitleaks: str) -> Path:
-    """A file without one."""
+    """A file without a finding."""
     target = tmp_path / "good" / "b.yaml"
     target.parent.mkdir()
     target.write_text("a: b\n")
@@ -128,7 +128,7 @@ def test_crashing_gitleaks_cannot_be_decided(
 ) -> None:
     program = write_program(tmp_path / "fake", f"#!/bin/sh\n{script}\n")
     monkeypatch.setenv("SOPSLAB_GITLEAKS", str(program))
-    # More than a pipe holds, so that writing to a dead process is met too.
+    # The file is larger than a pipe, so that the policy also writes to a process that is dead.
     good.write_text("# text\n" * 40_000)
     answer = callers.check([str(good)])
     assert answer.undecided == [reason]

@@ -1,4 +1,4 @@
-"""A file that is there for credentials is known by its name, and what it holds by its form."""
+"""A file for credentials is recognised by its name, and its passwords by their form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEX = "0123456789abcdef" * 2
 KEY = "A" * 21 + "b" * 22 + "="
 SHARE, MAIL = "a password of a database or a share", "a password of a mail or file client"
 MACHINE = "a password for a machine"
-# Path, text with the password, and what is said of it.
+# Path, text with the password, and the description in the finding.
 FILES = {
     "git": (".git-credentials", f"https://ada:{PW}@example.org", "a Git password"),
     "git-of-libsecret": ("a/credentials.store", f"https://ada:{PW}@example.org", "a Git password"),

@@ -20,7 +20,7 @@ def only(text: str) -> Node:
 
 
 def plain(node: Node) -> object:
-    """Return what a tree holds; of a scalar its text and its line."""
+    """Return the content of a tree; of a scalar, its text and its line."""
     if isinstance(node, Mapping):
         return [(plain(key), plain(value)) for key, value in node.value]
     if isinstance(node, Sequence):
@@ -181,7 +181,7 @@ def test_what_contains_itself_is_refused(text: str) -> None:
 
 
 def test_what_aliases_expand_to_has_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The list with two scalars is three nodes, the whole eleven.
+    # The list with two scalars counts as three nodes, and the whole text as eleven.
     text = "a: &a [1, 2]\nb: *a\nc: {d: *a}\n"
     monkeypatch.setattr(documents, "MAX_EXPANDED", 15)
     only(text)

@@ -1,4 +1,4 @@
-"""What is looked for in a file by what it is, and what becomes of all of them."""
+"""What the policy looks for in each kind of file, and how it answers for all files together."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_flux_takes_no_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -
         (1, "key-age", "an"),
         (1, "too-large", "larger"),
     ]
-    # Elsewhere it is read as it is written.
+    # Elsewhere, a larger file is judged by its indentation, without being parsed.
     assert hits("a.yaml", large) == [VALUE]
     text = "kind: Secret\nstringData:\n  note: hunter2\n" + "#" * len(SECRET)
     assert hits("a.yaml", text) == [(3, "secret-plaintext", "stringData.note")]
@@ -381,7 +381,7 @@ def test_a_rule_says_what_is_to_be_encrypted_but_for_what_a_name_promises() -> N
     assert hits("secret.yaml", text, beside=beside) == [(2, "not-encrypted", "in")]
     assert hits("secret.yaml", "b: note\n", beside=beside) == []
     assert hits("secret.sops.yaml", "b: note\n", beside=beside) == [(1, "not-encrypted", "in")]
-    # A rule for whatever there is means no file by it.
+    # A rule for every file does not mean any file in particular.
     every = {".sops.yaml": f"creation_rules: [{{path_regex: '.*', age: {RECIPIENT}}}]"}
     assert hits("a.yaml", text, beside=every) == []
     assert hits("a.toml", text, beside=every) == []
@@ -659,7 +659,7 @@ def test_what_cannot_be_judged_is_told_and_the_rest_is_judged(
         "c is nested too deeply",
         "d cannot be judged: ValueError",
     ]
-    # What was found until then counts.
+    # Findings from before the error count.
     assert [one.path for one in answer.findings] == list("abcd")
 
 
@@ -683,7 +683,7 @@ def test_without_gitleaks_the_rest_is_judged() -> None:
 
 
 def leaked(one: Blob, line: int, rule: str = "generic-api-key") -> bool:
-    """Return whether it counts that gitleaks found something in a line of a file."""
+    """Return whether a finding of gitleaks in a line of a file counts."""
     before = len(["#", "", "#", "", ""]) - 1
     answer = checked(one, report=[finding(before + line, before + line, rule)], code=LEAKS)
     found = [one for one in answer.findings if one.rule.startswith("gitleaks:")]
@@ -700,7 +700,7 @@ def leaked(one: Blob, line: int, rule: str = "generic-api-key") -> bool:
         (blob("a.conf", "a\nnote\n"), 2, True, True),
         (blob("a.md", "a\nnote\n"), 2, False, True),
         (blob("message", "a\nnote\n", TEXT), 2, False, True),
-        # What has a finding already, or names something, or is an expression.
+        # Lines that have a finding already, or name something, or are expressions.
         (blob("a.yaml", SECRET), 4, False, True),
         (blob("a.yaml", SECRET), 3, True, True),
         (blob("a.tf", "a = b.c\nd = 'e'\n"), 1, False, True),
@@ -711,7 +711,7 @@ def leaked(one: Blob, line: int, rule: str = "generic-api-key") -> bool:
             False,
             True,
         ),
-        # A line that says where a value is.
+        # Lines that say where a value is.
         (blob("a.conf", "remoteKey: some/path\n"), 1, False, True),
         (blob("a.conf", "key: SOME_NAME\n"), 1, False, True),
         (blob("a.conf", "note\nkey: SOME_NAME"), 2, False, True),

@@ -1,6 +1,6 @@
-"""What Flux would read decides, not what it is called; and all of a push is looked at.
+"""What Flux would read is judged, whatever its name is; and everything in a push is judged.
 
-Each attack is a push to a server with the hook, of one branch for each of them.
+Each attack is a push to a server with the hook, on a branch of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def judged(repo: Repo, commit: str = "HEAD", ref: str = "refs/heads/x", **env: s
     """Return the rules that a push of *commit* to an empty server would break."""
     oid = repo.git("rev-parse", commit).stdout.strip()
     line = f"{ZERO} {oid} {ref}\n"
-    # What is reachable already is not looked at.
+    # The policy does not look at commits that the repository's refs reach already.
     for name in repo.git("for-each-ref", "--format=%(refname)").stdout.split():
         repo.git("update-ref", "-d", name)
     answer: dict[str, Any] = json.loads(
@@ -257,7 +257,7 @@ def test_a_class_takes_no_file_whose_ciphertext_is_made_up(
     repo.commit(f"{FOLDER}/a.yaml", f"{SECRET.replace('hunter2', value)}{block}\n")
     commit = repo.git("rev-parse", "HEAD").stdout.strip()
     assert rule in judged(repo, commit, SOPSLAB_REQUIRED_RECIPIENTS=OURS)
-    # In an example it stands for what somebody would encrypt.
+    # In an example, such a file stands for one that somebody would encrypt.
     assert rule not in judged(repo, commit)
 
 

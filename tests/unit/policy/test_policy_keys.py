@@ -1,4 +1,4 @@
-"""Key material is told by its form: its name, the line where it begins, and what is none."""
+"""Key material is recognised by its form: what it is, where it begins, and what is no key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def coded(text: str, times: int = 1) -> str:
 
 
 IDENTITY = age_identity()
-# Joined here, and not by the compiler: what it makes of this file holds no key either.
+# Joined at run time. A constant joined by the compiler would put a key into the byte code.
 PUTTY = "-".join(("PuTTY", "User", "Key", "File", "2"))
 AGE = "an age identity (private key)"
 OPENSSH = b64(b"openssh-key-v1\0" + noise(400))
@@ -79,7 +79,7 @@ NAMED = {
     "putty": (f"{PUTTY}: ssh-rsa\nEncryption: none\nPrivate-Lines: 8\n",
               "key-private", "a PuTTY private key"),
     "age-in-base64": (coded(IDENTITY), "key-age", f"{AGE}, encoded"),
-    # Where each line ends is within what its beginning is known by.
+    # The lines end within the letters by which the beginning is recognised.
     "age-in-base64-of-lines": (folded(coded("x" * 42 + IDENTITY), "\r\n  "),
                                "key-age", f"{AGE}, encoded"),
     "age-in-base64-of-tabs": (folded(coded("x" * 42 + IDENTITY), "\n\t"),
@@ -135,7 +135,7 @@ def test_a_key_that_is_real_is_named_in_documentation_as_well(name: str) -> None
 
 @pytest.mark.parametrize("last", BECH32.upper())
 def test_what_is_encoded_is_decoded_to_its_last_letter(last: str) -> None:
-    """The shortest identity that counts: with a letter less it is none."""
+    """The shortest identity that counts: with one letter less, it is none."""
     text = IDENTITY[:65] + last
     assert found(coded(text))
     assert not found(coded(text[:-1]))

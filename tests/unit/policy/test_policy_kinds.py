@@ -1,7 +1,7 @@
-"""Kinds of files that the policy once answered wrongly, each with further inputs of its kind.
+"""Kinds of files that the policy once judged wrongly, each with more cases of its kind.
 
-A case is a path and a text, in which ``{{ token }}`` marks are filled in (policy_material); all are
-judged in one run, each below a folder of its own.
+A case is a path and a text, in which ``{{ token }}`` marks are filled in (policy_material). All
+cases are judged in one run, each below a folder of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def one(path: str, text: str) -> Files:
 APR = "$apr" + "1$"
 OLD = re.sub(r"\n +version: .*", "", ALL)
 BLOCK: dict[str, Files] = {
-    # Beside what only looks like it.
+    # Values beside templates, variables and names, which are no values.
     "value-between-statements": one(
         "a.yaml.j2",
         "kind: Secret\nstringData:\n  a: |\n    #% raw %#\n    quince lantern\n    #% endraw %#\n"
@@ -210,7 +210,7 @@ BLOCK: dict[str, Files] = {
         ".sops.yaml": f"creation_rules:\n- path_regex: secrets/.*\n  age: {R}\n",
         "secrets/app.yaml": "wifi: lantern\n",
     },
-    # Expressions hold no value, texts in them do.
+    # Expressions hold no values; texts in expressions do.
     "hcl-text": one("main.tf", f'db_password = "{PW}"\n'),
     "hcl-heredoc": one("main.tf", f"x = <<EOT\nDB_PASSWORD={PW}\nEOT\n"),
     "jsonnet-text": one("a.jsonnet", f"{{ \n  db_password: '{PW}',\n}}\n"),
@@ -528,7 +528,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory, gitleaks: str) -> dict[str,
 
 
 def test_the_whole_table(judged: dict[str, list[str]]) -> None:
-    """Each case has a test of its own below; a mutant is tried by the one that judges: this."""
+    """Each case has its own test below. Mutation testing runs the test that makes `judged`: this
+    one."""
     assert [name for name in BLOCK if not judged.get(f"block/{name}")] == []
     assert [name for name in PASS if judged.get(f"pass/{name}")] == []
 

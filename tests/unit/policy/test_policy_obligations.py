@@ -1,4 +1,4 @@
-"""What has to be encrypted is said by a file's name, or by a creation rule that means it."""
+"""A file has to be encrypted if its name says so, or if a creation rule means it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_rule_speaks_of_data_and_of_no_tools_own_file(path: str, expected: boo
         ("credential", True),
         (r"flux/db\.yaml$", True),
         (r"flux/other\.yaml$", False),
-        # Of the name, not of the folder.
+        # The pattern fits the folder, and does not name the file.
         ("^flux/", False),
     ],
 )
@@ -91,7 +91,7 @@ OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ntype: Opaque\n"
         (f"a:\n  b: x\n  c: {encrypted_value()}\n", 0),
         (OBJECT, 0),
         (f"{OBJECT}data:\n  a: x\n", 7),
-        # Without a version these are fields as any other.
+        # In what is no complete object, these are fields like any other.
         ("kind: a\n", 1),
         ("apiVersion: a\nkind:\n", 1),
         ("metadata: a\n", 1),

@@ -1,4 +1,4 @@
-"""The parts of the policy on their own, where a table of files says too little."""
+"""Single parts of the policy, where a table of files says too little."""
 
 from __future__ import annotations
 

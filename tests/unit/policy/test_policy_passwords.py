@@ -1,4 +1,5 @@
-"""A password in a configuration is told from what names one, stands for one or is told of one."""
+"""A password in a configuration is told apart from names, placeholders and mentions of
+passwords."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ PHRASE = "correct horse battery staple"
 
 
 def told(hits: Iterable[Hit]) -> list[tuple[int, str]]:
-    """Return the lines of passwords, and what is said to be one."""
+    """Return line and name of each password that is reported."""
     found = []
     for hit in hits:
         name, said, rest = hit.message.partition(" is in plain text")
@@ -235,7 +236,7 @@ def test_a_document_has_passwords_under_their_names(
         (f"a:\n- secretKey: {TOKEN}\n  remoteRef: {{key: b}}\n", {2, 3}),
         (f"a:\n- secure: {SECURE}\n", {2}),
         ("{a: abcdefghi, b: {name: c, key: d}}", {1}),
-        # A line with another long value is looked at all the same.
+        # A line that also has another long value is still judged.
         ("{a: abcdefghij, b: {name: c, key: d}}", set()),
         ("[abcdefghij, {name: c, key: d}]", set()),
         ("[abcdefghi, {name: c, key: d}]", {1}),
@@ -364,7 +365,7 @@ CREATE = "kubectl create secret generic a"
         (f"kubectl create cm a --from-literal=password={PW}", [(1, "password")]),
         (f"kubectl create cm a; {CREATE} --from-literal=pin=4711", [(1, "pin")]),
         (f"{CREATE}; kubectl create cm a --from-literal=pin=4711", []),
-        # What was made long before is another thing.
+        # A command that far before the option does not count.
         ("create cm " + "x" * 497 + " --from-literal=pin=4711", [(1, "pin")]),
         ("create cm " + "x" * 496 + " --from-literal=pin=4711", []),
         ("--from-literal=pin=4711; kubectl create cm a", [(1, "pin")]),

@@ -1,4 +1,4 @@
-"""What kustomize would write into a Secret is told from what it writes elsewhere."""
+"""What kustomize would write into a Secret is told apart from what it writes elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_what_has_another_name_is_no_list_of_patches(name: str) -> None:
         ("kind: ecre", False),
         ("name: a", True),
         ("kind: ''", True),
-        # Whatever cannot be judged may select one.
+        # A target that cannot be judged may select a Secret.
         ("kind: '(?!x)'", True),
         ("Name: a, kind: Deployment", False),
     ],
@@ -103,7 +103,7 @@ def test_a_target_selects_secrets_by_an_expression(target: str, expected: bool) 
         ("{op: copy, from: /metadata/name, path: /data/a}", [(3, "secret-copied", COPIED)]),
         ("{op: move, from: /data/b, path: /data/a}", []),
         ("{op: copy, from: /metadata/name, path: /metadata/labels/a}", []),
-        # Of a whole object, what stands in its values.
+        # Of a whole object, only the values count.
         ("{op: add, path: '', value: {kind: b, data: {a: x}, type: c}}", [plain(3, "data.a")]),
         ("{op: add, path: '', value: x}", []),
         ("{op: add, path: '/data/a b', value: x}", [plain(3, "data.…")]),

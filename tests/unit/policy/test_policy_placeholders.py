@@ -1,4 +1,4 @@
-"""A value that only stands for one is told from one that somebody could log in with."""
+"""A placeholder is told apart from a value with which somebody could log in."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def sealed(length: int, more: int) -> str:
 @pytest.mark.parametrize("length", [256, 384, 512, 1024])
 def test_what_is_sealed_begins_with_the_length_of_its_key(length: int) -> None:
     assert placeholders.is_sealed(sealed(length, 17))
-    # Of AES-GCM the tag alone has 16 bytes.
+    # The tag of AES-GCM alone has 16 bytes.
     assert not placeholders.is_sealed(sealed(length, 16))
     assert not placeholders.is_sealed(sealed(length + 1, 17))
     assert not placeholders.is_sealed(sealed(length, 17)[1:])

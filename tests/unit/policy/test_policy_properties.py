@@ -1,4 +1,4 @@
-"""Whatever the shape: no encrypted leaf is ever reported, every plaintext leaf always is.
+"""Whatever the shape of a file, no encrypted leaf is reported, and every plaintext leaf is.
 
 Shapes: block and flow style, JSON, several documents, Lists, Secrets inside other objects and in
 strings, anchors (PyYAML writes an object that occurs twice as anchor and alias).
@@ -36,7 +36,7 @@ def hits(text: str, path: str = "a.yaml") -> list[Hit]:
 
 @st.composite
 def plaintexts(draw: st.DrawFn) -> Any:
-    """A value that is no template: text of any kind, numbers, booleans."""
+    """A value that is not a template: text of any kind, numbers, booleans."""
     value = draw(
         st.one_of(
             st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40),
@@ -138,7 +138,7 @@ def test_any_bytes_are_judged(data: bytes, path: str) -> None:
         assert str(error)
 
 
-# The slash keeps it from having the form of a key, and keys are shown.
+# With the slash, the mark does not look like a key; names of keys are shown.
 MARK = "zq9X/markXq9z"
 PIECES = st.sampled_from(
     [
@@ -192,5 +192,5 @@ def test_hostile_text_takes_no_quadratic_time(name: str, path: str) -> None:
     started = time.process_time()
     with contextlib.suppress(Undecidable):
         hits(HOSTILE[name], path)
-    # Linear work on these takes well under a second, quadratic work took minutes.
+    # Linear work on these texts takes well under a second; quadratic work took minutes.
     assert time.process_time() - started < 5

@@ -1,4 +1,5 @@
-"""How far the policy looks: into large files, into strings in strings, through every generator."""
+"""How far the policy looks: into large files, into strings inside strings, through every
+generator."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def rules(
 def test_a_file_in_the_secrets_tree_has_at_most_five_mebibytes(
     tmp_path: Path, gitleaks: str, capsys: pytest.CaptureFixture[str], more: int
 ) -> None:
-    # Only spaces: what is in it is no reason.
+    # The text has only spaces, so that its content is no reason for a finding.
     text = " " * (documents.MAX_TEXT + more)
     assert documents.MAX_TEXT == 5 * 1024 * 1024
     found = rules(tmp_path, {f"{SECRETS}/large.yaml": text, "notes/large.txt": text}, capsys)
@@ -44,7 +45,7 @@ def test_a_file_in_the_secrets_tree_has_at_most_five_mebibytes(
 
 
 def in_a_string(text: str) -> str:
-    """Return a ConfigMap of which one value is a text."""
+    """Return a ConfigMap with this text as a value."""
     head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  file.yaml: |\n"
     return head + textwrap.indent(text, "    ")
 

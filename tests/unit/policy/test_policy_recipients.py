@@ -1,4 +1,4 @@
-"""For whom a file must be encrypted is said by the caller, and by the nearest .sops.yaml."""
+"""The caller and the nearest .sops.yaml say for whom a file must be encrypted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patterns of others: the answers of Go's regexp, and bounded time for whatever is asked.
+"""Patterns that others wrote: the answers of Go's regexp, and bounded time for every pattern.
 
 The expected answers are those that Go 1.26 gave for the same patterns and texts.
 """
@@ -14,7 +14,7 @@ from sopslab.policy import regex
 
 @pytest.fixture(autouse=True)
 def nothing_is_known_yet() -> None:
-    """Have every test compile and search, whatever was asked before it in this process."""
+    """Clear the caches, so that every test compiles and searches anew."""
     regex._compiled.cache_clear()
     regex._searched.cache_clear()
 
@@ -215,7 +215,7 @@ def test_refuses_what_go_refuses_and_what_is_too_large(why: str) -> None:
     "pattern",
     [
         *("a" * 1000, "()" * 200, "a{1000}", "a{1000,}", "a{0,1000}"),
-        # One instruction is that of the end.
+        # The end of a pattern is one instruction more.
         "(?:a{1000}){4}a{999}",
     ],
 )
@@ -252,7 +252,7 @@ def test_counts_every_instruction_of_a_pattern(pattern: str) -> None:
     [
         ("xa", "", 1),
         ("xa", "bb", 3),
-        # At every place one is begun, and one goes on where an x was.
+        # A thread begins at each of the three places, and one goes on after each x.
         ("xa", "xx", 5),
         ("ya|yb", "b", 6),
         (r"\Ayc", "b", 3),
@@ -273,7 +273,7 @@ def test_searches_within_a_budget_cost_together(monkeypatch: pytest.MonkeyPatch)
     for text in ("aa", "ab"):
         with regex.budget():
             assert not regex.search("za", text)
-            # What was searched once costs nothing.
+            # A repeated search costs nothing.
             assert not regex.search("za", text)
             assert not regex.search("zb", text)
             with pytest.raises(regex.PatternError, match="takes too long"):

@@ -1,4 +1,5 @@
-"""The one stream to gitleaks holds every text, and each line of its report leads back to one."""
+"""The one stream to gitleaks holds all texts, and each line of its report leads back to one of
+them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from tests.unit.policy.policy_process import Process, finding
 
 
 def stream(*texts: str) -> str:
-    """Return what gitleaks sees of these texts."""
+    """Return the input that gitleaks gets for these texts."""
     process = Process()
     scanner = Gitleaks(process.begun)
     assert [scanner.feed(text) for text in texts] == list(range(len(texts)))

@@ -1,4 +1,4 @@
-"""Each value of a Secret is one that sops wrote, and its metadata is what it has to be."""
+"""Each value of a Secret must be one that sops wrote, and its metadata must be complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.policy.policy_places import Told, document, place, told
 HEAD = "apiVersion: v1\nkind: Secret\n"
 ENCRYPTED = encrypted_value()
 BROKEN = sops_block(RECIPIENT, with_mac=False)
-"""Where metadata is looked at, this is told of."""
+"""Wherever the policy looks at metadata, it reports this block."""
 FILE = render("{{ sops_binary }}")
 
 

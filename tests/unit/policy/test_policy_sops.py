@@ -1,4 +1,4 @@
-"""What sops writes is told by its form, in each of its formats, and its metadata is understood.
+"""What sops writes is recognised by its form, in each format, and its metadata is understood.
 
 Sources: getsops/sops aes/cipher.go, stores/stores.go, sops.go (shouldBeEncrypted), shamir.
 """
@@ -198,7 +198,7 @@ def test_a_wrapped_key_has_to_be_one_for_its_recipient() -> None:
     assert made_up(metadata((ONE,), mac="")) == []
     assert made_up(metadata((ONE,), mac=value(data=64))) == [(7, "sops-no-mac", "the")]
     assert made_up(metadata((PGP, ONE))) == []
-    # What is no armor at all is told of for every file, by `problems`.
+    # What is not an armor at all is reported for every file, by `problems`.
     assert made_up(metadata((Recipient("age", RECIPIENT, "x"),))) == []
     for group, shared in (((ONE,), False), ((wrapped(RECIPIENT, 33),), True)):
         problem = [(7, "sops-unopenable", "what")]
@@ -368,7 +368,7 @@ def test_flat_groups_are_in_the_order_of_their_numbers() -> None:
     ]
     outside = "sops_age__list_0__map_recipient=d\nsops_age__list_0__map_enc=x\n"
     assert of_flat(text + outside).recipients == {"d"}
-    # Whoever writes a number of any length is answered all the same.
+    # A number of any length still gets an answer.
     assert (
         of_flat(text.replace("list_1__map_age", f"list_{'1' * 9}__map_age")).groups == found.groups
     )

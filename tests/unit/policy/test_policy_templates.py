@@ -1,4 +1,4 @@
-"""Secrets are found in what is no valid YAML, by their indentation, and templates are no values."""
+"""Secrets in invalid YAML are found by their indentation, and templates are no values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy on what the real sops and age write, and on what people do to it afterwards."""
+"""The policy judges what the real sops and age write, and what people do to it afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Tool = Callable[[str], str]
 
 
 class Lab:
-    """A directory with age identities of both kinds, and sops."""
+    """A folder with age identities of both kinds, and sops."""
 
     def __init__(self, folder: Path, tool: Tool) -> None:
         self.folder, self._sops, self._keygen = folder, tool("sops"), tool("age-keygen")
@@ -53,7 +53,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path, tool: Tool, gitleaks: str) -> Lab:
-    """A fresh laboratory."""
+    """A new folder with identities."""
     return Lab(tmp_path, tool)
 
 

@@ -1,4 +1,4 @@
-"""What a program may use that works on what a stranger wrote, and what its end is told as."""
+"""What a program may use while it works on a stranger's files, and how its end is reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 
 def run(code: str, folder: Path) -> sandbox.Outcome:
-    """Run a line of Python there."""
+    """Run a line of Python in the sandbox."""
     return sandbox.run([*PYTHON, code], folder)
 
 
@@ -29,7 +29,7 @@ def test_nothing_of_the_caller_reaches_it(tmp_path: Path, monkeypatch: pytest.Mo
     told = run("import os; print(sorted(os.environ)); print(os.listdir('/proc/self/fd'))", tmp_path)
     names, descriptors = told.output.splitlines()
     assert {"HOME", "PATH", "TMPDIR"} <= set(ast.literal_eval(names)) and "GIT_" not in names
-    # The three of every program, and the folder that is listed.
+    # The three descriptors of every program, and that of the folder being listed.
     assert ast.literal_eval(descriptors) == ["0", "1", "2", "3"]
 
 

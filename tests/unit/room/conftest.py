@@ -17,7 +17,7 @@ from tests.sshd import Seat, make_key, seat
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with keys of OpenSSH's."""
+    """A folder with OpenSSH keys."""
     folder = tmp_path_factory.mktemp("keys")
     for name in ("own", "other", "host", "other-host"):
         make_key(folder / name)
@@ -26,25 +26,25 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have machines that are busy answer in time."""
+    """Give busy machines a minute for their first answer."""
     monkeypatch.setattr(connection, "FIRST_S", 60)
 
 
 @pytest.fixture(autouse=True)
 def agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no agent, whose keys would be shown first."""
+    """Hide the user's SSH agent, whose keys would be offered first."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
 @pytest.fixture
 def ssh(tmp_path: Path, keys: Path) -> Client:
-    """The client of a lab, which has the right key."""
+    """The SSH client of a lab, with the key that machines accept."""
     return client(tmp_path / "a lab" / "ssh", keys / "own", ())
 
 
 @pytest.fixture
 def seats(tmp_path: Path, keys: Path) -> Iterator[Callable[..., Seat]]:
-    """Return what makes a machine, with options of `tests.sshd.seat`."""
+    """Return a function that starts a machine, with options of `tests.sshd.seat`."""
     with ExitStack() as stack:
         folders = iter(range(100))
 
@@ -57,7 +57,7 @@ def seats(tmp_path: Path, keys: Path) -> Iterator[Callable[..., Seat]]:
 
 @pytest.fixture
 def connect(ssh: Client) -> Iterator[Callable[..., Connection]]:
-    """Return what makes a connection, which is ended after the test."""
+    """Return a function that makes a connection, which is closed after the test."""
     made: list[Connection] = []
 
     def make(machine: Machine, through: Client = ssh) -> Connection:

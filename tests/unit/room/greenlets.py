@@ -1,4 +1,4 @@
-"""Two machines that wait for one another, each in a greenlet, as pyinfra has it.
+"""Run commands that wait for each other on two machines, each in a greenlet, as in pyinfra.
 
 python greenlets.py CLIENT SOCKETS KEY FOLDER PORT PORT
 """

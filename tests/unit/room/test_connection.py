@@ -1,4 +1,5 @@
-"""Connections to machines: what is dead is known at once, and nothing of the user's is touched."""
+"""Connections to machines: a dead machine is noticed at once, and the user's files are not
+touched."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def test_words_reach_a_program_as_they_are(there: tuple[Seat, Connection]) -> No
 
 
 def test_input_and_output_are_larger_than_pipes(there: tuple[Seat, Connection]) -> None:
-    """The program writes while it reads."""
+    """The program writes while it is still reading."""
     data = os.urandom(1 << 20) * 12
     copy = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
     assert there[1].run(["python3", "-c", copy], data).out == data
@@ -91,8 +92,8 @@ def test_a_program_that_reads_nothing_more_breaks_the_pipe(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have the clock of the first answer run out after a second, and a test that takes ten fail:
-    OpenSSH's own clock would be the one that ran out."""
+    """Let the clock of the first answer run out after a second. A test fails if it takes eight
+    seconds: OpenSSH's own clock would be the one that ran out."""
     monkeypatch.setattr(module, "FIRST_S", 1)
     started = time.monotonic()
     yield
@@ -116,7 +117,7 @@ def test_a_host_that_takes_connections_and_says_nothing_is_dead(connect: Connect
     with socket.create_server(("127.0.0.1", 0)) as server:
         machine = Machine("127.0.0.1", server.getsockname()[1])
         assert "then does not answer" in refused(connect(machine))
-        # Nothing of the client goes on.
+        # No process of the client goes on.
         asked, _ = server.accept()
         with asked:
             asked.settimeout(5)
@@ -166,7 +167,7 @@ def test_the_first_key_that_a_machine_shows_is_the_one_that_counts(
     said = refused(connect(made.machine))
     assert "it shows another host key than the first time; where it was made anew" in said
     assert ssh.known_hosts.read_text() == known
-    # What helps is what it says.
+    # The refusal names the command that helps.
     command = said.partition("made anew: ")[2]
     subprocess.run(["sh", "-c", command], check=True, capture_output=True)
     assert connect(made.machine).run(["true"]).code == 0
@@ -254,7 +255,8 @@ def test_an_account_without_a_shell_is_said(seats: Seats, connect: Connect) -> N
 
 
 def home_of_the_user() -> dict[str, int]:
-    """Return what of OpenSSH's is in the home that the user has on record, whatever HOME is."""
+    """Return OpenSSH's files in the home that the user has on record, whatever HOME is, with their
+    times."""
     folder = Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh")
     return {
         str(path): path.stat().st_mtime_ns for path in (folder, *folder.rglob("*")) if path.exists()
@@ -270,7 +272,8 @@ def test_nothing_of_the_user_s_is_written(seats: Seats, connect: Connect) -> Non
 def test_what_the_user_has_set_counts_where_we_say_nothing(
     seats: Seats, connect: Connect, tmp_path: Path, keys: Path
 ) -> None:
-    """Names, ports, users and jump hosts do; what would open a way back here does not."""
+    """Names, ports, users and jump hosts count. Settings that would open a way back to this machine
+    do not."""
     made, jump = seats(), seats(host_key="other-host")
     theirs = tmp_path / "ssh_config"
     theirs.write_text(
@@ -318,7 +321,7 @@ def test_a_folder_of_sockets_that_others_may_enter_is_refused(
 
 
 def test_names_of_sockets_fit(ssh: Client) -> None:
-    """OpenSSH makes them under another name first, which is 17 bytes longer."""
+    """OpenSSH first makes a socket under another name, which is 17 bytes longer."""
     command = ssh.command(Machine("h" * 250, 65535, "u" * 30, "k" * 500), "true")
     (path,) = [word.partition("=")[2] for word in command if word.startswith("ControlPath=")]
     assert len(path.strip('"')) + 17 < 104

@@ -1,5 +1,5 @@
-"""Deliveries to machines over a real sshd: only what is missing travels, and whatever cuts one off,
-the next completes it."""
+"""Deliveries to machines over a real sshd: only what is missing is sent, and the next delivery
+completes one that was cut off."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from tests.texts import write_program
 from tests.unit.artifacts.conftest import entry, publish
 from tests.unit.bundles.conftest import have_small_product
 
-# What cannot be compressed.
+# Random contents, which cannot be compressed.
 _SIZE = 300_000
 FILES = {name: {"bin/tool": os.urandom(_SIZE)} for name in ("one", "three", "two")}
 ENTRIES = tuple(replace(entry(name, *files), arch=this_arch()) for name, files in FILES.items())
@@ -56,7 +56,7 @@ PYTHONS = (PYTHON.name.removeprefix("python"),)
 AT_ONCE = nullcontext()
 NO_SSH = Client(Path("/nowhere"), Path("/nowhere"))
 OLDER = "0" * SHORT
-# The product that is delivered has the modules of this checkout.
+# The delivered product uses the modules of this checkout.
 _MODULES = f"{PROJECT}\n{Path(pytest.__file__).resolve().parents[1]}\n"
 
 Seats = Callable[..., Seat]
@@ -69,7 +69,7 @@ def nothing(*_: object) -> None:
 
 @pytest.fixture(scope="module")
 def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
-    """What is delivered: three entries, and a product that is small."""
+    """A cargo of three entries and a small product."""
     folder = tmp_path_factory.mktemp("cargo")
     lab = place(folder / "root")
     for name, files in FILES.items():
@@ -82,13 +82,13 @@ def cargo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cargo]:
 
 
 def place(root: Path) -> Lab:
-    """Return a lab of a root."""
+    """Return a lab with this root."""
     return Lab("lab", str(root), "kind", None, "127.0.0.1", 0, None, None, None, None, "ada")
 
 
 @dataclass
 class First:
-    """A delivery to a machine that had an older product: what it returned, and what was told."""
+    """A delivery to a machine with an older product: its result, and the progress that was told."""
 
     seat: Seat
     connection: Connection
@@ -99,7 +99,7 @@ class First:
 
 @pytest.fixture(scope="module")
 def first(cargo: Cargo, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[First]:
-    """A delivery of everything, of which tests take copies: to make a product takes a while."""
+    """A delivery of everything. Tests copy its product, which takes a while to make."""
     folder = tmp_path_factory.mktemp("first")
     with seat(folder / "seat", keys / "own", keys / "host") as made:
         root = made.folder / "a root"
@@ -149,10 +149,10 @@ def test_a_machine_with_an_older_product_gets_this_one_and_all_entries(
     assert held(place(first.root)) == held(cargo.lab)
     store = store_state(place(first.root), images=[])
     assert [store.fault(each) for each in ENTRIES] == [None, None, None]
-    # Nothing of it is asked of a network.
+    # The store counts as loaded from a bundle, so nothing is asked of a network.
     assert store.bundle == "modules"
     assert first.connection.run([str(first.root / "bin" / "sopslab")]).out == b"hello\n"
-    # Somebody may be at work with the older one.
+    # Somebody may still work with the older product.
     assert (first.root / "product" / OLDER).is_dir()
     assert first.seat.logins == 1
 
@@ -173,7 +173,7 @@ def test_the_second_time_nothing_travels(
 
     monkeypatch.setattr(Connection, "_process", counted)
     assert deliver(first.connection, cargo, str(first.root), nothing, turn).nothing
-    # It waits for nobody's turn, and is one question.
+    # It waits for no turn, and asks a single question.
     assert (len(asked), turn.taken) == (1, 0)
     assert times(first.root) == before
 
@@ -199,14 +199,14 @@ def test_only_what_is_missing_or_damaged_travels(
     given = deliver(connection, cargo, str(root), nothing, turn)
     assert (given.product, given.entries, turn.taken) == (False, 2, 2)
     assert held(place(root)) == held(cargo.lab)
-    # So is what is on record.
+    # A missing record is completed, too.
     (root / "bundle.json").unlink()
     assert deliver(connection, cargo, str(root), nothing, turn).entries == 0
     assert store_state(place(root), images=[]).bundle == "modules"
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Do some work in a copy of this process; return the signal that ended it."""
+    """Do some work in a copy of this process; return the signal that ended the copy."""
     child = os.fork()
     if child == 0:
         try:
@@ -217,7 +217,8 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 def after_the_first(root: Path, then: Callable[[], None]) -> Tell:
-    """Return what waits until the first entry is in a store, and then does something."""
+    """Return a function that waits until the first entry is in the store, and then does
+    something."""
     first = Path(root, "store", KEYS[0])
     done: list[bool] = []
 
@@ -231,8 +232,8 @@ def after_the_first(root: Path, then: Callable[[], None]) -> Tell:
 
 
 def goes_on(connection: Connection, cargo: Cargo, root: Path) -> int:
-    """Return how many entries the next delivery sends, which completes the store; who was there
-    before ends by itself."""
+    """Wait until the earlier delivery has ended by itself. Return how many entries the next
+    delivery sends to complete the store."""
     assert wait_until(lambda: not is_locked(root / "cache" / "bundle.lock"), 60, pause=0.1)
     sent = give(connection, cargo, root).entries
     assert held(place(root)) == held(cargo.lab)
@@ -274,7 +275,7 @@ def test_of_two_controllers_the_second_is_told_and_breaks_nothing(
 def test_a_disk_that_becomes_full_is_said(
     seats: Seats, connect: Connect, cargo: Cargo, root: Path
 ) -> None:
-    """It has bytes left and no place for another file, which nobody sees beforehand."""
+    """The disk has bytes left but no room for another file, which no check notices beforehand."""
     store = root / "store"
     store.mkdir()
     python = root / "product" / cargo.product.sha256[:SHORT] / "environment" / "bin" / "python"
@@ -313,12 +314,13 @@ def public() -> Iterator[Path]:
 def test_a_machine_that_lacks_much_says_all_of_it(
     seats: Seats, connect: Connect, cargo: Cargo, tmp_path: Path, public: Path
 ) -> None:
-    """It is of another kind, its user is not root, and of programs it has sudo, which asks."""
+    """The machine is of another kind, its user is not root, and its only program is a sudo that
+    asks."""
     made = seats()
     write_program(public / "sudo", "#!/bin/sh\nexit 1\n")
     become = ""
     if os.getuid() == 0:
-        # Python itself may be where only root may enter.
+        # Python itself may be in a folder that only root may enter.
         rights = "--inh-caps +dac_override --ambient-caps +dac_override"
         become = f"/usr/bin/setpriv --reuid 65534 {rights}"
     made.stand_in("python3", f'PATH={public} exec {become} /usr/bin/setarch linux32 {PYTHON} "$@"')
@@ -366,7 +368,7 @@ def test_each_problem_has_a_sentence(cargo: Cargo) -> None:
     ):
         (said,) = problems(machine, replace(FIT, **change), wanted, NOW)
         assert said.startswith("seat-1: ") and part in said
-    # What is there needs no space.
+    # Entries that are already there need no space.
     store = HeldStore({member.name: member.content for member in cargo.entries}, "")
     assert problems(machine, replace(FIT, space=0, store=store), wanted, NOW) == []
 
@@ -408,7 +410,7 @@ def test_a_machine_that_takes_a_little_now_and_then_has_no_turn_for_ever(
 
 
 class Says(Connection):
-    """A machine that answers whatever a test has it say."""
+    """A machine that gives the answer that a test sets."""
 
     def __init__(self, answer: str) -> None:
         self.machine, self._answer = Machine("seat-1"), answer

@@ -1,4 +1,4 @@
-"""What OpenSSH says is told by what it means; the texts are those that OpenSSH 9.2 has said."""
+"""OpenSSH's messages are recognised by their meaning. The texts are those of OpenSSH 9.2."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ SAID = {
     "/home/ada/.ssh/config: line 3: Bad configuration option: nosuch\n"
     "/home/ada/.ssh/config: terminating, 1 bad configuration options": "configuration",
     "Bad owner or permissions on /home/ada/.ssh/config": "configuration",
-    # A jump host that cannot reach the machine.
+    # A jump host cannot reach the machine.
     "channel 0: open failed: connect failed: No route to host\n"
     "stdio forwarding failed\nConnection closed by UNKNOWN port 65535": "route",
     "channel 0: open failed: connect failed: Connection refused\n"
     "stdio forwarding failed\nConnection closed by UNKNOWN port 65535": "refused",
-    # What a server says at an end is its own.
+    # The server's last words are its own, and prove nothing.
     f"Received disconnect from 192.0.2.1 port 22:2: bye\n{_CHANGED}": "lost",
     f"ada@seat-1: Permission denied (none\n{_CHANGED}).": "login",
     "": "other",
@@ -72,7 +72,7 @@ MACHINE = Machine("seat-1", 2222, "ada")
 def test_what_is_said_is_known_by_what_it_means(words: str) -> None:
     found = refusal(words.encode())
     assert found.id == SAID[words]
-    # Only what ends by itself is asked again.
+    # A machine is asked again only if the trouble ends by itself.
     assert found.again == (found.id == "busy")
 
 

@@ -1,4 +1,4 @@
-"""What is done at a seat has an end that is told, also where this machine is what fails."""
+"""Work at a seat ends with a report, even if this machine is what fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is secret is taken out of a text in every form it travels in, and nothing else is."""
+"""A secret is removed from a text in every form in which it travels, and nothing else is
+removed."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def test_a_secret_is_taken_out_in_whatever_form(form: str) -> None:
     left = redact(text, VALUE)
     assert b"[redacted: it]" in left
     assert left.startswith(b"before ") and left.endswith(b" after")
-    # What is left at the ends of base64 is less than three bytes of it.
+    # At the ends of base64, less than three bytes of the value are left.
     assert len(left) <= len(b"before [redacted: it] after") + 8
 
 

@@ -1,4 +1,4 @@
-"""What a report asks for, by where the parts of a lab are."""
+"""What a report asks for depends on where the parts of a lab are."""
 
 from __future__ import annotations
 

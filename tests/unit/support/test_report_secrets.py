@@ -1,4 +1,4 @@
-"""What of files and Secrets is secret."""
+"""Which parts of files and Secrets are secret."""
 
 from __future__ import annotations
 

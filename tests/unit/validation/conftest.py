@@ -34,7 +34,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def store() -> tuple[Path, Path]:
-    """Where the OpenAPI documents and the CustomResourceDefinitions lie."""
+    """The folders of the OpenAPI documents and of the CustomResourceDefinitions."""
     settings = local_settings()
     catalog = load_catalog(settings.catalog)
     openapi, flux = (
@@ -46,7 +46,7 @@ def store() -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def schema_dir(store: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The schemas, made once."""
+    """The folder of the schemas, made once."""
     target = tmp_path_factory.mktemp("schemas") / "pinned"
     schema_store.make(*store, target)
     return target
@@ -54,7 +54,7 @@ def schema_dir(store: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes files below a folder of its own, and returns that."""
+    """Return a function that writes files into a folder, and returns the folder."""
 
     def write(files: Mapping[str, str]) -> Path:
         root = tmp_path / "tree"
@@ -69,5 +69,5 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def judge(write: Write, schema_dir: Path) -> Judge:
-    """Writes files and validates them."""
+    """Return a function that writes files and validates them."""
     return lambda files: validate(read_tree(write(files)), lambda: schema_dir)

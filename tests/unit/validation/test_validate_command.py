@@ -1,4 +1,4 @@
-"""`sopslab validate` as the hook runs it: exit codes, what Git knows, and what it is shown."""
+"""`sopslab validate` as the hook runs it: its exit codes, what it asks Git, and what it shows."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_missing_schemas_are_not_decided(
     monkeypatch.setattr(schema_store, "schema_dir", missing)
     result = run(write({**GOOD, f"{ENV}/other.yaml": encrypted("other")}))
     assert result.exit_code == 2
-    # What could be told is told.
+    # Whatever can be judged without the schemas is reported.
     assert "[not-listed]" in result.output
     assert "could not decide: the schemas cannot be made" in result.output
 

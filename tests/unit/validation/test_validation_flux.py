@@ -1,4 +1,4 @@
-"""What Flux would make of a tree, told by Flux's own builder: one small repository per kind."""
+"""What Flux would make of a tree, by Flux's own builder: one small repository for each kind."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def replacement(field: str, kind: str = "ConfigMap", path: str = "data.colour") 
 
 
 FOUND: dict[str, tuple[dict[str, str], list[tuple[str, int, str]]]] = {
-    # Ciphertext that nobody decrypts, and what was decrypted where everybody can read it.
+    # Ciphertext that nothing decrypts, and decrypted values in a place that everybody can read.
     "list-of-secrets": ({**DECRYPTED, **listed(LIST)}, [("apps/a.yaml", 7, "ciphertext-applied")]),
     "list-of-secrets-that-nothing-applies": (
         listed(LIST),
@@ -522,7 +522,7 @@ def test_mistake_is_found(case: str, judge: Judge) -> None:
     assert shown(report.findings) == expected
 
 
-# Each of them is near another one.
+# Each case is much like another one.
 LONG_TAIL = {
     *("emoji-in-an-annotation", "odd-characters", "characters-in-json"),
     *("secret-and-config-map-of-one-run", "variable-of-a-config-map-in-an-overridden-namespace"),

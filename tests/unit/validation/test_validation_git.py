@@ -31,7 +31,7 @@ def git(root: Path, *arguments: str, stdin: str = "") -> str:
 
 @pytest.fixture
 def repository(write: Write) -> Callable[[Mapping[str, str]], Path]:
-    """Writes files and commits them."""
+    """Return a function that writes files and commits them."""
 
     def make(files: Mapping[str, str]) -> Path:
         root = write(files)

@@ -1,4 +1,4 @@
-"""One small repository per rule: what is found, where, and what else is not."""
+"""One small repository for each rule: what is found, where, and that nothing else is found."""
 
 from __future__ import annotations
 
@@ -466,7 +466,7 @@ ACCEPTED: dict[str, dict[str, str]] = {
 }
 
 
-# Each of them is near another one.
+# Each case is much like another one.
 LONG_TAIL = {
     *("yml", "no-type-meta", "no-final-newline", "same-namespace-again", "base-used-twice"),
     *("null-and-time", "decryption-by-a-patch-of-the-parent"),
@@ -483,7 +483,7 @@ def test_good_tree_passes(case: str, judge: Judge) -> None:
 def test_every_rule_has_a_case() -> None:
     cases = (*FOUND.values(), *OF_FLUX.values())
     found = {rule for _, expected in cases for _, _, rule in expected}
-    # These need a symbolic link or an index.
+    # These rules need a symbolic link or an index.
     assert FIXES.keys() - found == {"symlink", "not-added", "git-filtered", "submodule"}
 
 

@@ -71,7 +71,7 @@ GOOD = (DEPLOYMENT, REPOSITORY, KUSTOMIZATION, SECRET, ROLE)
 
 
 def changed(manifest: Manifest, pointer: str, value: object) -> Manifest:
-    """Return a copy with another value at a place; None takes what is there away."""
+    """Return a copy with another value at a place; None removes what is there."""
     copy: Manifest = json.loads(json.dumps(manifest))
     *path, last = pointer.split(".")
     inner: Any = copy

@@ -1,4 +1,4 @@
-"""The repositories that the lab itself lays out are clean, with real sops and real Flux."""
+"""The repositories that the lab itself lays out have no findings, with real sops and real Flux."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_repository_of_the_learner_is_clean(repository: Path, schema_dir: Path) 
 
 
 def test_flow_of_the_chapter(repository: Path, schema_dir: Path) -> None:
-    """The file first, then the line that lists it."""
+    """The learner writes the file first, and then the line that lists it."""
     lists = repository / "flux/secrets/develop/kustomization.yaml"
     encrypt(repository, "backend-secrets")
     (found,) = validate(read_tree(repository), lambda: schema_dir).findings

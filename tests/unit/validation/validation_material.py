@@ -1,4 +1,4 @@
-"""What the small repositories of these tests are made of."""
+"""Parts of the small repositories of these tests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.marks import partly_soak
 
 
 def cipher(kind: str = "str", seed: str = "x", size: int = 9) -> str:
-    """Return what has the form of a value that sops encrypted, of *size* bytes."""
+    """Return a text in the form of a value of *size* bytes that sops encrypted."""
     parts = ((seed.encode() * size)[:size], b"i" * 32, b"t" * 16)
     data, iv, tag = (base64.b64encode(part).decode() for part in parts)
     return f"ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]"
 
 
 def wrapped(seed: str = "k") -> str:
-    """Return what has the form of a data key that age encrypted, on one line of YAML."""
+    """Return a text in the form of a data key that age encrypted, on one line of YAML."""
     header = f"age-encryption.org/v1\n-> X25519 {'a' * 43}\n{'b' * 43}\n--- {'c' * 43}\n"
     body = base64.b64encode(header.encode() + seed.encode() * 64).decode()
     dashes = "-" * 5
@@ -33,7 +33,8 @@ def encrypted(
     spare: str = "",
     key: str = "k",
 ) -> str:
-    """Return a Secret as sops leaves it; `spare` goes into its metadata, `key` tells data keys."""
+    """Return a Secret in the form that sops writes; `spare` is added to its metadata, and each
+    `key` gives another data key."""
     where = f"\n  namespace: {namespace}" if namespace else ""
     return f"""\
 apiVersion: v1
@@ -94,7 +95,8 @@ def shown(findings: list[Finding]) -> list[tuple[str, int, str]]:
 
 
 def one_of_each_rule(cases: Mapping[str, tuple[Any, list[Any]]]) -> list[Any]:
-    """Return the names of cases, of which those that show no new rule are in `make soak` only."""
+    """Return the names of cases; a case without a rule that is new in the list runs in `make soak`
+    only."""
     seen: set[str] = set()
     again = set()
     for name, (_, expected) in cases.items():

@@ -9,5 +9,5 @@ from sopslab.course.chapter import Chapter
 
 @pytest.fixture
 def chapter() -> Chapter:
-    """Return the chapter of a learner who is in the clone."""
+    """Return a learner's chapter, as it is seen from the clone."""
     return Chapter("backend-secrets", "learner")

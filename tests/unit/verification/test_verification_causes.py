@@ -1,4 +1,4 @@
-"""No message of another program is shown: one table says what it means."""
+"""No message of another program is shown; one table says what each message means."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.repositories import git, learner
 from tests.sources import tree_of
 from tests.texts import replaced, write_program
 
-# What a message may quote, and nothing may show.
+# A text that messages may quote, and that nothing may show.
 MARK = "hunter-2-in-the-clear"
 MESSAGES = {
     "Kustomization": [
@@ -180,7 +180,7 @@ def test_what_programs_say_is_told_by_what_it_means(
     assert MARK not in shown
     assert failures.told(Failed("any", words.encode())) == of_programs(words.splitlines())
     sys.stderr.flush()
-    # What nobody could tell is for the log, unless it may quote a value.
+    # Words with an unknown meaning go to the log, unless they may quote a value.
     assert (words.encode() in capfdbinary.readouterr().err) is (LOGGED in meant)
 
 
@@ -229,12 +229,12 @@ def test_a_learner_s_script_recognises_what_python_does(
 
 
 STDERR = re.compile(r">&2")
-# What tells the words of others on purpose, to the log: nobody is shown a line without the mark.
+# Passes on the words of others, on purpose and to the log: nobody sees a line without the mark.
 LOGGING = {"sopslab/provision/command.py"}
 
 
 def test_every_script_tells_its_own_sentences_as_its_own() -> None:
-    """A bare `echo … >&2` would be taken for the words of somebody else, and not be shown."""
+    """A bare `echo … >&2` would be taken for words of another program, and would not be shown."""
     found = {
         str(path.relative_to(PROJECT))
         for path in (PROJECT / "sopslab").rglob("*.py")
@@ -286,7 +286,8 @@ def thing(kind: str, namespace: str, called: str, message: str) -> dict[str, Any
 
 @pytest.fixture
 def broken(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Callable[[str], Settings]:
-    """Return a lab and a seat where Flux says of everything what it should not have quoted."""
+    """Return a function that makes a lab and a seat, with a message on Flux's objects that quotes
+    MARK."""
 
     def make(message: str) -> Settings:
         settings = lab()
@@ -362,7 +363,7 @@ VERBS = {
 }
 
 
-# Every verb once and every sentence once: they come out of one table.
+# Each verb once and each sentence once suffice: all of them use one table.
 @pytest.mark.parametrize(
     ("verb", "message"),
     [
@@ -381,7 +382,7 @@ def test_no_verb_shows_what_a_condition_quotes(
 
 # --- and no other place reads messages -------------------------------------------------------
 
-# Where a message is read, and why nothing of it gets out.
+# The modules that read a message, and why nothing of it gets out.
 READERS = {
     "sopslab/checks/causes.py": "the table",
     "sopslab/checks/dry_runs.py": "that of a policy of ours is written there",
@@ -392,9 +393,9 @@ READERS = {
     "sopslab/lab/observe/followed.py": "compared with what it was before",
     "sopslab/lab/act/manifests.py": "names and numbers are matched in it",
 }
-# Such as `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.
+# Finds `.message` in jq, jsonpath and templates, and `["message"]` or `get("message")`.
 READ = re.compile(r"\.message\b|^message$")
-# Modules whose `message` is one of our own: findings, and JUnit.
+# Modules with a `message` of our own: findings, and JUnit.
 OUR_OWN = (
     *("sopslab/policy/", "sopslab/validation/", "sopslab/cli/junit.py"),
     "sopslab/gitserver/",
@@ -415,7 +416,7 @@ def test_only_those_that_ask_the_table_read_messages() -> None:
 
 
 def test_no_script_hands_on_what_kubectl_or_flux_has_said() -> None:
-    """What controllers have logged, and what is `above`, would be shown as it is."""
+    """Logs of controllers, and words that a script calls `above`, would be shown as they are."""
     for path in (PROJECT / "sopslab").rglob("*.py"):
         if path.parent.name in {"facts", "operations"}:
             text = path.read_text()

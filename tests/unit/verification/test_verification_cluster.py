@@ -1,4 +1,4 @@
-"""The cluster, Flux and the keys: recorded objects, one change each, and what is said of it."""
+"""The cluster, Flux and the keys: recorded objects, with one change each, and the verdict."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_ready_node_is_enough() -> None:
 
 
 def _lost(name: str) -> Any:
-    """Return a node that the cluster hears nothing of."""
+    """Return a node that no longer reports to the cluster."""
     node = recorded("node")
     node["metadata"]["name"] = name
     for condition in node["status"]["conditions"]:

@@ -1,4 +1,4 @@
-"""Read, applied, there: what Flux reports, in its own words, and what is said of it."""
+"""Read, applied, there: what Flux reports in its own words, and the verdict on it."""
 
 from __future__ import annotations
 

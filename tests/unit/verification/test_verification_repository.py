@@ -55,7 +55,7 @@ HEAD, OTHER = "a" * 40, "b" * 40
 
 
 def _file(one: Manifest | None, **changes: Any) -> Change:
-    """Return a change of the exercise's file; with None, it is no Secret."""
+    """Return a change of the exercise's file; with None, the file holds no Secret."""
     manifests = {} if one is None else {"backend-secrets.yaml": one}
     return main(manifests=manifests, **changes)
 
@@ -290,13 +290,13 @@ class Desk:
         return done.stdout
 
     def look(self) -> Tree:
-        """Look at the clone."""
+        """Return the clone as a look sees it."""
         with ThreadPoolExecutor(2) as executor:
             opener = trees.Opener(self.lab, "learner", executor)
             return trees.look_at_clone(self.lab, self.work, None, self.chapter, opener)
 
     def file(self) -> Manifest:
-        """Look at the file."""
+        """Return the exercise's file as a look sees it."""
         return self.look().manifests["backend-secrets.yaml"]
 
     def verdict(self) -> Verdict:

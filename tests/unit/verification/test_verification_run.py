@@ -1,4 +1,4 @@
-"""The order of the checks, exit codes, and how results are shown."""
+"""The order of the checks, exit codes, and the forms in which results are shown."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ LISTED = checks.checks(embedded_server=True)
 
 
 class Looking:
-    """An observer of a lab that is in one state, and in another once Flux was given time."""
+    """An observer of a lab that is in one state at first, and in another after a wait for Flux."""
 
     def __init__(self, first: Snapshot, then: Snapshot | None = None) -> None:
         self.first, self.then = first, then or first
         self.waits: list[float] = []
 
     def inside(self, _viewpoint: Viewpoint) -> Snapshot:
-        """Return what is seen at first."""
+        """Return the first state."""
         return self.first
 
     def await_flux(
         self, _seen: Snapshot, _reached: Callable[[Snapshot], bool], deadline: Deadline
     ) -> Snapshot:
-        """Return what is seen after a wait."""
+        """Record the wait, and return the second state."""
         self.waits.append(deadline.left)
         return self.then
 
@@ -58,7 +58,7 @@ class Looking:
 def run(
     first: Snapshot, then: Snapshot | None = None, wait: float = 0
 ) -> tuple[dict[str, Result], list[float]]:
-    """Return what each check says, and for how many seconds Flux was given time."""
+    """Return the result of each check, and the seconds of each wait for Flux."""
     looking = Looking(first, then)
     told: list[Result] = []
     viewpoint = Viewpoint(first.environment, None, first.chapter)
@@ -131,7 +131,7 @@ def test_each_check_is_told_as_it_turns_and_what_is_waited_for_before() -> None:
         def await_flux(
             self, seen: Snapshot, reached: Callable[[Snapshot], bool], deadline: Deadline
         ) -> Snapshot:
-            """Return what is seen once Flux is there."""
+            """Record the wait, and return the second state."""
             told.append("flux is given time")
             return super().await_flux(seen, reached, deadline)
 
@@ -221,7 +221,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _assert_junit(text: str, results: list[Result]) -> ElementTree.Element:
-    """Assert what the JUnit schema of Jenkins and the readers of GitLab and GitHub ask for."""
+    """Assert what the JUnit schema of Jenkins and the readers of GitLab and GitHub require."""
     suites = ElementTree.fromstring(text)
     (suite,) = suites
     assert (suites.tag, suite.tag) == ("testsuites", "testsuite")
@@ -370,7 +370,7 @@ COMMAND = (
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command on a machine without a lab."""
+    """Return a function that runs the command on a machine without a lab."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SOPSLAB_")}
     environment = {**kept, "SOPSLAB_ROOT": str(tmp_path / "root"), "SOPSLAB_LAB": "none-here"}
     return lambda *arguments: subprocess.run(

@@ -9,5 +9,5 @@ from sopslab.model.results import Verdict
 
 
 def verdict(step: Step, seen: Snapshot) -> Verdict:
-    """Return what one check says by itself."""
+    """Return the verdict of one check alone."""
     return judge(step, seen, examine(seen))

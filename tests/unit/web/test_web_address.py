@@ -1,4 +1,5 @@
-"""Where the board listens: on loopback, as before, and over the network with the lab's TLS only."""
+"""Where the board listens: on loopback, at the same address as before, and over the network only
+with the lab's TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from sopslab.web.link import Link, doorstep, keep_link, kept_link
 
 @pytest.fixture
 def claims() -> Iterator[Callable[..., Link]]:
-    """Claim an address for a lab, give it back, and return the link."""
+    """Return a function that claims an address for a lab, gives it back, and returns the link."""
     held: list[socket.socket] = []
 
     def make(places: Places, *arguments: int, keep: bool = False, new: bool = False) -> Link:

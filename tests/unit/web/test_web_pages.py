@@ -1,4 +1,4 @@
-"""The pages of the board: what they show, what they keep to themselves, and what they weigh."""
+"""The pages of the board: what they show, what they keep to themselves, and how large they are."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.unit.web.web_material import ALL, FRESH, PARTS, STUCK, found, row, sa
 
 NOW = 1_764_430_000.0
 DESK, WALL = Variant(), Variant(projector=True)
-# An element, an attribute, the other direction, a cleared screen, another line, marks of templates.
+# An element, an attribute, reversed text, a cleared screen, another line, and marks of templates.
 HOSTILE = (
     "</td><script>alert(1)</script>\" onload='x' \u202eevil\u2066 \x1b[2J\n&amp; {{ 1 }} #{ 1 }#"
 )
 
 
 def state(*rows: Row, changes: Sequence[Change] = (), parts: Sequence[Part] = PARTS) -> State:
-    """Return what the board knows once it has seen these rows."""
+    """Return the state of the board once it has seen these rows."""
     known = changes or history.changed({}, rows, NOW - 600)
     return State(
         "v-1",
@@ -47,7 +47,7 @@ def page(shown: State, variant: Variant = DESK) -> str:
 
 
 class Outline(HTMLParser):
-    """What a page is made of: tags with their attributes, and the text."""
+    """The structure of a page: tags with their attributes, and the text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Outline(HTMLParser):
         self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        """Return the attributes of every tag of a name."""
+        """Return the attributes of every tag with this name."""
         return [attributes for name, attributes in self.tags if name == tag]
 
 
@@ -288,7 +288,7 @@ def test_a_table_says_what_its_cells_are(variant: Variant) -> None:
 
 
 def test_a_page_of_a_hundred_is_small() -> None:
-    """A third is done, a third at work and a third stuck, with a lesson of eight hours behind."""
+    """A third is done, a third at work and a third stuck, after a lesson of eight hours."""
     rows = [
         row((ALL, FRESH, STUCK)[n % 3], seat(f"learner-{n}", f"Ada Lovelace {n}", f"table {n % 9}"))
         for n in range(100)

@@ -1,4 +1,4 @@
-"""What pages are made of: what learners are called, and curves."""
+"""Parts of pages: the names of learners, and curves."""
 
 from __future__ import annotations
 

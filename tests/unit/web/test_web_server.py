@@ -1,4 +1,4 @@
-"""The board over a real server on loopback: who is let in, what changes, and how it ends."""
+"""The board as a real server on loopback: who is let in, what changes, and how the server ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.unit.web.web_material import (
     until,
 )
 
-# The counts have a class of this name, too.
+# The counts have an element of this class, too.
 DONE_ROW = '<tr id="r-ada" class="done">'
 
 
@@ -52,7 +52,7 @@ def board() -> Iterator[Board]:
 
 @pytest.fixture(scope="module")
 def closed() -> Iterator[Board]:
-    """The same, for tests that change nothing."""
+    """A board of one learner, shared by tests that change nothing."""
     with serving() as one:
         yield one
 
@@ -153,7 +153,7 @@ def test_nobody_is_looked_for_as_often_as_somebody(
     until(lambda: board.look.times > before + 5)
     stream.close()
     until(lambda: board.server.hub._viewers == 0)
-    # The one that is under way, and the one before the pause is longer.
+    # Two more looks are allowed: the one under way, and the one before the longer pause.
     most = board.look.times + 2
     time.sleep(0.5)
     assert board.look.times <= most
@@ -372,7 +372,8 @@ def test_who_asks_for_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, boa
 def test_who_has_asked_once_has_to_ask_again(
     monkeypatch: pytest.MonkeyPatch, board: Board, body: bytes
 ) -> None:
-    """A byte now and then, of the next head or of a body without end, keeps no connection."""
+    """A client that sends a byte now and then, of another head or of an endless body, is
+    disconnected."""
     monkeypatch.setattr(server, "_HEAD_S", 0.3)
     head = f"GET /{TOKEN}/board.css HTTP/1.1\r\nHost: 127.0.0.1:{board.port}\r\n".encode()
     with socket.create_connection(("127.0.0.1", board.port), timeout=20) as slow:

@@ -1,4 +1,4 @@
-"""When the class is looked at anew, and when what was seen last is good enough."""
+"""When the class is looked at again, and when the last look is good enough."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Lesson:
         return Found([], [])
 
     def looked_at(self, *times: float) -> list[float]:
-        """Return at which of these times a question was a look."""
+        """Return those of these times at which a question led to a look."""
         found = []
         for now in times:
             before, self.now = self.looks, now

@@ -1,4 +1,4 @@
-"""A board on loopback whose looks are made up, and clients that need not be browsers."""
+"""A board on loopback that shows made-up looks, and clients that are not browsers."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ ALL = judge(ADA, DONE)
 
 
 def seat(id: str, name: str = "", group: str | None = None) -> Seat:
-    """Return a learner."""
+    """Return the seat of a learner."""
     return Seat(id=id, name=name or id.title(), email=f"{id}@example.org", group=group)
 
 
 def row(like: Row, who: Seat, asked: float | None = None) -> Row:
-    """Return a row like another one, of somebody else."""
+    """Return another learner's row with the steps of the row `like`."""
     return replace(like, seat=who, asked=asked)
 
 
 def saying(who: Seat, found: str, fix: str = "") -> Row:
-    """Return the row of a learner whose first step is stuck, with that sentence and command."""
+    """Return the row of a learner whose first step is stuck, with this sentence and command."""
     return Row(who, (Step("access", Progress.NO, found, fix, stuck=True), *ALL.steps[1:]))
 
 
 def found(*rows: Row, parts: Sequence[Part] = PARTS) -> Found:
-    """Return what a look finds."""
+    """Return the result of a look."""
     return Found(tuple(parts), rows)
 
 
 class Memory(Records):
-    """Records that are in no file."""
+    """Records in memory, without a file."""
 
     def __init__(self, changes: Sequence[Change] = ()) -> None:
         self.changes = list(changes)
@@ -66,25 +66,25 @@ class Memory(Records):
 
     @override
     def append(self, changes: Sequence[Change]) -> None:
-        """Have changes in the history."""
+        """Append changes to the history."""
         if self.broken is not None:
             raise self.broken
         self.changes += changes
 
     @override
     def publish(self, rows: Sequence[Row]) -> None:
-        """Have each learner's own row there."""
+        """Keep the rows, in place of each learner's file."""
         self.rows = rows
 
     @override
     def withdraw(self) -> None:
-        """Have no rows there any more."""
+        """Forget the published rows."""
         self.rows = None
 
 
 @dataclass
 class Look:
-    """What looks: it finds what it is told, or fails with what it is told."""
+    """A look that returns what the test sets, or raises the error that the test sets."""
 
     now: Found = field(default_factory=lambda: found(row(FRESH, seat("ada"))))
     failure: Exception | None = None
@@ -108,7 +108,7 @@ class Board:
     client_tls: ssl.SSLContext | None = None
 
     def connection(self) -> http.client.HTTPConnection:
-        """Return a connection to it."""
+        """Return a connection to the board."""
         if self.client_tls is not None:
             return http.client.HTTPSConnection(
                 "127.0.0.1", self.port, timeout=20, context=self.client_tls
@@ -122,9 +122,9 @@ class Board:
         host: str | None = None,
         mark: str = "",
     ) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and body of an answer.
+        """Return status, headers and body of the board's answer.
 
-        + mark: the ETag of what is there already
+        + mark: the ETag of what the client already has
         """
         connection = self.connection()
         try:
@@ -138,7 +138,7 @@ class Board:
             connection.close()
 
     def stream(self, query: str = "") -> Stream:
-        """Return a stream of events, from now on."""
+        """Return a stream of the events from now on."""
         return Stream(self.connection(), f"/{TOKEN}/events{query}")
 
 
@@ -151,7 +151,7 @@ class Stream:
         self.answer = connection.getresponse()
 
     def event(self) -> tuple[str, str]:
-        """Return id and data of the next event; both are empty of a comment. Raises EOFError."""
+        """Return id and data of the next event; of a comment, both are empty. Raises EOFError."""
         name, lines = "", []
         while (raw := self.answer.readline()) != b"\n":
             if not raw:
@@ -164,7 +164,7 @@ class Stream:
         return name, "\n".join(lines)
 
     def until(self, wanted: str, seconds: float = 10) -> str:
-        """Return the first event that has this in it."""
+        """Return the data of the first event that contains a text. Raises AssertionError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             _, data = self.event()
@@ -173,13 +173,13 @@ class Stream:
         raise AssertionError(f"no event had {wanted!r} within {seconds} s")
 
     def close(self) -> None:
-        """Leave, without a word."""
+        """Close the connection without a farewell."""
         self.answer.close()
         self._connection.close()
 
 
 def until(so: Callable[[], object], seconds: float = 10) -> None:
-    """Return as soon as something is so."""
+    """Return as soon as a condition is true. Raises AssertionError."""
     deadline = time.monotonic() + seconds
     while not so():
         if time.monotonic() > deadline:
@@ -195,7 +195,7 @@ def serving(
     client_tls: ssl.SSLContext | None = None,
     port: int = 0,
 ) -> Iterator[Board]:
-    """Serve a board of made up looks, and end it.
+    """Serve a board of made-up looks, and end it.
 
     + port: where, or 0 for a free one
     """
