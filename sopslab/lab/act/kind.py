@@ -80,7 +80,6 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
                 },
                 patience=_CREATE_S + 30, inherited=lock,
             )  # fmt: skip
-            _start_scheduler(lab, lock)
         except Failed as failure:
             raise LabError(
                 f"kind could not create the cluster {lab.lab}: {told(failure)}"
@@ -101,15 +100,6 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
             ) from None
         for made in _MADE:
             Path(new, made).rename(folder / made)
-
-
-def _start_scheduler(lab: Lab, lock: int) -> None:
-    """Start what the configuration leaves out of kubeadm's work, as kind has configured it."""
-    docker(
-        "exec", node_name(lab.lab),
-        "kubeadm", "init", "phase", "control-plane", "scheduler", "--config", "/kind/kubeadm.conf",
-        inherited=lock,
-    )  # fmt: skip
 
 
 def _bindings() -> list[Object]:
