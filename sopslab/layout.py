@@ -56,9 +56,9 @@ ENFORCER = "flux/clusters/lab/network/kube-router.yaml"
 CNI_LABEL = "sops-lab.cni"
 # Processes and threads that a pod may have; the largest of our own has some twenty.
 POD_PIDS_LIMIT = 256
-# The share of all processors, in percent, that a node's containerd, runc and systemd may use: ten
-# pods that start and end take seven seconds of a processor there, and others' pushes waited for it.
-# A lab is up as fast with 20 % of two cores as without a limit.
+# The share of all processors, in percent, that a node's containerd, runc and systemd may use in a
+# class: ten pods that start and end take seven seconds of a processor there, and others' pushes
+# waited for it.
 SYSTEM_SHARE = 20
 
 

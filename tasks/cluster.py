@@ -48,16 +48,18 @@ def begin_cluster(settings: Settings) -> None:
             )
     if settings.cluster_provider == "kind":
         cpus = look_at_machine(machine_state, root=settings.root, commands=[]).cpus
+        # Alone, a learner waits for pods to start, and for nobody else's.
+        share = SYSTEM_SHARE if enrolled(settings) else None
         tree(
             name="Write what the node reads",
             path=settings.node_dir,
-            files=render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * cpus}),
+            files=render_tree(TEMPLATES / "node", {"quota": share and share * cpus}),
         )
         if not settings.recreate:
             kind.node(name="Start a node that was stopped", settings=settings)
             # If the cluster is there already, this has to come before anybody gets access to it.
             kind.strangers(name="Shut strangers out of the cluster", settings=settings)
-            kind.limits(name="Limit what pods take from the node", settings=settings)
+            kind.limits(name="Limit what pods take from the node", settings=settings, share=share)
         kind.head_start(
             name=f"Begin the kind cluster {settings.lab}",
             settings=settings,

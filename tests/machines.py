@@ -281,6 +281,7 @@ def complete(settings: Settings) -> Answers:
     """
     facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
     origin = Origin(f"{settings.git_base_url}/{settings.learner_repository}.git", "")
+    quota = SYSTEM_SHARE * 2 if settings.seats else None
     answers |= {
         facts.listeners: said({str(settings.git_port): git_server_name(settings.lab)}),
         facts.engine: said(ENGINE_OF_DEBIAN),
@@ -290,7 +291,7 @@ def complete(settings: Settings) -> Answers:
         facts.cluster: cluster(),
         facts.strangers: "",
         facts.limits: said(Limits(POD_PIDS_LIMIT, SYSTEM_SHARE)),
-        facts.patches: said(digest(render_tree(TEMPLATES / "node", {"quota": SYSTEM_SHARE * 2}))),
+        facts.patches: said(digest(render_tree(TEMPLATES / "node", {"quota": quota}))),
         facts.users: said(Accounts((FLUX, INSTRUCTOR, settings.learner.id))),
         facts.repositories: said(["platform", settings.learner_repository]),
         facts.configuration: said(digest(server_configuration(settings))),

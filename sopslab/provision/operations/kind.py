@@ -16,7 +16,7 @@ from sopslab.lab.act import kind as act
 from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.kind import cluster_state, node_limits, stranger_bindings
 from sopslab.lab.observe.machine import machine_state
-from sopslab.layout import CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE
+from sopslab.layout import CNI_LABEL, POD_PIDS_LIMIT
 from sopslab.model.kind import Limits, Owner
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import forget, look, look_at_machine, recall
@@ -178,15 +178,16 @@ def strangers(settings: Settings) -> Commands:
 
 
 @operation()
-def limits(settings: Settings) -> Commands:
+def limits(settings: Settings, share: int | None) -> Commands:
     """
     Have a lab's node limit the number of processes in each pod, and the processor time that
     starting and ending pods may take from the API server and Flux.
 
     + settings: the lab's settings
+    + share: of all processors, in percent; None leaves that time as it is
     """
     found = look(settings, node_limits)
-    if found in (None, Limits(pids=POD_PIDS_LIMIT, share=SYSTEM_SHARE)):
+    if found is None or found == Limits(POD_PIDS_LIMIT, found.share if share is None else share):
         host.noop("what pods take from the node is limited")
         return
     state = recall(settings, cluster_state)
@@ -196,6 +197,6 @@ def limits(settings: Settings) -> Commands:
     if found.pids != POD_PIDS_LIMIT:
         note(f"a pod might have {found.pids or 'any number of'} processes")
         yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))
-    if found.share != SYSTEM_SHARE:
+    if share is not None and found.share != share:
         note(f"starting pods might take {found.share or 100} % of all processors")
-        yield script(_SET_SHARE, node_name(settings.lab), str(SYSTEM_SHARE))
+        yield script(_SET_SHARE, node_name(settings.lab), str(share))
