@@ -44,6 +44,7 @@ RECEIVER = "lab"
 RECEIVER_PORT = 30829
 # In the part of kind's Service range that is never handed out by itself.
 ARTIFACT_ADDRESS = "10.96.0.80"
+EVENT_ADDRESS = "10.96.0.81"
 # Where the API server of a kind node listens.
 API_PORT = 6443
 

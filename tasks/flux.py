@@ -16,9 +16,11 @@ from sopslab.files.render import Renderer, render_tree
 from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.kind import cluster_state
 from sopslab.layout import (
+    API_PORT,
     ARTIFACT_ADDRESS,
     CLASSROOM_DIR,
     ENVIRONMENT,
+    EVENT_ADDRESS,
     FLUX_FINALIZER,
     FLUX_NAMESPACE,
     KUSTOMIZATION,
@@ -144,8 +146,10 @@ def platform_files(
         {
             "api_addresses": list(map(_only, api.addresses)),
             "api_ports": api.ports if bounded else (),
+            "api_port": API_PORT,
             "artifact_address": ARTIFACT_ADDRESS if ours else None,
             "environment": ENVIRONMENT,
+            "event_address": EVENT_ADDRESS if ours else None,
             # In a cluster that outlives the lab, what no controller has seen has to go by itself.
             "flux_finalizer": FLUX_FINALIZER if ours else None,
             "git_port": _port(settings.git_base_cluster_url),
@@ -165,6 +169,8 @@ def platform_files(
     laid_out = {f"flux/clusters/{path}": file for path, file in files.items()}
     if not bounded:
         del laid_out["flux/clusters/lab/flux-system/network.yaml"]
+    if not ours:
+        del laid_out["flux/clusters/lab/flux-system/events.yaml"]
     if not api.addresses:
         del laid_out["flux/clusters/lab/flux-system/asked.yaml"]
     if not seats:
