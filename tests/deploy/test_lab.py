@@ -242,7 +242,6 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {
             "Network | Limit what pods take from the node": [
                 "a pod might have any number of processes",
-                "starting pods might take 100 % of all processors",
             ]
         },
     ),

@@ -191,7 +191,7 @@ def test_the_lockdown_is_what_the_platform_sets(lab: Callable[..., Settings]) ->
                     if step["path"].endswith("/args/-")
                 }
     tuning = {
-        *("--requeue-dependency", "--storage-adv-addr", "--concurrent"),
+        *("--requeue-dependency", "--storage-adv-addr", "--events-addr", "--concurrent"),
         *("--kube-api-burst", "--kube-api-qps", "--feature-gates"),
         "--custom-apply-stage-kinds",
     }
