@@ -14,10 +14,11 @@ from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
-from sopslab.layout import API_PORT, ENFORCER, PROJECT
+from sopslab.layout import API_PORT, ENFORCER, POD_PIDS_LIMIT, PROJECT
 from sopslab.model.accounts import Accounts
 from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
+from sopslab.model.kind import Limits
 from tasks.flux import overlays, platform_files, tenant_base_tag
 from tasks.learners import learner_variables
 from tests.fake import Run
@@ -112,6 +113,21 @@ def test_access_is_issued_by_the_cluster_that_stays(
     assert isinstance(planned, Planned)
     steps = [one.step for one in planned.operations if one.label == "Issue the access of 2 seats"]
     assert steps == [step]
+
+
+@pytest.mark.parametrize(
+    ("number", "noted"), [(0, []), (1, ["starting pods might take 100 % of all processors"])]
+)
+def test_what_starting_pods_take_is_limited_in_a_class_only(
+    lab_data: Data, number: int, noted: list[str]
+) -> None:
+    data = lab_data(seats=seats(number))
+    answers = bare(load_settings(data))
+    facts = Facts(load_settings(data))
+    answers[facts.cluster] = cluster()
+    answers[facts.limits] = said(Limits(POD_PIDS_LIMIT, 0))
+    run = Run(DEPLOY, data, answers)
+    assert run.notes("Network | Limit what pods take from the node") == noted
 
 
 def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
