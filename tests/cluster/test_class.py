@@ -43,7 +43,9 @@ def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
         for item in [*answer["items"], space]:
             mark = "generation" if item["kind"] in TICKING else "resourceVersion"
             name = f"{item['kind']} {namespace}/{item['metadata']['name']}"
-            found[name] = str(item["metadata"].get(mark))
+            # Kubernetes itself writes to a quota's status when it begins to count another kind.
+            quota = item["kind"] == "ResourceQuota"
+            found[name] = json.dumps(item["spec"]) if quota else str(item["metadata"].get(mark))
     return found
 
 
