@@ -189,7 +189,7 @@ PARTS: dict[str, Part] = {
     "naming": _people("sopslab/config/naming.py", _ROSTER, "tests/unit/test_settings.py"),
     "roster": _people("sopslab/config/roster.py", _ROSTER),
     "roster_values": _people("sopslab/config/roster_values.py", _ROSTER),
-    "enrolment": _people("sopslab/config/enrolment.py", _ENROLMENT),
+    "enrolment": _people("sopslab/config/enrolment.py", _ENROLMENT, "tests/unit/test_expiry.py"),
     **{f"rotation.{name}": _rotation(name) for name in ("plan", "record", "encrypted")},
     "gitserver.accounts": _server("accounts", "accounts", "server"),
     "gitserver.limits": _server("limits", "limits"),

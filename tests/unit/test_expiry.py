@@ -279,6 +279,13 @@ def test_a_dry_run_of_reap_says_whose_access_would_end(reapable: Settings) -> No
     assert (told["suspended"], told["archived"]) == (["ada"], ["bob"])
 
 
+def test_a_time_in_the_lab_file_is_that_of_everybody(lab: Callable[..., Settings]) -> None:
+    seats = [{"id": "ada", "name": "Ada", "email": "ada@example.org"}]
+    settings = lab(seats=seats, spares=1, expires="2031-05-01T10:00Z", grace=3)
+    for seat in enrolment_for(settings, []).seats:
+        assert (seat.expires, seat.grace) == ("2031-05-01T10:00Z", 3)
+
+
 def test_reap_prunes_nobody_although_the_lab_file_says_so(
     reapable: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
