@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,14 @@ def write_roster(path: Path, ids: tuple[str, ...]) -> Path:
     learners = [{"id": seat, "name": f"Learner {seat}"} for seat in ids]
     path.write_text(yaml.safe_dump({"learners": learners}))
     return path
+
+
+def version_of(item: Mapping[str, Any]) -> str:
+    """Return what changes whenever somebody changes an object. For a quota, this is what it allows:
+    Kubernetes itself writes to its status when it begins to count another kind."""
+    if item["kind"] == "ResourceQuota":
+        return json.dumps(item["spec"])
+    return str(item["metadata"]["resourceVersion"])
 
 
 @dataclass

@@ -26,7 +26,7 @@ from typing_extensions import override
 from sopslab.config.inputs import CLASSROOM
 from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.errors import Exit
-from tests.cluster.classroom import SEATS, Classroom, write_roster
+from tests.cluster.classroom import SEATS, Classroom, version_of, write_roster
 from tests.cluster.isolation.campaign import ATTACKS
 from tests.cluster.isolation.hostile import Hostile
 from tests.cluster.lab import SOPSLAB, Lab, lab_name, run
@@ -308,11 +308,7 @@ class Campaign(RuleBasedStateMachine):
             self.commits |= {head} if head else set()
 
     def versions(self, seats: set[str]) -> dict[str, str] | None:
-        """Return the version of each object of these seats, and what their quotas allow; None where
-        nobody answers.
-
-        Kubernetes itself writes to a quota's status when it begins to count another kind.
-        """
+        """Return the version of each object of these seats; None where nobody answers."""
         found = {}
         for seat in seats:
             listed = self.lab.kubectl(
@@ -322,10 +318,8 @@ class Campaign(RuleBasedStateMachine):
             if not listed:
                 return None
             for item in json.loads(listed)["items"]:
-                about = item["metadata"]
-                quota = item["kind"] == "ResourceQuota"
-                version = json.dumps(item["spec"]) if quota else about["resourceVersion"]
-                found[f"{seat}/{item['kind']}/{about['name']}"] = version
+                name = f"{seat}/{item['kind']}/{item['metadata']['name']}"
+                found[name] = version_of(item)
         return found
 
     def check_said(self, what: str, said: bytes) -> None:

@@ -16,7 +16,7 @@ import yaml
 
 from sopslab.config.inputs import CLASSROOM
 from sopslab.errors import Exit
-from tests.cluster.classroom import SEATS, Classroom, write_roster
+from tests.cluster.classroom import SEATS, Classroom, version_of, write_roster
 from tests.cluster.interruption import held_up
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 
@@ -41,11 +41,11 @@ def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
         )
         space = json.loads(classroom.lab.kubectl("get", "ns", namespace, "--output", "json"))
         for item in [*answer["items"], space]:
-            mark = "generation" if item["kind"] in TICKING else "resourceVersion"
-            name = f"{item['kind']} {namespace}/{item['metadata']['name']}"
-            # Kubernetes itself writes to a quota's status when it begins to count another kind.
-            quota = item["kind"] == "ResourceQuota"
-            found[name] = json.dumps(item["spec"]) if quota else str(item["metadata"].get(mark))
+            about = item["metadata"]
+            is_ticking = item["kind"] in TICKING
+            found[f"{item['kind']} {namespace}/{about['name']}"] = (
+                str(about["generation"]) if is_ticking else version_of(item)
+            )
     return found
 
 
