@@ -149,7 +149,7 @@ def platform_files(
             "api_port": API_PORT,
             "artifact_address": ARTIFACT_ADDRESS if ours else None,
             "environment": ENVIRONMENT,
-            "event_address": EVENT_ADDRESS if ours else None,
+            "event_address": EVENT_ADDRESS,
             # In a cluster that outlives the lab, what no controller has seen has to go by itself.
             "flux_finalizer": FLUX_FINALIZER if ours else None,
             "git_port": _port(settings.git_base_cluster_url),

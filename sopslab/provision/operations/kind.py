@@ -187,16 +187,18 @@ def limits(settings: Settings, share: int | None) -> Commands:
     + share: of all processors, in percent; None leaves that time as it is
     """
     found = look(settings, node_limits)
-    if found is None or found == Limits(POD_PIDS_LIMIT, found.share if share is None else share):
+    if found is None or found == (
+        wanted := Limits(POD_PIDS_LIMIT, found.share if share is None else share)
+    ):
         host.noop("what pods take from the node is limited")
         return
     state = recall(settings, cluster_state)
     if state.owner != Owner.LAB or not state.complete:
         host.noop("the node is not this lab's, or not complete")
         return
-    if found.pids != POD_PIDS_LIMIT:
+    if found.pids != wanted.pids:
         note(f"a pod might have {found.pids or 'any number of'} processes")
-        yield script(_LIMIT_PIDS, node_name(settings.lab), str(POD_PIDS_LIMIT))
-    if share is not None and found.share != share:
+        yield script(_LIMIT_PIDS, node_name(settings.lab), str(wanted.pids))
+    if found.share != wanted.share:
         note(f"starting pods might take {found.share or 100} % of all processors")
-        yield script(_SET_SHARE, node_name(settings.lab), str(share))
+        yield script(_SET_SHARE, node_name(settings.lab), str(wanted.share))
