@@ -6,7 +6,6 @@ bring is in `limits`; what may be committed, the policy decides, as it does befo
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -21,11 +20,13 @@ from typing import NoReturn
 from sopslab.gitserver import limits, stale
 from sopslab.gitserver.niceness import LONG_SECONDS, make_way
 from sopslab.policy import gitleaks, pushes, report
+from sopslab.policy.confine import PDEATHSIG, prctl
 from sopslab.policy.sources import SourceError
 
 SECONDS = 25.0
 """How long a push is looked at."""
-_PDEATHSIG, _CHILD_SUBREAPER = 1, 36
+# An option of prctl(2).
+_CHILD_SUBREAPER = 36
 
 
 def main(root: Path, asker: socket.socket) -> int:
@@ -72,7 +73,7 @@ def supervised(work: Callable[[], int], seconds: float, asker: socket.socket) ->
     when the time is over, nor when whoever asked has gone.
     """
     # What loses its parent becomes this process's child.
-    _prctl(_CHILD_SUBREAPER, 1)
+    prctl(_CHILD_SUBREAPER, 1)
     supervisor = os.getpid()
     child = os.fork()
     if not child:
@@ -112,7 +113,7 @@ def _work(work: Callable[[], int], supervisor: int) -> NoReturn:
     code = 2
     try:
         # Without its supervisor nothing bounds it.
-        _prctl(_PDEATHSIG, signal.SIGKILL)
+        prctl(PDEATHSIG, signal.SIGKILL)
         judged = work() if os.getppid() == supervisor else code
         sys.stdout.flush()
         sys.stderr.flush()
@@ -124,11 +125,6 @@ def _work(work: Callable[[], int], supervisor: int) -> NoReturn:
             print(f"refused: the hook failed: {type(error).__name__}", file=sys.stderr)
     finally:
         os._exit(code)
-
-
-def _prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None).prctl(option, value):
-        raise OSError("prctl failed")
 
 
 def _end_descendants() -> None:

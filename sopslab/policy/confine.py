@@ -18,7 +18,9 @@ import struct
 import sys
 from pathlib import Path
 
-_PDEATHSIG, _SECCOMP, _NO_NEW_PRIVILEGES = 1, 22, 38
+PDEATHSIG = 1
+"""The option of `prctl` with which the kernel sends a signal to a process when its parent ends."""
+_SECCOMP, _NO_NEW_PRIVILEGES = 22, 38
 _MODE_FILTER = 2
 # The instructions of a BPF program, and its answers.
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -56,7 +58,6 @@ def seccomp_filter(machine: str) -> bytes:
 
 def confine(seconds: int, size: int) -> None:
     """Confine this process and the program it becomes. Raises OSError if the kernel refuses."""
-    libc = ctypes.CDLL(None, use_errno=True)
     code = seccomp_filter(platform.machine())
     text = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: the number of instructions, and where they are.
@@ -73,15 +74,14 @@ def confine(seconds: int, size: int) -> None:
         resource.setrlimit(limit, (value, value))
     # If the container runs out of memory, the kernel kills this process before any other.
     Path("/proc/self/oom_score_adj").write_text("1000")
-    for option, value in (
-        (_PDEATHSIG, signal.SIGKILL),
-        (_NO_NEW_PRIVILEGES, 1),
-    ):
-        _prctl(libc, option, value, 0)
-    _prctl(libc, _SECCOMP, _MODE_FILTER, ctypes.addressof(program))
+    prctl(PDEATHSIG, signal.SIGKILL)
+    prctl(_NO_NEW_PRIVILEGES, 1)
+    prctl(_SECCOMP, _MODE_FILTER, ctypes.addressof(program))
 
 
-def _prctl(libc: ctypes.CDLL, option: int, value: int, pointer: int) -> None:
+def prctl(option: int, value: int, pointer: int = 0) -> None:
+    """Change a property of this process, as prctl(2) says. Raises OSError if the kernel refuses."""
+    libc = ctypes.CDLL(None, use_errno=True)
     words = map(ctypes.c_ulong, (value, pointer, 0, 0))
     if libc.prctl(ctypes.c_int(option), *words):
         error = ctypes.get_errno()
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> None:
     parent = os.getppid()
     confine(int(seconds), int(size))
     if os.getppid() != parent:
-        # The parent ended before _PDEATHSIG was set, so its end sends no signal any more.
+        # The parent ended before PDEATHSIG was set, so its end sends no signal any more.
         sys.exit(1)
     os.execve(command[0], command, dict(os.environ))
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from sopslab.policy import documents
 from sopslab.policy.documents import Node, Scalar
 from sopslab.policy.findings import Finding, Hit, Undecidable
+from sopslab.policy.sources import KUSTOMIZATION_NAMES
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-"""The names under which kustomize looks for a kustomization in a folder."""
 MAX_BYTES = 1024 * 1024
 """The most bytes that may be below `flux/`, and the most that one build may read."""
 MAX_VISITS = 1000
@@ -82,7 +81,7 @@ def check(tree: Mapping[str, bytes], root: str, commit: str) -> list[Finding]:
         folder, name = posixpath.split(path)
         if name == _IGNORED:
             found.append(Hit(1, "source-ignore", "hides files from Flux").at(path, commit))
-        if name not in NAMES:
+        if name not in KUSTOMIZATION_NAMES:
             continue
         try:
             texts, hits = _read(tree[path])
@@ -104,7 +103,7 @@ def encrypted_sources(tree: Mapping[str, bytes]) -> list[str]:
     found = set()
     for path in tree:
         folder, name = posixpath.split(path)
-        for text in _read(tree[path])[0] if name in NAMES else ():
+        for text in _read(tree[path])[0] if name in KUSTOMIZATION_NAMES else ():
             for named in text.paths if text.field not in _OBJECTS else ():
                 target = posixpath.normpath(posixpath.join(folder, named))
                 if _ENCRYPTED in tree.get(target, b""):

@@ -21,8 +21,8 @@ from typing import Protocol
 SYMLINK, SUBMODULE = "120000", "160000"
 TEXT = "text"
 """The mode of text that is in no file: the message of a commit or tag, or names."""
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-"""The names under which kustomize looks for a kustomization."""
+KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+"""The names under which kustomize and Flux look for a kustomization, in their order."""
 _REGULAR = "100644"
 MAX_BLOB = 64 * 1024 * 1024
 """At most this many bytes, and one more, are read of a file on disk."""
@@ -164,7 +164,7 @@ class Repository:
         entries = [
             entry
             for entry in _listed(tree)
-            if posixpath.basename(entry.path) in NAMES and entry.mode != SUBMODULE
+            if posixpath.basename(entry.path) in KUSTOMIZATION_NAMES and entry.mode != SUBMODULE
         ]
         names = {os.fsencode(posixpath.basename(path)) for path in changed}
         for blob in self.blobs(entries):

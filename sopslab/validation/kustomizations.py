@@ -12,10 +12,7 @@ from sopslab.policy import documents
 from sopslab.policy.documents import Node, Scalar, Sequence
 from sopslab.policy.findings import Undecidable
 
-__all__ = ["FILE_NAMES", "Reference", "is_remote", "references"]
-
-FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-"""In the order in which kustomize and Flux look for them."""
+__all__ = ["Reference", "is_remote", "references"]
 
 LISTS = ("resources", "bases", "components")
 """Lists of what is applied: files and folders."""

@@ -10,7 +10,8 @@ from functools import cached_property
 from sopslab.layout import SECRETS
 from sopslab.policy import documents
 from sopslab.policy.documents import Node
-from sopslab.validation.kustomizations import FILE_NAMES, Reference, is_remote, references
+from sopslab.policy.sources import KUSTOMIZATION_NAMES
+from sopslab.validation.kustomizations import Reference, is_remote, references
 from sopslab.validation.objects import Reader
 from sopslab.validation.tree import is_below, is_yaml
 
@@ -65,7 +66,7 @@ class Overlays:
         """Find them; `paths` are folders that Flux is told to apply."""
         self._reader, self._tree = reader, reader.tree
         self.by_folder: dict[str, Overlay] = {}
-        for name in reversed(FILE_NAMES):
+        for name in reversed(KUSTOMIZATION_NAMES):
             for path in sorted(self._tree.files):
                 if posixpath.basename(path) == name:
                     overlay = self._written(path)
@@ -188,5 +189,7 @@ class Overlays:
             found.update(self._tree.in_folder(overlay.folder))
         found.update(self._tree.below("flux"))
         return sorted(
-            path for path in found if is_yaml(path) and posixpath.basename(path) not in FILE_NAMES
+            path
+            for path in found
+            if is_yaml(path) and posixpath.basename(path) not in KUSTOMIZATION_NAMES
         )

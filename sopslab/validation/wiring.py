@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from sopslab.policy import documents
 from sopslab.policy.documents import Mapping
 from sopslab.policy.findings import Finding
+from sopslab.policy.sources import KUSTOMIZATION_NAMES
 from sopslab.validation.findings import finding
-from sopslab.validation.kustomizations import FILE_NAMES, LISTS, Reference, is_remote
+from sopslab.validation.kustomizations import LISTS, Reference, is_remote
 from sopslab.validation.objects import File, Object, Reader, group_of
 from sopslab.validation.overlays import Overlay, Overlays, environment_of
 from sopslab.validation.tree import Tree, is_below, is_yaml
@@ -81,7 +82,7 @@ def check(overlay: Overlay, overlays: Overlays, reader: Reader) -> Iterator[Find
 
 def _names(overlay: Overlay, reader: Reader) -> Iterator[Finding]:
     here = {posixpath.basename(path) for path in reader.tree.in_folder(overlay.folder)}
-    names = [name for name in FILE_NAMES if name in here]
+    names = [name for name in KUSTOMIZATION_NAMES if name in here]
     if len(names) > 1:
         text = f"the folder has both {names[0]} and {names[1]}"
         yield finding(overlay.place, 1, "kustomization-ambiguous", text)
@@ -196,7 +197,7 @@ def _not_listed(overlay: Overlay, overlays: Overlays, reader: Reader) -> Iterato
     deep = bool(environment_of(f"{overlay.folder}/"))
     paths = list(tree.below(overlay.folder)) if deep else tree.in_folder(overlay.folder)
     for path in paths:
-        if not is_yaml(path) or posixpath.basename(path) in FILE_NAMES or path in listed:
+        if not is_yaml(path) or posixpath.basename(path) in KUSTOMIZATION_NAMES or path in listed:
             continue
         if posixpath.basename(path).startswith(".") or _nearest(path, overlays) != overlay.folder:
             continue

@@ -9,6 +9,7 @@ import pytest
 
 from sopslab.policy import kustomizations
 from sopslab.policy.kustomizations import MAX_BYTES, MAX_VISITS
+from sopslab.policy.sources import KUSTOMIZATION_NAMES
 from tests.unit.policy.policy_material import encrypted_value
 
 ROOT = "flux/secrets/develop"
@@ -83,7 +84,7 @@ def test_every_form_of_a_remote_base_is_found(text: str) -> None:
     assert rules({FILE: f"resources: ['{text}']"}) == [(FILE, "kustomize-remote")]
 
 
-@pytest.mark.parametrize("name", kustomizations.NAMES)
+@pytest.mark.parametrize("name", KUSTOMIZATION_NAMES)
 @pytest.mark.parametrize("folder", [ROOT, "flux/apps", "flux", "flux/a.txt"])
 def test_every_name_and_folder_counts(name: str, folder: str) -> None:
     assert rules({f"{folder}/{name}": f"resources: [{URL}]"}) == [
