@@ -21,6 +21,7 @@ import bcrypt
 from sopslab.gitserver.server import Limits, Server
 from sopslab.layout import PROJECT
 from tests.texts import write_program
+from tests.unit.gitserver import judges_at_work
 
 PASSWORD = "a-password-that-guards-nothing"
 USERS = ("ada", "bob")
@@ -63,24 +64,17 @@ def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
 
 
 @contextmanager
-def judging(root: Path, before: str = "") -> Iterator[str]:
+def judging(root: Path, *instead: str) -> Iterator[str]:
     """Start the judges of pushes, and yield the address at which hooks ask.
 
     + root: where the server's data is
-    + before: Python that is run first
+    + instead: a stand-in for the judgement, and its seconds (judges_at_work)
     """
-    program = f"""
-import sys
-from pathlib import Path
-from sopslab.gitserver import judges, receive
-{before}
-judges.serve(Path(sys.argv[1]), judges.listening(sys.argv[2]))
-"""
     # The path of a socket has 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="judges.") as folder:
         address = f"{folder}/judges"
         process = subprocess.Popen(
-            [sys.executable, "-c", program, root, address],
+            [sys.executable, "-m", judges_at_work.__name__, root, address, *instead],
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
         try:

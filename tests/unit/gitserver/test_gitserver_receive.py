@@ -17,38 +17,21 @@ from typing import Any
 import pytest
 
 from sopslab.layout import TEMPLATES
+from tests.unit.gitserver import judges_at_work
 from tests.unit.gitserver.gitserver_material import eventually, judging
 
 HOOK = TEMPLATES / "git" / "hooks" / "pre-receive"
-# Replaces the judgement of a push.
-INSTEAD = """
-def main(root, asker):
-    return receive.supervised(lambda: work(sys.stdin.read()), {seconds}, asker)
-
-receive.main = main
-"""
-# The judgement starts a process in a session of its own, and never ends.
-HANGS = """
-def work(given):
-    import subprocess, time
-    child = subprocess.Popen(["setsid", "sleep", "61"])
-    open(given, "w").write(str(child.pid))
-    while True:
-        time.sleep(1)
-"""
-
 Judges = Callable[..., str]
 
 
 @pytest.fixture
 def judges() -> Iterator[Judges]:
-    """Return a function that starts judges, which do some work for each push; it returns their
-    address."""
+    """Return a function that starts stand-ins for the judges; it returns their address."""
     with ExitStack() as started:
 
-        def start(work: str, seconds: float = 60) -> str:
-            before = work + INSTEAD.format(seconds=seconds)
-            return started.enter_context(judging(Path("/"), before))
+        def start(work: Callable[[str], int | None], seconds: float = 60) -> str:
+            instead = (work.__name__, str(seconds))
+            return started.enter_context(judging(Path("/"), *instead))
 
         yield start
 
@@ -77,7 +60,7 @@ def runs(file: Path) -> bool:
 def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(
     judges: Judges, tmp_path: Path
 ) -> None:
-    hook = ask(judges(HANGS, seconds=2), tmp_path / "pid")
+    hook = ask(judges(judges_at_work.hangs, seconds=2), tmp_path / "pid")
     said = hook.communicate(timeout=30)[0]
     assert "refused: this push could not be judged within 2 s" in said
     assert hook.returncode == 1
@@ -86,35 +69,26 @@ def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_hook(judges: Judges, tmp_path: Path, number: signal.Signals) -> None:
-    hook = ask(judges(HANGS), tmp_path / "pid")
+    hook = ask(judges(judges_at_work.hangs), tmp_path / "pid")
     assert eventually(lambda: runs(tmp_path / "pid"), 20)
     hook.send_signal(number)
     assert eventually(lambda: not runs(tmp_path / "pid"), 20)
     hook.communicate(timeout=20)
 
 
-@pytest.mark.parametrize(("code", "expected"), [("0", 0), ("1", 1), ("1 // 0", 2)])
-def test_what_is_judged_in_time_counts(judges: Judges, code: str, expected: int) -> None:
-    hook = ask(judges(f"work = lambda given: {code}", seconds=9))
+@pytest.mark.parametrize(("answer", "expected"), [("0", 0), ("1", 1), ("none", 2)])
+def test_what_is_judged_in_time_counts(judges: Judges, answer: str, expected: int) -> None:
+    hook = ask(judges(judges_at_work.answers, seconds=9), answer)
     said = hook.communicate(timeout=30)[0]
     assert hook.returncode == expected
     assert "Traceback" not in said
-
-
-AS_GIVEN = """
-def work(given):
-    import os
-    print(given, os.getcwd(), os.environb[b"PUSHED"], os.environ.get("OURS"), os.getpriority(0, 0))
-    os.environ["PUSHED"] = "another"
-    return 3
-"""
 
 
 def test_a_push_is_judged_where_git_started_the_hook_and_as_it_did(
     judges: Judges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OURS", "the judges' own")
-    address = judges(AS_GIVEN)
+    address = judges(judges_at_work.repeats)
     monkeypatch.delenv("OURS")
     niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + 7, 19)
     for pushed in ("one\nof two lines", "\udcff", ""):
@@ -130,36 +104,23 @@ def test_what_is_not_told_to_the_end_is_not_judged(
 ) -> None:
     for number in range(2):
         monkeypatch.setenv(f"LONG_{number}", "x" * 100_000)
-    hook = ask(judges("work = lambda given: 0"))
+    hook = ask(judges(judges_at_work.answers), 0)
     said = hook.communicate(timeout=30)[0]
     assert hook.returncode == 2, said
 
 
-BOUND = """
-def work(given):
-    import resource
-    return int(resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY)
-"""
-
-
 def test_what_judges_a_push_is_not_bounded_as_git_is(judges: Judges) -> None:
     bound = (256 * 1024 * 1024, resource.RLIM_INFINITY)
-    hook = ask(judges(BOUND), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, bound))
+    hook = ask(
+        judges(judges_at_work.is_bound),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, bound),
+    )
     said = hook.communicate(timeout=30)[0]
     assert hook.returncode == 0, said
 
 
-ALONE = """
-def work(given):
-    import os, time
-    open(given, "w").write(str(os.getpid()))
-    os.kill(os.getppid(), 9)
-    time.sleep(61)
-"""
-
-
 def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) -> None:
-    for address in (str(tmp_path / "nobody"), judges(ALONE)):
+    for address in (str(tmp_path / "nobody"), judges(judges_at_work.is_left_alone)):
         hook = ask(address, tmp_path / "pid")
         assert "refused: nobody has judged this push" in hook.communicate(timeout=30)[0]
         assert hook.returncode
@@ -167,21 +128,10 @@ def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) ->
     assert eventually(lambda: not runs(tmp_path / "pid"))
 
 
-NO_FORK = """
-import os
-def never(fork=os.fork):
-    os.fork = fork
-    raise BlockingIOError(11, "no process is left")
-os.fork = never
-def work(given):
-    return 0
-"""
-
-
 def test_a_push_for_which_there_is_no_process_is_refused_and_the_next_is_judged(
     judges: Judges,
 ) -> None:
-    address = judges(NO_FORK)
+    address = judges(judges_at_work.has_no_process_at_first)
     for refused in (True, False):
         hook = ask(address)
         said = hook.communicate(timeout=30)[0]
@@ -195,31 +145,14 @@ def test_what_cannot_be_said_is_not_accepted(
 ) -> None:
     # With this variable set, Python would write at once.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    work = f"def work(given):\n    print('said', file=sys.{stream}, end='')\n    return {judged}\n"
     read, write = os.pipe()
     os.close(read)
-    hook = ask(judges(work), **{stream: write})
+    hook = ask(judges(judges_at_work.says), f"{stream} {judged}", **{stream: write})
     os.close(write)
     assert hook.wait(timeout=30)
 
 
-SLOW = """
-import time
-from sopslab.gitserver.niceness import WAY
-receive.LONG_SECONDS = 0.2
-def work(given):
-    import os, subprocess
-    child = subprocess.Popen(["setsid", "sleep", "61"])
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if [os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, child.pid)] == [WAY, WAY]:
-            return 0
-        time.sleep(0.05)
-    return 1
-"""
-
-
 def test_a_push_that_takes_long_makes_way_for_others(judges: Judges) -> None:
-    hook = ask(judges(SLOW))
+    hook = ask(judges(judges_at_work.makes_way))
     said = hook.communicate(timeout=60)[0]
     assert hook.returncode == 0, said
