@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sopslab.config.inputs import local_settings
-from tests import durations
+from tests import bytecode, durations
 
 PROJECT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -258,11 +258,8 @@ def main() -> int:
     provide(PACKAGES)
     shutil.rmtree(durations.FOLDER, ignore_errors=True)
     environment = {
-        **{key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
+        **bytecode.keeping(),
         "SOPSLAB_TOOLS": f"{local_settings().bin_dir}:{BIN}",
-        # The tests start hundreds of Python processes, which need compiled modules. These are kept
-        # apart, so that the checkout stays as it is.
-        "PYTHONPYCACHEPREFIX": str(PROJECT / "build" / "bytecode"),
     }
     failed = False
     for check in SETS[sys.argv[1]]:

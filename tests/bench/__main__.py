@@ -11,6 +11,7 @@ keeps the parts that are not measured this time.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests import bytecode
 from tests.bench import figures, report
 from tests.bench.classroom import measure_class
 from tests.bench.clusters import measure_clusters
@@ -45,6 +47,9 @@ PARTS = USUAL | LONG
 def main(words: Sequence[str]) -> int:
     """Measure the named parts, and return 0, or 1 if an error ended one of them."""
     arguments = parser().parse_args(words)
+    environment = bytecode.keeping()
+    os.environ.clear()
+    os.environ.update(environment)
     run([SOPSLAB, "fetch"])
     products = [present(), *([earlier(arguments.base)] if arguments.base else [])]
     try:
