@@ -21,6 +21,7 @@ from sopslab.gitserver import limits, stale
 from sopslab.gitserver.niceness import LONG_SECONDS, make_way
 from sopslab.policy import gitleaks, pushes, report
 from sopslab.policy.confine import PDEATHSIG, prctl
+from sopslab.policy.processes import descendants, kill_all
 from sopslab.policy.sources import SourceError
 
 SECONDS = 25.0
@@ -93,7 +94,7 @@ def _awaited(child: int, seconds: float, asker: socket.socket) -> int:
         events.register(one, select.POLLIN)
     happened = events.poll(1000 * min(LONG_SECONDS, seconds))
     if not happened:
-        make_way(_descendants(os.getpid()))
+        make_way(descendants(os.getpid()))
         happened = events.poll(1000 * max(seconds - LONG_SECONDS, 0))
     if not happened:
         print(
@@ -129,34 +130,11 @@ def _work(work: Callable[[], int], supervisor: int) -> NoReturn:
 
 def _end_descendants() -> None:
     deadline = time.monotonic() + 3
-    while (left := _descendants(os.getpid())) and time.monotonic() < deadline:
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    while (left := descendants(os.getpid())) and time.monotonic() < deadline:
+        kill_all(left)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
             return
         time.sleep(0.01)
-
-
-def _descendants(top: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                stat = Path(entry.path, "stat").read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            # The name, in brackets, may hold anything; the state and the parent come after it.
-            parent = int(stat.rpartition(b")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    found, pending = [], [top]
-    while pending:
-        below = children.get(pending.pop(), [])
-        found += below
-        pending += below
-    return found

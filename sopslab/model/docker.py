@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Container:
-    """A container: whether it runs, the networks that it is on, and its labels."""
+    """A container: whether it runs, and is not paused; its networks, and its labels."""
 
     running: bool
     networks: tuple[str, ...]

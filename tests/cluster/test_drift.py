@@ -386,8 +386,9 @@ def test_a_paused_node(lab: Lab) -> None:
 
 
 @pytest.mark.soak
-def test_a_stopped_git_server(lab: Lab) -> None:
-    run(["docker", "stop", "--time", "2", lab.git_server])
+@pytest.mark.parametrize("how", [["stop", "--time", "2"], ["pause"]], ids=" ".join)
+def test_a_git_server_that_does_not_run(lab: Lab, how: list[str]) -> None:
+    run(["docker", *how, lab.git_server])
     assert_repairs(lab, (f"Serve at {lab.settings.git_base_url}", "was stopped"))
     assert state_of(lab.git_server)[1] == "running"
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import gevent.subprocess  # type: ignore[import-untyped]
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.tools import files
-from sopslab.lab.tools.programs import Failed, Stream, lab_environment, lines, run
+from sopslab.lab.tools import files, programs
+from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lines, run
 from sopslab.lab.tools.waiting import wait_until
+from sopslab.model.results import Undecided
 
 
 def python(program: str) -> list[str]:
@@ -65,6 +69,44 @@ def test_who_prints_for_too_long_is_stopped() -> None:
     with pytest.raises(Failed) as failed:
         next(found)
     assert "timed out after 1.5 s" in failed.value.lines[0]
+
+
+# A program that never ends, with a helper: this one would say so if it got to its end.
+HELPED = """
+(sleep 20; echo >outlived) &
+echo $! >helper
+wait
+"""
+
+
+@pytest.mark.parametrize("module", [subprocess, gevent.subprocess])
+@pytest.mark.parametrize("started", ["ask", "run", "lines"])
+def test_who_takes_too_long_is_ended_with_its_helpers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, started: str
+) -> None:
+    # pyinfra puts gevent's module in the place of Python's.
+    monkeypatch.setattr(programs, "subprocess", module)
+    monkeypatch.chdir(tmp_path)
+    command = (["sh", "-c", HELPED], os.environ)
+    with pytest.raises((Failed, Undecided)):
+        match started:
+            case "ask":
+                ask(*command, patience=1)
+            case "run":
+                run(*command, patience=1)
+            case _:
+                list(lines(*command, patience=1))
+    assert not Path("outlived").exists()
+    assert wait_until(lambda: not runs(Path("helper").read_text().strip()), 10, 0.01)
+
+
+def runs(pid: str) -> bool:
+    """Return whether a process is there, and not one that has ended and waits to be seen."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_stream_is_taken_line_by_line_until_nobody_wants_more() -> None:

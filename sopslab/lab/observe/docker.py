@@ -21,7 +21,8 @@ def container(name: str) -> Container | None:
     if found is None:
         return None
     return Container(
-        running=bool(found["State"]["Running"]),
+        # A container that is paused or that starts again and again counts as running, too.
+        running=found["State"]["Status"] == "running",
         networks=tuple(found["NetworkSettings"]["Networks"]),
         labels=found["Config"]["Labels"] or {},
     )

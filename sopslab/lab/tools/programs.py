@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from sopslab.config.places import Places
 from sopslab.model.results import Undecided
+from sopslab.policy.processes import kill_with_descendants
 
 PATIENCE = 20.0  # seconds for each program
 
@@ -63,21 +64,20 @@ def ask(
     """
     name = Path(argv[0]).name
     try:
-        done = subprocess.run(
-            list(argv),
+        code, out, _ = _finished(
+            argv,
+            stdin,
+            patience,
             env=dict(environment),
             cwd=folder,
-            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
-            timeout=patience,
-            check=False,
         )
     except subprocess.TimeoutExpired:
         raise Undecided(f"{name} did not answer within {patience:g} s") from None
     except OSError as error:
         raise Undecided(f"{name} cannot be run: {error.strerror}", "sopslab up") from None
-    return Answer(done.returncode, done.stdout)
+    return Answer(code, out)
 
 
 def run(
@@ -100,26 +100,44 @@ def run(
     + errors: whether the program's standard error is returned, too
     """
     name = Path(argv[0]).name
-    given: dict[str, Any] = {"input" if isinstance(stdin, bytes) else "stdin": stdin}
     try:
-        done = subprocess.run(
-            list(argv),
+        code, out, words = _finished(
+            argv,
+            stdin,
+            patience,
             env=dict(environment),
             cwd=folder,
-            **given,
             stdout=subprocess.PIPE if to is None else to,
             stderr=subprocess.STDOUT if errors else subprocess.PIPE,
-            timeout=patience,
             pass_fds=() if inherited is None else (inherited,),
-            check=False,
         )
     except subprocess.TimeoutExpired:
         raise Failed(name, _late(name, patience)) from None
     except OSError as error:
         raise _absent(name, error) from None
-    if done.returncode:
-        raise Failed(name, done.stderr or b"")
-    return done.stdout or b""
+    if code:
+        raise Failed(name, words)
+    return out
+
+
+def _finished(
+    argv: Sequence[str], stdin: bytes | IO[bytes], patience: float, **options: Any
+) -> tuple[int, bytes, bytes]:
+    """Return the exit code, the output and the standard error of a program. Raises OSError if it
+    cannot be started, and TimeoutExpired if it does not end, with all that it has started.
+
+    `subprocess.run` is not enough: that of gevent, which pyinfra has put in its place, waits until
+    nobody holds the program's pipes any more.
+    """
+    given, read = (stdin, subprocess.PIPE) if isinstance(stdin, bytes) else (None, stdin)
+    process: subprocess.Popen[bytes] = subprocess.Popen(list(argv), stdin=read, **options)
+    with process:
+        try:
+            out, words = process.communicate(given, timeout=patience)
+        except BaseException:
+            kill_with_descendants(process)
+            raise
+    return process.returncode, out or b"", words or b""
 
 
 def lines(
@@ -144,7 +162,7 @@ def lines(
             )
         except OSError as error:
             raise _absent(name, error) from None
-        late = threading.Timer(patience, process.kill)
+        late = threading.Timer(patience, kill_with_descendants, [process])
         late.start()
         try:
             with process:
@@ -191,7 +209,7 @@ class Stream:
 
     def end(self) -> None:
         """End the program, and return once no line is taken any more."""
-        self._process.kill()
+        kill_with_descendants(self._process)
         self._reader.join()
 
     def _read(self) -> None:
@@ -199,7 +217,7 @@ class Stream:
             try:
                 all(map(self._take, self._process.stdout or ()))
             finally:
-                self._process.kill()
+                kill_with_descendants(self._process)
 
 
 def _late(name: str, patience: float) -> bytes:

@@ -9,6 +9,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -260,9 +261,9 @@ def test_a_folder_counts_and_a_file_does_not(tmp_path: Path) -> None:
     assert any_folder([paths["nothing"], paths["link"]])
 
 
-INSPECTED = {
+INSPECTED: dict[str, dict[str, Any]] = {
     "container": {
-        "State": {"Running": True},
+        "State": {"Status": "running", "Running": True},
         "Config": {"Labels": None},
         "NetworkSettings": {"Networks": {"bridge": {}, "kind": {}}},
     },
@@ -287,6 +288,9 @@ def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_th
     assert network("a") == Network({"sops-lab.root": "/srv"})
     assert image_labels("a") == {"sops-lab.cni": "static"}
     assert networks_of("/srv") == ["one", "two"]
+    paused = INSPECTED["container"] | {"State": {"Status": "paused", "Running": True}}
+    (tmp_path / "container.json").write_text(json.dumps([paused]))
+    assert container("a") == Container(running=False, networks=("bridge", "kind"), labels={})
     assert (container("absent"), network("absent"), image_labels("absent")) == (None, None, {})
     # The engine does not answer.
     docker.write_text("#!/bin/sh\nexit 1\n")
