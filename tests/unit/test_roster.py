@@ -321,7 +321,11 @@ def test_of_an_export_it_is_told_in_one_sentence_how_it_becomes_a_roster(
         ("class.csv", b"PK\x03\x04\x14", "is a spreadsheet or another archive"),
         ("class.csv", b"\xd0\xcf\x11\xe0\xa1", "is a spreadsheet, whatever it is called"),
         ("class.csv", "id,name\n".encode("utf-16"), "is UTF-16: save it as UTF-8"),
-        ("class.txt", "id,name\nada,Ada\n", "is a table, and the file's name does not say so"),
+        (
+            "class.txt",
+            "\nid,name\nada,Ada\n",
+            ":2: is a table, and the file's name does not say so",
+        ),
         ("class", '"id";"name"\n', "give it a name that ends in .csv"),
         ("class.yaml", "Name,ID\nada,Ada\n", "is a table, and the file's name does not say so"),
         ("class.yaml", "sep=;\nid;name\n", "is a table, and the file's name does not say so"),

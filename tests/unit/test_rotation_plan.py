@@ -265,6 +265,12 @@ def test_a_rotation_begins_with_what_is_asked_for(lab: Callable[..., Settings]) 
     )
 
 
+def test_a_rotation_without_an_incident_or_a_cause_is_none(lab: Callable[..., Settings]) -> None:
+    assert begin_rotation(lab(cause="learner-key"), [], []).incident == ""
+    with pytest.raises(ValueError, match="not a valid Cause"):
+        begin_rotation(lab(incident="2026-11-25-test"), [], [])
+
+
 def test_a_rotation_is_remembered_as_it_is() -> None:
     about = rotation(
         heads={"ada": "c" * 40},
@@ -273,6 +279,7 @@ def test_a_rotation_is_remembered_as_it_is() -> None:
         remains={"ada": ("for ever",)},
         proven=("ada",),
     ).ended(Phase.INVENTORY, MOMENT)
+    assert about.phases == {"inventory": MOMENT}
     assert parse_rotation("a.yaml", render_rotation(about)) == about
     assert not about.over
     assert replace(about, pending={}).over

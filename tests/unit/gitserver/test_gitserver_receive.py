@@ -138,6 +138,13 @@ def test_a_push_for_which_there_is_no_process_is_refused_and_the_next_is_judged(
         assert (hook.returncode != 0) is refused, said
 
 
+def test_what_judges_a_push_has_the_streams_of_the_hook(judges: Judges) -> None:
+    address = judges(judges_at_work.says)
+    for stream, expected in (("stdout", ("said", "")), ("stderr", ("", "said"))):
+        hook = ask(address, f"{stream} 0", stderr=subprocess.PIPE)
+        assert hook.communicate(timeout=30) == expected
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("judged", ["1", "0", "None"])
 def test_what_cannot_be_said_is_not_accepted(
