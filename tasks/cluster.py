@@ -47,13 +47,20 @@ def begin_cluster(settings: Settings) -> None:
                 allowed=settings.git_url and settings.git_base_cluster_url,
             )
     if settings.cluster_provider == "kind":
-        cpus = look_at_machine(machine_state, root=settings.root, commands=[]).cpus
+        machine = look_at_machine(machine_state, root=settings.root, commands=[])
         # Alone, a learner waits for pods to start, and for nobody else's.
         share = SYSTEM_SHARE if enrolled(settings) else None
         tree(
             name="Write what the node reads",
             path=settings.node_dir,
-            files=render_tree(TEMPLATES / "node", {"quota": share and share * cpus}),
+            files=render_tree(
+                TEMPLATES / "node",
+                {
+                    "cgroup": machine.cgroup,
+                    "quota": share and share * machine.cpus,
+                    "restricted": machine.restricted,
+                },
+            ),
         )
         if not settings.recreate:
             kind.node(name="Start a node that was stopped", settings=settings)

@@ -115,7 +115,6 @@ def _config(settings: Settings, image: str, template: str) -> str:
         "cni": look_at_machine(image_labels, image=image).get(CNI_LABEL),
         "node_dir": settings.node_dir,
         "pod_pids_limit": POD_PIDS_LIMIT,
-        "restricted": machine.restricted,
     }
     return render_tree(Path(template), variables)["config.yaml"].content.decode()
 
