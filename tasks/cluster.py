@@ -5,9 +5,10 @@ from __future__ import annotations
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.naming import bridge_name, network_name
 from sopslab.config.settings import Settings
-from sopslab.files.render import render_tree
+from sopslab.files.render import RenderedFile, render_tree
 from sopslab.lab.observe.machine import machine_state
 from sopslab.layout import SYSTEM_SHARE, TEMPLATES
+from sopslab.model.machine import MachineState
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.look import look_at_machine
@@ -53,14 +54,7 @@ def begin_cluster(settings: Settings) -> None:
         tree(
             name="Write what the node reads",
             path=settings.node_dir,
-            files=render_tree(
-                TEMPLATES / "node",
-                {
-                    "cgroup": machine.cgroup,
-                    "quota": share and share * machine.cpus,
-                    "restricted": machine.restricted,
-                },
-            ),
+            files=node_configuration(machine, share),
         )
         if not settings.recreate:
             kind.node(name="Start a node that was stopped", settings=settings)
@@ -73,6 +67,19 @@ def begin_cluster(settings: Settings) -> None:
             image=pinned_catalog(settings.catalog).node_tag,
             template=str(TEMPLATES / "kind"),
         )
+
+
+def node_configuration(machine: MachineState, share: int | None) -> dict[str, RenderedFile]:
+    """Return the files that a node on a machine reads when it starts.
+
+    + share: of all processors, for what starts and ends pods, in percent; None is no limit
+    """
+    variables = {
+        "cgroup": machine.cgroup,
+        "quota": share and share * machine.cpus,
+        "restricted": machine.restricted,
+    }
+    return render_tree(TEMPLATES / "node", variables)
 
 
 @step(Step.CLUSTER)

@@ -50,6 +50,7 @@ from sopslab.model.wire import encode
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
+from tasks.cluster import node_configuration
 from tasks.flux import platform_files
 from tasks.git import server_configuration, server_programs
 from tasks.host import COMMANDS
@@ -281,7 +282,7 @@ def complete(settings: Settings) -> Answers:
     """
     facts, answers, learner = Facts(settings), machine(settings), settings.learner.id
     origin = Origin(f"{settings.git_base_url}/{settings.learner_repository}.git", "")
-    quota = SYSTEM_SHARE * 2 if settings.seats else None
+    share = SYSTEM_SHARE if settings.seats else None
     answers |= {
         facts.listeners: said({str(settings.git_port): git_server_name(settings.lab)}),
         facts.engine: said(ENGINE_OF_DEBIAN),
@@ -291,7 +292,7 @@ def complete(settings: Settings) -> Answers:
         facts.cluster: cluster(),
         facts.strangers: "",
         facts.limits: said(Limits(POD_PIDS_LIMIT, SYSTEM_SHARE)),
-        facts.patches: said(digest(render_tree(TEMPLATES / "node", {"quota": quota}))),
+        facts.patches: said(digest(node_configuration(MACHINE, share))),
         facts.users: said(Accounts((FLUX, INSTRUCTOR, settings.learner.id))),
         facts.repositories: said(["platform", settings.learner_repository]),
         facts.configuration: said(digest(server_configuration(settings))),
