@@ -344,9 +344,9 @@ ENCRYPTED = encrypted_value()
 def test_encrypted_files_that_a_build_reads_are_told(field: str, expected: list[str]) -> None:
     tree: dict[str, str | bytes] = {
         FILE: field,
-        f"{ROOT}/a.yaml": field,
-        f"{ROOT}/b.env": f"A={ENCRYPTED}",
-        f"{ROOT}/c.env": f"A={ENCRYPTED}",
+        # No kustomization.
+        f"{ROOT}/a.yaml": "configMapGenerator: [{name: a, files: [d.env]}]",
+        **{f"{ROOT}/{name}.env": f"A={ENCRYPTED}" for name in "bcd"},
         f"{ROOT}/plain.env": "A=b",
         "flux/b.env": f"A={ENCRYPTED}",
     }
