@@ -3,9 +3,9 @@
 gevent and pyinfra ask some thirty times which plugins are installed, and each time Python would
 read the metadata of every installed package, which takes a fifth of the time of their import. Here
 the metadata is read once. For each operation, pyinfra asks for the numbers of the lines from which
-it is called, and Python would read each line, too: a fourteenth of a run's own time. paramiko, which pyinfra imports but labs and rooms do not use, is made to
-believe that invoke is not installed: with invoke, paramiko would run the commands of an ssh_config
-(`Match exec`).
+it is called, and Python would read each line, too: a fourteenth of a run's own time. paramiko,
+which pyinfra imports but labs and rooms do not use, is made to believe that invoke is not
+installed: with invoke, paramiko would run the commands of an ssh_config (`Match exec`).
 """
 
 from __future__ import annotations
