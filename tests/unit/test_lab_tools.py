@@ -18,6 +18,7 @@ from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lines, run
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.results import Undecided
+from tests.processes import runs
 
 
 def python(program: str) -> list[str]:
@@ -98,15 +99,6 @@ def test_who_takes_too_long_is_ended_with_its_helpers(
                 list(lines(*command, patience=1))
     assert not Path("outlived").exists()
     assert wait_until(lambda: not runs(Path("helper").read_text().strip()), 10, 0.01)
-
-
-def runs(pid: str) -> bool:
-    """Return whether a process is there, and not one that has ended and waits to be seen."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_stream_is_taken_line_by_line_until_nobody_wants_more() -> None:

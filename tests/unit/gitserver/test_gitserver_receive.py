@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sopslab.layout import TEMPLATES
+from tests.processes import runs
 from tests.unit.gitserver import judges_at_work
 from tests.unit.gitserver.gitserver_material import eventually, judging
 
@@ -49,12 +50,10 @@ def ask(address: str, given: object = "", **more: Any) -> subprocess.Popen[str]:
         )  # fmt: skip
 
 
-def runs(file: Path) -> bool:
-    try:
-        state = Path(f"/proc/{file.read_text()}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state.rpartition(")")[2].split()[0] != "Z"
+def is_at_work(file: Path) -> bool:
+    """Return whether the process runs whose number is in a file, once it is there."""
+    number = file.read_text() if file.exists() else ""
+    return number != "" and runs(number)
 
 
 def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(
@@ -64,15 +63,15 @@ def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(
     said = hook.communicate(timeout=30)[0]
     assert "refused: this push could not be judged within 2 s" in said
     assert hook.returncode == 1
-    assert not runs(tmp_path / "pid")
+    assert not is_at_work(tmp_path / "pid")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_hook(judges: Judges, tmp_path: Path, number: signal.Signals) -> None:
     hook = ask(judges(judges_at_work.hangs), tmp_path / "pid")
-    assert eventually(lambda: runs(tmp_path / "pid"), 20)
+    assert eventually(lambda: is_at_work(tmp_path / "pid"), 20)
     hook.send_signal(number)
-    assert eventually(lambda: not runs(tmp_path / "pid"), 20)
+    assert eventually(lambda: not is_at_work(tmp_path / "pid"), 20)
     hook.communicate(timeout=20)
 
 
@@ -125,7 +124,7 @@ def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) ->
         assert "refused: nobody has judged this push" in hook.communicate(timeout=30)[0]
         assert hook.returncode
     # The worker lost its parent. If it went on, nothing would limit its time.
-    assert eventually(lambda: not runs(tmp_path / "pid"))
+    assert eventually(lambda: not is_at_work(tmp_path / "pid"))
 
 
 def test_a_push_for_which_there_is_no_process_is_refused_and_the_next_is_judged(

@@ -12,6 +12,7 @@ import pytest
 from sopslab.gitserver import backend, server
 from sopslab.gitserver.niceness import LONG_BYTES, WAY
 from sopslab.gitserver.server import Limits
+from tests.processes import runs
 from tests.unit.gitserver.gitserver_material import (
     FETCH,
     PASSWORD,
@@ -163,7 +164,7 @@ def test_a_request_ends_with_its_children_when_its_time_is_over(
         said = Client(port).begin("POST", PUSH, LENGTH).answer()
         assert "\3refused: this took longer than" in said
         assert said.endswith("0\r\n\r\n")
-        assert eventually(lambda: not any(alive(pid) for pid in pids(root)))
+        assert eventually(lambda: not any(map(runs, pids(root))))
 
 
 def test_a_request_ends_with_its_children_when_its_client_leaves(root: Path) -> None:
@@ -174,20 +175,12 @@ def test_a_request_ends_with_its_children_when_its_client_leaves(root: Path) -> 
         client.send(b"hello")
         assert eventually(lambda: len(pids(root)) == 2)
         client.close()
-        assert eventually(lambda: not any(alive(pid) for pid in pids(root)))
+        assert eventually(lambda: not any(map(runs, pids(root))))
 
 
 def pids(root: Path) -> list[int]:
     file = root / "pids"
     return [int(word) for word in file.read_text().split()] if file.exists() else []
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def test_who_says_nothing_is_hung_up_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
