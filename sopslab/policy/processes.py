@@ -20,7 +20,8 @@ def descendants(top: int) -> list[int]:
         if entry.name.isdigit():
             try:
                 stat = Path(entry.path, "stat").read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                # It has ended, or is another user's (hidepid, proc(5)).
                 continue
             # The name, in brackets, may hold anything; the state and the parent come after it.
             parent = int(stat.rpartition(b")")[2].split()[1])
@@ -34,9 +35,9 @@ def descendants(top: int) -> list[int]:
 
 
 def kill_all(pids: list[int]) -> None:
-    """Kill processes, some of which may have ended."""
+    """Kill processes. Some may have ended, and some may be another user's: these stay."""
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -47,5 +48,8 @@ def kill_with_descendants(process: subprocess.Popen[bytes]) -> None:
     server does, and would keep open the pipes from which this process reads.
     """
     # Once the program has been waited for, its number may be another's.
-    if process.returncode is None:
-        kill_all([*descendants(process.pid), process.pid])
+    below = descendants(process.pid) if process.returncode is None else []
+    # The program first: a shell would start the next command in place of one that was killed.
+    with suppress(PermissionError):
+        process.kill()
+    kill_all(below)

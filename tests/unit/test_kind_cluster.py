@@ -6,7 +6,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
+import subprocess
+import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,9 @@ from sopslab.lab.observe.applied import record_file
 from sopslab.lab.observe.kind import cluster_state, standing
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.provision.operations import kind
+from tasks.cluster import node_configuration
 from tests.fake import Applied
+from tests.machines import MACHINE
 from tests.texts import write_program
 
 # Each container is a file in the folder `containers`, with Docker's description of it.
@@ -270,3 +276,24 @@ def test_a_cluster_of_another_version_is_said_to_stay_or_to_be_replaced() -> Non
     (replaced,) = cluster_plan(made, "sops-lab/node:2", recreate=True)
     assert "stays" in stays and "--recreate" in stays
     assert "replaced" in replaced
+
+
+@pytest.mark.parametrize("cgroup", [1, 2])
+@pytest.mark.parametrize("restricted", [False, True])
+def test_a_node_starts_containerd_as_its_machine_has_it(
+    tmp_path: Path, cgroup: int, restricted: bool
+) -> None:
+    machine = replace(MACHINE, cgroup=cgroup, bounding=0xA80425FB if restricted else -1)
+    unit = node_configuration(machine, None)["containerd.conf"].content.decode()
+    configuration = tmp_path / "config.toml"
+    configuration.write_text("SystemdCgroup = true\nrestrict_oom_score_adj = false\n")
+    for line in unit.splitlines():
+        name, _, command = line.partition("=")
+        if name == "ExecStartPre":
+            *program, path = shlex.split(command)
+            assert path == "/etc/containerd/config.toml"
+            subprocess.run([*program, configuration], check=True)
+    assert tomllib.loads(configuration.read_text()) == {
+        "SystemdCgroup": cgroup == 2,
+        "restrict_oom_score_adj": restricted,
+    }

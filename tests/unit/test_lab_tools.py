@@ -92,11 +92,11 @@ def test_who_takes_too_long_is_ended_with_its_helpers(
     with pytest.raises((Failed, Undecided)):
         match started:
             case "ask":
-                ask(*command, patience=1)
+                ask(*command, patience=2)
             case "run":
-                run(*command, patience=1)
+                run(*command, patience=2)
             case _:
-                list(lines(*command, patience=1))
+                list(lines(*command, patience=2))
     assert not Path("outlived").exists()
     assert wait_until(lambda: not runs(Path("helper").read_text().strip()), 10, 0.01)
 

@@ -124,7 +124,8 @@ def _finished(
     argv: Sequence[str], stdin: bytes | IO[bytes], patience: float, **options: Any
 ) -> tuple[int, bytes, bytes]:
     """Return the exit code, the output and the standard error of a program. Raises OSError if it
-    cannot be started, and TimeoutExpired if it does not end, with all that it has started.
+    cannot be started, and TimeoutExpired if its output does not end in time; then it was killed,
+    with all that it has started.
 
     `subprocess.run` is not enough: that of gevent, which pyinfra has put in its place, waits until
     nobody holds the program's pipes any more.
