@@ -47,8 +47,10 @@ def kill_with_descendants(process: subprocess.Popen[bytes]) -> None:
     git, for one, has another program transfer what it fetches. That one would wait as long as its
     server does, and would keep open the pipes from which this process reads.
     """
-    # Once the program has been waited for, its number may be another's.
-    below = descendants(process.pid) if process.returncode is None else []
+    # Once the program has ended, its number may be another's.
+    if process.poll() is not None:
+        return
+    below = descendants(process.pid)
     # The program first: a shell would start the next command in place of one that was killed.
     with suppress(PermissionError):
         process.kill()

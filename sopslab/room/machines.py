@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from sopslab.config.inputs import MACHINES
 from sopslab.config.machines import check_host
 from sopslab.errors import InputError
+from sopslab.lab.tools.programs import Failed, run
 
 _SOURCE = re.compile(r"@(vagrant|terraform)(/[A-Za-z0-9._-]+)?")
 # Vagrant takes long for each machine.
@@ -54,9 +54,8 @@ def _asked(source: str) -> dict[str, dict[str, Any]]:
     # These inventories need a process that pyinfra's own command has prepared.
     command = [sys.executable, "-P", "-m", "pyinfra", source, "debug-inventory", "--json"]
     try:
-        told = subprocess.run(command, capture_output=True, timeout=_ASKING_S, check=True).stdout
-        listed = json.loads(told)
-    except (subprocess.SubprocessError, OSError, ValueError):
+        listed = json.loads(run(command, os.environ, patience=_ASKING_S))
+    except (Failed, ValueError):
         raise InputError(
             [f"{source} has no machines: `pyinfra {source} debug-inventory` says what is there"]
         ) from None
