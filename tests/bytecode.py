@@ -7,11 +7,11 @@ import os
 from sopslab.layout import PROJECT
 
 
-def keeping() -> dict[str, str]:
-    """Return this process's environment, with one change: Python keeps compiled modules.
+def keep() -> None:
+    """Have Python keep the compiled modules of the programs that this process starts.
 
     As on a user's machine, only the first run of a program compiles. The modules are kept apart, so
     that the checkout stays as it is.
     """
-    kept = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(PROJECT / "build" / "bytecode")}
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(PROJECT / "build" / "bytecode")

@@ -251,10 +251,8 @@ def main() -> int:
         return 2
     provide(PACKAGES)
     shutil.rmtree(durations.FOLDER, ignore_errors=True)
-    environment = {
-        **bytecode.keeping(),
-        "SOPSLAB_TOOLS": f"{local_settings().bin_dir}:{BIN}",
-    }
+    bytecode.keep()
+    environment = {**os.environ, "SOPSLAB_TOOLS": f"{local_settings().bin_dir}:{BIN}"}
     failed = False
     for check in SETS[sys.argv[1]]:
         failed |= run(check, environment) != 0

@@ -11,7 +11,6 @@ keeps the parts that are not measured this time.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -47,9 +46,7 @@ PARTS = USUAL | LONG
 def main(words: Sequence[str]) -> int:
     """Measure the named parts, and return 0, or 1 if an error ended one of them."""
     arguments = parser().parse_args(words)
-    environment = bytecode.keeping()
-    os.environ.clear()
-    os.environ.update(environment)
+    bytecode.keep()
     run([SOPSLAB, "fetch"])
     products = [present(), *([earlier(arguments.base)] if arguments.base else [])]
     try:
