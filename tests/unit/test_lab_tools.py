@@ -81,22 +81,21 @@ wait
 
 
 @pytest.mark.parametrize("module", [subprocess, gevent.subprocess])
-@pytest.mark.parametrize("started", ["ask", "run", "lines"])
+@pytest.mark.parametrize(
+    "start", [ask, run, lambda *command, **more: list(lines(*command, **more))],
+    ids=["ask", "run", "lines"],
+)  # fmt: skip
 def test_who_takes_too_long_is_ended_with_its_helpers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, started: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    start: Callable[..., object],
 ) -> None:
     # pyinfra puts gevent's module in the place of Python's.
     monkeypatch.setattr(programs, "subprocess", module)
     monkeypatch.chdir(tmp_path)
-    command = (["sh", "-c", HELPED], os.environ)
     with pytest.raises((Failed, Undecided)):
-        match started:
-            case "ask":
-                ask(*command, patience=2)
-            case "run":
-                run(*command, patience=2)
-            case _:
-                list(lines(*command, patience=2))
+        start(["sh", "-c", HELPED], os.environ, patience=2)
     assert not Path("outlived").exists()
     assert wait_until(lambda: not runs(Path("helper").read_text().strip()), 10, 0.01)
 
