@@ -22,8 +22,8 @@ SEAT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 # The ids of seats that are made without a learner.
 SPARE = re.compile(r"spare-[1-9][0-9]{0,3}")
 # Ids that no learner may choose: users of the Git server, its repository `platform`, the name of a
-# seat's overlay file that kustomize would read as its own, what a seat's namespaces begin with, and
-# spare seats.
+# seat's overlay file that kustomize would read as its own, what the namespace of a seat's Flux
+# objects begins with, and spare seats.
 NO_SEATS = re.compile(r"instructor|flux|learner|platform|kustomization|lab-.*|spare-[0-9]+")
 # Latin letters that Unicode does not decompose.
 _LATIN = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
