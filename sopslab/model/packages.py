@@ -11,13 +11,22 @@ class Manager:
     """The commands of a package manager, to which the names of packages are appended. None of them
     removes a package from the machine.
 
-    `update` reads the list of packages, None if `install` does that itself. `known` fails for a
-    package that cannot be installed.
+    `update` reads the list of packages, None if `fetch` does that itself. `known` fails for a
+    package that cannot be installed. `fetch` downloads what `install` then needs no network for.
     """
 
     update: tuple[str, ...] | None
     known: tuple[str, ...]
+    fetch: tuple[str, ...]
     install: tuple[str, ...]
+
+
+_APT = (
+    *("apt-get", "install", "-qq", "--yes", "--no-remove", "--no-install-recommends"),
+    # A machine that has just been started may be installing upgrades.
+    *("--option", "DPkg::Lock::Timeout=300"),
+)
+_DNF = ("dnf", "--quiet", "install", "--assumeyes", "--setopt=install_weak_deps=False")
 
 
 # By the command whose presence shows that a machine has the manager.
@@ -26,16 +35,14 @@ MANAGERS: Mapping[str, Manager] = {
         update=("apt-get", "update", "-qq"),
         # `apt-cache show` would also succeed for packages that others only mention.
         known=("apt-get", "install", "-qq", "--simulate", "--no-remove"),
-        install=(
-            *("apt-get", "install", "-qq", "--yes", "--no-remove", "--no-install-recommends"),
-            # A machine that has just been started may be installing upgrades.
-            *("--option", "DPkg::Lock::Timeout=300"),
-        ),
+        fetch=(*_APT, "--download-only"),
+        install=_APT,
     ),
     "dnf": Manager(
         update=None,
         known=("dnf", "--quiet", "list"),
-        install=("dnf", "--quiet", "install", "--assumeyes", "--setopt=install_weak_deps=False"),
+        fetch=(*_DNF, "--downloadonly"),
+        install=_DNF,
     ),
 }
 

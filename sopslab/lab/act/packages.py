@@ -23,6 +23,9 @@ def install(manager: str, packages: list[tuple[str, ...]]) -> None:
     if way.update is not None:
         run(way.update, environment, patience=_PATIENCE)
     wanted = [_chosen(way.known, names, environment) for names in packages]
+    # What takes too long is killed. In a download that is harmless; amid the installation it would
+    # leave packages behind that are half configured.
+    run([*way.fetch, *wanted], environment, patience=_PATIENCE)
     run([*way.install, *wanted], environment, patience=_PATIENCE)
 
 

@@ -113,9 +113,12 @@ case $* in *--simulate*) {refuse} ;; esac""",
     )  # fmt: skip
     done = carry_out(installing(lab()), standins)
     assert done.returncode == 0, done.stderr
-    update, *simulated, installed = calls(standins)
+    update, *simulated, fetched, installed = calls(standins)
     assert update.split()[1] == "update"
+    assert simulated
     assert all("--no-remove" in call and "--simulate" in call for call in simulated)
+    assert "--download-only" in fetched and "--download-only" not in installed
+    assert fetched.split()[-3:] == [client, "docker.io", "util-linux"]
     assert "--no-remove" in installed and "--simulate" not in installed
     assert installed.split()[-3:] == [client, "docker.io", "util-linux"]
 
@@ -126,10 +129,20 @@ def test_fedoras_packages_are_installed_by_its_own_manager(
     stand_in(standins, "dnf")
     done = carry_out(installing(lab(), "dnf"), standins)
     assert done.returncode == 0, done.stderr
-    installed = calls(standins)[-1].split()
-    assert installed[-3:] == ["docker-cli", "moby-engine", "util-linux"]
+    fetched, installed = (call.split() for call in calls(standins)[-2:])
+    assert "--downloadonly" in fetched and "--downloadonly" not in installed
+    assert fetched[-3:] == installed[-3:] == ["docker-cli", "moby-engine", "util-linux"]
     # Nobody can answer a question, and no package may be removed.
     assert "--assumeyes" in installed and "--allowerasing" not in installed
+
+
+def test_nothing_is_installed_before_all_of_it_is_on_the_machine(
+    lab: Callable[..., Settings], standins: Path
+) -> None:
+    stand_in(standins, "apt-get", doing="case $* in *--download-only*) exit 100 ;; esac")
+    done = carry_out(installing(lab()), standins)
+    assert done.returncode != 0
+    assert "--download-only" in calls(standins)[-1]
 
 
 def test_a_package_that_would_take_another_one_away_is_refused_in_a_sentence(
