@@ -16,6 +16,8 @@ _held: dict[str, IO[str]] = {}
 
 
 _BUSY = "this lab is being worked on by process {holder}: wait for it to finish"
+_LOOK_S = 0.2
+"""Within this time, whoever only looks at a lock has given it back."""
 
 
 def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
@@ -37,13 +39,13 @@ def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
             f"{path} cannot be written ({error.strerror}): choose another root with SOPSLAB_ROOT",
             Exit.HOST,
         ) from None
-    deadline = time.monotonic() + patience
-    while not _taken(file):
+    deadline = time.monotonic() + max(patience, _LOOK_S)
+    while not _taken(file, fcntl.LOCK_EX):
         if time.monotonic() >= deadline:
             holder = _holder(file)
             file.close()
             raise LabError(busy.format(holder=holder), Exit.LOCKED)
-        time.sleep(0.2)
+        time.sleep(_LOOK_S / 2)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
@@ -53,16 +55,17 @@ def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
 def held_by(path: Path) -> str | None:
     """Return the process that holds a lock file; None if none does, or there is no such file."""
     try:
-        file = path.open("r+")
+        file = path.open("r")
     except OSError:
         return None
     with file:
-        return None if _taken(file) else _holder(file)
+        # Others that look at the same time share the lock.
+        return None if _taken(file, fcntl.LOCK_SH) else _holder(file)
 
 
-def _taken(file: IO[str]) -> bool:
+def _taken(file: IO[str], how: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

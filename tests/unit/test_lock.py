@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from sopslab.errors import Exit, LabError
-from sopslab.run.lock import hold
+from sopslab.run.lock import held_by, hold
 
 HOLD = """
 import sys
@@ -50,14 +52,32 @@ def holder() -> Iterator[Holder]:
         process.communicate()
 
 
-def test_a_second_run_is_refused_at_once_and_told_who_holds_the_lock(
-    tmp_path: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
+def test_a_second_run_is_refused_and_told_who_holds_the_lock(
+    tmp_path: Path, holder: Holder
 ) -> None:
     process = holder(tmp_path / "lock")
-    monkeypatch.delattr(time, "sleep")
     with pytest.raises(LabError, match=rf"process {process.pid}: wait") as caught:
         hold(tmp_path / "lock")
     assert caught.value.code is Exit.LOCKED
+    assert held_by(tmp_path / "lock") == str(process.pid)
+
+
+@pytest.fixture
+def looked_at(tmp_path: Path) -> Iterator[IO[str]]:
+    """Return a lock file that somebody else is looking at."""
+    with (tmp_path / "lock").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file
+
+
+def test_whoever_looks_at_a_lock_keeps_nobody_from_it(tmp_path: Path, looked_at: IO[str]) -> None:
+    threading.Timer(0.05, fcntl.flock, (looked_at, fcntl.LOCK_UN)).start()
+    hold(tmp_path / "lock")
+
+
+@pytest.mark.usefixtures("looked_at")
+def test_who_else_looks_at_a_lock_is_not_taken_for_its_holder(tmp_path: Path) -> None:
+    assert held_by(tmp_path / "lock") is None
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: Holder) -> None:
