@@ -22,7 +22,7 @@ from sopslab.lab.tools.children import die_with_parent
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.machines import Machine
 from sopslab.room.client import Client
-from sopslab.room.refusals import HUNG, LOST, Refusal, refusal, sentence
+from sopslab.room.refusals import FLOOD, HUNG, LOST, Refusal, refusal, sentence
 
 # A dead machine is noticed within this time.
 FIRST_S = 10
@@ -54,7 +54,11 @@ class Ended:
 
 
 class Late(Exception):
-    """A wait took too long, or a machine sent more than may wait to be read."""
+    """A wait took too long."""
+
+
+class Flooded(Late):
+    """A machine sent more than may wait to be read."""
 
 
 class Process:
@@ -162,7 +166,7 @@ class Process:
         if self._said in ready:
             self._read(self._said, self.out)
             if len(self.out) > _MOST:
-                raise Late
+                raise Flooded
         return self._given in ready
 
     def _read(self, descriptor: int, into: bytearray) -> None:
@@ -276,9 +280,9 @@ class Connection:
         """
         try:
             yield
-        except Late:
+        except Late as late:
             self.close()
-            raise self._unreachable(found) from None
+            raise self._unreachable(FLOOD if isinstance(late, Flooded) else found) from None
 
     def lost(self, ended: Ended) -> Unreachable:
         """Return the exception to raise after the connection failed while a program ran."""

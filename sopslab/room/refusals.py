@@ -130,6 +130,12 @@ HUNG = Refusal(
     "it takes connections, and then does not answer",
     "look at its load and its disk, or start it anew",
 )
+FLOOD = Refusal(
+    "flood",
+    r"",
+    "it sends more than any program of the lab prints",
+    "look at what its shell prints at a login",
+)
 
 
 def refusal(words: bytes, otherwise: Refusal = OTHER) -> Refusal:

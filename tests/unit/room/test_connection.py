@@ -249,6 +249,14 @@ def test_a_program_that_never_ends_is_ended(seats: Seats, connect: Connect) -> N
     assert connection.run(["true"]).code == 0
 
 
+def test_a_machine_that_sends_without_end_is_not_called_silent(
+    seats: Seats, connect: Connect
+) -> None:
+    connection = connect(seats().machine)
+    with pytest.raises(Unreachable, match="it sends more than"):
+        connection.run(["python3", "-c", "while True: print('x' * 4096)"])
+
+
 def test_an_account_without_a_shell_is_said(seats: Seats, connect: Connect) -> None:
     made = seats(options={"ForceCommand": "exit 1"})
     assert "its shell runs no programs" in refused(connect(made.machine))

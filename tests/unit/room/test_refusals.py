@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.model.machines import Machine
-from sopslab.room.refusals import HUNG, OTHER, REFUSALS, refusal, sentence
+from sopslab.room.refusals import FLOOD, HUNG, OTHER, REFUSALS, refusal, sentence
 
 _CHANGED = """\
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
@@ -76,7 +76,7 @@ def test_what_is_said_is_known_by_what_it_means(words: str) -> None:
     assert found.again == (found.id == "busy")
 
 
-@pytest.mark.parametrize("found", [*REFUSALS, OTHER, HUNG], ids=lambda found: str(found.id))
+@pytest.mark.parametrize("found", [*REFUSALS, OTHER, HUNG, FLOOD], ids=lambda found: str(found.id))
 def test_a_sentence_names_machine_cause_and_next_step(found: object) -> None:
     said = sentence(MACHINE, found, Path("/labs/ada/ssh/known_hosts"))  # type: ignore[arg-type]
     assert said.startswith("ada@[seat-1]:2222: ") and "; " in said
