@@ -82,8 +82,8 @@ def recall(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what a function saw last, with whatever arguments. If nothing was seen yet, or it was
-    forgotten, look."""
+    """Return what a function saw last, with whatever arguments. If it saw nothing, which may have
+    changed since, or this was forgotten, look."""
     return _recalled(function, {"lab": settings.for_machine, **order})
 
 
