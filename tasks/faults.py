@@ -10,7 +10,7 @@ from sopslab.course.faults import draw, injectable
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
 from sopslab.provision.operations import faults, seats
-from tasks.reset import begin_swept, chosen
+from tasks.reset import begin_swept, chosen, delivered
 from tasks.roster import enrolled, known_environments
 
 
@@ -50,7 +50,9 @@ def deliver_again(settings: Settings) -> None:
     """Have Flux apply what the repositories hold, and forget what was injected."""
     environments = _environments(settings)
     faults.reconciliation(
-        name="Have Flux apply the repositories", settings=settings, environments=environments
+        name="Have Flux apply the repositories",
+        settings=settings,
+        environments=delivered(settings, environments),
     )
     faults.records(name="Forget the faults", settings=settings, environments=environments)
 

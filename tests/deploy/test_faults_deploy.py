@@ -21,6 +21,8 @@ from sopslab.model.faults import Exercise
 from sopslab.model.wire import encode
 from tests.fake import Answers, Run, look_text
 
+# Ended long ago, and it stays for a while.
+OVER = {"expires": "2026-01-01T00:00:00Z", "suspended": "2026-01-01T00:00:00Z", "grace": 366}
 BREAK, FIX = PROJECT / "deploys" / "break.py", PROJECT / "deploys" / "fix.py"
 Data = Callable[..., dict[str, Any]]
 
@@ -29,15 +31,15 @@ def seat(name: str) -> dict[str, str]:
     return {"id": name, "name": name, "email": f"{name}@example.org"}
 
 
-def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
-    """Return the answers of a host on which everybody has done the exercise."""
+def answers(settings: Settings, *seats: str, broken: str = "", over: str = "") -> Answers:
+    """Return the answers of a host on which everybody has done the exercise.
+
+    + over: the seat whose access has ended
+    """
     known = {name: at_seat(Learner(**seat(name))) for name in seats}
     known[settings.learner.id] = solo(settings)
-    found = {
-        look_text(settings, recorded_roster): json.dumps(json.dumps([seat(name) for name in seats]))
-        if seats
-        else ""
-    }
+    roster = json.dumps([seat(name) | (OVER if name == over else {}) for name in seats])
+    found = {look_text(settings, recorded_roster): json.dumps(roster) if seats else ""}
     for one in known.values():
         text = look_text(settings, exercise_on_main, environment=one, secret="backend-secrets")
         found[text] = json.dumps(encode(Exercise(encrypted=True, listed=True)))
@@ -51,11 +53,11 @@ def answers(settings: Settings, *seats: str, broken: str = "") -> Answers:
 
 
 def run(
-    deploy: Any, lab_data: Data, *seats: str, broken: str = "", **data: Any
+    deploy: Any, lab_data: Data, *seats: str, broken: str = "", over: str = "", **data: Any
 ) -> tuple[Run, Settings]:
     given = lab_data(**data)
     settings = load_settings(given)
-    return Run(deploy, given, answers(settings, *seats, broken=broken)), settings
+    return Run(deploy, given, answers(settings, *seats, broken=broken, over=over)), settings
 
 
 def test_one_environment_is_broken_and_nobody_else_is_named(lab_data: Data) -> None:
@@ -96,6 +98,15 @@ def test_fixing_is_about_everybody_who_is_broken(lab_data: Data) -> None:
     assert done.notes("Faults | Undo what was injected") == ["ada: suspended-kustomization"]
     mending = [command for command in done.commands if "act.faults.mend" in command]
     assert mending and not any("lab-bob-sys" in command for command in mending)
+
+
+@pytest.mark.parametrize("over", ["", "ada"])
+def test_flux_is_awaited_unless_the_access_has_ended(lab_data: Data, over: str) -> None:
+    done, _ = run(FIX, lab_data, "ada", "bob", broken="ada", over=over, learners=["ada"])
+    assert not done.failed
+    assert done.notes("Faults | Undo what was injected") == ["ada: suspended-kustomization"]
+    assert any("observe.delivery.deliveries" in command for command in done.commands) is (not over)
+    assert "Flux | Forget the faults" in done.changed
 
 
 def test_where_nothing_is_injected_fixing_changes_nothing(lab_data: Data) -> None:

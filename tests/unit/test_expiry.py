@@ -320,8 +320,11 @@ def test_reap_leaves_a_class_alone_that_was_made_with_other_settings(reapable: S
     )
 
 
-def test_access_that_has_ended_is_not_issued_anew(reapable: Settings) -> None:
+@pytest.mark.parametrize("arguments", [["reissue", "ada"], ["break", "wrong-key", "ada"]])
+def test_access_that_has_ended_is_neither_issued_anew_nor_broken(
+    reapable: Settings, arguments: list[str]
+) -> None:
     say_format(reapable)
-    done = CliRunner().invoke(main, ["reissue", "ada"])
-    assert done.exit_code == 2
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == Exit.INPUT
     assert "the access of ada has ended at" in done.stderr

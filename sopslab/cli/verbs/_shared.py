@@ -18,12 +18,12 @@ from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.inputs import chosen_inventory, local_settings
-from sopslab.errors import Exit, LabError
+from sopslab.errors import Exit, InputError, LabError
 from sopslab.model.formats import Format
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
-    from sopslab.config.settings import Settings
+    from sopslab.config.settings import Enrolled, Settings
     from sopslab.run.runner import Result
 
 # Sentences for each learner.
@@ -198,12 +198,28 @@ def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:
 
 def say_who_has_ended(settings: Settings, learners: Collection[str]) -> None:
     """Say which seats of the learners get nothing from Flux now because the access has ended."""
-    for seat in read_enrolled(settings):
-        if seat.id in learners and seat.has_ended(datetime.now(UTC)):
-            echo(
-                f"the access of {seat.id} has ended at {seat.until}: the repository is as it should"
-                " be, and Flux delivers it once there is a later time"
-            )
+    for seat in ended_among(read_enrolled(settings), learners):
+        echo(
+            f"the access of {seat.id} has ended at {seat.until}: the repository is as it should"
+            " be, and Flux delivers it once there is a later time"
+        )
+
+
+def refuse_ended(enrolled: Sequence[Enrolled], learners: Collection[str]) -> None:
+    """Raise InputError if the access of one of these learners has ended."""
+    problems = [
+        f"the access of {seat.id} has ended at {seat.until}: give a later time in the roster, and"
+        " run `sopslab up` with it"
+        for seat in ended_among(enrolled, learners)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def ended_among(enrolled: Sequence[Enrolled], learners: Collection[str]) -> list[Enrolled]:
+    """Return the seats of the learners whose access has ended."""
+    now = datetime.now(UTC)
+    return [seat for seat in enrolled if seat.id in learners and seat.has_ended(now)]
 
 
 def show_plan(plan: Plan, nothing: str) -> None:

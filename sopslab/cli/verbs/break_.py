@@ -13,7 +13,13 @@ from typing_extensions import override
 from sopslab.cli import completing
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import deploy_or_exit, json_option, lab_or_exit, problems_or_exit
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    json_option,
+    lab_or_exit,
+    problems_or_exit,
+    refuse_ended,
+)
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course.faults import FAULTS, injectable
 from sopslab.errors import InputError
@@ -130,14 +136,17 @@ def _check_options(
 def _learner(settings: Settings) -> str:
     """Return the learner whose environment is meant.
 
-    Raises InputError if not exactly one is meant, or if a fault would reach others, too.
+    Raises InputError if not exactly one is meant, if Flux delivers nothing there because the access
+    has ended, or if a fault would reach others, too.
     """
     environment, *others = named_environments(settings, settings.learners)
     learner = environment.id
     if others:
         named = ", ".join(other.id for other in others)
         raise InputError([f"one at a time: {learner} or {named}"])
-    in_class = bool(read_enrolled(settings))
+    enrolled = read_enrolled(settings)
+    refuse_ended(enrolled, [learner])
+    in_class = bool(enrolled)
     allowed = [fault.id for fault in injectable(seat=environment.is_seat, in_class=in_class)]
     refused = [fault for fault in settings.faults if fault not in allowed]
     if refused:

@@ -14,6 +14,7 @@ from sopslab.cli.verbs._shared import (
     json_option,
     lab_or_exit,
     problems_or_exit,
+    say_who_has_ended,
 )
 from sopslab.config.enrolled import named_environments
 
@@ -32,6 +33,7 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
     settings = lab_or_exit({"learners": ids}, as_json=as_json)
     with problems_or_exit(as_json=as_json):
         environments = named_environments(settings, ids) if ids else []
-    data = {"learners": json.dumps([one.id for one in environments])}
-    result = deploy_or_exit("deploys/fix.py", settings, data, as_json)
+    learners = [one.id for one in environments]
+    result = deploy_or_exit("deploys/fix.py", settings, {"learners": json.dumps(learners)}, as_json)
     echo(f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)")
+    say_who_has_ended(settings, learners)

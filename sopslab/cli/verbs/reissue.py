@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo
-from sopslab.cli.verbs._shared import deploy_or_exit, json_option, lab_or_exit, problems_or_exit
+from sopslab.cli.verbs._shared import (
+    deploy_or_exit,
+    json_option,
+    lab_or_exit,
+    problems_or_exit,
+    refuse_ended,
+)
 from sopslab.config.enrolled import class_in_words, read_enrolled
 from sopslab.errors import Exit, LabError
 
@@ -52,10 +57,4 @@ def _refuse_unknown(settings: Settings) -> None:
     if unknown:
         has = class_in_words(known)
         raise LabError(f"there is no seat {', '.join(unknown)}: {has}", Exit.INPUT)
-    for seat in enrolled:
-        if seat.id in settings.learners and seat.has_ended(datetime.now(UTC)):
-            raise LabError(
-                f"the access of {seat.id} has ended at {seat.until}: give a later time in"
-                " the roster, and run `sopslab up` with it",
-                Exit.INPUT,
-            )
+    refuse_ended(enrolled, settings.learners)
