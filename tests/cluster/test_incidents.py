@@ -99,7 +99,7 @@ def drill(lab: Lab) -> Iterator[Drill]:
     found = Drill(lab)
     with CommandLines() as seen:
         found.sopslab("drill", "leak")
-    assert not [line for line in seen.lines if found.value.encode() in line]
+    assert not seen.contain(found.value)
     yield found
     lab.sopslab("drill", "end")
 

@@ -11,7 +11,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import override
 
 from tests.cluster.lab import Lab, run
 
@@ -51,15 +53,18 @@ def foreign_kubeconfigs(home: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (default, named, lock)}
 
 
-class CommandLines:
-    """Collects the command lines of all processes of the machine while its block runs."""
+class Watch:
+    """Looks at something again and again while its block runs. If it could not look to the end, or
+    has seen nothing, the block fails."""
+
+    _PAUSE_S: float
 
     def __init__(self) -> None:
-        self.lines: set[bytes] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._error: BaseException | None = None
 
-    def __enter__(self) -> CommandLines:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -67,14 +72,55 @@ class CommandLines:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=30)
+        if kind is None:
+            assert not self._thread.is_alive(), "the last look does not end"
+            assert self._error is None, self._error
+            assert self.has_seen, "what is watched was not there to be seen"
+
+    def look(self) -> None:
+        """Look once."""
+        raise NotImplementedError
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether enough was seen to judge by."""
+        raise NotImplementedError
 
     def _watch(self) -> None:
-        while not self._over.wait(0.03):
-            for process in Path("/proc").iterdir():
-                if process.name.isdigit():
-                    with contextlib.suppress(OSError):
-                        self.lines.add((process / "cmdline").read_bytes())
+        try:
+            while not self._over.wait(self._PAUSE_S):
+                self.look()
+        except BaseException as error:
+            self._error = error
+
+
+class CommandLines(Watch):
+    """Collects the command lines of all processes of the machine while its block runs. One of them
+    has to be that of `sopslab`."""
+
+    _PAUSE_S = 0.03
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: set[bytes] = set()
+
+    @property
+    @override
+    def has_seen(self) -> bool:
+        return self.contain("sopslab")
+
+    def contain(self, words: str | bytes) -> bool:
+        """Return whether a command line contains these words."""
+        sought = os.fsencode(words)
+        return any(sought in line for line in self.lines)
+
+    @override
+    def look(self) -> None:
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                with contextlib.suppress(OSError):
+                    self.lines.add((process / "cmdline").read_bytes())
 
 
 def descendants(parent: int) -> dict[int, str]:
@@ -163,42 +209,40 @@ def _tree(repository: Path) -> set[str]:
     return set(run(["git", "ls-tree", "-r", "refs/heads/main"], cwd=repository).stdout.splitlines())
 
 
-class Readiness:
+class Readiness(Watch):
     """Looks every 200 ms, while its block runs, whether each `secrets-*` Kustomization is ready.
 
     For a moment of each reconciliation Flux says `Unknown`, with the reason `Progressing`. These
     samples are counted in `at_work`; every other status but `True` is a failure.
     """
 
+    _PAUSE_S = 0.2
+
     def __init__(self, lab: Lab) -> None:
+        super().__init__()
         self._lab = lab
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
         self.samples = 0
         self.at_work = 0
         self.failures: list[str] = []
 
-    def __enter__(self) -> Readiness:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(timeout=30)
+    @property
+    @override
+    def has_seen(self) -> bool:
+        return self.samples > 5
 
     @property
     def said(self) -> str:
         """What was seen, in words."""
         return f"{self.samples} samples, {self.at_work} at work, {len(self.failures)} failures"
 
-    def _watch(self) -> None:
-        while not self._over.wait(0.2):
-            listing = self._lab.kubectl(
-                "get", "kustomizations.kustomize.toolkit.fluxcd.io", "-A", "-o", "json"
-            )
-            for one in json.loads(listing)["items"]:
-                if one["metadata"]["name"].startswith("secrets-"):
-                    self._judge(one)
+    @override
+    def look(self) -> None:
+        listing = self._lab.kubectl(
+            "get", "kustomizations.kustomize.toolkit.fluxcd.io", "-A", "-o", "json"
+        )
+        for one in json.loads(listing)["items"]:
+            if one["metadata"]["name"].startswith("secrets-"):
+                self._judge(one)
 
     def _judge(self, found: dict[str, Any]) -> None:
         self.samples += 1

@@ -6,7 +6,9 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from itertools import count, repeat
 from pathlib import Path
 from types import ModuleType
 
@@ -98,6 +100,18 @@ def test_who_takes_too_long_is_ended_with_its_helpers(
         start(["sh", "-c", HELPED], os.environ, patience=2)
     assert not Path("outlived").exists()
     assert wait_until(lambda: not runs(Path("helper").read_text().strip()), 10, 0.01)
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_no_wait_is_cut_short_or_drawn_out_by_a_date_that_changes(
+    monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    dates = count(time.time(), days * 86_400)
+    monkeypatch.setattr(time, "time", lambda: next(dates))
+    late = iter([False, False, True])
+    assert wait_until(lambda: next(late), 60, 0.01)
+    never = repeat(False, 1000)
+    assert not wait_until(lambda: next(never), 0.05, 0.01)
 
 
 def test_a_stream_is_taken_line_by_line_until_nobody_wants_more() -> None:

@@ -22,7 +22,6 @@ from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.provision.operations import age, flux, seats
 from tests.fake import Applied
 from tests.repositories import make_identity
-from tests.texts import write_program
 
 ADA, ADA_2, BOB = (
     Enrolled(id=one, name=f"Learner {one}", email=f"{one}@example.org")
@@ -101,16 +100,6 @@ def test_a_run_that_began_before_a_spare_was_given_away_takes_it_from_nobody(
     late = Applied(seats.roster, settings=settings, enrolment=begun)
     assert late.failed and "the class has changed since this run began" in late.stderr
     assert read_enrolled(settings) == given
-
-
-def test_no_wait_is_cut_short_by_a_date_that_changes(settings: Settings) -> None:
-    # At every call, `date` is a day later.
-    write_program(
-        Path(settings.bin_dir, "date"),
-        '#!/bin/sh\necho x >>"$0.days"\necho $(($(wc -l <"$0.days") * 86400))\n',
-    )
-    Path(settings.bin_dir, "held").write_text("\n" * 3)
-    assert not prune(settings, seats.pruning).failed
 
 
 def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Settings) -> None:
