@@ -107,15 +107,17 @@ def kill_in(
     seconds: float,
     data: Mapping[str, str] | None = None,
     inventory: str = LOCAL,
-) -> None:
+) -> bool:
     """Kill a run with all that it started, `seconds` after the first operation began that has
-    `operation` in its name; if the run is faster, let it end by itself.
+    `operation` in its name. Return whether it was killed, and had not ended before.
     """
     with Run(lab, folder / Path(deploy).name, deploy, data, inventory) as attempt:
         started = attempt.until_start(lambda name: operation in name)
         assert started is not None, attempt.output.read_text()[-3000:]
-        if not attempt.ends_within(seconds):
-            attempt.kill(group=True)
+        if attempt.ends_within(seconds):
+            return False
+        attempt.kill(group=True)
+        return True
 
 
 class HeldUp:

@@ -62,7 +62,7 @@ def test_whenever_it_is_killed_the_next_up_completes_and_another_changes_nothing
     monkeypatch.setenv("SOPSLAB_ROSTER", str(roster))
     known = set()
     for operation, seconds in UP:
-        kill_in(shared, tmp_path, "deploy.py", operation, seconds, inventory=CLASSROOM)
+        assert kill_in(shared, tmp_path, "deploy.py", operation, seconds, inventory=CLASSROOM)
         known.add(lab_id(shared.settings.for_machine))
     # The first run was killed before the lab had an id; then the lab got one, and kept it.
     assert len(known - {None}) == 1
@@ -80,7 +80,7 @@ def test_a_down_that_was_killed_is_gone_on_with_and_nobody_else_takes_what_is_le
     other = namesake(shared, tmp_path)
     machine = shared.settings.for_machine
     for seconds in DOWN:
-        kill_in(
+        assert kill_in(
             shared, tmp_path, "deploys/teardown.py", "Take Flux and the environments out", seconds
         )
         left = brought(machine)

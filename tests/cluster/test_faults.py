@@ -295,11 +295,11 @@ def test_a_run_that_is_killed_is_gone_on_with(
 
     data = {"faults": json.dumps(faults)}
 
-    kill_in(done, tmp_path, "deploys/break.py", "Break the environment", seconds, data)
+    assert kill_in(done, tmp_path, "deploys/break.py", "Break the environment", seconds, data)
     for fault in faults:
         act(done, "break", fault)
     assert sorted(diagnosed(done)) == sorted(faults)
-    kill_in(done, tmp_path, "deploys/fix.py", "Undo what was injected", seconds)
+    assert kill_in(done, tmp_path, "deploys/fix.py", "Undo what was injected", seconds)
     act(done, "fix")
     assert diagnosed(done) == []
     assert run(["git", "for-each-ref"], cwd=done.bare).stdout == refs

@@ -93,6 +93,10 @@ class Drill:
         )  # fmt: skip
 
 
+# Seconds. Nothing that is killed is done by then.
+SOONEST = 0.1
+
+
 @pytest.fixture
 def drill(lab: Lab) -> Iterator[Drill]:
     """A staged drill. Whatever is left of it at the end is removed."""
@@ -207,7 +211,7 @@ def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...])
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seconds", [0.1, 0.6])
+@pytest.mark.parametrize("seconds", [SOONEST, 0.6])
 def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
     lab: Lab, tmp_path: Path, seconds: float
 ) -> None:
@@ -216,10 +220,12 @@ def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
 
     data = {"learners": json.dumps([lab.settings.learner.id])}
 
-    kill_in(lab, tmp_path, "deploys/drill.py", "Stage a leak in", seconds, data)
+    staging = kill_in(lab, tmp_path, "deploys/drill.py", "Stage a leak in", seconds, data)
     drill.sopslab("drill", "leak")
     assert drill.steps() == dict.fromkeys(STEPS, "failed")
-    kill_in(lab, tmp_path, "deploys/drill_end.py", "End the drills", seconds, data)
+    ending = kill_in(lab, tmp_path, "deploys/drill_end.py", "End the drills", seconds, data)
+    # A fast machine may be done before the later kill.
+    assert (staging and ending) or seconds > SOONEST
     drill.sopslab("drill", "end")
     assert not drill.folder.exists()
     assert run(["git", "for-each-ref"], cwd=lab.bare).stdout == refs

@@ -107,7 +107,7 @@ def test_strangers_may_not_even_read(lab: Lab) -> None:
 def test_the_learner_may_not_read_the_platform(lab: Lab) -> None:
     url = address(lab, "platform", lab.settings.learner.id)
     said = git(lab, "ls-remote", url, check=False)
-    assert said.startswith("exit 128")
+    assert said.startswith("exit 128") and "403" in said
     assert "refs/heads/main" in git(lab, "ls-remote", address(lab, "platform", INSTRUCTOR))
 
 
@@ -119,7 +119,7 @@ def test_flux_may_read_but_not_push(lab: Lab, tmp_path: Path) -> None:
         clone = tmp_path / repository
         git(lab, "clone", "--quiet", url, str(clone))
         said = git(lab, "push", "origin", "HEAD:refs/heads/intruder", cwd=clone, check=False)
-        assert not said.startswith("exit 0")
+        assert not said.startswith("exit 0") and "403" in said
         assert git(lab, "ls-remote", url, "refs/heads/main") == head
         assert "intruder" not in git(lab, "ls-remote", url)
 

@@ -188,7 +188,8 @@ def _slow_expression(learner: Hostile) -> None:
     """Push regular expressions on which a backtracking engine never comes to an end."""
     rules = learner.work / ".sops.yaml"
     slow = "(.*a)*(.*a)*(a+)+!$"
-    text = re.sub(r"(path|encrypted)_regex: .*", rf"\1_regex: '{slow}'", rules.read_text())
+    text, found = re.subn(r"(path|encrypted)_regex: .*", rf"\1_regex: '{slow}'", rules.read_text())
+    assert found >= 2, "no expression to replace"
     secret = manifest("Secret", "x", stringData={"a" * 40: "x"})
     push(learner, {".sops.yaml": text, f"{SECRETS}/{'a' * 60}.yaml": json.dumps(secret)})
 
@@ -237,6 +238,7 @@ def _idle_connections(learner: Hostile) -> None:
             connection.connect()
             connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
             opened.append(connection)
+    assert opened, "no connection was taken"
     time.sleep(LONG)
     for connection in opened:
         connection.close()

@@ -12,6 +12,7 @@ import pytest
 from sopslab.layout import CANARY_PATH
 from tests.cluster.isolation.hostile import APPS, FORBIDDEN, SECRETS, Hostile, live_canary, manifest
 from tests.cluster.lab import run
+from tests.texts import replaced
 
 pytestmark = pytest.mark.every_provider
 
@@ -47,7 +48,7 @@ def test_another_learners_secret_is_not_decrypted(ada: Hostile, bob: Hostile) ->
 
 def test_another_learners_repository_is_closed(ada: Hostile, bob: Hostile) -> None:
     mine = run(["git", "remote", "get-url", "origin"], cwd=ada.work).stdout.strip()
-    theirs = mine.replace("/ada/", "/bob/")
+    theirs = replaced(mine, "/ada/", "/bob/")
     head = bob.classroom.head("bob")
 
     run(["git", "remote", "set-url", "origin", theirs], cwd=ada.work)
@@ -56,7 +57,8 @@ def test_another_learners_repository_is_closed(ada: Hostile, bob: Hostile) -> No
 
     written = ada.push(check=False)
 
-    assert read.returncode != 0 and written.returncode != 0
+    for refused in (read, written):
+        assert refused.returncode != 0 and "403" in refused.stderr, refused.stderr
     assert bob.classroom.head("bob") == head
 
 
