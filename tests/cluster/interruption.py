@@ -121,7 +121,7 @@ def kill_in(
 
 
 class HeldUp:
-    """An `up` that is stopped: `holder` is its process with the lab's lock, and `answer` what it
+    """A verb that is stopped: `holder` is its process with the lab's lock, and `answer` what it
     says after it was continued.
     """
 
@@ -130,18 +130,18 @@ class HeldUp:
         self.answer: dict[str, Any] = {}
 
     def finish(self) -> None:
-        """Wait for the end of `up`, and keep its object, with the exit code as `code`."""
+        """Wait for the end of the verb, and keep its object, with the exit code as `code`."""
         said, _ = self._process.communicate(timeout=_LONGEST)
         self.answer = {**json.loads(said), "code": self._process.returncode}
 
 
 @contextmanager
-def held_up(lab: Lab, *arguments: str) -> Iterator[HeldUp]:
-    """Stop an `up` when it has begun to work, for as long as the block runs; then let it end."""
+def held_up(lab: Lab, verb: str, *arguments: str) -> Iterator[HeldUp]:
+    """Stop a verb when it has begun to work, for as long as the block runs; then let it end."""
     lock = Path(lab.settings.lab_dir) / "lock"
     before = lock.read_text()
     process = subprocess.Popen(
-        [SOPSLAB, "up", "--json", *arguments],
+        [SOPSLAB, verb, "--json", *arguments],
         env=lab.base_environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

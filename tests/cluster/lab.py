@@ -259,13 +259,17 @@ class Lab:
         return target
 
     def push_notes(self, folder: Path) -> str:
-        """Commit and push a file as the learner does, and return the commit. The clone is removed
-        afterwards.
+        """Commit and push a file as the learner does, and return the commit."""
+        return self.push(folder, lambda clone: (clone / "notes.md").write_text("mine\n"))
+
+    def push(self, folder: Path, change: Callable[[Path], object]) -> str:
+        """Commit and push a change of a clone as the learner does, and return the commit. The clone
+        is removed afterwards.
         """
         clone = self.learner(folder)
-        (clone / "notes.md").write_text("mine\n")
-        self.run("git", "add", "notes.md", cwd=clone)
-        self.run("git", "commit", "--quiet", "--message", "Take notes", cwd=clone)
+        change(clone)
+        self.run("git", "add", "--all", cwd=clone)
+        self.run("git", "commit", "--quiet", "--message", "Change it", cwd=clone)
         self.run("git", "push", "--quiet", cwd=clone)
         shutil.rmtree(clone)
         return self.head()

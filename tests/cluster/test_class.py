@@ -289,7 +289,7 @@ def test_a_roster_that_changes_during_a_run_counts_from_the_next_one(
     classroom: Classroom, tmp_path: Path
 ) -> None:
     roster = write_roster(tmp_path / "changing.yaml", SEATS)
-    with held_up(classroom.lab, CLASSROOM, "--roster", str(roster), "--prune") as first:
+    with held_up(classroom.lab, "up", CLASSROOM, "--roster", str(roster), "--prune") as first:
         write_roster(roster, ("dan",))
     assert (first.answer["code"], first.answer["changed"]) == (Exit.OK, 0)
     known = classroom.lab.kubectl("get", "namespaces", "--output", "name").split()

@@ -66,12 +66,14 @@ def test_it_comes_up_without_a_home_under_an_open_umask(elsewhere: Lab, tmp_path
 
 def test_what_is_private_is_private_under_an_open_umask(elsewhere: Lab) -> None:
     top = Path(elsewhere.settings.lab_dir)
-    private = [
-        top / "kubeconfig",
-        *(top / "keys").glob("*.agekey"),
-        *(top / "git" / "credentials").glob("*/*"),
-        *(top / "log").iterdir(),
-    ]
+    kinds = (
+        [top / "kubeconfig"],
+        [*(top / "keys").glob("*.agekey")],
+        [*(top / "git" / "credentials").glob("*/*")],
+        [*(top / "log").iterdir()],
+    )
+    assert all(kinds)
+    private = [path for kind in kinds for path in kind]
     modes = {str(path): stat.S_IMODE(path.stat().st_mode) for path in private}
     assert [path for path, mode in modes.items() if mode != 0o600] == []
     # The Git server reads these files by its group.

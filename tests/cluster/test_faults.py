@@ -14,6 +14,7 @@ import pytest
 from sopslab.course.faults import BY_ID, clash, draw, injectable
 from sopslab.errors import Exit
 from tests.cluster.classroom import Classroom
+from tests.cluster.diagnosis import ask, diagnosed
 from tests.cluster.interruption import Run, kill_in
 from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.test_reset import names_of, objects_of, refs_of
@@ -40,23 +41,6 @@ MIXES = (
     ("git-credential-revoked", "source-controller-without-git"),
     ("drifted-lockdown-flag", "corrupt-key"),
 )
-
-
-def ask(lab: Lab, *arguments: str) -> tuple[int, Any]:
-    """Run a verb with --json and return its exit code and its object."""
-    done = lab.sopslab(arguments[0], "--json", *arguments[1:], check=False)
-    assert done.stdout, done.stderr
-    assert "AGE-SECRET-KEY" not in done.stdout + done.stderr
-    return done.returncode, json.loads(done.stdout)
-
-
-def diagnosed(lab: Lab, *learner: str) -> list[str]:
-    """Return the ids of the causes that the doctor names."""
-    code, answer = ask(lab, "doctor", *learner)
-    assert answer["undecided"] == [], answer
-    assert code == bool(answer["causes"]), answer
-    assert answer["ok"] is not bool(answer["causes"])
-    return [one["id"] for one in answer["causes"]]
 
 
 def act(lab: Lab, *arguments: str) -> Any:

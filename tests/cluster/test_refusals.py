@@ -151,7 +151,7 @@ def test_a_docker_that_does_not_answer_is_said_in_bounded_time(
 @pytest.mark.soak
 @pytest.mark.restores
 def test_of_two_runs_at_once_one_ends_and_names_the_other(lab: Lab) -> None:
-    with held_up(lab) as first:
+    with held_up(lab, "up") as first:
         second = lab.up(check=False)
     assert second["code"] == Exit.LOCKED
     assert second["problems"] == [

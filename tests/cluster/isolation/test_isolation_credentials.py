@@ -129,8 +129,10 @@ def test_no_other_port_of_the_node_does_anything_for_a_stranger(classroom: Class
     for port in (2379, 2380):
         # etcd requires a client's certificate. With TLS 1.3 a client may begin without one, and is
         # refused then.
+        stranger = Stranger(address, port)
+        assert stranger.listens()
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.BadStatusLine)):
-            Stranger(address, port).ask("/version")
+            stranger.ask("/version")
     # The kubelet's read-only and health ports, metrics of kube-proxy and of etcd, the controller
     # manager and the scheduler.
     closed = (10255, 10248, 10249, 2381, 10257, 10259)
