@@ -9,11 +9,12 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from pkgutil import iter_modules
 from xml.etree import ElementTree
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -110,6 +111,33 @@ def test_the_help_of_a_verb_says_what_it_does(
         assert part in " ".join(done.stdout.split())
 
 
+def every_command(
+    command: click.Command, *words: str
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield a command, and each command below it, with the words that call it."""
+    yield words, command
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from every_command(below, *words, name)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_help_explains_its_command_and_all_that_it_takes(sopslab: Sopslab, verb: str) -> None:
+    found = main.get_command(click.Context(main), verb)
+    assert found is not None
+    for words, command in every_command(found, verb):
+        done = sopslab(*words, "--help")
+        assert done.exit_code == 0 and command.help
+        assert max(len(line) for line in done.stdout.splitlines()) <= 100
+        # Lines are also broken at hyphens.
+        said = "".join(done.stdout.split())
+        for parameter in command.params:
+            explained = getattr(parameter, "help", None)
+            assert explained, (words, parameter.name)
+            assert "".join(explained.split()) in said
+            assert isinstance(parameter, click.Argument) or max(parameter.opts, key=len) in said
+
+
 @pytest.fixture
 def scanner(tools: Callable[..., Path]) -> None:
     """Give the lab gitleaks. A test has to name this before `sopslab`, which removes its path."""
@@ -132,11 +160,31 @@ def test_an_unknown_verb_and_option_are_bad_input(sopslab: Sopslab) -> None:
     assert sopslab("up", "--key-from", "backup").exit_code == 2
 
 
-@pytest.mark.parametrize("verb", ["up", "down", "env", "status"])
+# They are about no lab.
+OF_NO_LAB = {"completion", "policy", "quiz", "roster", "schema", "validate"}
+# What a verb needs before it looks at its settings.
+NEEDED = {
+    "assign": ("spare-1", "ada", "--name", "Ada"),
+    "backup": ("new.age",),
+    "break": ("wrong-key",),
+    "bundle": ("create", "--output", "bundle.tar"),
+    "class": ("report",),
+    "drill": ("leak",),
+    "images": ("push",),
+    "reissue": ("ada",),
+    "reset": ("ada",),
+    "restore": ("lab.age",),
+    "rotate": ("learner-key",),
+}
+
+
+@pytest.mark.parametrize("verb", sorted({*VERBS} - OF_NO_LAB))
 def test_bad_input_ends_with_every_problem_before_anything_is_made(
     sopslab: Sopslab, root: Path, verb: str
 ) -> None:
-    done = sopslab(verb, SOPSLAB_LAB="Demo Lab", SOPSLAB_GIT_PASSWORD="\n")
+    Path("lab.age").write_text("a backup\n")
+    words = (verb, *NEEDED.get(verb, ()))
+    done = sopslab(*words, SOPSLAB_LAB="Demo Lab", SOPSLAB_GIT_PASSWORD="\n")
     assert done.exit_code == 2
     assert done.stdout == ""
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["lab", "git_password"]
