@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.store.bench import Bench, bench
+from sopslab.lab.store.bench import bench
 from sopslab.lab.tools.locks import go_on_alone
-from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.programs import Failed, run
 from sopslab.model.recipes import RootfsPlan
 from sopslab.model.results import Undecided
 from sopslab.model.store import Entry
@@ -24,7 +24,12 @@ _DPKG = (
 
 def begin(lab: Lab, plans: list[RootfsPlan], entries: list[Entry]) -> None:
     """Begin to fill entries of the store, one after the other, and leave that to a process that
-    goes on alone. What fails there, fails again in the run that awaits it, and is told there."""
+    goes on alone. What fails there, fails again in the run that awaits it, and is told there.
+
+    Raises LabError at once if this machine knows no mirror of Debian.
+    """
+    for plan in plans:
+        _sources(plan.codename)
 
     def work() -> None:
         # No signal that is meant for the run reaches it.
@@ -41,12 +46,7 @@ def make(lab: Lab, plan: RootfsPlan, entry: Entry) -> None:
     with bench(lab, entry.key) as place:
         if place.is_published(entry):
             return
-        sources = _sources(place, plan.codename)
-        if not sources:
-            raise LabError(
-                f"apt on this machine knows no Debian {plan.codename}: add it to its sources, then"
-                " run again"
-            )
+        sources = _sources(plan.codename)
         made = place.folder / "entry"
         made.mkdir()
         root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
@@ -64,11 +64,23 @@ def make(lab: Lab, plan: RootfsPlan, entry: Entry) -> None:
         place.publish(made, entry)
 
 
-def _sources(place: Bench, codename: str) -> list[str]:
-    """Return the lines of sources.list of a release, its updates included."""
-    said = place.run(
-        "apt-get", "indextargets", "--format", "deb $(SITE) $(CODENAME) $(COMPONENT)",
-        "Identifier: Packages",
-    )  # fmt: skip
-    lines = {line for line in said.splitlines() if len(line.split()) == 4}
-    return sorted(line for line in lines if f"{line.split()[2]}-".startswith(f"{codename}-"))
+def _sources(codename: str) -> list[str]:
+    """Return the lines of sources.list of a release, its updates included. On another release of
+    Debian, they are those of that one's mirrors. Raises LabError if there are none."""
+    form = "$(SITE) $(CODENAME) $(COMPONENT) $(ORIGIN)"
+    said = run(["apt-get", "indextargets", "--format", form, "Identifier: Packages"], os.environ)
+    targets = [line.split() for line in os.fsdecode(said).splitlines()]
+    own, others = set(), set()
+    for site, release, component, *origin in filter(lambda words: len(words) >= 3, targets):
+        name, dash, part = release.partition("-")
+        line = f"deb {site} {codename}{dash}{part} {component}"
+        if name == codename:
+            own.add(line)
+        elif origin == ["Debian"]:
+            others.add(line)
+    if not own and not others:
+        raise LabError(
+            "apt on this machine knows no mirror of Debian, of whose packages the root file systems"
+            " are made: set `artifact_source: upstream`, or bring a store that is full"
+        )
+    return sorted(own or others)

@@ -19,32 +19,48 @@ from sopslab.provision.command import acting
 from tests.fake import run_command
 from tests.unit.artifacts.conftest import StandIn, entry
 
-TARGETS = """cat <<'END'
-deb http://mirror.example/debian bookworm main
-deb http://mirror.example/debian bookworm main
-deb http://mirror.example/debian bookworm-updates main
-deb http://mirror.example/security bookworm-security main
-deb http://other.example/apt bookwormish main
-deb http://other.example/apt stable main
-END"""
+BOOKWORM = """http://mirror.example/debian bookworm main Debian
+http://mirror.example/debian bookworm main Debian
+http://mirror.example/debian bookworm-updates main Debian
+http://mirror.example/security bookworm-security main Debian
+http://other.example/apt bookwormish main Other
+http://other.example/apt stable main
+"""
+TRIXIE = BOOKWORM.replace("bookworm", "trixie")
+UBUNTU = """http://mirror.example/ubuntu noble main Ubuntu
+http://mirror.example/ubuntu noble-security main Ubuntu
+"""
+LINES = [
+    "deb http://mirror.example/debian bookworm main",
+    "deb http://mirror.example/debian bookworm-updates main",
+    "deb http://mirror.example/security bookworm-security main",
+]
+
+
+def targets(said: str) -> str:
+    """Return the stand-in for an apt-get that knows these targets."""
+    return f"cat <<'END'\n{said}END"
+
+
 PLAN = RootfsPlan("bookworm", "minbase", ("git", "jq"))
 WANTED = entry("small-rootfs", "rootfs.tar")
 
 
+@pytest.mark.parametrize("known", [BOOKWORM, TRIXIE], ids=["this release", "another one"])
 def test_it_is_made_from_the_mirrors_of_this_machines_apt(
-    place: Lab, stand_in: StandIn, calls: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+    place: Lab,
+    stand_in: StandIn,
+    calls: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    known: str,
 ) -> None:
-    stand_in("apt-get", TARGETS)
+    stand_in("apt-get", targets(known))
     stand_in("mmdebstrap", "cat")
     stand_in("sudo", '[ "$1" = --non-interactive ]; shift; exec "$@"')
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     rootfs.make(place, PLAN, WANTED)
     made = Path(place.store, WANTED.key, "rootfs.tar")
-    assert made.read_text().splitlines() == [
-        "deb http://mirror.example/debian bookworm main",
-        "deb http://mirror.example/debian bookworm-updates main",
-        "deb http://mirror.example/security bookworm-security main",
-    ]
+    assert made.read_text().splitlines() == LINES
     (command,) = [call for call in calls() if call.startswith("mmdebstrap ")]
     assert "--variant=minbase" in command and "--include=git,jq" in command
     assert [call for call in calls() if call.startswith("sudo --non-interactive mmdebstrap")]
@@ -53,16 +69,20 @@ def test_it_is_made_from_the_mirrors_of_this_machines_apt(
     rootfs.make(place, PLAN, WANTED)
 
 
-def test_a_machine_that_knows_no_such_debian_is_told_so(place: Lab, stand_in: StandIn) -> None:
-    stand_in("apt-get", "echo deb http://mirror.example/debian trixie main")
-    with pytest.raises(LabError, match="apt on this machine knows no Debian bookworm: add it"):
+def test_a_machine_without_a_mirror_of_debian_is_told_so_before_the_work_begins(
+    place: Lab, stand_in: StandIn
+) -> None:
+    stand_in("apt-get", targets(UBUNTU))
+    with pytest.raises(LabError, match="knows no mirror of Debian"):
+        rootfs.begin(place, [PLAN], [WANTED])
+    with pytest.raises(LabError, match="knows no mirror of Debian"):
         rootfs.make(place, PLAN, WANTED)
 
 
 def test_packages_that_are_not_to_be_had_are_told_and_nothing_is_stored(
     place: Lab, stand_in: StandIn
 ) -> None:
-    stand_in("apt-get", TARGETS)
+    stand_in("apt-get", targets(BOOKWORM))
     stand_in("mmdebstrap", "echo half; exit 1")
     with pytest.raises(LabError, match="could not be made from Debian packages: see above"):
         rootfs.make(place, PLAN, WANTED)
@@ -74,7 +94,7 @@ def test_what_is_begun_goes_on_while_others_work_and_is_awaited(
 ) -> None:
     settings = lab()
     monkeypatch.setenv("GO_ON", str(tmp_path / "go-on"))
-    stand_in("apt-get", TARGETS)
+    stand_in("apt-get", targets(BOOKWORM))
     stand_in("mmdebstrap", 'until [ -e "$GO_ON" ]; do sleep 0.1; done; cat')
     other = entry("other-rootfs", "rootfs.tar")
     begun = run_command(acting(settings, rootfs.begin, plans=[PLAN, PLAN], entries=[WANTED, other]))
