@@ -117,9 +117,26 @@ def test_what_names_a_place_elsewhere_is_not_taken(ada: Hostile, bob: Hostile) -
         assert server.asked == []
 
 
-def test_past_the_hook_nothing_is_fetched_either(ada: Hostile) -> None:
-    with listening(ada.lab) as server:
-        assert Traffic(ada.lab).reaches(f"{server.url}/there")
+@contextmanager
+def let_out(lab: Lab, controller: str) -> Iterator[None]:
+    """Let one of Flux's controllers reach everything while the block runs."""
+    within = ("kubectl", "--namespace", "flux-system")
+    chosen = {"matchLabels": {"app": controller}}
+    spec = {"podSelector": chosen, "policyTypes": ["Egress"], "egress": [{}]}
+    policy = manifest("NetworkPolicy", "let-out", "networking.k8s.io/v1", spec=spec)
+    lab.run(*within, "apply", "--filename", "-", stdin=json.dumps(policy))
+    try:
+        yield
+    finally:
+        lab.run(*within, "delete", "networkpolicy", "let-out")
+
+
+def test_past_the_hook_nothing_is_fetched_even_if_the_network_is_open(ada: Hostile) -> None:
+    name = "kustomize-controller"
+    traffic = Traffic(ada.lab)
+    with listening(ada.lab) as server, let_out(ada.lab, name):
+        place, _ = traffic.controller(name)
+        wait_until(lambda: traffic.reaches(f"{server.url}/there", place), "it is let out")
         server.asked.clear()
         write(ada, f"{SECRETS}/{FILE}", f"resources: [lab-canary.yaml, {server.url}/a]\n")
         run(["git", "commit", "--quiet", "--no-verify", "-am", "Try"], cwd=ada.work)
