@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.layout import NAMESPACE
+from tests.cluster.diagnosis import diagnosed
 from tests.cluster.lab import Lab, run, wait_until
 from tests.cluster.learner import FILE, KUSTOMIZATION, Learner
 
@@ -50,6 +51,23 @@ def test_a_history_that_was_rewritten_is_followed(learner: Learner) -> None:
     assert learner.run("git", "rev-parse", "HEAD").strip() != replaced
     assert learner.verify("--wait", "60").code == 0
     assert value_of(learner.lab, "backend-secrets", "API_TOKEN") == learner.values["API_TOKEN"]
+
+
+def test_a_main_that_is_gone_is_named_and_comes_back_with_a_push(learner: Learner) -> None:
+    lab, head = learner.lab, learner.lab.head()
+    canary = value_of(lab, "lab-canary", "value")
+    run(["git", "update-ref", "-d", "refs/heads/main"], cwd=lab.bare)
+    try:
+        source = lab.settings.learner.id
+        lab.run("flux", "-n", "flux-system", "reconcile", "source", "git", source, check=False)
+        wait_until(lambda: diagnosed(lab) == ["branch-deleted"], "the doctor names it")
+        # Flux removes nothing for want of a branch.
+        assert value_of(lab, "lab-canary", "value") == canary != ""
+        learner.run("git", "push", "--quiet", "origin", "HEAD:main")
+        assert lab.head() == head
+        wait_until(lambda: diagnosed(lab) == [], "Flux follows again")
+    finally:
+        run(["git", "update-ref", "refs/heads/main", head], cwd=lab.bare)
 
 
 def test_several_secrets_in_one_file_arrive(learner: Learner) -> None:
