@@ -3,6 +3,7 @@ learner."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,12 @@ from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import assign, enrol
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Enrolled, Seat, Settings
+from sopslab.gitserver.accounts import Accounts
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.handouts import handed_out
 from sopslab.lab.observe.host_secrets import secrets_drift
-from sopslab.provision.operations import age, flux, seats
+from sopslab.provision.operations import age, flux, git, seats
 from tests.fake import Applied
 from tests.repositories import make_identity
 
@@ -109,6 +111,16 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
     assert set(known_accounts(settings.for_machine).complete) == {"flux", "ada-2", "bob"}
     (kept,) = Path(settings.class_dir, "pruned").glob("ada-*/credentials/password")
     assert kept.read_text() == "password of ada"
+
+
+def test_who_comes_later_with_an_id_that_was_pruned_is_let_in(settings: Settings) -> None:
+    assert Applied(git.locks, settings=settings, users=["ada"]).changed
+    assert prune(settings, seats.pruning).changed
+    assert not Applied(git.locks, settings=settings, users=[]).changed
+    assert Applied(git.users, settings=settings, users=["ada", "bob"]).changed
+    password = Path(settings.account_dir("ada"), "password").read_text().strip()
+    login = base64.b64encode(f"ada:{password}".encode()).decode()
+    assert Accounts(Path(settings.git_dir, "htpasswd")).user(f"Basic {login}") == "ada"
 
 
 def test_whoever_is_pruned_is_handed_nothing_any_more_and_others_are(settings: Settings) -> None:
