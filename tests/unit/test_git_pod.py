@@ -35,6 +35,8 @@ from sopslab.lab.act import (
 )
 from sopslab.lab.act.branches import move
 from sopslab.lab.act.copies import make, worked_on
+from sopslab.lab.act.pruning import prune
+from sopslab.lab.observe import copies
 from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.copies import bare_repositories, bring
@@ -733,6 +735,51 @@ def test_a_look_makes_nothing_before_there_is_a_cluster(settings: Settings, in_p
     Path(settings.lab_kubeconfig).unlink()
     assert set(bring(settings.for_machine, [ADA])) == {"ada"}
     assert not os.path.lexists(settings.git_dir)
+
+
+# Repositories of learners who leave
+
+
+def archived(place: Lab) -> Path:
+    """Return the repository in Ada's only archive."""
+    (kept,) = Path(place.pruned_dir).glob("ada-*/repositories/lab.git")
+    return kept
+
+
+def test_no_other_run_brings_back_what_was_archived(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, asked = settings.for_machine, []
+    pushed = commit(server(repositories_in, ADA), "pushed")
+    remove = repositories.remove
+
+    def look_meanwhile(lab: Lab, owners: list[str]) -> None:
+        asked.append(set(bring(place, [ADA, BOB])))
+        remove(lab, owners)
+
+    monkeypatch.setattr(copies, "_WAIT_S", 0)
+    monkeypatch.setattr(repositories, "remove", look_meanwhile)
+    prune(place, [ADA], "[]", 0)
+    assert asked == [{"ada", "bob"}]
+    assert refs_of(Git(place, archived(place))) == {MAIN: pushed}
+    assert not server(repositories_in, ADA).exists()
+    assert bring(place, [ADA, BOB]) == {}
+    assert not Path(bare_repository(place, ADA)).exists()
+
+    # Whoever gets that id later begins anew.
+    make(place, [ADA.repository])
+    assert refs_of(Git(place, server(repositories_in, ADA))) == {}
+
+
+def test_what_cannot_be_archived_is_not_removed(settings: Settings, repositories_in: Path) -> None:
+    place = settings.for_machine
+    broken = commit(server(repositories_in, ADA), "broken")
+    (server(repositories_in, ADA) / "objects" / broken[:2] / broken[2:]).unlink()
+    theirs = commit(server(repositories_in, BOB), "theirs")
+    with pytest.raises(LabError, match="the repository of ada cannot be archived"):
+        prune(place, [BOB, ADA], "[]", 0)
+    assert refs_of(Git(place, server(repositories_in, BOB))) == {MAIN: theirs}
+    assert not Path(place.pruned_dir).exists()
 
 
 # What it tells learners beside repositories

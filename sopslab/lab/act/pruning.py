@@ -17,9 +17,9 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act import repositories
 from sopslab.lab.act.clearing import clear_away
+from sopslab.lab.act.copies import archivable
 from sopslab.lab.act.enrolling import record
 from sopslab.lab.act.served import forget
-from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.namespaces import look
 from sopslab.lab.tools.files import archive, read, write
 from sopslab.lab.tools.kubectl import Kubectl
@@ -38,27 +38,34 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
     now, ids = int(time.time()), [one.id for one in environments]
     # What can be made anew goes first: learners who log in meanwhile get no kubeconfig any more.
     forget(lab, ids)
-    for learner, problem in bring(lab, environments).items():
-        raise LabError(f"the repository of {learner} cannot be archived: {problem}")
-    for one in environments:
-        _archive(lab, one.id, Path(lab.pruned_dir, f"{one.id}-{now}"))
-        _forget(Path(lab.git_dir, "htpasswd"), one.id)
-    # This removes them in the cluster; on this machine they have been archived.
-    repositories.remove(lab, ids)
+    archives = {one: Path(lab.pruned_dir, f"{one}-{now}") for one in ids}
+    # A board that runs meanwhile would fetch from the cluster what has just been archived, and a
+    # later learner with that id would be given it.
+    with archivable(lab, environments):
+        for seat, to in archives.items():
+            _archive_repository(lab, seat, to)
+        # This removes them in the cluster; on this machine they have been archived.
+        repositories.remove(lab, ids)
+    for seat, to in archives.items():
+        _archive(lab, seat, to)
+        _forget(Path(lab.git_dir, "htpasswd"), seat)
     _await_end(lab, environments, patience)
     # Pruned seats stay on record until nothing of them is left, because a run may be killed before.
     record(lab, roster)
 
 
-def _archive(lab: Lab, seat: str, to: Path) -> None:
-    """Move a seat's files into an archive.
-
-    The repository goes first and the key last: if only half of this happens and the seat comes
-    back, its new repository is encrypted to the key that is still there.
-    """
+def _archive_repository(lab: Lab, seat: str, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     to.mkdir(exist_ok=True, mode=0o700)
     archive(f"{lab.git_dir}/repositories/{seat}", to / "repositories")
+
+
+def _archive(lab: Lab, seat: str, to: Path) -> None:
+    """Move a seat's files, without its repository, into an archive.
+
+    The repository goes before all of them, and the key last: if only half of this happens and the
+    seat comes back, its new repository is encrypted to the key that is still there.
+    """
     archive(f"{lab.git_dir}/credentials/{seat}", to / "credentials")
     archive(lab.seat_dir(seat), to / "access")
     for kind in ("pub", "agekey"):
