@@ -771,6 +771,22 @@ def test_no_other_run_brings_back_what_was_archived(
     assert refs_of(Git(place, server(repositories_in, ADA))) == {}
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_the_copy_is_archived_where_the_server_lost_the_repository(
+    again: bool, settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    pushed = commit(server(repositories_in, ADA), "pushed")
+    assert bring(place, [ADA]) == {}
+    repositories.remove(place, ["ada"])
+    if again:
+        repositories.make(place, [ADA.repository])
+    prune(place, [ADA], "[]", 0)
+    assert refs_of(Git(place, archived(place))) == {MAIN: pushed}
+    assert not server(repositories_in, ADA).exists()
+    assert not Path(bare_repository(place, ADA)).exists()
+
+
 def test_what_cannot_be_archived_is_not_removed(settings: Settings, repositories_in: Path) -> None:
     place = settings.for_machine
     broken = commit(server(repositories_in, ADA), "broken")

@@ -48,7 +48,8 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
 @contextmanager
 def archivable(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
     """Have the newest copies of environments' repositories on this machine during the block, where
-    the Git server is in the cluster: no other run makes or changes a copy meanwhile.
+    the Git server is in the cluster: no other run makes or changes a copy meanwhile. What the
+    server has lost cannot be newer than its copy.
 
     Raises LabError if the server does not answer, or a repository cannot be fetched.
     """
@@ -57,9 +58,11 @@ def archivable(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
         return
     learners = {one.repository: one.id for one in environments}
     with copies.held(lab):
-        for repository, problem in copies.refresh(lab, list(learners)).problems.items():
-            whose = learners[repository]
-            raise LabError(f"the repository of {whose} cannot be archived: {problem}")
+        found = copies.refresh(lab, list(learners))
+        for repository, problem in found.problems.items():
+            if repository not in found.lost:
+                whose = learners[repository]
+                raise LabError(f"the repository of {whose} cannot be archived: {problem}")
         yield
 
 
