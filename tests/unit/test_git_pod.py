@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -785,6 +786,31 @@ def test_the_copy_is_archived_where_the_server_lost_the_repository(
     assert refs_of(Git(place, archived(place))) == {MAIN: pushed}
     assert not server(repositories_in, ADA).exists()
     assert not Path(bare_repository(place, ADA)).exists()
+
+
+def test_a_removal_that_is_killed_leaves_no_half_repository(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, there = settings.for_machine, relay.IN_POD
+    commit(server(repositories_in, ADA), "pushed")
+
+    def killed(path: Path) -> None:
+        (path / "lab.git" / "HEAD").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            repositories.remove(there, ["ada"])
+    assert list(listed(place, [ADA.repository, BOB.repository])) == [BOB.repository]
+    assert not (repositories_in / "ada").exists()
+
+    # Neither a later learner with that id is in its way, nor anybody else.
+    theirs = commit(server(repositories_in, BOB), "theirs")
+    repositories.make(place, [ADA.repository])
+    prune(place, [ADA], "[]", 0)
+    assert [path.name for path in repositories_in.iterdir()] == ["bob"]
+    assert refs_of(Git(place, server(repositories_in, BOB))) == {MAIN: theirs}
 
 
 def test_what_cannot_be_archived_is_not_removed(settings: Settings, repositories_in: Path) -> None:
