@@ -17,9 +17,12 @@ def end_access(settings: Settings) -> None:
 
 
 def refuse_ended(settings: Settings) -> None:
-    """Have the Git server refuse the learners whose access has ended, and let in all others."""
+    """Have the Git server refuse the learners whose access has ended, and those whose seats this
+    run archives, and let in all others."""
+    enrolment = enrolment_of(settings)
     git.locks(
         name="Refuse whose access has ended",
         settings=settings,
-        users=sorted(enrolment_of(settings).shut),
+        # Whatever is pushed after the repository has been archived would be lost.
+        users=sorted({*enrolment.shut, *enrolment.archived}),
     )

@@ -22,7 +22,7 @@ from sopslab.provision.deploys import step
 from sopslab.provision.operations import git, kubernetes, tls
 from sopslab.provision.operations.tree import tree
 from tasks.expiry import refuse_ended
-from tasks.roster import enrolled
+from tasks.roster import enrolled, enrolment_of
 
 # Of Flux's Receiver within the cluster.
 _SERVICE_PORT = 80
@@ -31,8 +31,8 @@ _SERVICE_PORT = 80
 @step(Step.GIT)
 def provide_git(settings: Settings) -> None:
     """Serve the platform repository and the learners' repositories, each to those it concerns."""
-    seats = enrolled(settings)
-    users = (INSTRUCTOR, FLUX, settings.learner.id, *(seat.id for seat in seats))
+    enrolment = enrolment_of(settings)
+    users = (INSTRUCTOR, FLUX, settings.learner.id, *(seat.id for seat in enrolment.seats))
     if settings.git_url is not None:
         git.accounts(
             name="Store the accounts",
@@ -43,7 +43,7 @@ def provide_git(settings: Settings) -> None:
         )
         return
     git.users(name="Make passwords", settings=settings, users=users)
-    if seats:
+    if enrolment.seats or enrolment.archived:
         refuse_ended(settings)
     if settings.git_embedded:
         git.repositories(

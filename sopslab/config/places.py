@@ -176,6 +176,10 @@ class Places:
         """The folder of a seat: the client certificate or the token, the kubeconfig, the card."""
         return f"{self.class_dir}/seats/{seat}"
 
+    def retired_dir(self, seat: str) -> str:
+        """The replaced access of a seat, which is kept until it is proven to be worth nothing."""
+        return f"{self.class_dir}/retired/{seat}"
+
     @property
     def pruned_dir(self) -> str:
         """What archived seats had: a folder for each, named after its id and the time."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sopslab.config.naming import git_namespace, seat_namespace
 from sopslab.errors import Exit
+from sopslab.lab.tools.git import login_helper
 from tests.cluster.classroom import Classroom
 from tests.cluster.content import kubectl
 from tests.cluster.diagnosis import diagnosed
@@ -206,18 +210,60 @@ def test_access_that_was_replaced_is_refused(served: Classroom, tmp_path: Path) 
     assert fetched(served, "bob", "/~/kubeconfig") == served.kubeconfig("bob").read_text()
 
 
-def test_a_learner_comes_and_goes(served: Classroom) -> None:
+@contextmanager
+def pushing(served: Classroom, clone: Path) -> Iterator[list[str]]:
+    """Have a learner push one commit after the other during the block, whatever the server says to
+    it, and yield the commits that were accepted so far. One is accepted before the block begins."""
+    accepted: list[str] = []
+    over = threading.Event()
+    environment = {**served.lab.environment, "GIT_TERMINAL_PROMPT": "0"}
+
+    def push() -> None:
+        while not over.is_set():
+            served.commit(clone)
+            head = run(["git", "rev-parse", "HEAD"], cwd=clone).stdout.strip()
+            # What was sent to a pod that is gone by now gets no answer.
+            words = ["timeout", "30", "git", "push", "--quiet", "origin", "HEAD:main"]
+            if run(words, env=environment, cwd=clone, check=False).returncode == 0:
+                accepted.append(head)
+
+    with ThreadPoolExecutor(1) as pool:
+        pushes = pool.submit(push)
+        try:
+            wait_until(lambda: bool(accepted) or pushes.done(), "a push is accepted")
+            yield accepted
+        finally:
+            over.set()
+        pushes.result()
+
+
+def test_a_learner_comes_and_goes_and_no_push_that_was_accepted_is_lost(
+    served: Classroom, tmp_path: Path
+) -> None:
     served.up(ids=(*SEATS, "kai"))
     assert canary(served, "kai")
-    assert main(served, "kai")
-    login = Path(served.lab.settings.login_file("kai")).read_bytes()
-    served.up("--prune", ids=SEATS)
+    given, login = Path(served.lab.settings.login_file("kai")), tmp_path / "login"
+    login.write_bytes(given.read_bytes())
+    clone = served.clone("kai", tmp_path)
+    # Otherwise git would remove the login, once it is refused, from the lab's own file.
+    run(["git", "config", "credential.helper", login_helper(str(login))], cwd=clone)
+    with pushing(served, clone) as accepted:
+        before = len(accepted)
+        served.up("--prune", ids=SEATS)
+    assert len(accepted) > before
     (kept,) = Path(served.lab.settings.pruned_dir).glob("kai-*")
-    assert (kept / "repositories" / "lab.git" / "HEAD").is_file()
-    copy = kept.with_name("login")
-    copy.write_bytes(login)
-    assert not served.logs_in("kai", copy)
-    copy.unlink()
+    words = ["git", "--git-dir", str(kept / "repositories" / "lab.git"), "rev-list", "main"]
+    archived = set(run(words).stdout.split())
+    assert set(accepted) <= archived
+    assert not served.logs_in("kai", login)
+
+    # Whoever gets that id later is let in, and begins anew.
+    served.up(ids=(*SEATS, "kai"))
+    assert served.logs_in("kai", given)
+    assert main(served, "kai") not in {"", *archived}
+    assert not served.logs_in("kai", login)
+    served.up("--prune", ids=SEATS)
+    assert not served.bare("kai").exists()
 
 
 def test_it_is_backed_up_and_what_the_cluster_lost_comes_back(

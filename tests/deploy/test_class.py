@@ -88,6 +88,24 @@ def test_nothing_is_awaited_of_who_has_no_access_any_more(lab_data: Data) -> Non
     assert any(name.endswith("decrypt 2 canaries") for name in run.changed)
 
 
+@pytest.mark.parametrize("staying", [0, 1])
+def test_who_is_pruned_pushes_nothing_any_more_before_anything_is_archived(
+    staying: int, lab_data: Data
+) -> None:
+    data = lab_data(seats=seats(staying), prune=True)
+    settings = load_settings(data)
+    answers, facts = bare(settings), Facts(settings)
+    answers[facts.users] = said(Accounts(listed=(FLUX, INSTRUCTOR, "s0", "s1")))
+    enrolled = enrol(load_settings(lab_data(seats=seats(2))).seats, [], prune=False)
+    answers[facts.enrolled] = said(record_of(enrolled.seats))
+    run = Run(DEPLOY, data, answers)
+    assert not run.failed
+    acts = [command.partition("sopslab.lab act.")[2].partition(" ")[0] for command in run.commands]
+    assert acts.index("accounts.lock") < acts.index("pruning.prune")
+    leaving = ", ".join(seat["id"] for seat in seats(2)[staying:])
+    assert run.notes("Git | Refuse whose access has ended") == [f"refused now: {leaving}"]
+
+
 def test_who_has_no_access_any_more_is_nobody_in_the_platform_repository(
     settings: Settings,
 ) -> None:

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.config.enrolled import record_of
+from sopslab.config.enrolment import enrol
+from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.files.archive import Tree, digest
 from sopslab.lab.observe.api_server import api_servers
@@ -16,8 +19,10 @@ from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
+from sopslab.model.accounts import Accounts
 from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
+from sopslab.model.git_pod import PodState
 from tasks.flux import overlays, platform_files
 from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
@@ -67,6 +72,30 @@ def test_it_has_the_steps_of_any_class(data: dict[str, Any], answers: Answers) -
         *("Learners", "Platform", "Flux", "Canary", "Class"),
     ]
     assert not [command for command in run.commands if ".kind." in command]
+
+
+def test_a_git_server_in_the_cluster_refuses_who_is_pruned_before_anything_is_archived(
+    lab_data: Data, data: dict[str, Any]
+) -> None:
+    served = {"host": "git.example.org", "port": 30443, "service": "NodePort"}
+    data = {**data, "registry": "registry.example/class", "git_in_cluster": served}
+    enrolled = enrol(load_settings(data).seats, [], prune=False)
+    data = {**data, "seats": seats(1), "prune": True}
+    settings = load_settings(data)
+    answers, facts = bare(settings), Facts(settings)
+    answers |= {
+        look_text(settings, api_servers): said(API),
+        facts.users: said(Accounts(listed=(FLUX, INSTRUCTOR, "s0", "s1"))),
+        facts.enrolled: said(record_of(enrolled.seats)),
+        "…observe.registry.recorded_image": said("registry.example/class/git@sha256:0"),
+        "…observe.git_pod.pod_state": said(PodState()),
+        "…observe.git_pod.server_trouble": said("it is not there"),
+    }
+    run = Run(DEPLOY, data, answers)
+    assert not run.failed
+    acts = [command.partition("sopslab.lab act.")[2].partition(" ")[0] for command in run.commands]
+    steps = ["accounts.lock", "git_pod.lay_out", "git_pod.await_server", "pruning.prune"]
+    assert [one for one in acts if one in steps][:4] == steps
 
 
 def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(

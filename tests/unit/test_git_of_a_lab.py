@@ -91,6 +91,17 @@ def test_the_learners_repository_begins_with_one_commit_and_a_canary_of_its_own(
     assert not seed(settings).changed
 
 
+def test_what_a_push_left_where_a_repository_was_archived_is_in_nobodys_way(
+    settings: Settings,
+) -> None:
+    folder = bare(settings, "ada/lab")
+    left = folder / "objects" / "tmp_objdir-incoming-Z38Q16"
+    (left / "pack").mkdir(parents=True)
+    assert Applied(operations.repositories, settings=settings, repositories=("ada/lab",)).changed
+    assert git(folder, "fsck", "--strict") == ""
+    assert not left.exists()
+
+
 def test_elsewhere_the_repository_is_filled_by_a_push_and_what_is_there_stays(
     settings: Settings, tmp_path: Path
 ) -> None:

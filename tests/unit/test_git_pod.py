@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -35,6 +36,8 @@ from sopslab.lab.act import (
 )
 from sopslab.lab.act.branches import move
 from sopslab.lab.act.copies import make, worked_on
+from sopslab.lab.act.pruning import prune
+from sopslab.lab.observe import copies
 from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.copies import bare_repositories, bring
@@ -733,6 +736,92 @@ def test_a_look_makes_nothing_before_there_is_a_cluster(settings: Settings, in_p
     Path(settings.lab_kubeconfig).unlink()
     assert set(bring(settings.for_machine, [ADA])) == {"ada"}
     assert not os.path.lexists(settings.git_dir)
+
+
+# Repositories of learners who leave
+
+
+def archived(place: Lab) -> Path:
+    """Return the repository in Ada's only archive."""
+    (kept,) = Path(place.pruned_dir).glob("ada-*/repositories/lab.git")
+    return kept
+
+
+def test_no_other_run_brings_back_what_was_archived(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, asked = settings.for_machine, []
+    pushed = commit(server(repositories_in, ADA), "pushed")
+    remove = repositories.remove
+
+    def look_meanwhile(lab: Lab, owners: list[str]) -> None:
+        asked.append(set(bring(place, [ADA, BOB])))
+        remove(lab, owners)
+
+    monkeypatch.setattr(copies, "_WAIT_S", 0)
+    monkeypatch.setattr(repositories, "remove", look_meanwhile)
+    prune(place, [ADA], "[]", 0)
+    assert asked == [{"ada", "bob"}]
+    assert refs_of(Git(place, archived(place))) == {MAIN: pushed}
+    assert not server(repositories_in, ADA).exists()
+    assert bring(place, [ADA, BOB]) == {}
+    assert not Path(bare_repository(place, ADA)).exists()
+
+    # Whoever gets that id later begins anew.
+    make(place, [ADA.repository])
+    assert refs_of(Git(place, server(repositories_in, ADA))) == {}
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_the_copy_is_archived_where_the_server_lost_the_repository(
+    again: bool, settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    pushed = commit(server(repositories_in, ADA), "pushed")
+    assert bring(place, [ADA]) == {}
+    repositories.remove(place, ["ada"])
+    if again:
+        repositories.make(place, [ADA.repository])
+    prune(place, [ADA], "[]", 0)
+    assert refs_of(Git(place, archived(place))) == {MAIN: pushed}
+    assert not server(repositories_in, ADA).exists()
+    assert not Path(bare_repository(place, ADA)).exists()
+
+
+def test_a_removal_that_is_killed_leaves_no_half_repository(
+    settings: Settings, repositories_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, there = settings.for_machine, relay.IN_POD
+    commit(server(repositories_in, ADA), "pushed")
+
+    def killed(path: Path) -> None:
+        (path / "lab.git" / "HEAD").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            repositories.remove(there, ["ada"])
+    assert list(listed(place, [ADA.repository, BOB.repository])) == [BOB.repository]
+    assert not (repositories_in / "ada").exists()
+
+    # Neither a later learner with that id is in its way, nor anybody else.
+    theirs = commit(server(repositories_in, BOB), "theirs")
+    repositories.make(place, [ADA.repository])
+    prune(place, [ADA], "[]", 0)
+    assert [path.name for path in repositories_in.iterdir()] == ["bob"]
+    assert refs_of(Git(place, server(repositories_in, BOB))) == {MAIN: theirs}
+
+
+def test_what_cannot_be_archived_is_not_removed(settings: Settings, repositories_in: Path) -> None:
+    place = settings.for_machine
+    broken = commit(server(repositories_in, ADA), "broken")
+    (server(repositories_in, ADA) / "objects" / broken[:2] / broken[2:]).unlink()
+    theirs = commit(server(repositories_in, BOB), "theirs")
+    with pytest.raises(LabError, match="the repository of ada cannot be archived"):
+        prune(place, [BOB, ADA], "[]", 0)
+    assert refs_of(Git(place, server(repositories_in, BOB))) == {MAIN: theirs}
+    assert not Path(place.pruned_dir).exists()
 
 
 # What it tells learners beside repositories

@@ -47,10 +47,10 @@ def retire(lab: Lab, generations: dict[str, str]) -> None:
     proven worthless. Raises LabError where the Git server is in the cluster and does not answer."""
     withdraw(lab, list(generations))
     for seat, generation in generations.items():
-        folder, kept = Path(lab.seat_dir(seat)), Path(lab.class_dir, "retired", seat)
+        folder, kept = Path(lab.seat_dir(seat)), Path(lab.retired_dir(seat))
         files.private_folder(folder)
         files.private_folder(kept)
-        with files.new_folder(f"{lab.class_dir}/retired") as new:
+        with files.new_folder(kept.parent) as new:
             for name, content in _valid(lab, seat).items():
                 files.write(new / name, content)
             new.rename(kept / f"before-{generation}")
@@ -92,7 +92,7 @@ def prove(lab: Lab, seats: list[str], within: int) -> None:
                 break
             time.sleep(_PAUSE)
         else:
-            shutil.rmtree(Path(lab.class_dir, "retired", seat))
+            shutil.rmtree(lab.retired_dir(seat))
     if problems:
         raise LabError("\n".join(problems))
 
@@ -101,7 +101,7 @@ def _unproven(lab: Lab, seat: str) -> tuple[str, Failed | None] | None:
     """Return which part of a seat's access is not as it should be, and what a program said about
     it; None if all is well."""
     repository, word = f"{seat}/lab", WORDS[issuer_of(lab)]
-    for old in sorted(Path(lab.class_dir, "retired", seat).iterdir()):
+    for old in sorted(Path(lab.retired_dir(seat)).iterdir()):
         kubeconfig, login = old / "kubeconfig", old / "git-credentials"
         if files.has_content(kubeconfig):
             # The lab's cluster is asked, even if the old kubeconfig leads to another one.

@@ -45,6 +45,27 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
     _tell(lab, learners, refused)
 
 
+@contextmanager
+def archivable(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
+    """Have the newest copies of environments' repositories on this machine during the block, where
+    the Git server is in the cluster: no other run makes or changes a copy meanwhile. What the
+    server has lost cannot be newer than its copy.
+
+    Raises LabError if the server does not answer, or a repository cannot be fetched.
+    """
+    if lab.git_pod is None:
+        yield
+        return
+    learners = {one.repository: one.id for one in environments}
+    with copies.held(lab):
+        found = copies.refresh(lab, list(learners))
+        for repository, problem in found.problems.items():
+            if repository not in found.lost:
+                whose = learners[repository]
+                raise LabError(f"the repository of {whose} cannot be archived: {problem}")
+        yield
+
+
 def make(lab: Lab, repositories: list[str]) -> None:
     """Make bare repositories on the lab's own Git server. In the cluster, an empty one is filled
     with its copy from this machine and the notes beside that. Raises Failed, and LabError where the

@@ -15,11 +15,13 @@ from sopslab.checks.namespaces import InTheWay
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.incidents.leak import leak_dir
 from sopslab.lab.act import repositories
 from sopslab.lab.act.clearing import clear_away
+from sopslab.lab.act.copies import archivable
 from sopslab.lab.act.enrolling import record
 from sopslab.lab.act.served import forget
-from sopslab.lab.observe.copies import bring
+from sopslab.lab.observe.faults import record_file
 from sopslab.lab.observe.namespaces import look
 from sopslab.lab.tools.files import archive, read, write
 from sopslab.lab.tools.kubectl import Kubectl
@@ -38,29 +40,41 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
     now, ids = int(time.time()), [one.id for one in environments]
     # What can be made anew goes first: learners who log in meanwhile get no kubeconfig any more.
     forget(lab, ids)
-    for learner, problem in bring(lab, environments).items():
-        raise LabError(f"the repository of {learner} cannot be archived: {problem}")
-    for one in environments:
-        _archive(lab, one.id, Path(lab.pruned_dir, f"{one.id}-{now}"))
+    archives = [(one, Path(lab.pruned_dir, f"{one.id}-{now}")) for one in environments]
+    # A board that runs meanwhile would fetch from the cluster what has just been archived, and a
+    # later learner with that id would be given it.
+    with archivable(lab, environments):
+        for one, to in archives:
+            _archive_repository(lab, one, to)
+        # This removes them in the cluster; on this machine they have been archived.
+        repositories.remove(lab, ids)
+    for one, to in archives:
+        _archive(lab, one, to)
         _forget(Path(lab.git_dir, "htpasswd"), one.id)
-    # This removes them in the cluster; on this machine they have been archived.
-    repositories.remove(lab, ids)
     _await_end(lab, environments, patience)
     # Pruned seats stay on record until nothing of them is left, because a run may be killed before.
     record(lab, roster)
 
 
-def _archive(lab: Lab, seat: str, to: Path) -> None:
-    """Move a seat's files into an archive.
-
-    The repository goes first and the key last: if only half of this happens and the seat comes
-    back, its new repository is encrypted to the key that is still there.
-    """
+def _archive_repository(lab: Lab, environment: Environment, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     to.mkdir(exist_ok=True, mode=0o700)
-    archive(f"{lab.git_dir}/repositories/{seat}", to / "repositories")
-    archive(f"{lab.git_dir}/credentials/{seat}", to / "credentials")
+    archive(f"{lab.git_dir}/repositories/{environment.id}", to / "repositories")
+
+
+def _archive(lab: Lab, environment: Environment, to: Path) -> None:
+    """Move all other files of a seat into its archive, so that a later learner with the same id
+    gets none of them.
+
+    The repository goes before all of them, and the key last: if only half of this happens and the
+    seat comes back, its new repository is encrypted to the key that is still there.
+    """
+    seat = environment.id
+    archive(record_file(lab, environment), to / "faults")
+    archive(leak_dir(lab, seat), to / "drill")
+    archive(lab.account_dir(seat), to / "credentials")
     archive(lab.seat_dir(seat), to / "access")
+    archive(lab.retired_dir(seat), to / "retired")
     for kind in ("pub", "agekey"):
         archive(f"{lab.keys_dir}/next/{seat}.{kind}", to / f"next-{seat}.{kind}")
     for kind in ("pub", "agekey"):

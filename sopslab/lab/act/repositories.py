@@ -17,6 +17,8 @@ from sopslab.model.copies import Change
 # From this number of objects on, a pack is kept as one file: that many single files, each flushed
 # to the disk, would take minutes.
 _PACKED = 100
+# How the name of a folder begins that is being removed. No owner's id begins with a dot.
+_DOOMED = ".removed-"
 
 
 @where_repositories_are
@@ -96,6 +98,13 @@ def _take_in(git: Git, pack: bytes) -> None:
 
 @where_repositories_are
 def remove(lab: Lab, owners: list[str]) -> None:
-    """Remove all repositories of the owners with these ids."""
+    """Remove all repositories of the owners with these ids, and what is left of others that a
+    killed run was removing."""
+    folder = Path(lab.git_dir, "repositories")
     for owner in owners:
-        files.remove(Path(lab.git_dir, "repositories", owner))
+        # Renamed first: half a repository would pass for one that is there and cannot be read.
+        doomed = folder / f"{_DOOMED}{owner}"
+        files.remove(doomed)
+        files.archive(folder / owner, doomed)
+    for doomed in sorted(folder.glob(f"{_DOOMED}*")):
+        files.remove(doomed)

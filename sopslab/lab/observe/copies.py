@@ -7,7 +7,7 @@ is then fetched over HTTP, as every client does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,10 +36,12 @@ _WAIT_S = 60
 @dataclass(frozen=True)
 class Copied:
     """The outcome of bringing copies up to date, by the repository's path without `.git`: `refs`
-    has the refs of each copy, `problems` says in a clause why it failed for the others."""
+    has the refs of each copy, `problems` says in a clause why it failed for the others. `lost` are
+    those of the others that the server has lost: their copies may be the last ones left."""
 
     refs: Mapping[str, Mapping[str, str]]
     problems: Mapping[str, str]
+    lost: Set[str]
 
 
 class _Lost(Exception):
@@ -84,18 +86,20 @@ def refresh(places: Places, repositories: Sequence[str]) -> Copied:
     there = listed(places, list(repositories))
     refs: dict[str, Mapping[str, str]] = {}
     problems: dict[str, str] = {}
+    lost: set[str] = set()
 
     def follow(repository: str) -> None:
         try:
             refs[repository] = _follow(places, repository, there.get(repository))
         except _Lost:
+            lost.add(repository)
             problems[repository] = _LOST
         except (Failed, OSError):
             problems[repository] = _UNREAD
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(follow, repositories))
-    return Copied(refs, problems)
+    return Copied(refs, problems, lost)
 
 
 def copy_of(places: Places, repository: str) -> Git:

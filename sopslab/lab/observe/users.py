@@ -79,4 +79,4 @@ def bound(lab: Lab) -> dict[str, tuple[str, ...]]:
 def retired_access(lab: Lab, seats: list[str]) -> list[str]:
     """Return the seats whose replaced credentials are still kept, because they are not yet proven
     to be worthless."""
-    return [seat for seat in seats if Path(lab.class_dir, "retired", seat).is_dir()]
+    return [seat for seat in seats if Path(lab.retired_dir(seat)).is_dir()]

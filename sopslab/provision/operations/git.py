@@ -72,8 +72,8 @@ def users(settings: Settings, users: Sequence[str]) -> Commands:
 @operation()
 def locks(settings: Settings, users: Sequence[str]) -> Commands:
     """
-    Have the embedded Git server refuse users whose access has ended, and accept all other users
-    that have a password.
+    Have the lab's own Git server refuse some users, and accept all others that have a password. A
+    server in the cluster knows of it once its pod has been replaced.
 
     + settings: the lab's settings
     + users: the names of the users whose access has ended

@@ -3,6 +3,7 @@ learner."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,16 @@ from sopslab.config.enrolled import read_enrolled
 from sopslab.config.enrolment import assign, enrol
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Enrolled, Seat, Settings
+from sopslab.gitserver.accounts import Accounts
+from sopslab.incidents.leak import STATE, leak_dir
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.accounts import known_accounts
+from sopslab.lab.observe.drills import drill_states
+from sopslab.lab.observe.faults import fault_records, record_file
 from sopslab.lab.observe.handouts import handed_out
 from sopslab.lab.observe.host_secrets import secrets_drift
-from sopslab.provision.operations import age, flux, seats
+from sopslab.lab.observe.users import retired_access
+from sopslab.provision.operations import age, flux, git, seats
 from tests.fake import Applied
 from tests.repositories import make_identity
 
@@ -111,6 +117,16 @@ def test_whoever_is_pruned_cannot_log_in_any_more_and_others_can(settings: Setti
     assert kept.read_text() == "password of ada"
 
 
+def test_who_comes_later_with_an_id_that_was_pruned_is_let_in(settings: Settings) -> None:
+    assert Applied(git.locks, settings=settings, users=["ada"]).changed
+    assert prune(settings, seats.pruning).changed
+    assert not Applied(git.locks, settings=settings, users=[]).changed
+    assert Applied(git.users, settings=settings, users=["ada", "bob"]).changed
+    password = Path(settings.account_dir("ada"), "password").read_text().strip()
+    login = base64.b64encode(f"ada:{password}".encode()).decode()
+    assert Accounts(Path(settings.git_dir, "htpasswd")).user(f"Basic {login}") == "ada"
+
+
 def test_whoever_is_pruned_is_handed_nothing_any_more_and_others_are(settings: Settings) -> None:
     for seat in ("ada", "ada-2"):
         kubeconfig = Path(settings.handout_dir(seat), "kubeconfig")
@@ -121,6 +137,27 @@ def test_whoever_is_pruned_is_handed_nothing_any_more_and_others_are(settings: S
     assert prune(settings, seats.pruning).changed
     assert handed_out(settings.for_machine) == ["ada-2"]
     assert [path.name for path in Path(settings.git_dir, "rows").iterdir()] == ["ada-2.json"]
+
+
+def test_who_comes_later_with_an_id_that_was_pruned_has_no_fault_drill_or_access_of_before(
+    settings: Settings,
+) -> None:
+    lab, both = settings.for_machine, [at_seat(ADA), at_seat(BOB)]
+    for one in both:
+        for path in (
+            record_file(lab, one),
+            f"{leak_dir(lab, one.id)}/{STATE}",
+            f"{lab.retired_dir(one.id)}/before-1/git-credentials",
+        ):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(f"of {one.id}")
+    assert prune(settings, seats.pruning).changed
+    assert set(fault_records(lab, both)) == {"bob"}
+    assert set(drill_states(lab, both)) == {"bob"}
+    assert retired_access(lab, ["ada", "bob"]) == ["bob"]
+    (kept,) = Path(settings.pruned_dir).iterdir()
+    archived = ("faults", f"drill/{STATE}", "retired/before-1/git-credentials")
+    assert {(kept / path).read_text() for path in archived} == {"of ada"}
 
 
 def test_flux_is_told_to_look_when_a_seats_key_changes(settings: Settings) -> None:
