@@ -45,6 +45,21 @@ def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[
     return problems
 
 
+def find_sudo_problems(sudo: str) -> list[str]:
+    """Return a sentence if a run that is not root's cannot have root's rights.
+
+    + sudo: what `sudo_state` saw
+    """
+    if sudo == "password":
+        return [
+            "sudo asks for a password, which a run cannot answer: let it ask this account for none"
+            " (NOPASSWD in /etc/sudoers.d), or run as root"
+        ]
+    if sudo == "missing":
+        return ["root's rights are needed, and there is no sudo: install it, or run as root"]
+    return []
+
+
 # The folders that a snap may read: what is not hidden in a home, and media.
 _SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
 # With these storage drivers, a kind node chooses another snapshotter than the one for which its

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.connect import connect_all
+from pyinfra.api.exceptions import DeployError, PyinfraError
+from pyinfra.api.state import StateStage
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.context import ctx_host, ctx_state
 
 from sopslab.config.settings import Settings
 from sopslab.lab.observe import engine
 from sopslab.lab.observe.engine import engine_state
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.machine import MachineState, elsewhere
+from sopslab.provision.known import through_sudo
 from sopslab.provision.preflight import (
     find_consents,
     find_engine_problems,
@@ -45,7 +50,6 @@ LARGE = MachineState(
     last_capability=40,
     inotify_instances=128,
     inotify_watches=65536,
-    sudo=True,
     manager="apt-get",
     missing=(),
 )
@@ -94,6 +98,50 @@ def test_force_does_not_overrule_what_cannot_work(force: bool) -> None:
         "the root of the lab is not writable: choose another with SOPSLAB_ROOT",
         "the machine is riscv64: x86_64 or aarch64 is needed",
     ]
+
+
+@pytest.fixture
+def on_this_machine() -> Iterator[State]:
+    """A run of pyinfra on this machine."""
+    state = State(Inventory((["@local"], {})), Config())
+    state.set_stage(StateStage.Connect)
+    connect_all(state)
+    with ctx_state.use(state), ctx_host.use(state.inventory.get_host("@local")):
+        yield state
+
+
+# A sudo that would wait for a password if it were not told that nobody answers.
+ASKING = "#!/bin/sh\n[ $1 = -n ] || exec sleep 60\nexit %d\n"
+
+
+def test_a_sudo_that_asks_for_a_password_is_said_instead_of_asked(
+    on_this_machine: State,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_program(tmp_path / "sudo", ASKING % 1)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(PyinfraError):
+        through_sudo()
+    assert [host.name for host in on_this_machine.failed_hosts] == ["@local"]
+    assert "sudo asks for a password, which a run cannot answer" in caplog.text
+
+
+@pytest.mark.parametrize(("user", "sudo"), [(0, False), (1000, True)])
+def test_roots_rights_come_through_sudo_unless_root_runs_the_lab(
+    user: int,
+    sudo: bool,
+    on_this_machine: State,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_program(tmp_path / "sudo", ASKING % 0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert through_sudo() is sudo
+    assert not on_this_machine.failed_hosts
 
 
 def test_whoever_holds_a_port_is_named() -> None:

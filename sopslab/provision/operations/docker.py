@@ -15,7 +15,7 @@ from sopslab.lab.observe.machine import machine_state
 from sopslab.model.engine import RUNTIME, body
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.host import FirewallRules
-from sopslab.provision.known import is_root
+from sopslab.provision.known import through_sudo
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 from sopslab.provision.operations.host import packages as host_packages
 from sopslab.provision.preflight import find_consents, find_engine_problems
@@ -48,9 +48,10 @@ def runtime(wrapper: str) -> Commands:
         note(f"the runtime {RUNTIME} was another one")
     else:
         note("this machine lacks a capability that privileged containers ask for")
+    sudo = through_sudo()
     forget(engine_state)
     yield changing_machine(
-        machine.uid != 0,
+        sudo,
         act.put_runtime_in_front,
         wrapper=wrapper,
         runtime=RUNTIME,
@@ -95,11 +96,9 @@ def compatibility(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     problems = [] if host.name in _told else _unsuitable(settings)
-    with_firewall = settings.git_embedded or settings.cluster_provider == "kind"
-    on_this_machine = settings.engine_host is None
-    if with_firewall and on_this_machine and recall_of_machine(engine_state).answers:
+    if settings.firewalled and recall_of_machine(engine_state).answers:
         bridge = bridge_name(settings.lab)
-        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=not is_root()).program:
+        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=through_sudo()).program:
             problems.append(
                 "this Docker keeps neither a chain DOCKER-USER in iptables nor tables that `nft`"
                 " lists, so traffic could not be kept on this machine: install nftables if Docker"
@@ -159,7 +158,7 @@ def engine() -> Commands:
                 f" `sudo usermod -aG docker {machine.user}` and log in again"
             )
             return
-    sudo = not is_root()
+    sudo = through_sudo()
     forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
     if machine.user != "root":

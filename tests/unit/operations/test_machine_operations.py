@@ -27,7 +27,7 @@ from tests.texts import replaced, write_program
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
-    "engine_state": {"reason": "stopped"}, "machine_state": {},
+    "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
 }  # fmt: skip
 # The id of those entries of an access control list that name no user and no group.
 NOBODY = 0xFFFFFFFF
@@ -172,7 +172,7 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         remember, raise_it = commands(
             "host.sysctl", settings,
             arguments={"key": key, "at_least": 300, "record": str(record)},
-            facts={"machine_state": {"inotify_watches": found}},
+            facts={"machine_state": {"inotify_watches": found}, "sudo_state": ['"ok"']},
         )  # fmt: skip
         carry_out(remember, standins)
         carry_out(raise_it, standins, place)
