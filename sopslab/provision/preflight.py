@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sopslab.config.settings import Settings
 from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
@@ -19,13 +19,13 @@ _DISK_KIB = 4 * _GIB
 _DISK_TO_BUILD_KIB = 20 * _GIB
 
 
-def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[str]:
+def find_problems(machine: MachineState, settings: Settings, *, running: bool) -> list[str]:
     """Return a sentence for each thing that the machine lacks, with what was found and what is
     needed.
 
     + machine: what the machine has
+    + settings: the lab's settings; `force` accepts a machine that is only too small
     + running: whether the lab's cluster is up, so that it already uses the memory that it needs
-    + force: accept a machine that is only too small
     """
     problems = []
     if not machine.writable:
@@ -37,12 +37,31 @@ def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[
         small.append(f"{machine.cpus} CPU found, {_CPUS} needed")
     if not running and machine.memory_kib < _MEMORY_KIB:
         small.append(f"{_gib(machine.memory_kib)} memory free, {_gib(_MEMORY_KIB)} needed")
-    disk = _DISK_KIB if machine.store_entries else _DISK_TO_BUILD_KIB
-    if machine.disk_kib < disk:
-        small.append(f"{_gib(machine.disk_kib)} disk free, {_gib(disk)} needed")
-    if small and not force:
-        problems.append(f"the machine is too small ({'; '.join(small)}); `--force` goes on anyway")
-    return problems
+    # With `auto`, it is known later whether anything is built.
+    building = settings.artifact_source == "modules" and not machine.store_entries
+    small += _lacks_of_disk(machine, _DISK_TO_BUILD_KIB if building else _DISK_KIB)
+    return problems + _too_small(small, settings)
+
+
+def find_building_problems(machine: MachineState, settings: Settings) -> list[str]:
+    """Return a sentence if the disk is too small to build everything from modules.
+
+    + machine: what the machine has
+    + settings: the lab's settings; `force` accepts a machine that is too small
+    """
+    return _too_small(_lacks_of_disk(machine, _DISK_TO_BUILD_KIB), settings)
+
+
+def _lacks_of_disk(machine: MachineState, needed: int) -> list[str]:
+    if machine.disk_kib >= needed:
+        return []
+    return [f"{_gib(machine.disk_kib)} disk free, {_gib(needed)} needed"]
+
+
+def _too_small(lacks: Sequence[str], settings: Settings) -> list[str]:
+    if not lacks or settings.force:
+        return []
+    return [f"the machine is too small ({'; '.join(lacks)}); `--force` goes on anyway"]
 
 
 def find_sudo_problems(sudo: str) -> list[str]:

@@ -26,6 +26,7 @@ from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.machine import MachineState, elsewhere
 from sopslab.provision.known import through_sudo
 from sopslab.provision.preflight import (
+    find_building_problems,
     find_consents,
     find_engine_problems,
     find_problems,
@@ -57,11 +58,17 @@ SMALL = replace(LARGE, cpus=1, memory_kib=GIB, disk_kib=GIB // 2)
 PORTS = {8418: "lab-git", 6443: "lab-control-plane"}
 
 
-def problems(machine: MachineState, *, running: bool = False, force: bool = False) -> list[str]:
-    return find_problems(machine, running=running, force=force)
+@pytest.fixture
+def problems(lab: Callable[..., Settings]) -> Callable[..., list[str]]:
+    """Return a function that says what a machine lacks, with changes to the lab's settings."""
+
+    def find(machine: MachineState, *, running: bool = False, **changes: Any) -> list[str]:
+        return find_problems(machine, lab(**changes), running=running)
+
+    return find
 
 
-def test_a_machine_that_is_just_large_enough_passes() -> None:
+def test_a_machine_that_is_just_large_enough_passes(problems: Callable[..., list[str]]) -> None:
     assert problems(LARGE) == []
 
 
@@ -71,29 +78,58 @@ def test_a_machine_that_is_just_large_enough_passes() -> None:
         (replace(LARGE, cpus=1), "1 CPU found, 2 needed"),
         (replace(LARGE, memory_kib=3 * GIB - 200_000), "2.8 GiB memory free, 3.0 GiB needed"),
         (replace(LARGE, disk_kib=GIB // 2), "0.5 GiB disk free, 4.0 GiB needed"),
-        (replace(LARGE, store_entries=0), "4.0 GiB disk free, 20.0 GiB needed"),
     ],
 )
-def test_what_is_too_small_is_told_in_numbers(machine: MachineState, expected: str) -> None:
+def test_what_is_too_small_is_told_in_numbers(
+    machine: MachineState, expected: str, problems: Callable[..., list[str]]
+) -> None:
     (problem,) = problems(machine)
     assert problem == f"the machine is too small ({expected}); `--force` goes on anyway"
 
 
-def test_everything_that_is_too_small_is_told_in_one_sentence() -> None:
+@pytest.mark.parametrize(
+    ("source", "entries", "needed"),
+    [
+        ("auto", 0, None),
+        ("upstream", 0, None),
+        ("bundle", 0, None),
+        ("modules", 0, "4.0 GiB disk free, 20.0 GiB needed"),
+        ("modules", 1, None),
+    ],
+)
+def test_the_disk_for_building_is_asked_for_where_the_lab_file_says_that_tools_are_built(
+    source: str, entries: int, needed: str | None, problems: Callable[..., list[str]]
+) -> None:
+    said = f"the machine is too small ({needed}); `--force` goes on anyway"
+    found = problems(replace(LARGE, store_entries=entries), artifact_source=source)
+    assert found == ([said] if needed else [])
+
+
+def test_everything_that_is_too_small_is_told_in_one_sentence(
+    problems: Callable[..., list[str]],
+) -> None:
     (problem,) = problems(SMALL)
     assert problem.count("needed") == 3
 
 
-def test_the_memory_that_the_labs_own_cluster_takes_is_not_missed() -> None:
+def test_the_memory_that_the_labs_own_cluster_takes_is_not_missed(
+    problems: Callable[..., list[str]],
+) -> None:
     assert problems(replace(LARGE, memory_kib=GIB), running=True) == []
 
 
-def test_force_lets_a_small_machine_pass() -> None:
+def test_force_lets_a_small_machine_pass(
+    problems: Callable[..., list[str]], lab: Callable[..., Settings]
+) -> None:
     assert problems(SMALL, force=True) == []
+    assert find_building_problems(SMALL, lab()) != []
+    assert find_building_problems(SMALL, lab(force=True)) == []
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_force_does_not_overrule_what_cannot_work(force: bool) -> None:
+def test_force_does_not_overrule_what_cannot_work(
+    force: bool, problems: Callable[..., list[str]]
+) -> None:
     assert problems(replace(LARGE, writable=False, machine="riscv64"), force=force) == [
         "the root of the lab is not writable: choose another with SOPSLAB_ROOT",
         "the machine is riscv64: x86_64 or aarch64 is needed",

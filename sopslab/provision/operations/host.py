@@ -33,10 +33,10 @@ def preflight(settings: Settings) -> Commands:
     + settings: the lab's settings; `force` accepts a machine that is only too small
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
-    problems = find_problems(machine, running=False, force=settings.force)
+    problems = find_problems(machine, settings, running=False)
     if problems and look_at_machine(container, name=node_name(settings.lab)) is not None:
         # The lab's cluster is there, and already has its memory.
-        problems = find_problems(machine, running=True, force=settings.force)
+        problems = find_problems(machine, settings, running=True)
     if settings.firewalled and machine.uid != 0:
         problems += find_sudo_problems(recall_of_machine(sudo_state))
     if problems:
