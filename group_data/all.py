@@ -62,7 +62,8 @@ api_port = None
 
 # The lab's Docker, which is chosen by the variable `DOCKER_HOST`. If it is on another machine, such
 # as a CI job's service `docker`, the API and the Git server are reached there with TLS, and the
-# lab's root has to be the same folder on both machines.
+# lab's root has to be the same folder on both machines. Without the variable it is the Docker of
+# this machine; a Docker context that leads elsewhere is refused.
 docker_host = os.environ.get("DOCKER_HOST")
 
 # The address of this machine at which the embedded Git server listens. If it is not a loopback

@@ -19,12 +19,15 @@ class EngineTraits:
 
     `podman` is whether it is Podman, `snap` whether it sees files as a snap does. `driver` is its
     storage driver, `security` its security options. `proxies` is the client's configuration file if
-    that sets proxies for every container.
+    that sets proxies for every container. `context` is the client's context and `endpoint` the
+    address that it leads to, unless DOCKER_HOST names the engine.
     """
 
     podman: bool = False
     snap: bool = False
     proxies: str = ""
+    context: str = ""
+    endpoint: str = ""
     driver: str = ""
     system: str = ""
     security: str = ""

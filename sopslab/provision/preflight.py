@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from sopslab.config.engine import engine_host
 from sopslab.config.settings import Settings
 from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
 from sopslab.model.machine import MachineState
@@ -97,6 +98,12 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
             "`docker` is Podman's here, and the lab needs Docker itself: remove podman-docker or"
             " unset DOCKER_HOST, then install Docker; nothing was changed"
         ]
+    if _is_elsewhere(engine.endpoint):
+        return [
+            f"the Docker context {engine.context} leads to another machine, and a lab needs the"
+            " Docker of this one: `docker context use default` and unset DOCKER_CONTEXT, or name"
+            " the service of a CI job in DOCKER_HOST"
+        ]
     problems = []
     if "name=rootless" in engine.security:
         problems.append(
@@ -133,6 +140,13 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
             " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
         )
     return problems
+
+
+def _is_elsewhere(endpoint: str) -> bool:
+    try:
+        return engine_host(endpoint) is not None
+    except ValueError:
+        return True
 
 
 def find_consents(machine: MachineState, engine: EngineState) -> list[str]:

@@ -233,6 +233,18 @@ ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
     "snap-seen": (EngineTraits(snap=True), {"root": "/home/ada/lab/.x"}, None),
     "snap-seen-by-root": (EngineTraits(snap=True), {"root": "/root/lab"}, None),
     "proxies": (EngineTraits(proxies="/x/config.json"), {}, "config.json has proxies"),
+    "context": (
+        EngineTraits(context="build", endpoint="ssh://ada@build.example", security="name=userns"),
+        {},
+        "the Docker context build leads to another machine",
+    ),
+    "context-tcp": (
+        EngineTraits(context="ci", endpoint="tcp://ci:2376"),
+        {},
+        "Docker context ci leads",
+    ),
+    "context-here": (EngineTraits(context="rootful", endpoint="unix:///run/docker.sock"), {}, None),
+    "context-loopback": (EngineTraits(context="vm", endpoint="tcp://127.0.0.1:2375"), {}, None),
 }
 
 
@@ -374,6 +386,44 @@ esac
     assert found.proxies == expected.proxies.replace("CONFIG", str(tmp_path / "config.json"))
     assert found.driver == ("overlay2" if info else "")
     assert "hunter" not in str(found)
+
+
+# What a client of Docker says of its contexts, as the real one does.
+CONTEXTS = """#!/bin/sh
+[ "$1 $2" = "context inspect" ] || exit 1
+case ${DOCKER_HOST:-${DOCKER_CONTEXT:-used}} in
+tcp*) echo "default=$DOCKER_HOST" ;;
+used) echo "build=ssh://ada@build.example" ;;
+here) echo "here=unix:///run/docker.sock" ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ("build", "ssh://ada@build.example")),
+        ({"DOCKER_CONTEXT": "here"}, ("here", "unix:///run/docker.sock")),
+        ({"DOCKER_CONTEXT": "gone"}, ("", "")),
+        ({"DOCKER_HOST": "tcp://docker:2376"}, ("", "")),
+        ({"DOCKER_HOST": "tcp://docker:2376", "DOCKER_CONTEXT": "here"}, ("", "")),
+    ],
+)
+def test_the_context_that_the_client_uses_is_seen_unless_docker_host_names_the_engine(
+    variables: dict[str, str],
+    expected: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_program(tmp_path / "docker", CONTEXTS)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    traits = engine_state().traits
+    assert (traits.context, traits.endpoint) == expected
 
 
 INFO_OF_DOCKER = f"version=28.2.2\nruntime=sops-lab\n{INFO}"

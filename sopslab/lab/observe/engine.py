@@ -15,6 +15,8 @@ from sopslab.model.engine import RUNTIME, EngineState, EngineTraits, body
 from sopslab.model.results import Undecided
 
 _PATIENCE = 8
+_LITTLE_PATIENCE = 3  # for what asks no engine
+_CONTEXT = "{{.Name}}={{.Endpoints.docker.Host}}"
 _FORMAT = """version={{.ServerVersion}}
 runtime={{.DefaultRuntime}}
 driver={{.Driver}}
@@ -88,6 +90,7 @@ def _traits(values: dict[str, str]) -> EngineTraits:
         return EngineTraits()
     client = str(Path(path).resolve())
     folder = values.get("folder", "")
+    context, endpoint = _context()
     return EngineTraits(
         # The first part recognises a Podman engine that Docker's own client talks to.
         podman=folder.endswith("/containers/storage") or (not values and _is_podman(client)),
@@ -95,10 +98,26 @@ def _traits(values: dict[str, str]) -> EngineTraits:
         or client.endswith("/snap")
         or folder.startswith("/var/snap/"),
         proxies=_proxies(),
+        context=context,
+        endpoint=endpoint,
         driver=values.get("driver", ""),
         system=values.get("system", ""),
         security=values.get("security", ""),
     )
+
+
+def _context() -> tuple[str, str]:
+    """Return the name of the client's context, and the address that it leads to; "" for both if
+    DOCKER_HOST names the engine, or the client does not say."""
+    # The client goes by DOCKER_HOST first, then by DOCKER_CONTEXT, then by its configuration.
+    if os.environ.get("DOCKER_HOST"):
+        return "", ""
+    try:
+        said = ask_docker("context", "inspect", "--format", _CONTEXT, patience=_LITTLE_PATIENCE)
+    except Undecided:
+        return "", ""
+    context, _, endpoint = said.text.partition("=")
+    return (context, endpoint) if said.code == 0 else ("", "")
 
 
 def _proxies() -> str:
