@@ -80,8 +80,10 @@ def find_sudo_problems(sudo: str) -> list[str]:
     return []
 
 
-# The folders that a snap may read: what is not hidden in a home, and media.
-_SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
+# The folders that a snap may read: what is not hidden in a home. Media it may read only where
+# somebody has connected its plug, which does not connect by itself.
+_SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]")
+_MEDIA = re.compile(r"/media/|/run/media/|/mnt/")
 # With these storage drivers, a kind node chooses another snapshotter than the one for which its
 # images are unpacked.
 _OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
@@ -129,17 +131,32 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
             f"Docker's storage driver is {engine.driver}, with which a node does not find the"
             " images that are built into it: use overlay2, or set `artifact_source: upstream`"
         )
-    if engine.snap and not _SEEN_BY_SNAPS.match(settings.root):
-        problems.append(
-            f"this Docker is a snap, which cannot read {settings.root}: set SOPSLAB_ROOT to a"
-            " folder of your home that is not hidden, or install the distribution's Docker"
-        )
+    if engine.snap:
+        problems += _find_snap_problems(settings.root, engine.media)
     if engine.proxies:
         problems.append(
             f"{engine.proxies} has proxies, which Docker would put into every container and image"
             " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
         )
     return problems
+
+
+def _find_snap_problems(root: str, media: bool) -> list[str]:
+    """Return a sentence if Docker's snap cannot read the root of the lab.
+
+    + media: whether it may read media
+    """
+    if _SEEN_BY_SNAPS.match(root) or (media and _MEDIA.match(root)):
+        return []
+    fix = (
+        "`sudo snap connect docker:removable-media`"
+        if _MEDIA.match(root)
+        else "set SOPSLAB_ROOT to a folder of your home that is not hidden"
+    )
+    return [
+        f"this Docker is a snap, which cannot read {root}: {fix}, or install the distribution's"
+        " Docker"
+    ]
 
 
 def _is_elsewhere(endpoint: str) -> bool:

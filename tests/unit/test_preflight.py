@@ -230,6 +230,14 @@ ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
     "snap-tmp": (EngineTraits(snap=True), {"root": "/tmp/lab"}, "set SOPSLAB_ROOT to a folder"),
     "snap-srv": (EngineTraits(snap=True), {"root": "/srv/lab"}, "which cannot read /srv/lab"),
     "snap-root": (EngineTraits(snap=True), {"root": HIDDEN_OF_ROOT}, "a snap, which cannot read"),
+    "snap-mnt": (EngineTraits(snap=True), {"root": "/mnt/lab"}, "connect docker:removable-media"),
+    "snap-media": (EngineTraits(snap=True), {"root": "/media/lab"}, "docker:removable-media"),
+    "snap-connected": (EngineTraits(snap=True, media=True), {"root": "/run/media/lab"}, None),
+    "snap-srv-connected": (
+        EngineTraits(snap=True, media=True),
+        {"root": "/srv/lab"},
+        "set SOPSLAB_ROOT",
+    ),
     "snap-seen": (EngineTraits(snap=True), {"root": "/home/ada/lab/.x"}, None),
     "snap-seen-by-root": (EngineTraits(snap=True), {"root": "/root/lab"}, None),
     "proxies": (EngineTraits(proxies="/x/config.json"), {}, "config.json has proxies"),
@@ -436,6 +444,22 @@ def test_a_client_of_a_snap_is_known_by_where_its_link_leads(
     (tmp_path / "docker").symlink_to("snap")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert engine_state().traits.snap
+
+
+@pytest.mark.parametrize(
+    ("slot", "seen"), [(":removable-media   manual", True), ("-                  -", False)]
+)
+def test_whether_a_snap_reads_media_is_seen_in_its_connections(
+    slot: str, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path / "docker", f"#!/bin/sh\necho '{SNAP}'\n")
+    listed = f"""Interface        Plug                    Slot               Notes
+home             docker:home             :home              -
+removable-media  docker:removable-media  {slot}"""
+    answer = f"[ $1 = connections ] && [ $2 = docker ] && echo '{listed}'"
+    write_program(tmp_path / "snap", f"#!/bin/sh\n{answer}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert engine_state().traits.media is seen
 
 
 def test_an_engine_answers_only_where_its_client_does_not_fail(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read
+from sopslab.lab.tools.programs import ask
 from sopslab.model.engine import RUNTIME, EngineState, EngineTraits, body
 from sopslab.model.results import Undecided
 
@@ -24,6 +25,8 @@ system={{.OperatingSystem}}
 folder={{.DockerRootDir}}
 security={{range .SecurityOptions}}{{.}} {{end}}"""
 _PROXY = re.compile(rb'"(https?|ftp|all)Proxy"\s*:\s*"[^"]')
+# In a list of connections, a plug that is not connected has `-` as its slot.
+_MEDIA = re.compile(rb"^removable-media\s+docker:removable-media\s+[^\s-]", re.MULTILINE)
 # A socket's file stays when the engine ends, so only the kernel's list of bound sockets counts.
 _BOUND = re.compile(rb" (/var)?/run/docker\.sock$", re.MULTILINE)
 _SOCKET = "/var/run/docker.sock"
@@ -91,12 +94,12 @@ def _traits(values: dict[str, str]) -> EngineTraits:
     client = str(Path(path).resolve())
     folder = values.get("folder", "")
     context, endpoint = _context()
+    snap = path.startswith("/snap/") or client.endswith("/snap") or folder.startswith("/var/snap/")
     return EngineTraits(
         # The first part recognises a Podman engine that Docker's own client talks to.
         podman=folder.endswith("/containers/storage") or (not values and _is_podman(client)),
-        snap=path.startswith("/snap/")
-        or client.endswith("/snap")
-        or folder.startswith("/var/snap/"),
+        snap=snap,
+        media=snap and _sees_media(),
         proxies=_proxies(),
         context=context,
         endpoint=endpoint,
@@ -104,6 +107,16 @@ def _traits(values: dict[str, str]) -> EngineTraits:
         system=values.get("system", ""),
         security=values.get("security", ""),
     )
+
+
+def _sees_media() -> bool:
+    """Return whether Docker's snap may read what is mounted in /media and /mnt, which somebody has
+    to allow."""
+    try:
+        said = ask(["snap", "connections", "docker"], os.environ, patience=_LITTLE_PATIENCE)
+    except Undecided:
+        return False
+    return _MEDIA.search(said.out) is not None
 
 
 def _context() -> tuple[str, str]:
