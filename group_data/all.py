@@ -184,9 +184,10 @@ recreate = False
 # Go on although the preflight says that the machine is too small (`sopslab up --force`).
 force = False
 
-# Install the distribution's Docker beside a client that has no engine, or add the lab's runtime to
-# an existing configuration of Docker (`sopslab up --install-docker`). If there is no Docker at all,
-# it is installed in any case; nothing is ever removed from the machine.
+# Install the distribution's Docker beside a client that has no engine, add the lab's runtime to an
+# existing configuration of Docker, or add you to the group `docker` where Docker was stopped
+# (`sopslab up --install-docker`). If there is no Docker at all, it is installed in any case, and
+# you are added to its group; nothing is ever removed from the machine.
 install_docker = False
 
 # Whether `deploys/teardown.py` removes keys, Git data and the store, too (`sopslab down --purge`).

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # The name of the lab's OCI runtime, which wraps runc on machines that need it.
 RUNTIME = "sops-lab"
+# The group whose members may use the engine.
+GROUP = "docker"
 
 
 def body(program: str) -> str:

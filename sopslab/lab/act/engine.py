@@ -3,7 +3,6 @@ engine."""
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import re
@@ -16,8 +15,8 @@ from pathlib import Path
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
 from sopslab.lab.tools.programs import run
+from sopslab.model.engine import GROUP
 
-_GROUP = "docker"
 # Where a distribution has its Python.
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
 
@@ -77,29 +76,21 @@ def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
 
 
-def admit(user: str, uid: int, gid: int, socket: str) -> None:
-    """Let a user talk to the engine: by its group, which counts from the next login on, and from
-    now on by an entry in the access control list of its socket.
+def admit(user: str, uid: int, socket: str, join: bool) -> None:
+    """Let a user talk to the engine from now on, by an entry in the access control list of its
+    socket, which is gone when the engine makes the socket anew. Raises LabError if that fails.
 
-    + uid, gid: the user's numbers
+    + uid: the user's number
     + socket: where the engine listens
+    + join: add the user to the engine's group, too, which counts from the next login on
     """
-    groups = os.getgrouplist(user, gid)
-    if any(_name(group) == _GROUP for group in groups):
-        return
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    run(["usermod", "-aG", _GROUP, user], {**os.environ, "PATH": path})
+    if join:
+        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+        run(["usermod", "-aG", GROUP, user], {**os.environ, "PATH": path})
     try:
         files.admit(socket, uid)
     except OSError:
         raise LabError(
-            f"{user} could not be given access to {socket}: log in again, so that the group"
-            f" {_GROUP} counts, and run this again"
+            f"{user} could not be given access to {socket}: run `sudo usermod -aG {GROUP} {user}`,"
+            " log in again, and run this again"
         ) from None
-
-
-def _name(group: int) -> str:
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return ""

@@ -3,6 +3,7 @@ client."""
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read
 from sopslab.lab.tools.programs import ask
-from sopslab.model.engine import RUNTIME, EngineState, EngineTraits, body
+from sopslab.model.engine import GROUP, RUNTIME, EngineState, EngineTraits, body
 from sopslab.model.results import Undecided
 
 _PATIENCE = 8
@@ -60,6 +61,21 @@ def runtime_body(path: str) -> str:
     """Return the text of an installed OCI runtime (a program that wraps runc), without its first
     line."""
     return body((read(path) or b"").decode("utf-8", "replace"))
+
+
+def is_member(user: str, gid: int) -> bool:
+    """Return whether a user is in the group that may use the engine.
+
+    + gid: the user's own group
+    """
+    return any(_name(group) == GROUP for group in os.getgrouplist(user, gid))
+
+
+def _name(group: int) -> str:
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return ""
 
 
 def _reason() -> str:

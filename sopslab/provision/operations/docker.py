@@ -10,9 +10,9 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
 from sopslab.lab.observe import docker as observe
-from sopslab.lab.observe.engine import CONFIG, engine_state, runtime_body
+from sopslab.lab.observe.engine import CONFIG, engine_state, is_member, runtime_body
 from sopslab.lab.observe.machine import machine_state
-from sopslab.model.engine import RUNTIME, body
+from sopslab.model.engine import GROUP, RUNTIME, body
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.known import through_sudo
@@ -63,6 +63,8 @@ def runtime(wrapper: str) -> Commands:
 
 # The hosts whose Docker engine has already been judged in this run.
 _told: set[str] = set()
+# The hosts on which there was no part of Docker, so that all of it comes from this run.
+_installed: set[str] = set()
 
 
 @operation()
@@ -75,6 +77,7 @@ def preflight(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     _told.discard(host.name)
+    _installed.discard(host.name)
     forget(engine_state)
     problems = _unsuitable(settings)
     if not problems and not settings.install_docker:
@@ -131,14 +134,19 @@ def packages(offline: bool = False) -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
+    if found.reason == "absent":
+        _installed.add(host.name)
     needed = CLIENT + ([] if found.reason == "remote" else ENGINE)
     yield from host_packages._inner(commands=needed, offline=offline)
 
 
 @operation()
-def engine() -> Commands:
+def engine(install_docker: bool) -> Commands:
     """
-    Start the Docker engine, with or without systemd.
+    Start the Docker engine, with or without systemd, and let the user who runs the lab use it. If
+    this run has installed it, or was told to, that user joins the group of those who may.
+
+    + install_docker: whether the user's account may be added to that group
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -161,10 +169,18 @@ def engine() -> Commands:
     sudo = through_sudo()
     forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
-    if machine.user != "root":
-        yield changing_machine(
-            sudo, act.admit, user=machine.user, uid=machine.uid, gid=machine.gid, socket=_SOCKET
-        )
+    if machine.user == "root" or look_at_machine(is_member, user=machine.user, gid=machine.gid):
+        return
+    join = install_docker or host.name in _installed
+    note(
+        f"{machine.user} was added to the group {GROUP}, which has root's rights on this machine"
+        if join
+        else f"{machine.user} may use Docker until it is restarted; to stay so:"
+        f" `sudo usermod -aG {GROUP} {machine.user}`"
+    )
+    yield changing_machine(
+        sudo, act.admit, user=machine.user, uid=machine.uid, socket=_SOCKET, join=join
+    )
 
 
 @operation()

@@ -17,9 +17,9 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
-from sopslab.lab.act.engine import admit
-from sopslab.lab.observe.engine import runtime_body
+from sopslab.lab.observe.engine import is_member, runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
+from sopslab.provision.operations import docker
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.host import COMMANDS
@@ -27,7 +27,11 @@ from tests.texts import replaced, write_program
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
-    "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
+    "arguments": {"install_docker": False},
+    "facts": {
+        "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
+        "is_member": ["false"],
+    },
 }  # fmt: skip
 # The id of those entries of an access control list that name no user and no group.
 NOBODY = 0xFFFFFFFF
@@ -279,10 +283,11 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     socket = tmp_path / "docker.sock"
     socket.touch()
     socket.chmod(0o660)
-    _, admit = commands("docker.engine", lab(), facts=STOPPED)
+    _, admit = commands("docker.engine", lab(), **STOPPED)
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(socket)})
     assert done.returncode == 0, done.stderr
-    assert calls(standins) == ["usermod -aG docker ada"]
+    # Whoever is in the group has root's rights, and nobody was asked for that.
+    assert not (standins / "calls").exists()
     listed = os.getxattr(socket, "system.posix_acl_access")[4:]
     # The entries are for the owner, a user, the group, the mask and the others.
     assert list(struct.iter_unpack("<HHI", listed)) == [
@@ -291,16 +296,35 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     ]  # fmt: skip
 
 
-def test_whoever_may_use_the_engine_already_is_left_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, standins: Path, tmp_path: Path
+@pytest.mark.parametrize(("install_docker", "absent"), [(True, False), (False, True)])
+def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_docker(
+    lab: Callable[..., Settings],
+    standins: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    install_docker: bool,
+    absent: bool,
 ) -> None:
+    monkeypatch.setattr(docker, "_installed", set())
+    if absent:
+        missing = {"missing": [*CLIENT, *ENGINE]}
+        facts = {**STOPPED["facts"], "engine_state": {"reason": "absent"}, "machine_state": missing}
+        commands("docker.packages", lab(), facts=facts)
+    case = {**STOPPED, "arguments": {"install_docker": install_docker}}
+    _, admit = commands("docker.engine", lab(), **case)
     stand_in(standins, "usermod")
+    (tmp_path / "docker.sock").touch()
+    done = carry_out(admit, standins, {"/var/run/docker.sock": str(tmp_path / "docker.sock")})
+    assert done.returncode == 0, done.stderr
+    assert calls(standins) == ["usermod -aG docker ada"]
+
+
+def test_who_is_in_the_engines_group_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     group = grp.struct_group(("docker", "x", 998, ["ada"]))
-    monkeypatch.setattr(os, "getgrouplist", lambda _user, _group: [1000, 998])
+    monkeypatch.setattr(os, "getgrouplist", lambda user, own: [own, *{"ada": [998]}.get(user, [])])
     monkeypatch.setattr(grp, "getgrgid", {998: group}.__getitem__)
-    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
-    admit("ada", 1000, 1000, str(tmp_path / "no.sock"))
-    assert not (standins / "calls").exists()
+    assert is_member("ada", 1000)
+    assert not is_member("bob", 1001)
 
 
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
@@ -315,7 +339,7 @@ def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
 def start_engine(
     settings: Settings, standins: Path, place: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command, _ = commands("docker.engine", settings, facts=STOPPED)
+    command, _ = commands("docker.engine", settings, **STOPPED)
     places = {"/run/systemd/system": f"{place}/systemd", "/var/log/dockerd.log": f"{place}/log"}
     return carry_out(command, standins, places | dict(instead or {}))
 
