@@ -160,7 +160,8 @@ def engine(install_docker: bool) -> Commands:
                 " DOCKER_HOST to use the one of this machine"
             )
             return
-        case "forbidden":
+        # Where systemd is, what was installed runs already, and its group is a new one.
+        case "forbidden" if host.name not in _installed:
             yield refusal(
                 f"Docker is running, but {machine.user} may not use it: run"
                 f" `sudo usermod -aG docker {machine.user}` and log in again"

@@ -296,7 +296,15 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("install_docker", "absent"), [(True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("install_docker", "absent", "then"),
+    [
+        (True, False, "stopped"),
+        (False, True, "stopped"),
+        # systemd starts what is installed.
+        (False, True, "forbidden"),
+    ],
+)
 def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_docker(
     lab: Callable[..., Settings],
     standins: Path,
@@ -304,14 +312,16 @@ def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_
     monkeypatch: pytest.MonkeyPatch,
     install_docker: bool,
     absent: bool,
+    then: str,
 ) -> None:
     monkeypatch.setattr(docker, "_installed", set())
     if absent:
         missing = {"missing": [*CLIENT, *ENGINE]}
         facts = {**STOPPED["facts"], "engine_state": {"reason": "absent"}, "machine_state": missing}
         commands("docker.packages", lab(), facts=facts)
-    case = {**STOPPED, "arguments": {"install_docker": install_docker}}
-    _, admit = commands("docker.engine", lab(), **case)
+    facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
+    arguments = {"install_docker": install_docker}
+    _, admit = commands("docker.engine", lab(), arguments=arguments, facts=facts)
     stand_in(standins, "usermod")
     (tmp_path / "docker.sock").touch()
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(tmp_path / "docker.sock")})
