@@ -14,11 +14,15 @@ from pathlib import Path
 
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
+from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.programs import run
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.engine import GROUP
+from sopslab.model.results import Undecided
 
 # Where a distribution has its Python.
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
+_PATIENCE_S = 5
 
 
 def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
@@ -74,6 +78,25 @@ def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
             " that line"
         )
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
+
+
+def await_answer(seconds: float) -> None:
+    """Return when the engine that DOCKER_HOST names answers. Raises LabError if it does not.
+
+    + seconds: how long it is waited for
+    """
+    if not wait_until(_answers, seconds):
+        raise LabError(
+            f"Docker is unavailable: within {seconds:g} s nothing answered at DOCKER_HOST; start"
+            " that engine, or unset DOCKER_HOST to use the one of this machine"
+        )
+
+
+def _answers() -> bool:
+    try:
+        return ask_docker("version", patience=_PATIENCE_S).code == 0
+    except Undecided:
+        return False
 
 
 def admit(user: str, uid: int, socket: str, join: bool) -> None:

@@ -27,6 +27,7 @@ RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
 OWNER_LABEL = "sops-lab.root"
 _PID_FILE = "/var/run/docker.pid"
 _SOCKET = "/var/run/docker.sock"
+_START_S = 60
 
 
 @operation()
@@ -144,7 +145,8 @@ def packages(offline: bool = False) -> Commands:
 def engine(install_docker: bool) -> Commands:
     """
     Start the Docker engine, with or without systemd, and let the user who runs the lab use it. If
-    this run has installed it, or was told to, that user joins the group of those who may.
+    this run has installed it, or was told to, that user joins the group of those who may. An engine
+    that DOCKER_HOST names is not started, but waited for.
 
     + install_docker: whether the user's account may be added to that group
     """
@@ -155,10 +157,10 @@ def engine(install_docker: bool) -> Commands:
     machine = look_at_machine(machine_state, root="/", commands=[])
     match found.reason:
         case "remote":
-            yield refusal(
-                "Docker is unavailable: nothing answers at DOCKER_HOST; start that engine, or unset"
-                " DOCKER_HOST to use the one of this machine"
-            )
+            # The service of a CI job starts together with the job.
+            note("Docker did not answer at DOCKER_HOST, and was waited for")
+            forget(engine_state)
+            yield changing_machine(False, act.await_answer, seconds=_START_S)
             return
         # Where systemd is, what was installed runs already, and its group is a new one.
         case "forbidden" if host.name not in _installed:

@@ -17,6 +17,8 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.lab.act.engine import await_answer
 from sopslab.lab.observe.engine import is_member, runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations import docker
@@ -259,6 +261,24 @@ def test_another_default_runtime_is_named_and_stays(engine: Callable[..., Any]) 
     code, errors, config = engine(before)
     assert code == 1 and "default runtime nvidia" in errors
     assert config == before
+
+
+def test_an_engine_elsewhere_that_is_still_starting_is_asked_again(
+    standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "docker", doing='[ "$(wc -l <"$(dirname "$0")/calls")" -ge 3 ]')
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    await_answer(60)
+    assert len(calls(standins)) == 3
+
+
+def test_an_engine_elsewhere_is_not_waited_for_forever(
+    standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "docker", doing="exit 1")
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    with pytest.raises(LabError, match="nothing answered at DOCKER_HOST"):
+        await_answer(0)
 
 
 @pytest.mark.parametrize(
