@@ -62,7 +62,8 @@ api_port = None
 
 # The lab's Docker, which is chosen by the variable `DOCKER_HOST`. If it is on another machine, such
 # as a CI job's service `docker`, the API and the Git server are reached there with TLS, and the
-# lab's root has to be the same folder on both machines.
+# lab's root has to be the same folder on both machines. Without the variable it is the Docker of
+# this machine; a Docker context that leads elsewhere is refused.
 docker_host = os.environ.get("DOCKER_HOST")
 
 # The address of this machine at which the embedded Git server listens. If it is not a loopback
@@ -183,9 +184,10 @@ recreate = False
 # Go on although the preflight says that the machine is too small (`sopslab up --force`).
 force = False
 
-# Install the distribution's Docker beside a client that has no engine, or add the lab's runtime to
-# an existing configuration of Docker (`sopslab up --install-docker`). If there is no Docker at all,
-# it is installed in any case; nothing is ever removed from the machine.
+# Install the distribution's Docker beside a client that has no engine, add the lab's runtime to an
+# existing configuration of Docker, or add you to the group `docker` where Docker was stopped
+# (`sopslab up --install-docker`). If there is no Docker at all, it is installed in any case, and
+# you are added to its group; nothing is ever removed from the machine.
 install_docker = False
 
 # Whether `deploys/teardown.py` removes keys, Git data and the store, too (`sopslab down --purge`).

@@ -40,7 +40,7 @@ def begin_cluster(settings: Settings) -> None:
             owner=settings.root,
         )
         # The rules of another machine are not ours: a CI job's Docker service ends with the job.
-        if settings.engine_host is None:
+        if settings.firewalled:
             host.firewall(
                 name="Keep the network's traffic on this machine",
                 bridge=bridge_name(settings.lab),

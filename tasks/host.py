@@ -35,7 +35,10 @@ def prepare_host(settings: Settings) -> None:
     offline = settings.artifact_source == "bundle"
     host.packages(name="Install what is missing", commands=COMMANDS, offline=offline)
     docker.packages(name="Install Docker", offline=offline)
-    docker.engine(name="Start Docker")
+    docker.engine(
+        name="Wait for the Docker at DOCKER_HOST" if settings.docker_host else "Start Docker",
+        install_docker=settings.install_docker,
+    )
     docker.compatibility(name="Check Docker as it runs", settings=settings)
     if settings.engine_host is not None:
         return

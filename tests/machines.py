@@ -75,7 +75,6 @@ MACHINE = MachineState(
     last_capability=40,
     inotify_instances=8192,
     inotify_watches=524288,
-    sudo=False,
     manager="apt-get",
     missing=(),
 )

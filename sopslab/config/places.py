@@ -210,6 +210,13 @@ class Places:
         return self.git_url is None and self.git_pod is None
 
     @property
+    def firewalled(self) -> bool:
+        """Whether the lab has a network on this machine, whose traffic rules of the firewall keep
+        here. Only root can look at these rules."""
+        has_network = self.git_embedded or self.cluster_provider == "kind"
+        return has_network and self.engine_host is None
+
+    @property
     def networked(self) -> bool:
         """Whether the lab's own Git server is reached over the network, at an address other than
         loopback. Then everything uses TLS."""

@@ -284,15 +284,16 @@ def state(root: Path, wanted: str) -> dict[str, Any]:
         "product": product,
         "git": shutil.which("git") is not None,
         "docker": shutil.which("docker") is not None,
-        "sudo": _sudo(),
+        "sudo": sudo_state(),
         "space": shutil.disk_usage(_existing(root)).free,
         "store": store,
         "clock": time.time(),
     }
 
 
-def _sudo() -> str:
-    """Return whether root's rights can be had here without a password."""
+def sudo_state() -> str:
+    """Return whether root's rights can be had here without a password: `ok`, `password` if sudo
+    asks for one, or `missing` without sudo."""
     if os.geteuid() == 0:
         return "ok"
     if shutil.which("sudo") is None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # The name of the lab's OCI runtime, which wraps runc on machines that need it.
 RUNTIME = "sops-lab"
+# The group whose members may use the engine.
+GROUP = "docker"
 
 
 def body(program: str) -> str:
@@ -17,14 +19,19 @@ def body(program: str) -> str:
 class EngineTraits:
     """The traits of an engine. Texts are empty if there is no engine, or it does not say.
 
-    `podman` is whether it is Podman, `snap` whether it sees files as a snap does. `driver` is its
-    storage driver, `security` its security options. `proxies` is the client's configuration file if
-    that sets proxies for every container.
+    `podman` is whether it is Podman, `snap` whether it sees files as a snap does, and `media`
+    whether this snap sees what is mounted in /media and /mnt. `driver` is its storage driver,
+    `security` its security options. `proxies` is the client's configuration file if that sets
+    proxies for every container. `context` is the client's context and `endpoint` the address that
+    it leads to, unless DOCKER_HOST names the engine.
     """
 
     podman: bool = False
     snap: bool = False
+    media: bool = False
     proxies: str = ""
+    context: str = ""
+    endpoint: str = ""
     driver: str = ""
     system: str = ""
     security: str = ""

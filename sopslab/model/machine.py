@@ -28,7 +28,6 @@ class MachineState:
     last_capability: int
     inotify_instances: int
     inotify_watches: int
-    sudo: bool
     manager: str
     missing: tuple[str, ...]
 

@@ -11,12 +11,14 @@ from sopslab.config.settings import Enrolled, Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import Incident, parse_incident
+from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.faults import fault_records
 from sopslab.lab.observe.machine import listeners, machine_state
 from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.model.incidents import INCIDENTS_DIR
-from sopslab.provision.look import give_up, look, look_at_machine
+from sopslab.provision.look import give_up, look, look_at_machine, recall_of_machine
+from sopslab.provision.preflight import find_sudo_problems
 
 
 def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
@@ -30,9 +32,14 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
         return ()
 
 
-def is_root() -> bool:
-    """Return whether root runs the commands of this run."""
-    return look_at_machine(machine_state, root="/", commands=[]).uid == 0
+def through_sudo() -> bool:
+    """Return whether this run has root's rights through sudo. If sudo does not give them without a
+    password, the host fails: pyinfra would ask for one, and nobody could answer."""
+    if recall_of_machine(machine_state, root="/", commands=[]).uid == 0:
+        return False
+    for problem in find_sudo_problems(recall_of_machine(sudo_state)):
+        give_up(problem)
+    return True
 
 
 def injections(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from sopslab.config.engine import engine_host
 from sopslab.config.settings import Settings
 from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
 from sopslab.model.machine import MachineState
@@ -19,13 +20,13 @@ _DISK_KIB = 4 * _GIB
 _DISK_TO_BUILD_KIB = 20 * _GIB
 
 
-def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[str]:
+def find_problems(machine: MachineState, settings: Settings, *, running: bool) -> list[str]:
     """Return a sentence for each thing that the machine lacks, with what was found and what is
     needed.
 
     + machine: what the machine has
+    + settings: the lab's settings; `force` accepts a machine that is only too small
     + running: whether the lab's cluster is up, so that it already uses the memory that it needs
-    + force: accept a machine that is only too small
     """
     problems = []
     if not machine.writable:
@@ -37,16 +38,52 @@ def find_problems(machine: MachineState, *, running: bool, force: bool) -> list[
         small.append(f"{machine.cpus} CPU found, {_CPUS} needed")
     if not running and machine.memory_kib < _MEMORY_KIB:
         small.append(f"{_gib(machine.memory_kib)} memory free, {_gib(_MEMORY_KIB)} needed")
-    disk = _DISK_KIB if machine.store_entries else _DISK_TO_BUILD_KIB
-    if machine.disk_kib < disk:
-        small.append(f"{_gib(machine.disk_kib)} disk free, {_gib(disk)} needed")
-    if small and not force:
-        problems.append(f"the machine is too small ({'; '.join(small)}); `--force` goes on anyway")
-    return problems
+    # With `auto`, it is known later whether anything is built.
+    building = settings.artifact_source == "modules" and not machine.store_entries
+    small += _lacks_of_disk(machine, _DISK_TO_BUILD_KIB if building else _DISK_KIB)
+    return problems + _too_small(small, settings)
 
 
-# The folders that a snap may read: what is not hidden in a home, and media.
-_SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]|/media/|/mnt/")
+def find_building_problems(machine: MachineState, settings: Settings) -> list[str]:
+    """Return a sentence if the disk is too small to build everything from modules.
+
+    + machine: what the machine has
+    + settings: the lab's settings; `force` accepts a machine that is too small
+    """
+    return _too_small(_lacks_of_disk(machine, _DISK_TO_BUILD_KIB), settings)
+
+
+def _lacks_of_disk(machine: MachineState, needed: int) -> list[str]:
+    if machine.disk_kib >= needed:
+        return []
+    return [f"{_gib(machine.disk_kib)} disk free, {_gib(needed)} needed"]
+
+
+def _too_small(lacks: Sequence[str], settings: Settings) -> list[str]:
+    if not lacks or settings.force:
+        return []
+    return [f"the machine is too small ({'; '.join(lacks)}); `--force` goes on anyway"]
+
+
+def find_sudo_problems(sudo: str) -> list[str]:
+    """Return a sentence if a run that is not root's cannot have root's rights.
+
+    + sudo: what `sudo_state` saw
+    """
+    if sudo == "password":
+        return [
+            "sudo asks for a password, which a run cannot answer: let it ask this account for none"
+            " (NOPASSWD in /etc/sudoers.d), or run as root"
+        ]
+    if sudo == "missing":
+        return ["root's rights are needed, and there is no sudo: install it, or run as root"]
+    return []
+
+
+# The folders that a snap may read: what is not hidden in a home. Media it may read only where
+# somebody has connected its plug, which does not connect by itself.
+_SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]")
+_MEDIA = re.compile(r"/media/|/run/media/|/mnt/")
 # With these storage drivers, a kind node chooses another snapshotter than the one for which its
 # images are unpacked.
 _OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
@@ -62,6 +99,12 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
         return [
             "`docker` is Podman's here, and the lab needs Docker itself: remove podman-docker or"
             " unset DOCKER_HOST, then install Docker; nothing was changed"
+        ]
+    if _is_elsewhere(engine.endpoint):
+        return [
+            f"the Docker context {engine.context} leads to another machine, and a lab needs the"
+            " Docker of this one: `docker context use default` and unset DOCKER_CONTEXT, or name"
+            " the service of a CI job in DOCKER_HOST"
         ]
     problems = []
     if "name=rootless" in engine.security:
@@ -88,17 +131,39 @@ def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
             f"Docker's storage driver is {engine.driver}, with which a node does not find the"
             " images that are built into it: use overlay2, or set `artifact_source: upstream`"
         )
-    if engine.snap and not _SEEN_BY_SNAPS.match(settings.root):
-        problems.append(
-            f"this Docker is a snap, which cannot read {settings.root}: set SOPSLAB_ROOT to a"
-            " folder of your home that is not hidden, or install the distribution's Docker"
-        )
+    if engine.snap:
+        problems += _find_snap_problems(settings.root, engine.media)
     if engine.proxies:
         problems.append(
             f"{engine.proxies} has proxies, which Docker would put into every container and image"
             " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
         )
     return problems
+
+
+def _find_snap_problems(root: str, media: bool) -> list[str]:
+    """Return a sentence if Docker's snap cannot read the root of the lab.
+
+    + media: whether it may read media
+    """
+    if _SEEN_BY_SNAPS.match(root) or (media and _MEDIA.match(root)):
+        return []
+    fix = (
+        "`sudo snap connect docker:removable-media`"
+        if _MEDIA.match(root)
+        else "set SOPSLAB_ROOT to a folder of your home that is not hidden"
+    )
+    return [
+        f"this Docker is a snap, which cannot read {root}: {fix}, or install the distribution's"
+        " Docker"
+    ]
+
+
+def _is_elsewhere(endpoint: str) -> bool:
+    try:
+        return engine_host(endpoint) is not None
+    except ValueError:
+        return True
 
 
 def find_consents(machine: MachineState, engine: EngineState) -> list[str]:

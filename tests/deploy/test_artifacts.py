@@ -34,6 +34,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Parts of the commands' texts by which a fake host recognises them.
 LOOK, PROBE, GO = "observe.store.store_state", "observe.store.answers", "observe.store.go_version"
 BARE = said(Store())
+AT_ROOT = machine_look_text(machine_state, root="/srv/lab root", commands=[])
+REFUSING = {'say "$1"; exit 1': {"success": False}}
+# Enough for what is fetched, and not for what is built.
+LITTLE_DISK = {AT_ROOT: said(replace(MACHINE, disk_kib=5 << 20))}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,10 @@ class Run:
     """What a run of the step did on the fake host."""
 
     def __init__(self, responses: Mapping[str, Any], source: str = "auto") -> None:
-        offers = {machine_look_text(machine_state, root="/", commands=PACKERS): said(MACHINE)}
+        offers = {
+            machine_look_text(machine_state, root="/", commands=PACKERS): said(MACHINE),
+            AT_ROOT: said(MACHINE),
+        }
         answers = {**offers, **responses}
         data = {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}
         inventory = Inventory(([("@fake/seat", data)], {}))
@@ -148,8 +155,7 @@ def test_of_a_bundle_that_was_loaded_the_images_are_assembled_and_no_network_is_
 def test_without_all_of_a_bundle_the_step_is_refused(
     more: dict[str, Any], said: str, catalog: Catalog
 ) -> None:
-    refusing = {'say "$1"; exit 1': {"success": False}}
-    run = Run({LOOK: store(catalog, **more), GO: "[]", **refusing}, "bundle")
+    run = Run({LOOK: store(catalog, **more), GO: "[]", **REFUSING}, "bundle")
     assert run.failed
     assert said in run.commands[-1]
     assert run.given == []
@@ -214,6 +220,30 @@ def test_a_closed_network_leads_to_go_modules(catalog: Catalog) -> None:
     assert "Build age 1.3.2" in run.changed
     assert not [name for name in run.changed if name.startswith(("Fetch", "Pull", "Provide"))]
     assert {order["sources"]["arch"] for order in run.orders() if "sources" in order} == {"arm64"}
+
+
+@pytest.mark.parametrize(
+    ("source", "filled_from"), [("auto", ""), ("auto", "modules"), ("modules", "")]
+)
+def test_a_disk_that_is_too_small_to_build_is_refused_before_anything_is_downloaded(
+    source: str, filled_from: str
+) -> None:
+    found = said(Store(source=filled_from))
+    run = Run({LOOK: found, PROBE: "false", **LITTLE_DISK, **REFUSING}, source)
+    assert run.failed
+    assert "5.0 GiB disk free, 20.0 GiB needed" in run.commands[-1]
+    assert (run.changed, run.given) == ([], [])
+
+
+def test_what_is_fetched_and_what_is_built_in_part_needs_less_of_the_disk(catalog: Catalog) -> None:
+    run = Run({LOOK: BARE, PROBE: "true", **LITTLE_DISK, **REFUSING})
+    assert "Fetch sops 3.13.3" in run.changed
+    goes_on = {GO: said((1, 26, 8)), **LITTLE_DISK, **REFUSING}
+    for begun in (
+        store(catalog, without=("kind",), source="modules"),
+        said(Store(source="modules", cache=("go-mod",))),
+    ):
+        assert "Build kind 0.33.0" in Run({LOOK: begun, **goes_on}).changed
 
 
 def test_root_file_systems_are_begun_while_programs_are_built(catalog: Catalog) -> None:

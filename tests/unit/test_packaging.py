@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from sopslab.layout import PROJECT
 from tests.sources import tree_of
@@ -65,6 +66,15 @@ def test_every_requirement_has_a_lower_bound() -> None:
         for name, requirement in ASKED.items()
     }
     assert [name for name, operators in lower.items() if ">=" not in operators] == []
+
+
+def test_of_what_is_extended_inside_only_the_minor_version_that_is_tested_is_asked_for() -> None:
+    for name in map(canonicalize_name, ("pyinfra", "uvicorn")):
+        major, minor = Version(PINNED[name]).release[:2]
+        taken = ASKED[name].specifier
+        assert taken.contains(f"{major}.{minor}.99")
+        assert not taken.contains(f"{major}.{minor + 1}.0")
+        assert not taken.contains(f"{major}.{minor - 1}.99")
 
 
 def test_what_is_imported_is_asked_for() -> None:

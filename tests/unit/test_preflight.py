@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.connect import connect_all
+from pyinfra.api.exceptions import DeployError, PyinfraError
+from pyinfra.api.state import StateStage
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.context import ctx_host, ctx_state
 
 from sopslab.config.settings import Settings
 from sopslab.lab.observe import engine
 from sopslab.lab.observe.engine import engine_state
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.machine import MachineState, elsewhere
+from sopslab.provision.known import through_sudo
 from sopslab.provision.preflight import (
+    find_building_problems,
     find_consents,
     find_engine_problems,
     find_problems,
@@ -45,7 +51,6 @@ LARGE = MachineState(
     last_capability=40,
     inotify_instances=128,
     inotify_watches=65536,
-    sudo=True,
     manager="apt-get",
     missing=(),
 )
@@ -53,11 +58,17 @@ SMALL = replace(LARGE, cpus=1, memory_kib=GIB, disk_kib=GIB // 2)
 PORTS = {8418: "lab-git", 6443: "lab-control-plane"}
 
 
-def problems(machine: MachineState, *, running: bool = False, force: bool = False) -> list[str]:
-    return find_problems(machine, running=running, force=force)
+@pytest.fixture
+def problems(lab: Callable[..., Settings]) -> Callable[..., list[str]]:
+    """Return a function that says what a machine lacks, with changes to the lab's settings."""
+
+    def find(machine: MachineState, *, running: bool = False, **changes: Any) -> list[str]:
+        return find_problems(machine, lab(**changes), running=running)
+
+    return find
 
 
-def test_a_machine_that_is_just_large_enough_passes() -> None:
+def test_a_machine_that_is_just_large_enough_passes(problems: Callable[..., list[str]]) -> None:
     assert problems(LARGE) == []
 
 
@@ -67,33 +78,106 @@ def test_a_machine_that_is_just_large_enough_passes() -> None:
         (replace(LARGE, cpus=1), "1 CPU found, 2 needed"),
         (replace(LARGE, memory_kib=3 * GIB - 200_000), "2.8 GiB memory free, 3.0 GiB needed"),
         (replace(LARGE, disk_kib=GIB // 2), "0.5 GiB disk free, 4.0 GiB needed"),
-        (replace(LARGE, store_entries=0), "4.0 GiB disk free, 20.0 GiB needed"),
     ],
 )
-def test_what_is_too_small_is_told_in_numbers(machine: MachineState, expected: str) -> None:
+def test_what_is_too_small_is_told_in_numbers(
+    machine: MachineState, expected: str, problems: Callable[..., list[str]]
+) -> None:
     (problem,) = problems(machine)
     assert problem == f"the machine is too small ({expected}); `--force` goes on anyway"
 
 
-def test_everything_that_is_too_small_is_told_in_one_sentence() -> None:
+@pytest.mark.parametrize(
+    ("source", "entries", "needed"),
+    [
+        ("auto", 0, None),
+        ("upstream", 0, None),
+        ("bundle", 0, None),
+        ("modules", 0, "4.0 GiB disk free, 20.0 GiB needed"),
+        ("modules", 1, None),
+    ],
+)
+def test_the_disk_for_building_is_asked_for_where_the_lab_file_says_that_tools_are_built(
+    source: str, entries: int, needed: str | None, problems: Callable[..., list[str]]
+) -> None:
+    said = f"the machine is too small ({needed}); `--force` goes on anyway"
+    found = problems(replace(LARGE, store_entries=entries), artifact_source=source)
+    assert found == ([said] if needed else [])
+
+
+def test_everything_that_is_too_small_is_told_in_one_sentence(
+    problems: Callable[..., list[str]],
+) -> None:
     (problem,) = problems(SMALL)
     assert problem.count("needed") == 3
 
 
-def test_the_memory_that_the_labs_own_cluster_takes_is_not_missed() -> None:
+def test_the_memory_that_the_labs_own_cluster_takes_is_not_missed(
+    problems: Callable[..., list[str]],
+) -> None:
     assert problems(replace(LARGE, memory_kib=GIB), running=True) == []
 
 
-def test_force_lets_a_small_machine_pass() -> None:
+def test_force_lets_a_small_machine_pass(
+    problems: Callable[..., list[str]], lab: Callable[..., Settings]
+) -> None:
     assert problems(SMALL, force=True) == []
+    assert find_building_problems(SMALL, lab()) != []
+    assert find_building_problems(SMALL, lab(force=True)) == []
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_force_does_not_overrule_what_cannot_work(force: bool) -> None:
+def test_force_does_not_overrule_what_cannot_work(
+    force: bool, problems: Callable[..., list[str]]
+) -> None:
     assert problems(replace(LARGE, writable=False, machine="riscv64"), force=force) == [
         "the root of the lab is not writable: choose another with SOPSLAB_ROOT",
         "the machine is riscv64: x86_64 or aarch64 is needed",
     ]
+
+
+@pytest.fixture
+def on_this_machine() -> Iterator[State]:
+    """A run of pyinfra on this machine."""
+    state = State(Inventory((["@local"], {})), Config())
+    state.set_stage(StateStage.Connect)
+    connect_all(state)
+    with ctx_state.use(state), ctx_host.use(state.inventory.get_host("@local")):
+        yield state
+
+
+# A sudo that would wait for a password if it were not told that nobody answers.
+ASKING = "#!/bin/sh\n[ $1 = -n ] || exec sleep 60\nexit %d\n"
+
+
+def test_a_sudo_that_asks_for_a_password_is_said_instead_of_asked(
+    on_this_machine: State,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_program(tmp_path / "sudo", ASKING % 1)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(PyinfraError):
+        through_sudo()
+    assert [host.name for host in on_this_machine.failed_hosts] == ["@local"]
+    assert "sudo asks for a password, which a run cannot answer" in caplog.text
+
+
+@pytest.mark.parametrize(("user", "sudo"), [(0, False), (1000, True)])
+def test_roots_rights_come_through_sudo_unless_root_runs_the_lab(
+    user: int,
+    sudo: bool,
+    on_this_machine: State,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_program(tmp_path / "sudo", ASKING % 0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert through_sudo() is sudo
+    assert not on_this_machine.failed_hosts
 
 
 def test_whoever_holds_a_port_is_named() -> None:
@@ -146,9 +230,29 @@ ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
     "snap-tmp": (EngineTraits(snap=True), {"root": "/tmp/lab"}, "set SOPSLAB_ROOT to a folder"),
     "snap-srv": (EngineTraits(snap=True), {"root": "/srv/lab"}, "which cannot read /srv/lab"),
     "snap-root": (EngineTraits(snap=True), {"root": HIDDEN_OF_ROOT}, "a snap, which cannot read"),
+    "snap-mnt": (EngineTraits(snap=True), {"root": "/mnt/lab"}, "connect docker:removable-media"),
+    "snap-media": (EngineTraits(snap=True), {"root": "/media/lab"}, "docker:removable-media"),
+    "snap-connected": (EngineTraits(snap=True, media=True), {"root": "/run/media/lab"}, None),
+    "snap-srv-connected": (
+        EngineTraits(snap=True, media=True),
+        {"root": "/srv/lab"},
+        "set SOPSLAB_ROOT",
+    ),
     "snap-seen": (EngineTraits(snap=True), {"root": "/home/ada/lab/.x"}, None),
     "snap-seen-by-root": (EngineTraits(snap=True), {"root": "/root/lab"}, None),
     "proxies": (EngineTraits(proxies="/x/config.json"), {}, "config.json has proxies"),
+    "context": (
+        EngineTraits(context="build", endpoint="ssh://ada@build.example", security="name=userns"),
+        {},
+        "the Docker context build leads to another machine",
+    ),
+    "context-tcp": (
+        EngineTraits(context="ci", endpoint="tcp://ci:2376"),
+        {},
+        "Docker context ci leads",
+    ),
+    "context-here": (EngineTraits(context="rootful", endpoint="unix:///run/docker.sock"), {}, None),
+    "context-loopback": (EngineTraits(context="vm", endpoint="tcp://127.0.0.1:2375"), {}, None),
 }
 
 
@@ -292,6 +396,44 @@ esac
     assert "hunter" not in str(found)
 
 
+# What a client of Docker says of its contexts, as the real one does.
+CONTEXTS = """#!/bin/sh
+[ "$1 $2" = "context inspect" ] || exit 1
+case ${DOCKER_HOST:-${DOCKER_CONTEXT:-used}} in
+tcp*) echo "default=$DOCKER_HOST" ;;
+used) echo "build=ssh://ada@build.example" ;;
+here) echo "here=unix:///run/docker.sock" ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ("build", "ssh://ada@build.example")),
+        ({"DOCKER_CONTEXT": "here"}, ("here", "unix:///run/docker.sock")),
+        ({"DOCKER_CONTEXT": "gone"}, ("", "")),
+        ({"DOCKER_HOST": "tcp://docker:2376"}, ("", "")),
+        ({"DOCKER_HOST": "tcp://docker:2376", "DOCKER_CONTEXT": "here"}, ("", "")),
+    ],
+)
+def test_the_context_that_the_client_uses_is_seen_unless_docker_host_names_the_engine(
+    variables: dict[str, str],
+    expected: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_program(tmp_path / "docker", CONTEXTS)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    traits = engine_state().traits
+    assert (traits.context, traits.endpoint) == expected
+
+
 INFO_OF_DOCKER = f"version=28.2.2\nruntime=sops-lab\n{INFO}"
 
 
@@ -302,6 +444,22 @@ def test_a_client_of_a_snap_is_known_by_where_its_link_leads(
     (tmp_path / "docker").symlink_to("snap")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert engine_state().traits.snap
+
+
+@pytest.mark.parametrize(
+    ("slot", "seen"), [(":removable-media   manual", True), ("-                  -", False)]
+)
+def test_whether_a_snap_reads_media_is_seen_in_its_connections(
+    slot: str, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path / "docker", f"#!/bin/sh\necho '{SNAP}'\n")
+    listed = f"""Interface        Plug                    Slot               Notes
+home             docker:home             :home              -
+removable-media  docker:removable-media  {slot}"""
+    answer = f"[ $1 = connections ] && [ $2 = docker ] && echo '{listed}'"
+    write_program(tmp_path / "snap", f"#!/bin/sh\n{answer}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert engine_state().traits.media is seen
 
 
 def test_an_engine_answers_only_where_its_client_does_not_fail(

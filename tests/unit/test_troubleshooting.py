@@ -23,7 +23,6 @@ SCRIPTS = [
 # Messages of other programs, which the cluster tests meet.
 OTHERS = ("What Flux says",)
 OTHER_PROGRAMS = {
-    "sudo: a password is required",
     "server certificate verification failed",
     "certificate has expired",
     "Unauthorized",

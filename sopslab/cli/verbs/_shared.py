@@ -36,7 +36,8 @@ json_option = click.option(
 install_docker_option = click.option(
     "--install-docker",
     is_flag=True,
-    help="Install Docker, or add to its configuration, even where part of it is already here.",
+    help="Install Docker, add to its configuration, or add you to its group, even where part of it"
+    " is already here.",
 )
 
 LOOKS_AT_A_TIME = 24

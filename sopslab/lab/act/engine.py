@@ -3,7 +3,6 @@ engine."""
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import re
@@ -15,11 +14,15 @@ from pathlib import Path
 
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
+from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.programs import run
+from sopslab.lab.tools.waiting import wait_until
+from sopslab.model.engine import GROUP
+from sopslab.model.results import Undecided
 
-_GROUP = "docker"
 # Where a distribution has its Python.
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
+_PATIENCE_S = 5
 
 
 def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
@@ -77,29 +80,40 @@ def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
 
 
-def admit(user: str, uid: int, gid: int, socket: str) -> None:
-    """Let a user talk to the engine: by its group, which counts from the next login on, and from
-    now on by an entry in the access control list of its socket.
+def await_answer(seconds: float) -> None:
+    """Return when the engine that DOCKER_HOST names answers. Raises LabError if it does not.
 
-    + uid, gid: the user's numbers
-    + socket: where the engine listens
+    + seconds: how long it is waited for
     """
-    groups = os.getgrouplist(user, gid)
-    if any(_name(group) == _GROUP for group in groups):
-        return
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    run(["usermod", "-aG", _GROUP, user], {**os.environ, "PATH": path})
+    if not wait_until(_answers, seconds):
+        raise LabError(
+            f"Docker is unavailable: within {seconds:g} s nothing answered at DOCKER_HOST; start"
+            " that engine, or unset DOCKER_HOST to use the one of this machine"
+        )
+
+
+def _answers() -> bool:
+    try:
+        return ask_docker("version", patience=_PATIENCE_S).code == 0
+    except Undecided:
+        return False
+
+
+def admit(user: str, uid: int, socket: str, join: bool) -> None:
+    """Let a user talk to the engine from now on, by an entry in the access control list of its
+    socket, which is gone when the engine makes the socket anew. Raises LabError if that fails.
+
+    + uid: the user's number
+    + socket: where the engine listens
+    + join: add the user to the engine's group, too, which counts from the next login on
+    """
+    if join:
+        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+        run(["usermod", "-aG", GROUP, user], {**os.environ, "PATH": path})
     try:
         files.admit(socket, uid)
     except OSError:
         raise LabError(
-            f"{user} could not be given access to {socket}: log in again, so that the group"
-            f" {_GROUP} counts, and run this again"
+            f"{user} could not be given access to {socket}: run `sudo usermod -aG {GROUP} {user}`,"
+            " log in again, and run this again"
         ) from None
-
-
-def _name(group: int) -> str:
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return ""

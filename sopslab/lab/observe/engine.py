@@ -3,6 +3,7 @@ client."""
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import re
@@ -11,10 +12,13 @@ from pathlib import Path
 
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import read
-from sopslab.model.engine import RUNTIME, EngineState, EngineTraits, body
+from sopslab.lab.tools.programs import ask
+from sopslab.model.engine import GROUP, RUNTIME, EngineState, EngineTraits, body
 from sopslab.model.results import Undecided
 
 _PATIENCE = 8
+_LITTLE_PATIENCE = 3  # for what asks no engine
+_CONTEXT = "{{.Name}}={{.Endpoints.docker.Host}}"
 _FORMAT = """version={{.ServerVersion}}
 runtime={{.DefaultRuntime}}
 driver={{.Driver}}
@@ -22,6 +26,8 @@ system={{.OperatingSystem}}
 folder={{.DockerRootDir}}
 security={{range .SecurityOptions}}{{.}} {{end}}"""
 _PROXY = re.compile(rb'"(https?|ftp|all)Proxy"\s*:\s*"[^"]')
+# In a list of connections, a plug that is not connected has `-` as its slot.
+_MEDIA = re.compile(rb"^removable-media\s+docker:removable-media\s+[^\s-]", re.MULTILINE)
 # A socket's file stays when the engine ends, so only the kernel's list of bound sockets counts.
 _BOUND = re.compile(rb" (/var)?/run/docker\.sock$", re.MULTILINE)
 _SOCKET = "/var/run/docker.sock"
@@ -57,6 +63,21 @@ def runtime_body(path: str) -> str:
     return body((read(path) or b"").decode("utf-8", "replace"))
 
 
+def is_member(user: str, gid: int) -> bool:
+    """Return whether a user is in the group that may use the engine.
+
+    + gid: the user's own group
+    """
+    return any(_name(group) == GROUP for group in os.getgrouplist(user, gid))
+
+
+def _name(group: int) -> str:
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return ""
+
+
 def _reason() -> str:
     """Return why the engine does not answer, as one of the words of `EngineState.reason`."""
     if os.environ.get("DOCKER_HOST"):
@@ -88,17 +109,44 @@ def _traits(values: dict[str, str]) -> EngineTraits:
         return EngineTraits()
     client = str(Path(path).resolve())
     folder = values.get("folder", "")
+    context, endpoint = _context()
+    snap = path.startswith("/snap/") or client.endswith("/snap") or folder.startswith("/var/snap/")
     return EngineTraits(
         # The first part recognises a Podman engine that Docker's own client talks to.
         podman=folder.endswith("/containers/storage") or (not values and _is_podman(client)),
-        snap=path.startswith("/snap/")
-        or client.endswith("/snap")
-        or folder.startswith("/var/snap/"),
+        snap=snap,
+        media=snap and _sees_media(),
         proxies=_proxies(),
+        context=context,
+        endpoint=endpoint,
         driver=values.get("driver", ""),
         system=values.get("system", ""),
         security=values.get("security", ""),
     )
+
+
+def _sees_media() -> bool:
+    """Return whether Docker's snap may read what is mounted in /media and /mnt, which somebody has
+    to allow."""
+    try:
+        said = ask(["snap", "connections", "docker"], os.environ, patience=_LITTLE_PATIENCE)
+    except Undecided:
+        return False
+    return _MEDIA.search(said.out) is not None
+
+
+def _context() -> tuple[str, str]:
+    """Return the name of the client's context, and the address that it leads to; "" for both if
+    DOCKER_HOST names the engine, or the client does not say."""
+    # The client goes by DOCKER_HOST first, then by DOCKER_CONTEXT, then by its configuration.
+    if os.environ.get("DOCKER_HOST"):
+        return "", ""
+    try:
+        said = ask_docker("context", "inspect", "--format", _CONTEXT, patience=_LITTLE_PATIENCE)
+    except Undecided:
+        return "", ""
+    context, _, endpoint = said.text.partition("=")
+    return (context, endpoint) if said.code == 0 else ("", "")
 
 
 def _proxies() -> str:

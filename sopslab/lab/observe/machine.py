@@ -53,7 +53,6 @@ def machine_state(root: str, commands: list[str]) -> MachineState:
         last_capability=_number("/proc/sys/kernel/cap_last_cap", r"(\d+)"),
         inotify_instances=_number(inotify / "max_user_instances", r"(\d+)"),
         inotify_watches=_number(inotify / "max_user_watches", r"(\d+)"),
-        sudo=shutil.which("sudo") is not None,
         manager=next(filter(shutil.which, MANAGERS), ""),
         missing=tuple(command for command in commands if not _is_there(command)),
     )

@@ -49,6 +49,7 @@ from sopslab.model.store import Source, Store
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import look, look_at_machine
 from sopslab.provision.operations.host import packages
+from sopslab.provision.preflight import find_building_problems
 
 # The commands that make root file systems.
 PACKERS = ["mmdebstrap"]
@@ -68,7 +69,8 @@ _memories: dict[str, _Memory] = {}
 @operation()
 def source(settings: Settings, catalog: Catalog) -> Commands:
     """
-    Decide where missing artifacts come from. With a complete store, no network is needed.
+    Decide where missing artifacts come from. With a complete store, no network is needed. Refuse a
+    disk on which everything cannot be built, before anything is downloaded.
 
     + settings: the lab's settings; `artifact_source` names the source, unless it is `auto`
     + catalog: what is pinned
@@ -79,8 +81,8 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
         yield from _bundle(catalog, store)
         return
     if settings.artifact_source != "auto":
-        _memories[host.name] = _Memory(settings.artifact_source, store)
-        host.noop(f"the source is {settings.artifact_source}, as set")
+        said = f"the source is {settings.artifact_source}, as set"
+        yield from _go_on(settings, catalog, store, settings.artifact_source, said)
         return
     for complete in sorted(SOURCES, key=lambda known: known != store.source):
         if catalog.things(complete) and not _faults(catalog, store, complete):
@@ -90,8 +92,8 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
             return
     if store.source == "modules":
         # An earlier run began to fill the store from package registries, so this run goes on there.
-        _memories[host.name] = _Memory("modules", store)
-        host.noop("the store is being filled from modules")
+        said = "the store is being filled from modules"
+        yield from _go_on(settings, catalog, store, "modules", said)
         return
     probe = _probe(settings, catalog, store)
     if probe is None or look_at_machine(answers, url=probe):
@@ -101,6 +103,9 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
         chosen = "modules"
         said = "release pages do not answer, so tools are built from Go modules"
     _memories[host.name] = _Memory(chosen)
+    if problems := _lacking(settings, catalog, store, chosen):
+        yield refusal(f"{said}: " + "\n".join(problems))
+        return
     note(said)
     logger.info(f"{host.print_prefix}{said}")
     yield script(
@@ -249,6 +254,30 @@ def cache(settings: Settings, catalog: Catalog) -> Commands:
         return
     memory.store = None
     yield acting(settings, bench.clear_cache)
+
+
+def _go_on(
+    settings: Settings, catalog: Catalog, store: Store, source: Source, said: str
+) -> Commands:
+    """Use the source that was decided on earlier, unless the disk is too small for it."""
+    _memories[host.name] = _Memory(source, store)
+    if problems := _lacking(settings, catalog, store, source):
+        yield refusal("\n".join(problems))
+        return
+    host.noop(said)
+
+
+def _lacking(settings: Settings, catalog: Catalog, store: Store, source: Source) -> list[str]:
+    """Return what the machine lacks for building everything, if that is what is to be done now.
+
+    Once a part of it is built, or only its modules are there, nothing says how much is left.
+    """
+    if source != "modules" or store.cache:
+        return []
+    if any(store.fault(entry) is None for entry in catalog.entries(source, store.arch).values()):
+        return []
+    machine = look_at_machine(machine_state, root=settings.root, commands=[])
+    return find_building_problems(machine, settings)
 
 
 def _bundle(catalog: Catalog, store: Store) -> Commands:

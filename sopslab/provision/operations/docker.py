@@ -10,12 +10,12 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
 from sopslab.lab.observe import docker as observe
-from sopslab.lab.observe.engine import CONFIG, engine_state, runtime_body
+from sopslab.lab.observe.engine import CONFIG, engine_state, is_member, runtime_body
 from sopslab.lab.observe.machine import machine_state
-from sopslab.model.engine import RUNTIME, body
+from sopslab.model.engine import GROUP, RUNTIME, body
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.host import FirewallRules
-from sopslab.provision.known import is_root
+from sopslab.provision.known import through_sudo
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 from sopslab.provision.operations.host import packages as host_packages
 from sopslab.provision.preflight import find_consents, find_engine_problems
@@ -27,6 +27,7 @@ RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
 OWNER_LABEL = "sops-lab.root"
 _PID_FILE = "/var/run/docker.pid"
 _SOCKET = "/var/run/docker.sock"
+_START_S = 60
 
 
 @operation()
@@ -48,9 +49,10 @@ def runtime(wrapper: str) -> Commands:
         note(f"the runtime {RUNTIME} was another one")
     else:
         note("this machine lacks a capability that privileged containers ask for")
+    sudo = through_sudo()
     forget(engine_state)
     yield changing_machine(
-        machine.uid != 0,
+        sudo,
         act.put_runtime_in_front,
         wrapper=wrapper,
         runtime=RUNTIME,
@@ -62,6 +64,8 @@ def runtime(wrapper: str) -> Commands:
 
 # The hosts whose Docker engine has already been judged in this run.
 _told: set[str] = set()
+# The hosts on which there was no part of Docker, so that all of it comes from this run.
+_installed: set[str] = set()
 
 
 @operation()
@@ -74,6 +78,7 @@ def preflight(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     _told.discard(host.name)
+    _installed.discard(host.name)
     forget(engine_state)
     problems = _unsuitable(settings)
     if not problems and not settings.install_docker:
@@ -95,11 +100,9 @@ def compatibility(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     problems = [] if host.name in _told else _unsuitable(settings)
-    with_firewall = settings.git_embedded or settings.cluster_provider == "kind"
-    on_this_machine = settings.engine_host is None
-    if with_firewall and on_this_machine and recall_of_machine(engine_state).answers:
+    if settings.firewalled and recall_of_machine(engine_state).answers:
         bridge = bridge_name(settings.lab)
-        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=not is_root()).program:
+        if not host.get_fact(FirewallRules, bridge=bridge, _sudo=through_sudo()).program:
             problems.append(
                 "this Docker keeps neither a chain DOCKER-USER in iptables nor tables that `nft`"
                 " lists, so traffic could not be kept on this machine: install nftables if Docker"
@@ -132,14 +135,20 @@ def packages(offline: bool = False) -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
+    if found.reason == "absent":
+        _installed.add(host.name)
     needed = CLIENT + ([] if found.reason == "remote" else ENGINE)
     yield from host_packages._inner(commands=needed, offline=offline)
 
 
 @operation()
-def engine() -> Commands:
+def engine(install_docker: bool) -> Commands:
     """
-    Start the Docker engine, with or without systemd.
+    Start the Docker engine, with or without systemd, and let the user who runs the lab use it. If
+    this run has installed it, or was told to, that user joins the group of those who may. An engine
+    that DOCKER_HOST names is not started, but waited for.
+
+    + install_docker: whether the user's account may be added to that group
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -148,24 +157,33 @@ def engine() -> Commands:
     machine = look_at_machine(machine_state, root="/", commands=[])
     match found.reason:
         case "remote":
-            yield refusal(
-                "Docker is unavailable: nothing answers at DOCKER_HOST; start that engine, or unset"
-                " DOCKER_HOST to use the one of this machine"
-            )
+            # The service of a CI job starts together with the job.
+            note("Docker did not answer at DOCKER_HOST, and was waited for")
+            forget(engine_state)
+            yield changing_machine(False, act.await_answer, seconds=_START_S)
             return
-        case "forbidden":
+        # Where systemd is, what was installed runs already, and its group is a new one.
+        case "forbidden" if host.name not in _installed:
             yield refusal(
                 f"Docker is running, but {machine.user} may not use it: run"
                 f" `sudo usermod -aG docker {machine.user}` and log in again"
             )
             return
-    sudo = not is_root()
+    sudo = through_sudo()
     forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
-    if machine.user != "root":
-        yield changing_machine(
-            sudo, act.admit, user=machine.user, uid=machine.uid, gid=machine.gid, socket=_SOCKET
-        )
+    if machine.user == "root" or look_at_machine(is_member, user=machine.user, gid=machine.gid):
+        return
+    join = install_docker or host.name in _installed
+    note(
+        f"{machine.user} was added to the group {GROUP}, which has root's rights on this machine"
+        if join
+        else f"{machine.user} may use Docker until it is restarted; to stay so:"
+        f" `sudo usermod -aG {GROUP} {machine.user}`"
+    )
+    yield changing_machine(
+        sudo, act.admit, user=machine.user, uid=machine.uid, socket=_SOCKET, join=join
+    )
 
 
 @operation()

@@ -12,15 +12,16 @@ from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import packages as act
+from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.docker import container, networks_of
 from sopslab.lab.observe.machine import addresses, machine_state, name_servers, recorded_value
 from sopslab.model.firewall import replacing_table, rules_of, table_of
 from sopslab.model.packages import MANAGERS, packages_of
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.host import FirewallRules
-from sopslab.provision.known import holders_of, is_root
-from sopslab.provision.look import look_at_machine
-from sopslab.provision.preflight import find_problems, find_taken_ports
+from sopslab.provision.known import holders_of, through_sudo
+from sopslab.provision.look import look_at_machine, recall_of_machine
+from sopslab.provision.preflight import find_problems, find_sudo_problems, find_taken_ports
 
 
 @operation()
@@ -32,10 +33,12 @@ def preflight(settings: Settings) -> Commands:
     + settings: the lab's settings; `force` accepts a machine that is only too small
     """
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
-    problems = find_problems(machine, running=False, force=settings.force)
+    problems = find_problems(machine, settings, running=False)
     if problems and look_at_machine(container, name=node_name(settings.lab)) is not None:
         # The lab's cluster is there, and already has its memory.
-        problems = find_problems(machine, running=True, force=settings.force)
+        problems = find_problems(machine, settings, running=True)
+    if settings.firewalled and machine.uid != 0:
+        problems += find_sudo_problems(recall_of_machine(sudo_state))
     if problems:
         yield refusal("\n".join(problems))
         return
@@ -68,11 +71,12 @@ def packages(commands: Sequence[str], offline: bool = False) -> Commands:
             f"{lacking}: missing, and `artifact_source: bundle` asks no network: install {listing}"
         )
         return
-    if machine.uid != 0 and not machine.sudo:
+    sudo = machine.uid != 0
+    if sudo and recall_of_machine(sudo_state) != "ok":
         yield refusal(f"{lacking}: missing: have root install {listing} with {machine.manager}")
         return
     note(f"installed {listing}")
-    yield changing_machine(machine.uid != 0, act.install, manager=machine.manager, packages=wanted)
+    yield changing_machine(sudo, act.install, manager=machine.manager, packages=wanted)
 
 
 @operation()
@@ -93,9 +97,10 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
     if found >= at_least:
         host.noop(f"{key} is {found}")
         return
+    sudo = through_sudo()
     note(f"{key} was {found}")
     yield script('mkdir -p "$(dirname "$1")"; [ -e "$1" ] || echo "$2" >"$1"', record, str(found))
-    yield script('echo "$1" >"$2"', str(at_least), path, sudo=machine.uid != 0)
+    yield script('echo "$1" >"$2"', str(at_least), path, sudo=sudo)
 
 
 @operation()
@@ -115,7 +120,7 @@ def original_sysctl(key: str, record: str, owner: str) -> Commands:
         host.noop(f"another lab still needs {key}")
         return
     path = "/proc/sys/" + key.replace(".", "/")
-    yield script('echo "$1" >"$2"', before, path, sudo=not is_root())
+    yield script('echo "$1" >"$2"', before, path, sudo=through_sudo())
     yield script('rm "$1"', record)
 
 
@@ -141,7 +146,7 @@ def firewall(
     + allowed: the URL of the only outside server that may be reached, if any
     + present: whether the rules should exist
     """
-    sudo = not is_root()
+    sudo = through_sudo()
     found = host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo)
     wanted = (
         rules_of(

@@ -17,9 +17,11 @@ import pytest
 from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
-from sopslab.lab.act.engine import admit
-from sopslab.lab.observe.engine import runtime_body
+from sopslab.errors import LabError
+from sopslab.lab.act.engine import await_answer
+from sopslab.lab.observe.engine import is_member, runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
+from sopslab.provision.operations import docker
 from sopslab.provision.operations.artifact import PACKERS
 from sopslab.provision.operations.docker import CLIENT, ENGINE
 from tasks.host import COMMANDS
@@ -27,7 +29,11 @@ from tests.texts import replaced, write_program
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
-    "engine_state": {"reason": "stopped"}, "machine_state": {},
+    "arguments": {"install_docker": False},
+    "facts": {
+        "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
+        "is_member": ["false"],
+    },
 }  # fmt: skip
 # The id of those entries of an access control list that name no user and no group.
 NOBODY = 0xFFFFFFFF
@@ -172,7 +178,7 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         remember, raise_it = commands(
             "host.sysctl", settings,
             arguments={"key": key, "at_least": 300, "record": str(record)},
-            facts={"machine_state": {"inotify_watches": found}},
+            facts={"machine_state": {"inotify_watches": found}, "sudo_state": ['"ok"']},
         )  # fmt: skip
         carry_out(remember, standins)
         carry_out(raise_it, standins, place)
@@ -257,6 +263,24 @@ def test_another_default_runtime_is_named_and_stays(engine: Callable[..., Any]) 
     assert config == before
 
 
+def test_an_engine_elsewhere_that_is_still_starting_is_asked_again(
+    standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "docker", doing='[ "$(wc -l <"$(dirname "$0")/calls")" -ge 3 ]')
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    await_answer(60)
+    assert len(calls(standins)) == 3
+
+
+def test_an_engine_elsewhere_is_not_waited_for_forever(
+    standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "docker", doing="exit 1")
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    with pytest.raises(LabError, match="nothing answered at DOCKER_HOST"):
+        await_answer(0)
+
+
 @pytest.mark.parametrize(
     ("systemd", "started"), [(True, "systemctl start docker"), (False, "dockerd")]
 )
@@ -279,10 +303,11 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     socket = tmp_path / "docker.sock"
     socket.touch()
     socket.chmod(0o660)
-    _, admit = commands("docker.engine", lab(), facts=STOPPED)
+    _, admit = commands("docker.engine", lab(), **STOPPED)
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(socket)})
     assert done.returncode == 0, done.stderr
-    assert calls(standins) == ["usermod -aG docker ada"]
+    # Whoever is in the group has root's rights, and nobody was asked for that.
+    assert not (standins / "calls").exists()
     listed = os.getxattr(socket, "system.posix_acl_access")[4:]
     # The entries are for the owner, a user, the group, the mask and the others.
     assert list(struct.iter_unpack("<HHI", listed)) == [
@@ -291,16 +316,45 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     ]  # fmt: skip
 
 
-def test_whoever_may_use_the_engine_already_is_left_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, standins: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("install_docker", "absent", "then"),
+    [
+        (True, False, "stopped"),
+        (False, True, "stopped"),
+        # systemd starts what is installed.
+        (False, True, "forbidden"),
+    ],
+)
+def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_docker(
+    lab: Callable[..., Settings],
+    standins: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    install_docker: bool,
+    absent: bool,
+    then: str,
 ) -> None:
+    monkeypatch.setattr(docker, "_installed", set())
+    if absent:
+        missing = {"missing": [*CLIENT, *ENGINE]}
+        facts = {**STOPPED["facts"], "engine_state": {"reason": "absent"}, "machine_state": missing}
+        commands("docker.packages", lab(), facts=facts)
+    facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
+    arguments = {"install_docker": install_docker}
+    _, admit = commands("docker.engine", lab(), arguments=arguments, facts=facts)
     stand_in(standins, "usermod")
+    (tmp_path / "docker.sock").touch()
+    done = carry_out(admit, standins, {"/var/run/docker.sock": str(tmp_path / "docker.sock")})
+    assert done.returncode == 0, done.stderr
+    assert calls(standins) == ["usermod -aG docker ada"]
+
+
+def test_who_is_in_the_engines_group_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     group = grp.struct_group(("docker", "x", 998, ["ada"]))
-    monkeypatch.setattr(os, "getgrouplist", lambda _user, _group: [1000, 998])
+    monkeypatch.setattr(os, "getgrouplist", lambda user, own: [own, *{"ada": [998]}.get(user, [])])
     monkeypatch.setattr(grp, "getgrgid", {998: group}.__getitem__)
-    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
-    admit("ada", 1000, 1000, str(tmp_path / "no.sock"))
-    assert not (standins / "calls").exists()
+    assert is_member("ada", 1000)
+    assert not is_member("bob", 1001)
 
 
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
@@ -315,7 +369,7 @@ def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
 def start_engine(
     settings: Settings, standins: Path, place: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command, _ = commands("docker.engine", settings, facts=STOPPED)
+    command, _ = commands("docker.engine", settings, **STOPPED)
     places = {"/run/systemd/system": f"{place}/systemd", "/var/log/dockerd.log": f"{place}/log"}
     return carry_out(command, standins, places | dict(instead or {}))
 

@@ -61,7 +61,7 @@ MACHINE = {
     "memory_kib": 8_000_000, "disk_kib": 90_000_000, "store_entries": 14,
     "writable": True, "cgroup": 2,
     "bounding": 0x1FFFFFFFFFF, "last_capability": 40,
-    "inotify_instances": 1024, "inotify_watches": 524288, "sudo": True, "manager": "apt-get",
+    "inotify_instances": 1024, "inotify_watches": 524288, "manager": "apt-get",
     "missing": [],
 }  # fmt: skip
 # What a recorded fact says unless the case says otherwise.
