@@ -912,6 +912,17 @@ def test_after_the_editor_signals_end_the_script_again(
     assert not list(repository.memory.iterdir())
 
 
+@pytest.mark.parametrize("sent", ["HUP", "INT", "QUIT", "TERM"])
+def test_a_second_signal_does_not_end_the_cleaning_up(repository: Repository, sent: str) -> None:
+    create(repository, k=SECRET)
+    repository.stand_in("rm", f"#!/bin/sh\nkill -{sent} $$\nexec '{real_tool('rm')}' \"$@\"\n")
+
+    result = repository.run(*CREATE, "--edit", EDITOR=editor(repository, "kill -TERM $PPID"))
+
+    assert result.returncode == 143, result.stderr
+    assert not list(repository.memory.iterdir())
+
+
 def test_plaintext_being_edited_is_private_and_in_memory(repository: Repository) -> None:
     create(repository, k="one")
     seen = repository.root.parent / "seen"
