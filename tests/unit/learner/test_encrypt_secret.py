@@ -595,8 +595,8 @@ def test_a_full_disk_leaves_the_tree_as_it_was(
 def record_every_command(repository: Repository) -> Path:
     """Put a recorder before every tool that the scripts use; return the record."""
     record = repository.root.parent / "record"
-    tools = "awk base64 basename cat chmod cp cut dd df dirname grep head ls mktemp mv paste rm sed"
-    for name in f"{tools} sh sops stty sync tr wc".split():
+    tools = "awk base64 basename cat chmod cp cut dd df dirname env find grep head ls mktemp mv"
+    for name in f"{tools} paste rm sed sh sops stty sync tr wc".split():
         repository.stand_in(
             name,
             f"#!/bin/bash\n{{ printf '%s\\n' {name} \"$@\"; declare -x; }} >>'{record}'\n"
@@ -937,6 +937,83 @@ def test_plaintext_being_edited_is_private_and_in_memory(repository: Repository)
     assert int(mode, 8) & 0o077 == 0 or directory_mode == "700"
     assert directory_mode == "700"
     assert kind == "tmpfs"
+
+
+@pytest.mark.shells(usual=True)
+def test_what_an_editor_keeps_is_wiped(repository: Repository) -> None:
+    """Histories are in the home, of some kinds deep in it; copies in the folder for temporary
+    files; joe's, when it is killed, where it was started; and nvi's where .nexrc says."""
+    create(repository, k=SECRET)
+    disk, overwritten = (repository.root.parent / name for name in ("disk", "overwritten"))
+    disk.mkdir()
+    change = editor(
+        repository,
+        f"recdir='{disk}'\n"
+        '[ ! -e "$HOME/.nexrc" ] || recdir=$(sed -n "s/^set recdir=//p" "$HOME/.nexrc")\n'
+        'state="${XDG_STATE_HOME:-$HOME/.local/state}/an editor"\n'
+        'mkdir -p "$state"\n'
+        f'for folder in "$HOME" "$state" "${{TMPDIR:-{disk}}}" . "$recdir"; do\n'
+        '  cp "$1" "$folder/.$$.history" && chmod 400 "$folder/.$$.history"\n'
+        "done\n"
+        'chmod 500 "$state"\n',
+    )
+    repository.stand_in(
+        "rm",
+        "#!/bin/sh\nfor last; do :; done\n"
+        f'[ ! -d "$last" ] || cp -R "$last" \'{overwritten}\'\n'
+        f"exec '{real_tool('rm')}' \"$@\"\n",
+    )
+
+    result = repository.run(*CREATE, "--edit", EDITOR=change)
+
+    assert result.returncode == 0, result.stderr
+    assert len(list(overwritten.rglob("*.history"))) == 2
+    assert traces(repository, SECRET) == []
+    assert not list(repository.memory.iterdir())
+
+
+def test_wiping_leaves_alone_what_a_link_points_to(repository: Repository) -> None:
+    create(repository, k="one")
+    elsewhere = repository.root.parent / "elsewhere"
+    elsewhere.write_text("untouched")
+
+    repository.run(
+        *CREATE, "--edit", EDITOR=editor(repository, f"ln -s '{elsewhere}' \"$HOME/link\"")
+    )
+
+    assert elsewhere.read_text() == "untouched"
+    assert not list(repository.memory.iterdir())
+
+
+def test_the_editor_may_be_in_the_learner_s_home(repository: Repository) -> None:
+    create(repository, k="one")
+    home = Path(repository.environment["HOME"])
+    write_program(home / "bin" / "an editor", '#!/bin/sh\nsed -i "s/\\"one\\"/\\"$1\\"/" "$2"\n')
+
+    result = repository.run(*CREATE, "--edit", EDITOR="~/bin/an\\ editor 'two words'")
+
+    assert result.returncode == 0, result.stderr
+    assert repository.value("backend-secrets", "k") == b"two words"
+
+
+def test_an_editor_finds_the_screen_but_no_editor_that_runs_already(
+    repository: Repository,
+) -> None:
+    create(repository, k="one")
+    found = repository.root.parent / "found"
+    shown = 'printf "%s\\n" "$WAYLAND_DISPLAY" "$XAUTHORITY" "$XDG_RUNTIME_DIR" "${1%/*}"'
+
+    repository.run(
+        *CREATE,
+        "--edit",
+        EDITOR=editor(repository, f"{shown} >'{found}'"),
+        WAYLAND_DISPLAY="wayland-0",
+    )
+
+    display, authority, runtime, folder = found.read_text().splitlines()
+    assert display == str(repository.memory / "wayland-0")
+    assert authority == repository.environment["HOME"] + "/.Xauthority"
+    assert runtime == folder
 
 
 def test_without_memory_for_plaintext_editing_is_refused(repository: Repository) -> None:
