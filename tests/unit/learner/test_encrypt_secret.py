@@ -887,6 +887,29 @@ def test_signals_while_editing(repository: Repository, sent: str, code: int) -> 
     assert not list(repository.memory.iterdir())
 
 
+@pytest.mark.shells(usual=True)
+def test_the_keys_of_an_interruption_belong_to_the_editor(repository: Repository) -> None:
+    create(repository, k="one")
+    repository.environment["EDITOR"] = editor(
+        repository,
+        "trap 'echo heard C >/dev/tty' INT; trap 'echo heard backslash >/dev/tty' QUIT\n"
+        "echo ready >/dev/tty\n"
+        'until read -r word </dev/tty && [ "$word" = go ]; do :; done\n'
+        'sed -i \'s/"one"/"two"/\' "$1"',
+    )
+    terminal = Terminal(repository, *CREATE, "--edit")
+    terminal.expect("ready")
+    terminal.press(CTRL_C)
+    terminal.expect("heard C")
+    terminal.press(CTRL_BACKSLASH)
+    terminal.expect("heard backslash")
+    terminal.press(b"go\n")
+    terminal.expect("git push")
+
+    assert terminal.process.wait(10) == 0
+    assert repository.value("backend-secrets", "k") == b"two"
+
+
 @pytest.mark.parametrize(("sent", "code"), [("INT", 130), ("QUIT", 131)])
 def test_after_the_editor_signals_end_the_script_again(
     repository: Repository, sent: str, code: int
