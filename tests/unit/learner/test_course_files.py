@@ -186,13 +186,18 @@ def test_the_hooks_are_local_and_always_run(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["age.agekey", "keys.txt", ".env", "id_ed25519", "flux/secrets/develop/.new.AbC"]
-)
+    "path",
+    ["age.agekey", "keys.txt", ".env", "id_ed25519", "flux/secrets/develop/.new.AbC", "core",
+     "scripts/core.7", "core.sh.4711", "sh.core"],
+)  # fmt: skip
 def test_git_overlooks_keys_and_leftovers(repository: Repository, path: str) -> None:
     repository.tool("git", "check-ignore", "--quiet", path)
 
 
-@pytest.mark.parametrize("path", [f"{TARGET}" for TARGET in sorted(MADE_LATER)] + COURSE)
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(MADE_LATER), *COURSE, "flux/secrets/develop/core.yaml", "flux/secrets/core/a.yaml"],
+)
 def test_git_keeps_what_belongs_to_the_lab(repository: Repository, path: str) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         repository.tool("git", "check-ignore", "--quiet", path)

@@ -2,13 +2,9 @@
 
 import base64
 import os
-import pty
 import re
-import select
-import shutil
 import signal
 import subprocess
-import termios
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +17,13 @@ from tests.marks import mostly_soak, soak
 from tests.texts import replaced, write_program
 
 from .conftest import ENCRYPT, Repository, real_tool
+from .terminal import CTRL_BACKSLASH, CTRL_C, Terminal, interruptible
 
 pytestmark = pytest.mark.shells
 
 SECRET = "correct-horse-battery-staple"
 TARGET = "flux/secrets/develop/backend-secrets.yaml"
 CREATE = (ENCRYPT, "develop", "backend-secrets")
-# GNU env, even if the scripts run with another one first in PATH.
-ENV = shutil.which("env") or "env"
 ENCRYPTED = re.compile(r"ENC\[AES256_GCM,data:[^,]+,iv:[^,]+,tag:[^,]+,type:str\]")
 
 
@@ -331,37 +326,6 @@ def test_sources_can_be_combined(repository: Repository) -> None:
     assert repository.value("backend-secrets", "b") == b"2"
 
 
-class Terminal:
-    """A script with a terminal for standard input, output and error."""
-
-    def __init__(self, repository: Repository, *command: str) -> None:
-        self.master, self.slave = pty.openpty()
-        self.output = b""
-        self.process = subprocess.Popen(
-            [ENV, "--default-signal=INT", *repository.command(*command)],
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
-            cwd=repository.root,
-            env=repository.environment,
-        )
-
-    def expect(self, text: str) -> None:
-        deadline = time.monotonic() + 10
-        while text.encode() not in self.output:
-            assert time.monotonic() < deadline, self.output
-            if select.select([self.master], [], [], 0.1)[0]:
-                self.output += os.read(self.master, 4096)
-
-    def answer(self, prompt: str, line: str) -> None:
-        self.expect(prompt)
-        self.output = self.output.split(prompt.encode(), 1)[1]
-        os.write(self.master, line.encode() + b"\n")
-
-    def echoes(self) -> bool:
-        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
-
-
 @pytest.mark.shells(usual=True)
 def test_asks_for_values_without_showing_them(repository: Repository) -> None:
     terminal = Terminal(repository, *CREATE)
@@ -379,17 +343,25 @@ def test_asks_for_values_without_showing_them(repository: Repository) -> None:
 
 
 @pytest.mark.shells(usual=True)
-def test_an_interrupted_prompt_restores_the_terminal(repository: Repository) -> None:
+@pytest.mark.parametrize(
+    ("keys", "code"), [(CTRL_C, 130), (CTRL_BACKSLASH, 131)], ids=["Ctrl-C", "Ctrl-backslash"]
+)
+def test_an_interrupted_prompt_restores_the_terminal_and_writes_no_core_file(
+    repository: Repository, keys: bytes, code: int
+) -> None:
     before = repository.snapshot()
     terminal = Terminal(repository, *CREATE)
     terminal.answer("Key (empty to finish): ", "password")
-    terminal.expect("(not shown): ")
+    terminal.answer("Value of password (not shown): ", SECRET)
+    terminal.answer("Key (empty to finish): ", "second")
+    terminal.expect("Value of second (not shown): ")
     assert not terminal.echoes()
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.press(keys)
 
-    assert terminal.process.wait(10) == 130
+    assert terminal.process.wait(10) == code
     assert terminal.echoes()
     assert repository.snapshot() == before
+    assert traces(repository, SECRET) == []
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -563,7 +535,9 @@ def test_a_shell_that_would_show_values_as_arguments_is_refused(repository: Repo
 # --- interruptions and full disks --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)]
+)
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
 def test_interrupted_leaves_the_tree_as_it_was(
     repository: Repository, sent: signal.Signals, code: int, verb: str
@@ -578,12 +552,11 @@ def test_interrupted_leaves_the_tree_as_it_was(
         f"touch '{marker}'; exec sleep {naptime}\n",
     )
     process = subprocess.Popen(
-        [ENV, "--default-signal=INT",
-         *repository.command(*CREATE, "--force", *literal("k", SECRET))],
+        interruptible(repository, *CREATE, "--force", *literal("k", SECRET)),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=repository.environment,
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 10
     while not marker.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -622,8 +595,8 @@ def test_a_full_disk_leaves_the_tree_as_it_was(
 def record_every_command(repository: Repository) -> Path:
     """Put a recorder before every tool that the scripts use; return the record."""
     record = repository.root.parent / "record"
-    tools = "awk base64 basename cat chmod cp cut dd df dirname grep head ls mktemp mv paste rm sed"
-    for name in f"{tools} sh sops stty sync tr wc".split():
+    tools = "awk base64 basename cat chmod cp cut dd df dirname env find grep head ls mktemp mv"
+    for name in f"{tools} paste rm sed sh sops stty sync tr wc".split():
         repository.stand_in(
             name,
             f"#!/bin/bash\n{{ printf '%s\\n' {name} \"$@\"; declare -x; }} >>'{record}'\n"
@@ -899,7 +872,7 @@ def test_an_edit_that_is_none_or_bad_changes_nothing(
     assert not list(repository.memory.iterdir())
 
 
-@pytest.mark.parametrize(("sent", "code"), [("TERM", 143), ("HUP", 129), ("INT", 0)])
+@pytest.mark.parametrize(("sent", "code"), [("TERM", 143), ("HUP", 129), ("INT", 0), ("QUIT", 0)])
 def test_signals_while_editing(repository: Repository, sent: str, code: int) -> None:
     create(repository, k="one")
     change = editor(
@@ -909,8 +882,67 @@ def test_signals_while_editing(repository: Repository, sent: str, code: int) -> 
     result = repository.run(*CREATE, "--edit", EDITOR=change)
 
     assert result.returncode == code, result.stderr
-    expected = b"one" if code else SECRET.encode()  # Ctrl-C is for the editor
+    expected = b"one" if code else SECRET.encode()  # Ctrl-C and Ctrl-\ are for the editor
     assert repository.value("backend-secrets", "k") == expected
+    assert not list(repository.memory.iterdir())
+
+
+@pytest.mark.shells(usual=True)
+def test_the_keys_of_an_interruption_belong_to_the_editor(repository: Repository) -> None:
+    create(repository, k="one")
+    repository.environment["EDITOR"] = editor(
+        repository,
+        "trap 'echo heard C >/dev/tty' INT; trap 'echo heard backslash >/dev/tty' QUIT\n"
+        "echo ready >/dev/tty\n"
+        'until read -r word </dev/tty && [ "$word" = go ]; do :; done\n'
+        'sed -i \'s/"one"/"two"/\' "$1"',
+    )
+    terminal = Terminal(repository, *CREATE, "--edit")
+    terminal.expect("ready")
+    terminal.press(CTRL_C)
+    terminal.expect("heard C")
+    terminal.press(CTRL_BACKSLASH)
+    terminal.expect("heard backslash")
+    terminal.press(b"go\n")
+    terminal.expect("git push")
+
+    assert terminal.process.wait(10) == 0
+    assert repository.value("backend-secrets", "k") == b"two"
+
+
+@pytest.mark.parametrize(("sent", "code"), [("INT", 130), ("QUIT", 131)])
+def test_after_the_editor_signals_end_the_script_again(
+    repository: Repository, sent: str, code: int
+) -> None:
+    create(repository, k="one")
+    before = repository.snapshot()
+    change = editor(repository, f'sed -i \'s/"one"/"{SECRET}"/\' "$1"')
+    repository.stand_in(
+        "sops",
+        f"#!/bin/sh\n[ $1 = encrypt ] || exec '{real_tool('sops')}' \"$@\"\n"
+        f"kill -{sent} $PPID; exec sleep 30\n",
+    )
+
+    result = subprocess.run(
+        interruptible(repository, *CREATE, "--edit"),
+        env=repository.environment | {"EDITOR": change},
+        check=False,
+        timeout=20,
+    )
+
+    assert result.returncode == code
+    assert repository.snapshot() == before
+    assert not list(repository.memory.iterdir())
+
+
+@pytest.mark.parametrize("sent", ["HUP", "INT", "QUIT", "TERM"])
+def test_a_second_signal_does_not_end_the_cleaning_up(repository: Repository, sent: str) -> None:
+    create(repository, k=SECRET)
+    repository.stand_in("rm", f"#!/bin/sh\nkill -{sent} $$\nexec '{real_tool('rm')}' \"$@\"\n")
+
+    result = repository.run(*CREATE, "--edit", EDITOR=editor(repository, "kill -TERM $PPID"))
+
+    assert result.returncode == 143, result.stderr
     assert not list(repository.memory.iterdir())
 
 
@@ -928,6 +960,83 @@ def test_plaintext_being_edited_is_private_and_in_memory(repository: Repository)
     assert int(mode, 8) & 0o077 == 0 or directory_mode == "700"
     assert directory_mode == "700"
     assert kind == "tmpfs"
+
+
+@pytest.mark.shells(usual=True)
+def test_what_an_editor_keeps_is_wiped(repository: Repository) -> None:
+    """Histories are in the home, of some kinds deep in it; copies in the folder for temporary
+    files; joe's, when it is killed, where it was started; and nvi's where .nexrc says."""
+    create(repository, k=SECRET)
+    disk, overwritten = (repository.root.parent / name for name in ("disk", "overwritten"))
+    disk.mkdir()
+    change = editor(
+        repository,
+        f"recdir='{disk}'\n"
+        '[ ! -e "$HOME/.nexrc" ] || recdir=$(sed -n "s/^set recdir=//p" "$HOME/.nexrc")\n'
+        'state="${XDG_STATE_HOME:-$HOME/.local/state}/an editor"\n'
+        'mkdir -p "$state"\n'
+        f'for folder in "$HOME" "$state" "${{TMPDIR:-{disk}}}" . "$recdir"; do\n'
+        '  cp "$1" "$folder/.$$.history" && chmod 400 "$folder/.$$.history"\n'
+        "done\n"
+        'chmod 500 "$state"\n',
+    )
+    repository.stand_in(
+        "rm",
+        "#!/bin/sh\nfor last; do :; done\n"
+        f'[ ! -d "$last" ] || cp -R "$last" \'{overwritten}\'\n'
+        f"exec '{real_tool('rm')}' \"$@\"\n",
+    )
+
+    result = repository.run(*CREATE, "--edit", EDITOR=change)
+
+    assert result.returncode == 0, result.stderr
+    assert len(list(overwritten.rglob("*.history"))) == 2
+    assert traces(repository, SECRET) == []
+    assert not list(repository.memory.iterdir())
+
+
+def test_wiping_leaves_alone_what_a_link_points_to(repository: Repository) -> None:
+    create(repository, k="one")
+    elsewhere = repository.root.parent / "elsewhere"
+    elsewhere.write_text("untouched")
+
+    repository.run(
+        *CREATE, "--edit", EDITOR=editor(repository, f"ln -s '{elsewhere}' \"$HOME/link\"")
+    )
+
+    assert elsewhere.read_text() == "untouched"
+    assert not list(repository.memory.iterdir())
+
+
+def test_the_editor_may_be_in_the_learner_s_home(repository: Repository) -> None:
+    create(repository, k="one")
+    home = Path(repository.environment["HOME"])
+    write_program(home / "bin" / "an editor", '#!/bin/sh\nsed -i "s/\\"one\\"/\\"$1\\"/" "$2"\n')
+
+    result = repository.run(*CREATE, "--edit", EDITOR="~/bin/an\\ editor 'two words'")
+
+    assert result.returncode == 0, result.stderr
+    assert repository.value("backend-secrets", "k") == b"two words"
+
+
+def test_an_editor_finds_the_screen_but_no_editor_that_runs_already(
+    repository: Repository,
+) -> None:
+    create(repository, k="one")
+    found = repository.root.parent / "found"
+    shown = 'printf "%s\\n" "$WAYLAND_DISPLAY" "$XAUTHORITY" "$XDG_RUNTIME_DIR" "${1%/*}"'
+
+    repository.run(
+        *CREATE,
+        "--edit",
+        EDITOR=editor(repository, f"{shown} >'{found}'"),
+        WAYLAND_DISPLAY="wayland-0",
+    )
+
+    display, authority, runtime, folder = found.read_text().splitlines()
+    assert display == str(repository.memory / "wayland-0")
+    assert authority == repository.environment["HOME"] + "/.Xauthority"
+    assert runtime == folder
 
 
 def test_without_memory_for_plaintext_editing_is_refused(repository: Repository) -> None:

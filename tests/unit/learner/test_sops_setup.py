@@ -20,6 +20,7 @@ from tests.marks import mostly_soak
 from tests.texts import replaced
 
 from .conftest import SETUP, Key, Repository, real_tool
+from .terminal import CTRL_BACKSLASH, CTRL_C, Terminal
 
 pytestmark = pytest.mark.shells
 
@@ -108,6 +109,15 @@ def assert_no_key_shown(result: "subprocess.CompletedProcess[str]", *keys: Key) 
         assert base64.b64encode(key.path.read_bytes()).decode()[:40] not in output
 
 
+def holders(folder: Path, key: Key) -> list[Path]:
+    """Return the files below a folder that hold a private key."""
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and key.secret in path.read_text(errors="replace")
+    ]
+
+
 # --- --create-secret -------------------------------------------------------------------------
 
 
@@ -136,12 +146,26 @@ def test_the_key_reaches_neither_arguments_nor_environment_nor_disk(
         assert result.returncode == 0, result.stderr
 
     assert "AGE-SECRET-KEY" not in cluster.record
-    holders = [
-        path
-        for path in tmp_path.rglob("*")
-        if path.is_file() and repository.learner.secret in path.read_text(errors="replace")
-    ]
-    assert holders == [repository.learner.path]
+    assert holders(tmp_path, repository.learner) == [repository.learner.path]
+
+
+@pytest.mark.shells(usual=True)
+@pytest.mark.parametrize(
+    ("keys", "code"), [(CTRL_C, 130), (CTRL_BACKSLASH, 131)], ids=["Ctrl-C", "Ctrl-backslash"]
+)
+def test_an_interruption_writes_no_core_file_with_the_key(
+    repository: Repository, tmp_path: Path, keys: bytes, code: int
+) -> None:
+    before = repository.snapshot()
+    repository.stand_in("kubectl", "#!/bin/sh\necho asked >/dev/tty\nexec sleep 30\n")
+    terminal = Terminal(repository, SETUP, "--create-secret")
+    terminal.expect("asked")
+    terminal.press(keys)
+
+    assert terminal.process.wait(10) == code
+    assert terminal.echoes()
+    assert repository.snapshot() == before
+    assert holders(tmp_path, repository.learner) == [repository.learner.path]
 
 
 def test_updates_without_a_gap(repository: Repository, cluster: Cluster) -> None:
