@@ -52,7 +52,7 @@ main() {
 # Have the command, in an environment of its own where it is not installed.
 provide() {
 	PATH=$PATH:$project/.venv/bin
-	command -v sopslab >/dev/null || make --silent --directory "$project" .venv/.requirements >&2
+	command -v sopslab >/dev/null || make --silent --directory "$project" .venv/.runtime >&2
 }
 
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.

@@ -296,4 +296,4 @@ def test_where_the_command_is_not_installed_it_is_made(bench: Bench) -> None:
         'mkdir -p "$3/.venv/bin" && cp "$BENCH/bin/made" "$3/.venv/bin/sopslab"\n',
     )
     assert Bench(bench.folder, project).lab("down") == 0
-    assert bench.calls == [f"make --silent --directory {project} .venv/.requirements", DOWN]
+    assert bench.calls == [f"make --silent --directory {project} .venv/.runtime", DOWN]
