@@ -28,7 +28,7 @@ $(STAMP): $(RUNTIME) requirements-dev.txt
 	$(PIP) --no-compile --require-hashes -r requirements-dev.txt
 	touch $@
 
-lab: $(RUNTIME) ## Make the lab, or bring it back to what it should be
+lab: $(RUNTIME) ## Make the lab, or bring it back; installs Docker where no engine is
 	@$(BIN)/sopslab up --install-docker
 
 down: $(RUNTIME) ## Take the lab down; keys, Git data and tools stay
