@@ -49,10 +49,12 @@ main() {
 	esac
 }
 
-# Have the command, in an environment of its own where it is not installed.
+# Have this project's own command, whatever else is installed, in an environment of its own. One that
+# was made on another machine, or of a Python that is gone, does not start, and is made anew.
 provide() {
-	PATH=$PATH:$project/.venv/bin
-	command -v sopslab >/dev/null || make --silent --directory "$project" .venv/.runtime >&2
+	PATH=$project/.venv/bin:$PATH
+	"$project/.venv/bin/pip" --version >/dev/null 2>&1 || rm -rf "$project/.venv"
+	[ -e "$project/.venv/bin/sopslab" ] || make --silent --directory "$project" .venv/.runtime >&2
 }
 
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.

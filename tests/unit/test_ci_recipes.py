@@ -39,7 +39,10 @@ if [ "$verb" = "${WAITS-}" ]; then
     echo waiting
     wait
 fi
-[ "$verb" != env ] || echo "export FROM_ENV=$SOPSLAB_INVENTORY"
+if [ "$verb" = env ]; then
+    echo "export PATH=${0%/*}:"'"$PATH"'
+    echo "export FROM_ENV=$SOPSLAB_INVENTORY"
+fi
 [ -e "$BENCH/$verb" ] || exit 0
 code=$(sed -n 1p "$BENCH/$verb")
 sed -i 1d "$BENCH/$verb"
@@ -47,6 +50,12 @@ exit "${code:-0}"
 """
 PAUSE = """#!/bin/sh
 printf 'pause of %s s\\n' "$1" >>"$BENCH/calls"
+"""
+# Makes the environment of a checkout.
+MAKE = """#!/bin/sh
+echo "make $*" >>"$BENCH/calls"
+mkdir -p "$3/.venv/bin"
+cp "$BENCH/made" "$3/.venv/bin/sopslab"
 """
 REPORTS = "sops-lab-reports"
 UP = [f"up --junit {REPORTS}/up.xml", "env"]
@@ -63,10 +72,14 @@ def recipe(path: str) -> dict[str, Any]:
 
 @dataclass
 class Bench:
-    """A folder in which a job runs, with stand-ins in front of its PATH."""
+    """A checkout in which a job runs, with stand-ins for its programs."""
 
     folder: Path
-    project: Path = PROJECT
+
+    @property
+    def sopslab(self) -> Path:
+        """The command in the environment of the checkout."""
+        return self.folder / ".venv" / "bin" / "sopslab"
 
     @property
     def calls(self) -> list[str]:
@@ -96,15 +109,18 @@ class Bench:
         return process.returncode
 
     def lab(self, *arguments: str, **variables: str) -> int:
-        return self.run("sh", str(self.project / "ci/lab.sh"), *arguments, **variables)
+        return self.run("sh", "ci/lab.sh", *arguments, **variables)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    write_program(tmp_path / "bin" / "sopslab", STAND_IN)
+    bench = Bench(tmp_path)
+    write_program(bench.sopslab, STAND_IN)
+    write_program(bench.sopslab.with_name("pip"), "#!/bin/sh\n")
     write_program(tmp_path / "bin" / "sleep", PAUSE)
-    (tmp_path / "ci").symlink_to(PROJECT / "ci")
-    yield Bench(tmp_path)
+    write_program(tmp_path / "bin" / "make", MAKE)
+    shutil.copytree(PROJECT / "ci", tmp_path / "ci")
+    yield bench
 
 
 @pytest.mark.parametrize("path", SCHEMAS)
@@ -143,7 +159,7 @@ def test_after_a_job_of_gitlab_that_was_cancelled_the_lab_is_taken_down(bench: B
 
 def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
     runs = recipe("action.yml")["runs"]
-    assert bench.run("node", str(PROJECT / runs["main"])) == 0
+    assert bench.run("node", runs["main"]) == 0
     assert bench.calls == UP
     (exercise,) = (
         step["run"]
@@ -152,7 +168,7 @@ def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
     )
     # GitHub runs a step like this if the step names no shell.
     assert bench.run("bash", "-ec", exercise) == 0
-    assert bench.run("node", str(PROJECT / runs["post"])) == 0
+    assert bench.run("node", runs["post"]) == 0
     assert bench.calls == [*UP, *EXERCISE, DOWN]
     assert runs["post-if"] == "always()"
 
@@ -160,8 +176,8 @@ def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
 def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
     inputs = recipe("action.yml")["inputs"]
     given = {f"INPUT_{name.upper()}": f"the {name}" for name in inputs}
-    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
-    assert bench.run("node", str(PROJECT / "ci/action/up.js"), **given) == 0
+    write_program(bench.sopslab, '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    assert bench.run("node", "ci/action/up.js", **given) == 0
     seen = dict(line.split("=", 1) for line in (bench.folder / "seen").read_text().splitlines())
     told = {name: value for name, value in seen.items() if name.startswith("SOPSLAB_")}
     assert told == {
@@ -174,15 +190,15 @@ def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
 
 
 def test_inputs_that_are_not_given_are_none(bench: Bench) -> None:
-    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    write_program(bench.sopslab, '#!/bin/sh\nenv >"$BENCH/seen"\n')
     empty = {"INPUT_ROSTER": "", "INPUT_FILE": "", "INPUT_REPORTS": ""}
-    assert bench.run("node", str(PROJECT / "ci/action/down.js"), **empty) == 0
+    assert bench.run("node", "ci/action/down.js", **empty) == 0
     assert "SOPSLAB_FILE" not in (bench.folder / "seen").read_text()
 
 
 def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
     first, second = recipe("ci/cache/action.yml")["runs"]["steps"]
-    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
+    write_program(bench.sopslab, '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
     told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
     assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
     assert (bench.folder / "output").read_text() == "key=0123abcd\n"
@@ -194,7 +210,7 @@ def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
 
 def test_a_script_of_an_action_that_is_killed_is_a_failure(bench: Bench) -> None:
     write_program(bench.folder / "bin" / "sh", "#!/bin/sh\nkill -KILL $$\n")
-    assert bench.run("node", str(PROJECT / "ci/action/up.js")) == 1
+    assert bench.run("node", "ci/action/up.js") == 1
 
 
 @pytest.mark.parametrize(
@@ -235,9 +251,9 @@ def test_a_job_that_is_cancelled_stops_what_runs_and_takes_the_lab_down_once(
     number: signal.Signals, where: str, bench: Bench
 ) -> None:
     command = {
-        "lab.sh run": ["sh", str(PROJECT / "ci/lab.sh"), "run"],
-        "lab.sh up": ["sh", str(PROJECT / "ci/lab.sh"), "up"],
-        "up.js": ["node", str(PROJECT / "ci/action/up.js")],
+        "lab.sh run": ["sh", "ci/lab.sh", "run"],
+        "lab.sh up": ["sh", "ci/lab.sh", "up"],
+        "up.js": ["node", "ci/action/up.js"],
     }[where]
     process = bench.start(*command, WAITS="up")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
@@ -248,12 +264,12 @@ def test_a_job_that_is_cancelled_stops_what_runs_and_takes_the_lab_down_once(
 
 
 def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Bench) -> None:
-    process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "run", WAITS="down")
+    process = bench.start("sh", "ci/lab.sh", "run", WAITS="down")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     os.killpg(process.pid, signal.SIGINT)
     # A child that was forked a moment ago has the same command line until it runs its own program.
     (teardown,) = subprocess.run(
-        ["pgrep", "--oldest", "--full", f"{bench.folder}/bin/sopslab down"],
+        ["pgrep", "--oldest", "--full", f"{bench.sopslab} down"],
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     os.kill(int(teardown), signal.SIGTERM)
@@ -276,24 +292,38 @@ def test_it_is_not_waited_for_for_ever(bench: Bench) -> None:
 def test_a_lab_that_is_left_to_other_steps_is_up(bench: Bench) -> None:
     assert bench.lab("up") == 0
     assert bench.calls == UP
-    assert (bench.folder / REPORTS / "env").read_text() == "export FROM_ENV=inventories/ci.py\n"
+    step = f'. {REPORTS}/env; echo "$FROM_ENV" >seen; sopslab status'
+    assert bench.run("sh", "-euc", step) == 0
+    assert (bench.folder / "seen").read_text() == "inventories/ci.py\n"
+    assert bench.calls == [*UP, "status"]
 
 
 def test_what_is_no_task_is_explained_and_nothing_is_done(bench: Bench) -> None:
-    process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "upp")
+    process = bench.start("sh", "ci/lab.sh", "upp")
     _, said = process.communicate(timeout=60)
     assert (process.returncode, bench.calls) == (2, [])
     assert "lab.sh run [COMMAND…]" in said
 
 
-def test_where_the_command_is_not_installed_it_is_made(bench: Bench) -> None:
-    project = bench.folder / "project"
-    shutil.copytree(PROJECT / "ci", project / "ci")
-    (bench.folder / "bin" / "sopslab").rename(bench.folder / "bin" / "made")
-    write_program(
-        bench.folder / "bin" / "make",
-        '#!/bin/sh\necho "make $*" >>"$BENCH/calls"\n'
-        'mkdir -p "$3/.venv/bin" && cp "$BENCH/bin/made" "$3/.venv/bin/sopslab"\n',
-    )
-    assert Bench(bench.folder, project).lab("down") == 0
-    assert bench.calls == [f"make --silent --directory {project} .venv/.runtime", DOWN]
+def test_where_there_is_no_environment_it_is_made(bench: Bench) -> None:
+    bench.sopslab.rename(bench.folder / "made")
+    assert bench.lab("down") == 0
+    assert bench.calls == [f"make --silent --directory {bench.folder} .venv/.runtime", DOWN]
+
+
+def test_an_environment_that_does_not_start_is_made_anew(bench: Bench) -> None:
+    shutil.copy(bench.sopslab, bench.folder / "made")
+    stamp = bench.folder / ".venv" / ".runtime"
+    stamp.touch()
+    # As in a checkout that was moved, or brought here from another machine.
+    for program in ("pip", "sopslab"):
+        write_program(bench.sopslab.with_name(program), "#!/gone/bin/python\n")
+    assert bench.lab("down") == 0
+    assert bench.calls == [f"make --silent --directory {bench.folder} .venv/.runtime", DOWN]
+    assert not stamp.exists()
+
+
+def test_another_command_that_is_installed_is_passed_over(bench: Bench) -> None:
+    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho another >>"$BENCH/calls"\n')
+    assert bench.lab("down") == 0
+    assert bench.calls == [DOWN]
