@@ -3,6 +3,7 @@ tests/cluster/test_ci.py runs them with the real one."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
 from tests.texts import write_program
@@ -287,6 +289,48 @@ def test_it_is_not_waited_for_for_ever(bench: Bench) -> None:
     bench.ends("down", *[3] * 20)
     assert bench.lab("down") == 3
     assert bench.calls.count(DOWN) == 7
+
+
+@pytest.mark.parametrize("code", [Exit.INPUT, Exit.LOCKED, Exit.FORMAT])
+@pytest.mark.parametrize("verb", ["run", "up"])
+def test_a_lab_on_which_up_has_begun_nothing_is_left_alone(
+    verb: str, code: Exit, bench: Bench
+) -> None:
+    bench.ends("up", code)
+    assert bench.lab(verb) == code
+    # So it is by what takes the lab down after a job, in a step of its own.
+    assert bench.lab("down") == 0
+    assert bench.calls == UP[:1]
+    assert bench.lab("up") == bench.lab("down") == 0
+    assert bench.calls == [UP[0], *UP, DOWN]
+
+
+@pytest.mark.parametrize("inventory", ["inventories/local.py", "/srv/inventories/classroom.py"])
+def test_a_lab_that_is_not_the_jobs_stays_until_it_is_taken_down(
+    inventory: str, bench: Bench
+) -> None:
+    bench.ends("up", 17, 0)
+    assert bench.lab("up", SOPSLAB_INVENTORY=inventory) == 17
+    assert bench.calls == [UP[0], SUPPORT]
+    assert bench.lab("run", SOPSLAB_INVENTORY=inventory) == 0
+    assert bench.calls == [UP[0], SUPPORT, *UP, *EXERCISE]
+    assert bench.lab("down", SOPSLAB_INVENTORY=inventory) == 0
+    assert bench.calls[-1] == "down"
+
+
+def test_the_inventory_of_jobs_is_known_by_its_path_too(bench: Bench) -> None:
+    bench.ends("up", 17)
+    assert bench.lab("up", SOPSLAB_INVENTORY=f"{bench.folder}/inventories/ci.py") == 17
+    assert bench.calls == [UP[0], SUPPORT, DOWN]
+
+
+def test_a_devcontainer_goes_on_where_its_first_up_has_failed(bench: Bench) -> None:
+    definition = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
+    command = definition["postCreateCommand"].split()
+    bench.ends("up", 11, 0)
+    assert bench.run(*command, **definition["containerEnv"]) == 11
+    assert bench.run(*command, **definition["containerEnv"]) == 0
+    assert bench.calls == [UP[0], SUPPORT, *UP]
 
 
 def test_a_lab_that_is_left_to_other_steps_is_up(bench: Bench) -> None:
