@@ -48,7 +48,10 @@ main() {
 		await "$@" || exit
 		await sopslab verify --wait 60 --junit "$reports/verify.xml" || exit
 		;;
-	up) trap - EXIT ;;
+	up)
+		tell_github || exit
+		trap - EXIT
+		;;
 	down)
 		if [ -e "$unbegun" ]; then
 			echo "this job has begun no lab, so none is taken down: for another lab, run sopslab down" >&2
@@ -79,6 +82,13 @@ await() {
 	set -- $?
 	ended=$!
 	return "$1"
+}
+
+# Say in which file the kubeconfig is, where GitHub asks an action for what it has to tell.
+tell_github() {
+	[ "${GITHUB_OUTPUT-}" ] || return 0
+	# shellcheck source=/dev/null
+	(. "$reports/env" && echo "kubeconfig=$KUBECONFIG" >>"$GITHUB_OUTPUT")
 }
 
 # End because there is no lab. After bad input (2), beside another run (3) and on a lab of another

@@ -44,6 +44,7 @@ fi
 if [ "$verb" = env ]; then
     echo "export PATH=${0%/*}:"'"$PATH"'
     echo "export FROM_ENV=$SOPSLAB_INVENTORY"
+    echo "export KUBECONFIG='/srv/a lab/kubeconfig'"
 fi
 [ -e "$BENCH/$verb" ] || exit 0
 code=$(sed -n 1p "$BENCH/$verb")
@@ -175,6 +176,14 @@ def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
     assert runs["post-if"] == "always()"
 
 
+def test_an_action_tells_where_the_kubeconfig_is(bench: Bench) -> None:
+    output = bench.folder / "output"
+    assert bench.run("node", "ci/action/up.js", GITHUB_OUTPUT=str(output)) == 0
+    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    assert told == {"kubeconfig": "/srv/a lab/kubeconfig"}
+    assert recipe("action.yml")["outputs"].keys() == told.keys()
+
+
 def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
     inputs = recipe("action.yml")["inputs"]
     given = {f"INPUT_{name.upper()}": f"the {name}" for name in inputs}
@@ -198,16 +207,41 @@ def test_inputs_that_are_not_given_are_none(bench: Bench) -> None:
     assert "SOPSLAB_FILE" not in (bench.folder / "seen").read_text()
 
 
-def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
+HOME = "/home/ada"
+
+
+@pytest.mark.parametrize(
+    ("told", "root"),
+    [
+        ({}, f"{HOME}/.local/share/sops-lab"),
+        ({"XDG_DATA_HOME": "/data"}, "/data/sops-lab"),
+        ({"XDG_DATA_HOME": "/data", "SOPSLAB_ROOT": "/srv/lab"}, "/srv/lab"),
+        ({"SOPSLAB_ROOT": "/srv/lab", "ROOT": "~/lab"}, "~/lab"),
+    ],
+)
+def test_a_cache_has_the_key_of_the_catalog_and_the_root_of_the_lab(
+    told: dict[str, str], root: str, bench: Bench
+) -> None:
     first, second = recipe("ci/cache/action.yml")["runs"]["steps"]
     write_program(bench.sopslab, '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
-    told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
-    assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
-    assert (bench.folder / "output").read_text() == "key=0123abcd\n"
+    # GitHub leaves an input that is not given empty.
+    own = {"ROOT": "", "HOME": HOME, "GITHUB_ACTION_PATH": "ci/cache", **told}
+    output = bench.folder / "output"
+    assert bench.run("sh", "-e", "-c", first["run"], GITHUB_OUTPUT=str(output), **own) == 0
+    assert output.read_text() == f"key=0123abcd\nroot={root}\n"
+    assert first["env"] == {"ROOT": "${{ inputs.root }}"}
     # Another system or processor has another store.
     for part in (f"steps.{first['id']}.outputs.key", "runner.os", "runner.arch"):
         assert f"${{{{ {part} }}}}" in second["with"]["key"]
-    assert second["with"]["path"] == "${{ inputs.root }}/store"
+    assert second["with"]["path"] == f"${{{{ steps.{first['id']}.outputs.root }}}}/store"
+
+
+def test_a_cache_without_a_key_is_a_failure(bench: Bench) -> None:
+    first, _ = recipe("ci/cache/action.yml")["runs"]["steps"]
+    bench.ends("fetch", Exit.INPUT)
+    told = {"GITHUB_ACTION_PATH": "ci/cache", "GITHUB_OUTPUT": str(bench.folder / "output")}
+    code = bench.run("sh", "-e", "-c", first["run"], ROOT="", HOME=HOME, **told)
+    assert code == Exit.INPUT
 
 
 def test_a_script_of_an_action_that_is_killed_is_a_failure(bench: Bench) -> None:
