@@ -126,38 +126,99 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield bench
 
 
-@pytest.mark.parametrize("path", SCHEMAS)
-def test_a_recipe_is_what_its_schema_asks_for(path: str) -> None:
+def problems(path: Path, schema: str) -> str:
+    """Return what a schema finds wrong in a file, "" for nothing."""
     checker = Path(sys.executable).parent / "check-jsonschema"
     done = subprocess.run(
-        [checker, "--builtin-schema", f"vendor.{SCHEMAS[path]}", PROJECT / path],
+        [checker, "--builtin-schema", f"vendor.{schema}", path],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    return done.stdout + done.stderr if done.returncode else ""
 
 
-def script_of_gitlab() -> list[str]:
-    lines: list[str] = recipe("ci/gitlab.yaml")["lab"]["script"]
-    return lines
+@pytest.mark.parametrize("path", SCHEMAS)
+def test_a_recipe_is_what_its_schema_asks_for(path: str) -> None:
+    assert problems(PROJECT / path, SCHEMAS[path]) == ""
 
 
-def script_of_woodpecker() -> list[str]:
-    (step,) = recipe("ci/woodpecker.yaml")["steps"]
-    lines: list[str] = step["commands"]
-    return lines
+def runs_on_gitlab(bench: Bench, job: dict[str, Any], *parts: str) -> bool:
+    """Return whether these scripts of a job succeed, one after the other, with its variables of
+    sops-lab."""
+    told = {name: value for name, value in job["variables"].items() if name.startswith("SOPS_LAB")}
+    return not any(bench.run("sh", "-ec", "\n".join(job[part]), **told) for part in parts)
 
 
-@pytest.mark.parametrize("script", [script_of_gitlab, script_of_woodpecker])
-def test_a_job_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
-    script: Any, bench: Bench
+def test_a_job_of_gitlab_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
+    bench: Bench,
 ) -> None:
-    assert bench.run("sh", "-ec", "\n".join(script())) == 0
+    assert runs_on_gitlab(bench, recipe("ci/gitlab.yaml")["lab"], "script")
+    assert bench.calls == [*UP, *EXERCISE, DOWN]
+
+
+def test_a_job_of_woodpecker_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
+    bench: Bench,
+) -> None:
+    (step,) = recipe("ci/woodpecker.yaml")["steps"]
+    assert bench.run("sh", "-ec", "\n".join(step["commands"])) == 0
     assert bench.calls == [*UP, *EXERCISE, DOWN]
 
 
 def test_after_a_job_of_gitlab_that_was_cancelled_the_lab_is_taken_down(bench: Bench) -> None:
-    assert bench.run("sh", "-ec", "\n".join(recipe("ci/gitlab.yaml")["lab"]["after_script"])) == 0
+    assert runs_on_gitlab(bench, recipe("ci/gitlab.yaml")["lab"], "after_script")
     assert bench.calls == [DOWN]
+
+
+@pytest.fixture
+def elsewhere(bench: Bench) -> Bench:
+    """The checkout of another project, with a `git` that clones this one, and a test of its own."""
+    checkout = bench.folder / "cloned"
+    checkout.mkdir()
+    for part in ("ci", ".venv"):
+        (bench.folder / part).rename(checkout / part)
+    write_program(
+        bench.folder / "bin" / "git",
+        '#!/bin/sh\nfor last; do :; done\ncp -R "$BENCH/cloned" "$(basename "$last")"\n',
+    )
+    write_program(bench.folder / "tests" / "exercise.sh", 'echo exercise >>"$BENCH/calls"\n')
+    return bench
+
+
+def documented(language: str) -> str:
+    """Return the first block of code in a language that docs/ci.md has."""
+    page = (PROJECT / "docs" / "ci.md").read_text()
+    return page.partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return one mapping with all of two, as GitLab merges what is included."""
+    both = {
+        key: merged(under[key], over[key])
+        for key in under.keys() & over.keys()
+        if isinstance(under[key], dict) and isinstance(over[key], dict)
+    }
+    return {**under, **over, **both}
+
+
+def test_another_project_has_a_lab_by_two_commands(elsewhere: Bench) -> None:
+    assert elsewhere.run("sh", "-ec", documented("sh")) == 0
+    assert elsewhere.calls == [*UP, "exercise", VERIFY, DOWN]
+
+
+def test_another_project_includes_the_recipe_of_gitlab(elsewhere: Bench) -> None:
+    own = yaml.safe_load(documented("yaml"))
+    (included,) = own["include"]
+    theirs = recipe(included["file"])
+    whole = merged(theirs, own)
+    file = elsewhere.folder / "gitlab.yaml"
+    file.write_text(yaml.safe_dump(whole))
+    assert problems(file, "gitlab-ci") == ""
+    job = whole["lab"]
+    # Another version has another store.
+    paths = theirs["lab"]["cache"]["paths"]
+    assert job["cache"] == {"key": "sops-lab-$SOPS_LAB_VERSION", "paths": paths}
+    assert job["variables"]["SOPS_LAB_VERSION"] == included["ref"]
+    assert runs_on_gitlab(elsewhere, job, "before_script", "script", "after_script")
+    assert elsewhere.calls == [*UP, "exercise", VERIFY, DOWN, DOWN]
 
 
 def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
