@@ -184,6 +184,7 @@ def test_a_chain_of_migrations_rewrites_files_and_keeps_what_they_were(
 
     chain = (*takeover.MIGRATIONS, Migration("a roster is an object", ("class/*.json",), wrapped))
     monkeypatch.setattr(act, "MIGRATIONS", chain)
+    monkeypatch.setattr(act, "FORMAT", 2)
     act.take_over(counted.for_machine)
     assert lab_format(counted.for_machine) == Format(2, __version__)
     assert record.read_text() == '{"seats": []}'
@@ -195,6 +196,16 @@ def test_a_chain_of_migrations_rewrites_files_and_keeps_what_they_were(
     act.take_over(counted.for_machine)
     assert record.read_text() == '{"seats": []}'
     assert Path(counted.lab_dir, "before-format-2/class/roster.json").read_text() == "[]"
+
+
+def test_a_newer_version_is_recorded_and_nothing_else_changes(counted: Settings) -> None:
+    folder = Path(counted.lab_dir)
+    Path(counted.format_file).write_text(f'{{"format": {FORMAT}, "product": "0.0.1"}}')
+    before = contents(folder)
+    assert take_over(counted).changed
+    assert lab_format(counted.for_machine) == Format(FORMAT, __version__)
+    assert {**contents(folder), "format": b""} == {**before, "format": b""}
+    assert not take_over(counted).changed
 
 
 def test_a_lab_that_is_to_be_made_begins_with_the_number(lab: Callable[..., Settings]) -> None:
