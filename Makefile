@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Two stamps: what a lab needs, and what its developers need besides.
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.requirements
 
 .DEFAULT_GOAL := help
@@ -11,22 +14,24 @@ STAMP := $(VENV)/.requirements
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-$(STAMP): requirements.txt requirements-dev.txt pyproject.toml setup.py
+$(RUNTIME): requirements.txt requirements-build.txt pyproject.toml setup.py
 	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
 		'$(PYTHON) is missing, older than 3.11, or without venv (Debian: python3-venv): name another' \
 		'one, as in `make PYTHON=python3.12 lab`. Ubuntu 22.04 has it from the deadsnakes archive' \
 		'(python3.12-venv) or by `uv python install 3.12`.' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
-		-r requirements.txt -r requirements-dev.txt
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
-		--no-build-isolation --editable .
+	$(PIP) --no-compile --require-hashes -r requirements.txt -r requirements-build.txt
+	PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
-lab: $(STAMP) ## Make the lab, or bring it back to what it should be
+$(STAMP): $(RUNTIME) requirements-dev.txt
+	$(PIP) --no-compile --require-hashes -r requirements-dev.txt
+	touch $@
+
+lab: $(RUNTIME) ## Make the lab, or bring it back; installs Docker where no engine is
 	@$(BIN)/sopslab up --install-docker
 
-down: $(STAMP) ## Take the lab down; keys, Git data and tools stay
+down: $(RUNTIME) ## Take the lab down; keys, Git data and tools stay
 	@$(BIN)/sopslab down
 
 check: $(STAMP) ## Style, types and every test that needs no Docker
@@ -51,8 +56,10 @@ docs: reference ## The same, and the pictures in docs/images
 	@$(BIN)/python -m tests.browser.screenshots
 	@$(BIN)/python -m tests.bench.picture
 
-requirements: $(STAMP) ## Pin what pyproject.toml and requirements-dev.in ask for, with hashes
+requirements: $(STAMP) ## Pin what pyproject.toml and requirements-*.in ask for, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
 		--python-version 3.11 --upgrade pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
+		--python-version 3.11 --upgrade requirements-build.in --output-file requirements-build.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --universal \
 		--python-version 3.11 --upgrade requirements-dev.in --output-file requirements-dev.txt

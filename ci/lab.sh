@@ -9,11 +9,20 @@
 # Without a command, the lab does the exercise of the chapter itself. In $SOPSLAB_REPORTS, by default
 # sops-lab-reports here, are then up.xml and verify.xml (JUnit); env, which a step reads with `.` to
 # use the lab; and support.tar.gz, if something failed. The exit code is that of what failed first.
+#
+# With another $SOPSLAB_INVENTORY than inventories/ci.py, the lab is not the job's: only `down` takes
+# it down, and leaves its keys and Git data.
 set -u
 
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 reports=${SOPSLAB_REPORTS:-sops-lab-reports}
 export SOPSLAB_INVENTORY="${SOPSLAB_INVENTORY:-inventories/ci.py}"
+case $SOPSLAB_INVENTORY in
+inventories/ci.py | */inventories/ci.py) of_job=yes ;;
+*) of_job= ;;
+esac
+# Says to a later `down` that `up` ended before it had begun anything.
+unbegun=$reports/nothing-was-begun
 # The last that was waited for: what runs now is `$!`, if it is another.
 ended=
 
@@ -21,12 +30,12 @@ main() {
 	case ${1-} in
 	run | up)
 		provide || exit
-		mkdir -p "$reports" || exit 1
+		mkdir -p "$reports" && rm -f "$unbegun" || exit 1
 		trap 'finish $?' EXIT
 		trap 'stop 129' HUP
 		trap 'stop 130' INT
 		trap 'stop 143' TERM
-		await sopslab up --junit "$reports/up.xml" || exit
+		await sopslab up --junit "$reports/up.xml" || give_up $?
 		sopslab env >"$reports/env" || exit
 		;;
 	esac
@@ -39,8 +48,17 @@ main() {
 		await "$@" || exit
 		await sopslab verify --wait 60 --junit "$reports/verify.xml" || exit
 		;;
-	up) trap - EXIT ;;
-	down) provide && take_down ;;
+	up)
+		tell_github || exit
+		trap - EXIT
+		;;
+	down)
+		if [ -e "$unbegun" ]; then
+			echo "this job has begun no lab, so none is taken down: for another lab, run sopslab down" >&2
+		else
+			provide && take_down
+		fi
+		;;
 	key) provide && sopslab fetch --key ;;
 	*)
 		sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
@@ -49,10 +67,12 @@ main() {
 	esac
 }
 
-# Have the command, in an environment of its own where it is not installed.
+# Have this project's own command, whatever else is installed, in an environment of its own. One that
+# was made on another machine, or of a Python that is gone, does not start, and is made anew.
 provide() {
-	PATH=$PATH:$project/.venv/bin
-	command -v sopslab >/dev/null || make --silent --directory "$project" .venv/.requirements >&2
+	PATH=$project/.venv/bin:$PATH
+	"$project/.venv/bin/pip" --version >/dev/null 2>&1 || rm -rf "$project/.venv"
+	[ -e "$project/.venv/bin/sopslab" ] || make --silent --directory "$project" .venv/.runtime >&2
 }
 
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.
@@ -62,6 +82,25 @@ await() {
 	set -- $?
 	ended=$!
 	return "$1"
+}
+
+# Say in which file the kubeconfig is, where GitHub asks an action for what it has to tell.
+tell_github() {
+	[ "${GITHUB_OUTPUT-}" ] || return 0
+	# shellcheck source=/dev/null
+	(. "$reports/env" && echo "kubeconfig=$KUBECONFIG" >>"$GITHUB_OUTPUT")
+}
+
+# End because there is no lab. After bad input (2), beside another run (3) and on a lab of another
+# version (22), `up` has begun nothing: what there is belongs to somebody else.
+give_up() {
+	case $1 in
+	2 | 3 | 22)
+		trap - EXIT
+		: >"$unbegun"
+		;;
+	esac
+	exit "$1"
 }
 
 # End because of a signal: what runs now is told, and waited for. It is known by `$!`, which is there
@@ -76,7 +115,7 @@ stop() {
 	exit "$1"
 }
 
-# Take the lab down, once, and end with the code of what failed first.
+# Take the job's lab down, once, and end with the code of what failed first.
 finish() {
 	trap - EXIT
 	trap : HUP INT TERM
@@ -85,17 +124,18 @@ finish() {
 	0 | 129 | 130 | 143) ;;
 	*) timeout -k 10 120 sopslab support --output "$reports/support.tar.gz" >&2 ;;
 	esac
+	[ "$of_job" ] || exit "$1"
 	take_down
 	set -- "$1" $?
 	[ "$1" -ne 0 ] || exit "$2"
 	exit "$1"
 }
 
-# Leave nothing of the lab but the store. What a step that was killed has begun may go on for a while,
-# and have the lab's lock (exit code 3). `timeout` is out of reach of signals to the whole job.
+# Leave nothing of the job's lab but the store. What a step that was killed has begun may go on for a
+# while, and have the lab's lock (exit code 3). `timeout` is out of reach of signals to the whole job.
 take_down() {
 	for pause in 5 10 20 40 80 160 ""; do
-		timeout -k 30 600 sopslab down --purge --yes && return
+		timeout -k 30 600 sopslab down ${of_job:+--purge --yes} && return
 		set -- $?
 		[ "$1" -eq 3 ] && [ "$pause" ] || return "$1"
 		sleep "$pause"

@@ -40,10 +40,11 @@ def versions() -> list[str]:
 
 
 def keep(settings: Settings, version: str, folder: Path = FOLDER) -> Path:
-    """Keep a lab that is down, and return the file that it is in."""
+    """Keep a lab that is down, and return the file that it is in. Raises FileExistsError if one of
+    that version is kept."""
     kept = folder / f"{version}.tar.xz"
     top = Path(settings.lab_dir)
-    with tarfile.open(kept, "w:xz") as packed:
+    with tarfile.open(kept, "x:xz") as packed:
         for path in _parts(top):
             member = packed.gettarinfo(path, str(path.relative_to(top)))
             member.uname = member.gname = ""
@@ -97,6 +98,8 @@ def _fill(path: Path, marks: Mapping[str, str]) -> None:
 def main() -> None:
     """Make a lab, have its learners work in it, take it down, and keep it."""
     (version,) = sys.argv[1:]
+    if version in versions():
+        sys.exit(f"a lab of {version} is kept already, and never changed: name the present version")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         classroom = Classroom(Lab(NAME, folder, {"git_port": PORT}))

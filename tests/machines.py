@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from sopslab import __version__
 from sopslab.artifacts.catalog import Catalog, pinned_catalog
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.environment import solo
@@ -332,7 +333,7 @@ def complete(settings: Settings) -> Answers:
         facts.data: "true",
         facts.failures: "{}",
         facts.leftovers: "",
-        facts.format: said(Format(FORMAT)),
+        facts.format: said(Format(FORMAT, __version__)),
         facts.lease: "null",
     }
     return answers

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sopslab import __version__
 from sopslab.model.formats import Format
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 # The folder, below the lab's, that keeps files as they were before a migration to this format.
 KEPT = "before-format-{}"
@@ -51,14 +55,18 @@ FORMAT = len(MIGRATIONS)
 
 
 def takeover_plan(found: Format | None) -> list[str]:
-    """Return what taking over a lab changes in its folder: one sentence for each format on the way.
-    Return none if the lab has this format already, or if there is no lab."""
+    """Return what taking over a lab changes in its folder: one sentence for each format on the way,
+    and one where an older version has brought the lab up last. Return none if the lab is this
+    version's already, or if there is no lab."""
     if found is None:
         return []
-    return [
+    plan = [
         f"format {number - 1} becomes format {number}: {migration.says}"
         for number, migration in enumerate(MIGRATIONS[found.number :], found.number + 1)
     ]
+    if _version(found.product) < _version(__version__):
+        plan.append("from now on no older sops-lab changes the lab")
+    return plan
 
 
 def unfit(found: Format | None, oldest: int = FORMAT) -> str | None:
@@ -67,15 +75,33 @@ def unfit(found: Format | None, oldest: int = FORMAT) -> str | None:
 
     + oldest: the oldest format that is accepted
     """
-    if found is None or oldest <= found.number <= FORMAT:
+    if found is None:
         return None
     if found.number < oldest:
         return (
             f"the lab has format {found.number}, of an older sops-lab: `sopslab up` takes it over,"
             " and `sopslab up --dry-run` says what that changes"
         )
-    by = f" by sops-lab {found.product}" if found.product else ""
-    return (
-        f"the lab has format {found.number}, given to it{by}, and sops-lab {__version__} knows"
-        f" {FORMAT} at most: use that version or a later one"
-    )
+    if found.number > FORMAT:
+        by = f" by sops-lab {found.product}" if found.product else ""
+        return (
+            f"the lab has format {found.number}, given to it{by}, and sops-lab {__version__} knows"
+            f" {FORMAT} at most: use that version or a later one"
+        )
+    if _version(found.product) > _version(__version__):
+        return (
+            f"the lab was brought up by sops-lab {found.product}, and sops-lab {__version__} is"
+            " older: use that version or a later one"
+        )
+    return None
+
+
+def _version(product: str) -> Version:
+    """Return a version to compare; what is no version is older than every one."""
+    # Imported here, because each verb imports this module, and few compare versions.
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(product)
+    except InvalidVersion:
+        return Version("0.dev0")

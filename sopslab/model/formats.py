@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """The format of a lab's folder, and the version of the product that wrote it.
+    """The format of a lab's folder, and the newest version of the product that brought the lab up.
 
     Labs that were made before formats had numbers have the number 0.
     """

@@ -150,6 +150,8 @@ def workflow(tmp_path: Path, act: str) -> Iterator[tuple[Job, list[str]]]:
     checkout.mkdir()
     shutil.copy(PROJECT / "action.yml", checkout)
     shutil.copytree(PROJECT / "ci", checkout / "ci")
+    # Made anew it would take minutes, and be the same.
+    (checkout / ".venv").symlink_to(sys.prefix)
     for command in ("init --quiet", "add .", "commit --quiet --message=Checkout"):
         run(["git", *_AUTHOR, *command.split()], cwd=checkout)
     (tmp_path / "config" / "act").mkdir(parents=True)

@@ -1,5 +1,5 @@
-"""Every deploy that changes a lab leaves labs of another format alone; such a lab can be taken
-down."""
+"""Every deploy that changes a lab leaves labs of another format, or of a newer version, alone; such
+a lab can be taken down."""
 
 from __future__ import annotations
 
@@ -32,14 +32,22 @@ def run_on(path: Path, found: Format, data: dict[str, Any]) -> Run:
     return Run(path, data, Answers(answers).failing(REFUSALS))
 
 
-@pytest.mark.parametrize("found", [Format(FORMAT - 1), Format(FORMAT + 1)], ids=["older", "newer"])
+OTHERS = {
+    "older": (Format(FORMAT - 1), f"the lab has format {FORMAT - 1}, "),
+    "newer": (Format(FORMAT + 1), f"the lab has format {FORMAT + 1}, "),
+    "of-a-newer-version": (Format(FORMAT, "9.1.0"), "the lab was brought up by sops-lab 9.1.0, "),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("name", sorted(DEPLOYS.keys() - SPARED))
-def test_a_lab_of_another_format_is_changed_by_no_deploy(
-    name: str, found: Format, lab_data: Callable[..., dict[str, Any]]
+def test_a_lab_of_another_version_is_changed_by_no_deploy(
+    name: str, other: str, lab_data: Callable[..., dict[str, Any]]
 ) -> None:
+    found, refused = OTHERS[other]
     run = run_on(DEPLOYS[name], found, lab_data(**TOLD.get(name, {})))
     assert run.failed and run.changed == []
-    assert f"the lab has format {found.number}, " in run.commands[-1]
+    assert refused in run.commands[-1]
     last = run.events[-1]
     assert isinstance(last, Started) and str(last.operation) == "Format | Check the lab's format"
 

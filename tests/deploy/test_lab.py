@@ -268,6 +268,10 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         lambda f, s: {f.format: said(Format())},
         {"Format | Bring the lab to this format": takeover_plan(Format())},
     ),
+    "a-lab-of-an-older-version": (
+        lambda f, s: {f.format: said(Format(FORMAT, "0.0.1"))},
+        {"Format | Bring the lab to this format": takeover_plan(Format(FORMAT, "0.0.1"))},
+    ),
     "another-versions-node": (
         lambda f, s: {f.cluster: said(ClusterState(Owner.LAB, "running", True, image="older:1"))},
         {},
@@ -331,6 +335,11 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         lambda f, s: {f.format: said(Format(FORMAT + 1, "9.1.0"))},
         "Host | Check the lab's format",
         f"the lab has format {FORMAT + 1}, given to it by sops-lab 9.1.0",
+    ),
+    "a-lab-of-a-newer-version": (
+        lambda f, s: {f.format: said(Format(FORMAT, "9.1.0"))},
+        "Host | Check the lab's format",
+        "the lab was brought up by sops-lab 9.1.0",
     ),
     "a-foreign-cluster": (
         lambda f, s: {f.cluster: cluster(owner=Owner.FOREIGN)},

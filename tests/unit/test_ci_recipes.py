@@ -3,6 +3,7 @@ tests/cluster/test_ci.py runs them with the real one."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
 from tests.texts import write_program
@@ -39,7 +41,11 @@ if [ "$verb" = "${WAITS-}" ]; then
     echo waiting
     wait
 fi
-[ "$verb" != env ] || echo "export FROM_ENV=$SOPSLAB_INVENTORY"
+if [ "$verb" = env ]; then
+    echo "export PATH=${0%/*}:"'"$PATH"'
+    echo "export FROM_ENV=$SOPSLAB_INVENTORY"
+    echo "export KUBECONFIG='/srv/a lab/kubeconfig'"
+fi
 [ -e "$BENCH/$verb" ] || exit 0
 code=$(sed -n 1p "$BENCH/$verb")
 sed -i 1d "$BENCH/$verb"
@@ -47,6 +53,12 @@ exit "${code:-0}"
 """
 PAUSE = """#!/bin/sh
 printf 'pause of %s s\\n' "$1" >>"$BENCH/calls"
+"""
+# Makes the environment of a checkout.
+MAKE = """#!/bin/sh
+echo "make $*" >>"$BENCH/calls"
+mkdir -p "$3/.venv/bin"
+cp "$BENCH/made" "$3/.venv/bin/sopslab"
 """
 REPORTS = "sops-lab-reports"
 UP = [f"up --junit {REPORTS}/up.xml", "env"]
@@ -63,10 +75,14 @@ def recipe(path: str) -> dict[str, Any]:
 
 @dataclass
 class Bench:
-    """A folder in which a job runs, with stand-ins in front of its PATH."""
+    """A checkout in which a job runs, with stand-ins for its programs."""
 
     folder: Path
-    project: Path = PROJECT
+
+    @property
+    def sopslab(self) -> Path:
+        """The command in the environment of the checkout."""
+        return self.folder / ".venv" / "bin" / "sopslab"
 
     @property
     def calls(self) -> list[str]:
@@ -96,54 +112,118 @@ class Bench:
         return process.returncode
 
     def lab(self, *arguments: str, **variables: str) -> int:
-        return self.run("sh", str(self.project / "ci/lab.sh"), *arguments, **variables)
+        return self.run("sh", "ci/lab.sh", *arguments, **variables)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    write_program(tmp_path / "bin" / "sopslab", STAND_IN)
+    bench = Bench(tmp_path)
+    write_program(bench.sopslab, STAND_IN)
+    write_program(bench.sopslab.with_name("pip"), "#!/bin/sh\n")
     write_program(tmp_path / "bin" / "sleep", PAUSE)
-    (tmp_path / "ci").symlink_to(PROJECT / "ci")
-    yield Bench(tmp_path)
+    write_program(tmp_path / "bin" / "make", MAKE)
+    shutil.copytree(PROJECT / "ci", tmp_path / "ci")
+    yield bench
+
+
+def problems(path: Path, schema: str) -> str:
+    """Return what a schema finds wrong in a file, "" for nothing."""
+    checker = Path(sys.executable).parent / "check-jsonschema"
+    done = subprocess.run(
+        [checker, "--builtin-schema", f"vendor.{schema}", path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr if done.returncode else ""
 
 
 @pytest.mark.parametrize("path", SCHEMAS)
 def test_a_recipe_is_what_its_schema_asks_for(path: str) -> None:
-    checker = Path(sys.executable).parent / "check-jsonschema"
-    done = subprocess.run(
-        [checker, "--builtin-schema", f"vendor.{SCHEMAS[path]}", PROJECT / path],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    assert problems(PROJECT / path, SCHEMAS[path]) == ""
 
 
-def script_of_gitlab() -> list[str]:
-    lines: list[str] = recipe("ci/gitlab.yaml")["lab"]["script"]
-    return lines
+def runs_on_gitlab(bench: Bench, job: dict[str, Any], *parts: str) -> bool:
+    """Return whether these scripts of a job succeed, one after the other, with its variables of
+    sops-lab."""
+    told = {name: value for name, value in job["variables"].items() if name.startswith("SOPS_LAB")}
+    return not any(bench.run("sh", "-ec", "\n".join(job[part]), **told) for part in parts)
 
 
-def script_of_woodpecker() -> list[str]:
-    (step,) = recipe("ci/woodpecker.yaml")["steps"]
-    lines: list[str] = step["commands"]
-    return lines
-
-
-@pytest.mark.parametrize("script", [script_of_gitlab, script_of_woodpecker])
-def test_a_job_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
-    script: Any, bench: Bench
+def test_a_job_of_gitlab_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
+    bench: Bench,
 ) -> None:
-    assert bench.run("sh", "-ec", "\n".join(script())) == 0
+    assert runs_on_gitlab(bench, recipe("ci/gitlab.yaml")["lab"], "script")
+    assert bench.calls == [*UP, *EXERCISE, DOWN]
+
+
+def test_a_job_of_woodpecker_makes_a_lab_does_the_exercise_and_takes_the_lab_down(
+    bench: Bench,
+) -> None:
+    (step,) = recipe("ci/woodpecker.yaml")["steps"]
+    assert bench.run("sh", "-ec", "\n".join(step["commands"])) == 0
     assert bench.calls == [*UP, *EXERCISE, DOWN]
 
 
 def test_after_a_job_of_gitlab_that_was_cancelled_the_lab_is_taken_down(bench: Bench) -> None:
-    assert bench.run("sh", "-ec", "\n".join(recipe("ci/gitlab.yaml")["lab"]["after_script"])) == 0
+    assert runs_on_gitlab(bench, recipe("ci/gitlab.yaml")["lab"], "after_script")
     assert bench.calls == [DOWN]
+
+
+@pytest.fixture
+def elsewhere(bench: Bench) -> Bench:
+    """The checkout of another project, with a `git` that clones this one, and a test of its own."""
+    checkout = bench.folder / "cloned"
+    checkout.mkdir()
+    for part in ("ci", ".venv"):
+        (bench.folder / part).rename(checkout / part)
+    write_program(
+        bench.folder / "bin" / "git",
+        '#!/bin/sh\nfor last; do :; done\ncp -R "$BENCH/cloned" "$(basename "$last")"\n',
+    )
+    write_program(bench.folder / "tests" / "exercise.sh", 'echo exercise >>"$BENCH/calls"\n')
+    return bench
+
+
+def documented(language: str) -> str:
+    """Return the first block of code in a language that docs/ci.md has."""
+    page = (PROJECT / "docs" / "ci.md").read_text()
+    return page.partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return one mapping with all of two, as GitLab merges what is included."""
+    both = {
+        key: merged(under[key], over[key])
+        for key in under.keys() & over.keys()
+        if isinstance(under[key], dict) and isinstance(over[key], dict)
+    }
+    return {**under, **over, **both}
+
+
+def test_another_project_has_a_lab_by_two_commands(elsewhere: Bench) -> None:
+    assert elsewhere.run("sh", "-ec", documented("sh")) == 0
+    assert elsewhere.calls == [*UP, "exercise", VERIFY, DOWN]
+
+
+def test_another_project_includes_the_recipe_of_gitlab(elsewhere: Bench) -> None:
+    own = yaml.safe_load(documented("yaml"))
+    (included,) = own["include"]
+    theirs = recipe(included["file"])
+    whole = merged(theirs, own)
+    file = elsewhere.folder / "gitlab.yaml"
+    file.write_text(yaml.safe_dump(whole))
+    assert problems(file, "gitlab-ci") == ""
+    job = whole["lab"]
+    # Another version has another store.
+    paths = theirs["lab"]["cache"]["paths"]
+    assert job["cache"] == {"key": "sops-lab-$SOPS_LAB_VERSION", "paths": paths}
+    assert job["variables"]["SOPS_LAB_VERSION"] == included["ref"]
+    assert runs_on_gitlab(elsewhere, job, "before_script", "script", "after_script")
+    assert elsewhere.calls == [*UP, "exercise", VERIFY, DOWN, DOWN]
 
 
 def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
     runs = recipe("action.yml")["runs"]
-    assert bench.run("node", str(PROJECT / runs["main"])) == 0
+    assert bench.run("node", runs["main"]) == 0
     assert bench.calls == UP
     (exercise,) = (
         step["run"]
@@ -152,16 +232,24 @@ def test_a_job_of_github_has_the_lab_until_its_end(bench: Bench) -> None:
     )
     # GitHub runs a step like this if the step names no shell.
     assert bench.run("bash", "-ec", exercise) == 0
-    assert bench.run("node", str(PROJECT / runs["post"])) == 0
+    assert bench.run("node", runs["post"]) == 0
     assert bench.calls == [*UP, *EXERCISE, DOWN]
     assert runs["post-if"] == "always()"
+
+
+def test_an_action_tells_where_the_kubeconfig_is(bench: Bench) -> None:
+    output = bench.folder / "output"
+    assert bench.run("node", "ci/action/up.js", GITHUB_OUTPUT=str(output)) == 0
+    told = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    assert told == {"kubeconfig": "/srv/a lab/kubeconfig"}
+    assert recipe("action.yml")["outputs"].keys() == told.keys()
 
 
 def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
     inputs = recipe("action.yml")["inputs"]
     given = {f"INPUT_{name.upper()}": f"the {name}" for name in inputs}
-    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
-    assert bench.run("node", str(PROJECT / "ci/action/up.js"), **given) == 0
+    write_program(bench.sopslab, '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    assert bench.run("node", "ci/action/up.js", **given) == 0
     seen = dict(line.split("=", 1) for line in (bench.folder / "seen").read_text().splitlines())
     told = {name: value for name, value in seen.items() if name.startswith("SOPSLAB_")}
     assert told == {
@@ -174,27 +262,52 @@ def test_what_an_action_is_given_reaches_the_lab(bench: Bench) -> None:
 
 
 def test_inputs_that_are_not_given_are_none(bench: Bench) -> None:
-    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\nenv >"$BENCH/seen"\n')
+    write_program(bench.sopslab, '#!/bin/sh\nenv >"$BENCH/seen"\n')
     empty = {"INPUT_ROSTER": "", "INPUT_FILE": "", "INPUT_REPORTS": ""}
-    assert bench.run("node", str(PROJECT / "ci/action/down.js"), **empty) == 0
+    assert bench.run("node", "ci/action/down.js", **empty) == 0
     assert "SOPSLAB_FILE" not in (bench.folder / "seen").read_text()
 
 
-def test_a_cache_has_the_key_of_the_catalog(bench: Bench) -> None:
+HOME = "/home/ada"
+
+
+@pytest.mark.parametrize(
+    ("told", "root"),
+    [
+        ({}, f"{HOME}/.local/share/sops-lab"),
+        ({"XDG_DATA_HOME": "/data"}, "/data/sops-lab"),
+        ({"XDG_DATA_HOME": "/data", "SOPSLAB_ROOT": "/srv/lab"}, "/srv/lab"),
+        ({"SOPSLAB_ROOT": "/srv/lab", "ROOT": "~/lab"}, "~/lab"),
+    ],
+)
+def test_a_cache_has_the_key_of_the_catalog_and_the_root_of_the_lab(
+    told: dict[str, str], root: str, bench: Bench
+) -> None:
     first, second = recipe("ci/cache/action.yml")["runs"]["steps"]
-    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
-    told = {"GITHUB_OUTPUT": str(bench.folder / "output")}
-    assert bench.run("sh", "-e", "-c", first["run"], GITHUB_ACTION_PATH="ci/cache", **told) == 0
-    assert (bench.folder / "output").read_text() == "key=0123abcd\n"
+    write_program(bench.sopslab, '#!/bin/sh\necho "$*" >&2\necho 0123abcd\n')
+    # GitHub leaves an input that is not given empty.
+    own = {"ROOT": "", "HOME": HOME, "GITHUB_ACTION_PATH": "ci/cache", **told}
+    output = bench.folder / "output"
+    assert bench.run("sh", "-e", "-c", first["run"], GITHUB_OUTPUT=str(output), **own) == 0
+    assert output.read_text() == f"key=0123abcd\nroot={root}\n"
+    assert first["env"] == {"ROOT": "${{ inputs.root }}"}
     # Another system or processor has another store.
     for part in (f"steps.{first['id']}.outputs.key", "runner.os", "runner.arch"):
         assert f"${{{{ {part} }}}}" in second["with"]["key"]
-    assert second["with"]["path"] == "${{ inputs.root }}/store"
+    assert second["with"]["path"] == f"${{{{ steps.{first['id']}.outputs.root }}}}/store"
+
+
+def test_a_cache_without_a_key_is_a_failure(bench: Bench) -> None:
+    first, _ = recipe("ci/cache/action.yml")["runs"]["steps"]
+    bench.ends("fetch", Exit.INPUT)
+    told = {"GITHUB_ACTION_PATH": "ci/cache", "GITHUB_OUTPUT": str(bench.folder / "output")}
+    code = bench.run("sh", "-e", "-c", first["run"], ROOT="", HOME=HOME, **told)
+    assert code == Exit.INPUT
 
 
 def test_a_script_of_an_action_that_is_killed_is_a_failure(bench: Bench) -> None:
     write_program(bench.folder / "bin" / "sh", "#!/bin/sh\nkill -KILL $$\n")
-    assert bench.run("node", str(PROJECT / "ci/action/up.js")) == 1
+    assert bench.run("node", "ci/action/up.js") == 1
 
 
 @pytest.mark.parametrize(
@@ -235,9 +348,9 @@ def test_a_job_that_is_cancelled_stops_what_runs_and_takes_the_lab_down_once(
     number: signal.Signals, where: str, bench: Bench
 ) -> None:
     command = {
-        "lab.sh run": ["sh", str(PROJECT / "ci/lab.sh"), "run"],
-        "lab.sh up": ["sh", str(PROJECT / "ci/lab.sh"), "up"],
-        "up.js": ["node", str(PROJECT / "ci/action/up.js")],
+        "lab.sh run": ["sh", "ci/lab.sh", "run"],
+        "lab.sh up": ["sh", "ci/lab.sh", "up"],
+        "up.js": ["node", "ci/action/up.js"],
     }[where]
     process = bench.start(*command, WAITS="up")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
@@ -248,12 +361,12 @@ def test_a_job_that_is_cancelled_stops_what_runs_and_takes_the_lab_down_once(
 
 
 def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Bench) -> None:
-    process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "run", WAITS="down")
+    process = bench.start("sh", "ci/lab.sh", "run", WAITS="down")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     os.killpg(process.pid, signal.SIGINT)
     # A child that was forked a moment ago has the same command line until it runs its own program.
     (teardown,) = subprocess.run(
-        ["pgrep", "--oldest", "--full", f"{bench.folder}/bin/sopslab down"],
+        ["pgrep", "--oldest", "--full", f"{bench.sopslab} down"],
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     os.kill(int(teardown), signal.SIGTERM)
@@ -273,27 +386,83 @@ def test_it_is_not_waited_for_for_ever(bench: Bench) -> None:
     assert bench.calls.count(DOWN) == 7
 
 
+@pytest.mark.parametrize("code", [Exit.INPUT, Exit.LOCKED, Exit.FORMAT])
+@pytest.mark.parametrize("verb", ["run", "up"])
+def test_a_lab_on_which_up_has_begun_nothing_is_left_alone(
+    verb: str, code: Exit, bench: Bench
+) -> None:
+    bench.ends("up", code)
+    assert bench.lab(verb) == code
+    # So it is by what takes the lab down after a job, in a step of its own.
+    assert bench.lab("down") == 0
+    assert bench.calls == UP[:1]
+    assert bench.lab("up") == bench.lab("down") == 0
+    assert bench.calls == [UP[0], *UP, DOWN]
+
+
+@pytest.mark.parametrize("inventory", ["inventories/local.py", "/srv/inventories/classroom.py"])
+def test_a_lab_that_is_not_the_jobs_stays_until_it_is_taken_down(
+    inventory: str, bench: Bench
+) -> None:
+    bench.ends("up", 17, 0)
+    assert bench.lab("up", SOPSLAB_INVENTORY=inventory) == 17
+    assert bench.calls == [UP[0], SUPPORT]
+    assert bench.lab("run", SOPSLAB_INVENTORY=inventory) == 0
+    assert bench.calls == [UP[0], SUPPORT, *UP, *EXERCISE]
+    assert bench.lab("down", SOPSLAB_INVENTORY=inventory) == 0
+    assert bench.calls[-1] == "down"
+
+
+def test_the_inventory_of_jobs_is_known_by_its_path_too(bench: Bench) -> None:
+    bench.ends("up", 17)
+    assert bench.lab("up", SOPSLAB_INVENTORY=f"{bench.folder}/inventories/ci.py") == 17
+    assert bench.calls == [UP[0], SUPPORT, DOWN]
+
+
+def test_a_devcontainer_goes_on_where_its_first_up_has_failed(bench: Bench) -> None:
+    definition = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
+    command = definition["postCreateCommand"].split()
+    bench.ends("up", 11, 0)
+    assert bench.run(*command, **definition["containerEnv"]) == 11
+    assert bench.run(*command, **definition["containerEnv"]) == 0
+    assert bench.calls == [UP[0], SUPPORT, *UP]
+
+
 def test_a_lab_that_is_left_to_other_steps_is_up(bench: Bench) -> None:
     assert bench.lab("up") == 0
     assert bench.calls == UP
-    assert (bench.folder / REPORTS / "env").read_text() == "export FROM_ENV=inventories/ci.py\n"
+    step = f'. {REPORTS}/env; echo "$FROM_ENV" >seen; sopslab status'
+    assert bench.run("sh", "-euc", step) == 0
+    assert (bench.folder / "seen").read_text() == "inventories/ci.py\n"
+    assert bench.calls == [*UP, "status"]
 
 
 def test_what_is_no_task_is_explained_and_nothing_is_done(bench: Bench) -> None:
-    process = bench.start("sh", str(PROJECT / "ci/lab.sh"), "upp")
+    process = bench.start("sh", "ci/lab.sh", "upp")
     _, said = process.communicate(timeout=60)
     assert (process.returncode, bench.calls) == (2, [])
     assert "lab.sh run [COMMAND…]" in said
 
 
-def test_where_the_command_is_not_installed_it_is_made(bench: Bench) -> None:
-    project = bench.folder / "project"
-    shutil.copytree(PROJECT / "ci", project / "ci")
-    (bench.folder / "bin" / "sopslab").rename(bench.folder / "bin" / "made")
-    write_program(
-        bench.folder / "bin" / "make",
-        '#!/bin/sh\necho "make $*" >>"$BENCH/calls"\n'
-        'mkdir -p "$3/.venv/bin" && cp "$BENCH/bin/made" "$3/.venv/bin/sopslab"\n',
-    )
-    assert Bench(bench.folder, project).lab("down") == 0
-    assert bench.calls == [f"make --silent --directory {project} .venv/.requirements", DOWN]
+def test_where_there_is_no_environment_it_is_made(bench: Bench) -> None:
+    bench.sopslab.rename(bench.folder / "made")
+    assert bench.lab("down") == 0
+    assert bench.calls == [f"make --silent --directory {bench.folder} .venv/.runtime", DOWN]
+
+
+def test_an_environment_that_does_not_start_is_made_anew(bench: Bench) -> None:
+    shutil.copy(bench.sopslab, bench.folder / "made")
+    stamp = bench.folder / ".venv" / ".runtime"
+    stamp.touch()
+    # As in a checkout that was moved, or brought here from another machine.
+    for program in ("pip", "sopslab"):
+        write_program(bench.sopslab.with_name(program), "#!/gone/bin/python\n")
+    assert bench.lab("down") == 0
+    assert bench.calls == [f"make --silent --directory {bench.folder} .venv/.runtime", DOWN]
+    assert not stamp.exists()
+
+
+def test_another_command_that_is_installed_is_passed_over(bench: Bench) -> None:
+    write_program(bench.folder / "bin" / "sopslab", '#!/bin/sh\necho another >>"$BENCH/calls"\n')
+    assert bench.lab("down") == 0
+    assert bench.calls == [DOWN]

@@ -86,10 +86,37 @@ def test_a_newer_lab_is_worked_on_by_nothing_and_an_older_one_once_it_is_taken_o
 def test_a_plan_has_a_sentence_for_each_format_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = (*MIGRATIONS, takeover.Migration("records are JSON", (), lambda _files: []))
     monkeypatch.setattr(takeover, "MIGRATIONS", chain)
-    assert takeover_plan(None) == takeover_plan(Format(2)) == []
-    assert takeover_plan(Format(1)) == ["format 1 becomes format 2: records are JSON"]
-    assert len(takeover_plan(Format())) == 2
-    assert takeover_plan(Format())[1:] == takeover_plan(Format(1))
+    assert takeover_plan(None) == takeover_plan(Format(2, __version__)) == []
+    assert takeover_plan(Format(1, __version__)) == ["format 1 becomes format 2: records are JSON"]
+    assert len(takeover_plan(Format(0, __version__))) == 2
+    assert takeover_plan(Format(0, __version__))[1:] == takeover_plan(Format(1, __version__))
+
+
+@pytest.mark.parametrize(
+    ("last", "present", "refused", "recorded"),
+    [
+        ("0.2.0", "0.2.0", False, False),
+        ("0.2.0", "0.1.9", True, False),
+        ("0.9.0", "0.10.0", False, True),
+        # Before a release, and what a fork has built of it.
+        ("0.2.0.dev1", "0.2.0", False, True),
+        ("0.2.0", "0.2.0rc1", True, False),
+        ("0.2.0", "0.2.0+course", False, True),
+        # A lab of which it is not known who brought it up last.
+        ("", "0.2.0", False, True),
+        ("the newest", "0.2.0", False, True),
+    ],
+)
+def test_a_lab_is_changed_by_no_older_version_than_brought_it_up(
+    last: str, present: str, refused: bool, recorded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "__version__", present)
+    found = Format(FORMAT, last)
+    for oldest in (0, FORMAT):
+        reason = unfit(found, oldest)
+        assert (reason is not None) is refused
+        assert reason is None or (last in reason and present in reason)
+    assert bool(takeover_plan(found)) is recorded
 
 
 def test_no_migration_reaches_into_what_learners_write() -> None:

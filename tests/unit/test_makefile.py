@@ -1,7 +1,8 @@
-"""What make says before it has anything to run with."""
+"""What make says before it has anything to run with, and what it installs for what."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,30 @@ def test_python_is_asked_for_its_version_and_for_venv(
     pretending = f"import sys; sys.version_info = {version}; {asked}"
     done = subprocess.run([sys.executable, "-c", pretending], check=False)
     assert (done.returncode == 0) is fits
+
+
+@pytest.mark.parametrize(
+    ("what", "files"),
+    [
+        ("lab", {"requirements.txt", "requirements-build.txt"}),
+        ("down", {"requirements.txt", "requirements-build.txt"}),
+        ("test", {"requirements.txt", "requirements-build.txt", "requirements-dev.txt"}),
+    ],
+)
+def test_a_lab_is_made_without_what_only_developers_need(
+    what: str, files: set[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", what, f"VENV={tmp_path}/venv"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert set(re.findall(r"\S+\.txt", done.stdout)) == files
+
+
+def test_what_has_been_installed_is_not_installed_again(tmp_path: Path) -> None:
+    told = ["make", "--dry-run", "test", f"VENV={tmp_path}/venv"]
+    for stamp, left in ((".runtime", {"requirements-dev.txt"}), (".requirements", set())):
+        (tmp_path / "venv").mkdir(exist_ok=True)
+        (tmp_path / "venv" / stamp).touch()
+        done = subprocess.run(told, cwd=PROJECT, capture_output=True, text=True, check=True)
+        assert set(re.findall(r"\S+\.txt", done.stdout)) == left

@@ -23,12 +23,15 @@ ASKED = {
     for line in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
     for requirement in [Requirement(line)]
 }
-PINNED = {
-    canonicalize_name(name): version
-    for name, version in re.findall(
-        r"^([\w.-]+)==([^ ;]+)", (PROJECT / "requirements.txt").read_text(), re.M
-    )
-}
+
+
+def pins(file: str) -> dict[str, str]:
+    """Return the versions that a file of pins has, by the names of the packages."""
+    found = re.findall(r"^([\w.-]+)==([^ ;]+)", (PROJECT / file).read_text(), re.M)
+    return {canonicalize_name(name): version for name, version in found}
+
+
+PINNED = pins("requirements.txt")
 
 
 def sources() -> list[Path]:
@@ -91,3 +94,15 @@ def test_what_is_imported_is_asked_for() -> None:
 
 def test_no_test_tool_is_asked_for() -> None:
     assert PINNED.keys() & {"hypothesis", "mypy", "pytest", "ruff", "setuptools"} == set()
+
+
+def test_what_builds_the_package_is_pinned() -> None:
+    asked = tomllib.loads((PROJECT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert pins("requirements-build.txt").keys() == set(map(canonicalize_name, asked))
+
+
+def test_developers_have_the_versions_that_a_lab_has() -> None:
+    others = {**pins("requirements-dev.txt"), **pins("requirements-build.txt")}
+    both = others.keys() & PINNED.keys()
+    assert both
+    assert {name: others[name] for name in both} == {name: PINNED[name] for name in both}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -78,22 +78,41 @@ def take_over(settings: Settings) -> Applied:
     return done
 
 
-def test_there_is_a_lab_of_each_format_to_take_over() -> None:
-    assert "v0.1.0" in kept_labs.versions()
+def test_there_is_a_lab_of_each_older_format_to_take_over(lab: Callable[..., Settings]) -> None:
+    found = set()
+    for number, version in enumerate(kept_labs.versions()):
+        settings = lab(lab=f"kept-{number}")
+        kept_labs.unpack(settings, version)
+        made = lab_format(settings.for_machine)
+        assert made is not None
+        found.add(made.number)
+    assert found >= set(range(FORMAT))
+
+
+def test_a_lab_that_is_kept_is_never_kept_anew(
+    counted: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = kept_labs.keep(counted, "v9.1.0", tmp_path).read_bytes()
+    Path(counted.lab_dir, "keys", "more").write_text("another lab")
+    with pytest.raises(FileExistsError):
+        kept_labs.keep(counted, "v9.1.0", tmp_path)
+    assert (tmp_path / "v9.1.0.tar.xz").read_bytes() == kept
+    # It is said before a lab is made.
+    monkeypatch.setattr(sys, "argv", ["kept_labs", kept_labs.versions()[0]])
+    with pytest.raises(SystemExit, match="is kept already"):
+        kept_labs.main()
 
 
 def test_a_kept_lab_loses_no_key_no_commit_and_no_record(kept: Settings) -> None:
     folder = Path(kept.lab_dir)
     before, had = contents(folder), commits(folder)
     assert {"git/repositories/platform.git", "git/repositories/learner/lab.git"} <= set(had)
-    assert lab_format(kept.for_machine) == Format()
+    made = lab_format(kept.for_machine)
 
-    assert take_over(kept).changed
+    assert take_over(kept).changed is (made != Format(FORMAT, __version__))
 
     assert lab_format(kept.for_machine) == Format(FORMAT, __version__)
-    after = contents(folder)
-    assert json.loads(after.pop("format").partition(b" ")[2])["format"] == FORMAT
-    assert after == before
+    assert {**contents(folder), "format": b""} == {**before, "format": b""}
     assert commits(folder) == had
     for key in sorted(Path(kept.keys_dir).glob("*.agekey")):
         asked = [find_tool("age-keygen"), "-y", str(key)]
@@ -184,6 +203,7 @@ def test_a_chain_of_migrations_rewrites_files_and_keeps_what_they_were(
 
     chain = (*takeover.MIGRATIONS, Migration("a roster is an object", ("class/*.json",), wrapped))
     monkeypatch.setattr(act, "MIGRATIONS", chain)
+    monkeypatch.setattr(act, "FORMAT", 2)
     act.take_over(counted.for_machine)
     assert lab_format(counted.for_machine) == Format(2, __version__)
     assert record.read_text() == '{"seats": []}'
@@ -195,6 +215,16 @@ def test_a_chain_of_migrations_rewrites_files_and_keeps_what_they_were(
     act.take_over(counted.for_machine)
     assert record.read_text() == '{"seats": []}'
     assert Path(counted.lab_dir, "before-format-2/class/roster.json").read_text() == "[]"
+
+
+def test_a_newer_version_is_recorded_and_nothing_else_changes(counted: Settings) -> None:
+    folder = Path(counted.lab_dir)
+    Path(counted.format_file).write_text(f'{{"format": {FORMAT}, "product": "0.0.1"}}')
+    before = contents(folder)
+    assert take_over(counted).changed
+    assert lab_format(counted.for_machine) == Format(FORMAT, __version__)
+    assert {**contents(folder), "format": b""} == {**before, "format": b""}
+    assert not take_over(counted).changed
 
 
 def test_a_lab_that_is_to_be_made_begins_with_the_number(lab: Callable[..., Settings]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from sopslab import __version__
 from sopslab.checks.takeover import FORMAT, takeover_plan
 from sopslab.cli.main import main
 from sopslab.config.settings import Settings
@@ -42,33 +43,41 @@ def sopslab(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
-def make_lab(settings: Settings, number: int) -> Path:
-    """Make a lab with keys, in a format; return its folder."""
+def make_lab(settings: Settings, number: int, product: str = "9.1.0") -> Path:
+    """Make a lab with keys, in a format that a version has brought it to; return its folder."""
     Path(settings.keys_dir).mkdir(parents=True)
     if number:
-        Path(settings.format_file).write_text(render_format(Format(number, "9.1.0")))
+        Path(settings.format_file).write_text(render_format(Format(number, product)))
     return Path(settings.lab_dir)
 
 
-@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1], ids=["older", "newer"])
+OTHERS = {
+    FORMAT - 1: f"the lab has format {FORMAT - 1}, ",
+    FORMAT: "the lab was brought up by sops-lab 9.1.0, ",
+    FORMAT + 1: f"the lab has format {FORMAT + 1}, ",
+}
+
+
+@pytest.mark.parametrize("number", OTHERS, ids=["older", "of-a-newer-version", "newer"])
 @pytest.mark.parametrize("verb", CHANGING)
-def test_a_verb_that_changes_a_lab_leaves_one_of_another_format_alone(
+def test_a_verb_that_changes_a_lab_leaves_one_of_another_version_alone(
     sopslab: Sopslab, settings: Settings, verb: str, number: int
 ) -> None:
     folder = make_lab(settings, number)
     before = sorted(folder.rglob("*"))
     done = sopslab(*verb.split(), *CHANGING[verb])
     assert done.exit_code == Exit.FORMAT, done.output
-    assert done.stderr.startswith(f"the lab has format {number}, ")
+    assert done.stderr.startswith(OTHERS[number])
     assert done.stdout == ""
     assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("number", [FORMAT, FORMAT + 1], ids=["version", "format"])
 def test_an_up_leaves_a_newer_lab_alone(
-    sopslab: Sopslab, settings: Settings, as_json: bool
+    sopslab: Sopslab, settings: Settings, number: int, as_json: bool
 ) -> None:
-    folder = make_lab(settings, FORMAT + 1)
+    folder = make_lab(settings, number)
     for options in ((), ("--dry-run",), ("--recreate",)):
         done = sopslab("up", *options, *(["--json"] if as_json else []))
         assert done.exit_code == Exit.FORMAT, done.output
@@ -110,6 +119,6 @@ def test_a_dry_run_says_what_a_takeover_would_change_and_changes_nothing(
 def test_a_dry_run_on_a_lab_of_this_version_has_nothing_to_say(
     sopslab: Sopslab, settings: Settings
 ) -> None:
-    make_lab(settings, FORMAT)
+    make_lab(settings, FORMAT, __version__)
     done = sopslab("up", "--dry-run", "--json")
     assert json.loads(done.stdout)["plan"] == {settings.lab: []}

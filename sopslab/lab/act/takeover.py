@@ -20,12 +20,13 @@ from sopslab.model.formats import Format, render_format
 
 
 def take_over(lab: Lab) -> None:
-    """Bring the lab's folder to this product's format; a lab that is yet to be made begins with it.
+    """Bring the lab's folder to this product's format, and record that this product did so; a lab
+    that is yet to be made begins with it.
 
     Raises LabError if the format of the lab cannot be read.
     """
     found = lab_format(lab)
-    if found is None:
+    if found is None or found.number == FORMAT:
         _say(lab, FORMAT)
         return
     for number, migration in enumerate(MIGRATIONS[found.number :], found.number + 1):

@@ -66,7 +66,7 @@ def compatibility(settings: Settings, oldest: int) -> Commands:
     """
     refused = unfit(look(settings, lab_format), oldest)
     if refused is None:
-        host.noop("the lab has no other format")
+        host.noop("the lab is of no other version")
         return
     yield refusal(refused)
 
@@ -74,16 +74,17 @@ def compatibility(settings: Settings, oldest: int) -> Commands:
 @operation()
 def format(settings: Settings) -> Commands:
     """
-    Bring the lab's folder to the format of this version, and record the format before anything else
-    is written there.
+    Bring the lab's folder to the format of this version, and record both before anything else is
+    written there.
 
     + settings: the lab's settings
     """
     found = look(settings, lab_format)
-    if found is not None and found.number >= FORMAT:
-        host.noop(f"the lab has format {FORMAT}")
+    plan = takeover_plan(found)
+    if found is not None and not plan:
+        host.noop(f"the lab has format {FORMAT}, by this version")
         return
-    for sentence in takeover_plan(found):
+    for sentence in plan:
         note(sentence)
     yield acting(settings, take_over)
 

@@ -44,7 +44,7 @@ CARRIED = {
     "class/seats/ada/canary": b"0123\n",
     "class/seats/ada/generation": b"00000000000001\n",
     "drills/leak/ada/clone-of-kim/.git/config": b"[core]\n",
-    "format": render_format(Format(1, "0.2.0")).encode(),
+    "format": render_format(Format(1, "0.0.1")).encode(),
     "id": b"0123456789abcdef",
     "git/credentials/ada/git-credentials": b"http://ada:word@127.0.0.1:8418\n",
     "git/credentials/ada/password": b"word",
