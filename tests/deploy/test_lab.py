@@ -14,7 +14,7 @@ from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
 from sopslab.artifacts.catalog import pinned_catalog
-from sopslab.checks.takeover import FORMAT, takeover_plan
+from sopslab.checks.takeover import FORMAT
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
@@ -266,7 +266,12 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     ),
     "an-older-lab": (
         lambda f, s: {f.format: said(Format())},
-        {"Format | Bring the lab to this format": takeover_plan(Format())},
+        {
+            "Format | Bring the lab to this format": [
+                "format 0 becomes format 1: the lab's folder names its format; counts of accesses, "
+                "which nothing reads, are removed"
+            ]
+        },
     ),
     "another-versions-node": (
         lambda f, s: {f.cluster: said(ClusterState(Owner.LAB, "running", True, image="older:1"))},
