@@ -71,11 +71,13 @@ _POLICY = "tests/unit/policy/test_policy_"
 _ROSTER = "tests/unit/test_roster.py"
 _ENROLMENT = "tests/unit/test_enrolment.py"
 _ROTATION = "tests/unit/test_rotation_plan.py"
+_OPERATIONS = "tests/unit/operations/test_operations.py"
 
 
-# All parts of the policy have tests of their own. Here are the parts for which the tests of the
+# Most parts of the policy have tests of their own. Here are the parts for which the tests of the
 # whole policy are run, too; below, the tests that take seconds, and the functions that work at
 # import.
+_WHOLE = ("cases", "kinds", "parts")
 _BY_ALL = ("age", "ciphertext", "credentials", "findings", "keys")
 _SLOW = {
     # The second test nests so deeply that there is no room for mutmut's own calls.
@@ -88,9 +90,9 @@ _AT_IMPORT = {
 }
 
 
-def _policy(name: str) -> Part:
-    """Return a part of the policy."""
-    files = [name, *(("cases", "kinds", "parts") if name in _BY_ALL else ())]
+def _policy(name: str, *tests: str) -> Part:
+    """Return a part of the policy, for which its own tests are run unless others are named."""
+    files = tests or (name, *(_WHOLE if name in _BY_ALL else ()))
     slow = {
         name: _SLOW.get(name, ()),
         # These two look at nothing that other tests do not look at, too.
@@ -190,7 +192,19 @@ PARTS: dict[str, Part] = {
     "roster": _people("sopslab/config/roster.py", _ROSTER),
     "roster_values": _people("sopslab/config/roster_values.py", _ROSTER),
     "enrolment": _people("sopslab/config/enrolment.py", _ENROLMENT, "tests/unit/test_expiry.py"),
-    **{f"rotation.{name}": _rotation(name) for name in ("plan", "record", "encrypted")},
+    **{
+        f"rotation.{name}": _rotation(name)
+        for name in ("plan", "record", "encrypted", "orders", "phases", "given", "instructor")
+    },
+    "identities.observed": Part(
+        "sopslab/lab/observe/keys.py",
+        (
+            "tests/unit/test_identities.py",
+            "tests/unit/test_cluster_look.py",
+            "tests/unit/verification/test_verification_repository.py",
+        ),
+    ),
+    "identities.provided": Part("sopslab/provision/operations/age.py", (_OPERATIONS,)),
     "gitserver.accounts": _server("accounts", "accounts", "server"),
     "gitserver.limits": _server("limits", "limits"),
     "gitserver.protocol": _server("protocol", "requests", "server"),
@@ -198,6 +212,7 @@ PARTS: dict[str, Part] = {
         f"policy.{name}": _policy(name)
         for name in (
             "age",
+            "built",
             "ciphertext",
             "credentials",
             "documents",
@@ -217,11 +232,16 @@ PARTS: dict[str, Part] = {
             "templates",
         )
     },
+    "policy.files": _policy("files", *_WHOLE),
+    "policy.published": _policy("published", "passwords"),
     "policy.kustomizations": Part(
         "sopslab/policy/kustomizations.py", ("tests/unit/policy/test_kustomizations.py",)
     ),
 }
-"""Modules that ask git are not among them, above all `sopslab/policy/sources.py`."""
+"""Not among them are modules that ask git, which are `sources`, `building` and `pushes` of the
+policy; `sandbox`, for which each test starts a program that needs seconds; and what is at work in
+another process, where mutmut does not see it: `confine`, and what `sopslab.lab` changes on the
+host, such as `lab/act/identities.py`."""
 
 
 @dataclass(frozen=True)

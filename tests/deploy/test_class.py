@@ -3,6 +3,7 @@ once for all of them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,7 +57,13 @@ def test_a_class_has_a_step_at_the_beginning_and_one_at_the_end(lab_data: Data) 
 
 
 def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:
-    assert len(run_class(lab_data, 40).commands) == len(run_class(lab_data, 2).commands)
+    few, many = run_class(lab_data, 2), run_class(lab_data, 40)
+    assert not few.failed and not many.failed
+    assert "Learners | Fill 3 repositories" in few.changed
+    # The seats, and with them the lab's own learner.
+    as_few = [re.sub(r"\b4([01])\b", lambda one: "23"[int(one[1])], name) for name in many.changed]
+    assert as_few == few.changed
+    assert len(many.commands) == len(few.commands)
 
 
 def test_a_spare_is_made_like_any_seat(lab_data: Data) -> None:

@@ -70,6 +70,7 @@ def test_a_dry_teardown_of_nothing_predicts_no_change(environment: dict[str, str
     done = pyinfra(environment, BARE, "deploys/teardown.py", "--dry", "--json")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)["plan"]
+    assert "Cluster | Delete the kind cluster lab" in [item["name"] for item in plan]
     assert [item["name"] for item in plan if item["hosts_with_change"]] == []
 
 

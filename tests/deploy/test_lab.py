@@ -14,7 +14,7 @@ from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
 from sopslab.artifacts.catalog import pinned_catalog
-from sopslab.checks.takeover import FORMAT, takeover_plan
+from sopslab.checks.takeover import FORMAT
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
@@ -154,6 +154,7 @@ def test_at_an_address_of_the_network_everything_is_tls(lab_data: Data) -> None:
     data = lab_data(git_bind="192.0.2.10")
     settings = load_settings(data)
     run = Run(DEPLOY, data, bare(settings))
+    assert not run.failed
     order = [name.split(" | ")[1] for name in run.changed]
     awaited = [
         *("Make passwords", "Make the CA", "Certify the Git server"),
@@ -167,6 +168,8 @@ def test_on_loopback_nothing_is_certified(lab_data: Data) -> None:
     data = lab_data()
     settings = load_settings(data)
     run = Run(DEPLOY, data, bare(settings))
+    assert not run.failed
+    assert "Git | Serve at http://127.0.0.1:8418" in run.changed
     assert not [name for name in run.changed + run.unchanged if "certif" in name.casefold()]
     assert not [command for command in run.commands if settings.tls_dir in command]
 
@@ -266,7 +269,12 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     ),
     "an-older-lab": (
         lambda f, s: {f.format: said(Format())},
-        {"Format | Bring the lab to this format": takeover_plan(Format())},
+        {
+            "Format | Bring the lab to this format": [
+                "format 0 becomes format 1: the lab's folder names its format; counts of accesses, "
+                "which nothing reads, are removed"
+            ]
+        },
     ),
     "a-lab-of-an-older-version": (
         lambda f, s: {f.format: said(Format(FORMAT, "0.0.1"))},
@@ -324,6 +332,7 @@ def test_one_drift_changes_what_repairs_it_and_nothing_else(
     settings, answers = finished
     answers.update(cause(Facts(settings), settings))
     run = Run(DEPLOY, lab_data(), answers)
+    assert not run.failed
     assert run.changed == list(expected)
     for operation, notes in expected.items():
         assert run.notes(operation) == notes
@@ -426,6 +435,7 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
     for key in LIMITS:
         answers[machine_look_text(recorded_value, path=sysctl_record(settings, key))] = '"64"'
     run = Run(TEARDOWN, lab_data(), answers)
+    assert not run.failed
     assert run.changed == [
         "Cluster | Delete the kind cluster lab",
         "Git | Remove the Git server",
@@ -441,6 +451,7 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
 def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:
     _settings, answers = finished
     run = Run(TEARDOWN, lab_data(purge=True), answers)
+    assert not run.failed
     assert run.changed[-1] == "Purge | Remove keys, Git data and clone"
 
 
@@ -450,6 +461,7 @@ def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> No
     half = {name: answers[name] for name in (facts.network, facts.rules)}
     half[facts.cluster] = cluster("created", complete=False)
     run = Run(TEARDOWN, lab_data(), Answers({**machine(settings), **half}))
+    assert not run.failed
     assert run.changed == [
         "Cluster | Delete the kind cluster lab",
         "Host | Remove the network",
@@ -465,7 +477,16 @@ def test_what_is_not_ours_is_not_taken_down(finished: Finished, lab_data: Data) 
     answers[facts.server] = replaced(container(settings), name, "bridge")
     answers[facts.network] = said(Network({"sops-lab.root": "/other"}))
     answers[facts.rules] = rules(load_settings(lab_data(lab="other")))
-    assert Run(TEARDOWN, lab_data(), answers).changed == []
+    run = Run(TEARDOWN, lab_data(), answers)
+    assert not run.failed
+    assert run.changed == []
+    assert {
+        "Cluster | Delete the kind cluster lab",
+        "Git | Remove the Git server",
+        "Host | Remove the network",
+        "Host | Remove the network's firewall rules",
+    } <= set(run.unchanged)
+    assert {facts.cluster, facts.server, facts.network, facts.rules} <= set(run.commands)
 
 
 @pytest.mark.parametrize("deploy", [DEPLOY, TEARDOWN], ids=["deploy", "teardown"])
@@ -482,6 +503,7 @@ def test_a_second_lab_touches_nothing_of_the_first(deploy: Path, lab_data: Data)
     answers |= machine(second)
     answers[STORE] = said(filled_store(second))
     run = Run(deploy, data, Answers(answers))
+    assert not run.failed
     assert run.changed
     names = {
         first.lab_dir,

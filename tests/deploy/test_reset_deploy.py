@@ -9,16 +9,28 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks.namespaces import InTheWay
 from sopslab.config.settings import load_settings
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
+from sopslab.model.decryption import SecretDrift
+from sopslab.model.repositories import RepositoryState
 from tests.fake import Answers, Run, look_text
+from tests.machines import said
 
 # Ended long ago, and the end is on record.
 OVER = {"expires": "2026-01-01T00:00:00Z", "suspended": "2026-01-01T00:00:00Z"}
 NOBODY: Mapping[str, int] = {}
 RESET = PROJECT / "deploys" / "reset.py"
 Data = Callable[..., dict[str, Any]]
+CHANGES = [
+    "Git | Put {} repositories back to start",
+    "Flux | Clear what Flux did not apply",
+    "Flux | Give Flux the Secrets of {} environments",
+    "Flux | Have Flux apply the repositories",
+    "Flux | Clear what came meanwhile",
+    "Canary | Wait for Flux to decrypt {} canaries",
+]
 
 
 def run(
@@ -28,18 +40,26 @@ def run(
     over: Mapping[str, int] = NOBODY,
     **told: object,
 ) -> Run:
-    """Run a deploy on a machine whose only answer is its class.
+    """Reset learners of a class in which no repository is at the checkpoint, every namespace was
+    deleted, and the cluster has no Secret.
 
     + over: seats whose access has ended long ago, with their days of grace
     """
     data = lab_data(learners=list(learners), **told)
-    roster = [
+    roster: list[dict[str, Any]] = [
         {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
         | ({**OVER, "grace": over[f"s{one}"]} if f"s{one}" in over else {})
         for one in range(seats)
     ]
-    enrolled = look_text(load_settings(data), recorded_roster)
-    answers = {enrolled: json.dumps(json.dumps(roster)) if roster else ""}
+    settings = load_settings(data)
+    known = [settings.learner.id, *(one["id"] for one in roster)]
+    moved = RepositoryState(main="2" * 40, target="1" * 40)
+    answers = {
+        look_text(settings, recorded_roster): json.dumps(json.dumps(roster)) if roster else "",
+        "…observe.checkpoints.repository_states": said(dict.fromkeys(known, moved)),
+        "…observe.namespaces.obstacles": said(dict.fromkeys(known, InTheWay(absent=("gone",)))),
+        "…observe.host_secrets.secrets_drift": said(dict.fromkeys(known, SecretDrift.ABSENT)),
+    }
     refusal = {"there is no environment of joe": "refused"}
     return Run(RESET, data, Answers(answers, failures=refusal))
 
@@ -50,6 +70,7 @@ def steps(run: Run) -> list[str]:
 
 def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
     done = run(lab_data)
+    assert not done.failed
     assert steps(done) == ["Format", "Git", "Flux", "Canary", "Class"]
     assert "Git | Put the clone back" in done.changed + done.unchanged
 
@@ -58,10 +79,10 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     lab_data: Data,
 ) -> None:
     done = run(lab_data, "s1", seats=3)
+    assert not done.failed
     assert steps(done) == ["Format", "Git", "Flux", "Canary", "Class"]
-    names = done.changed + done.unchanged
-    assert "Flux | Give Flux its Secrets" in names
-    assert not any("clone" in name for name in names)
+    assert "Flux | Give Flux its Secrets" in done.changed
+    assert not any("clone" in name for name in done.changed + done.unchanged)
     assert not any("s0" in command or "s2" in command for command in done.commands)
 
 
@@ -84,6 +105,9 @@ def test_seats_that_no_roster_names_are_there_whatever_the_lab_file_says(lab_dat
 def test_the_number_of_commands_does_not_grow_with_the_seats(lab_data: Data) -> None:
     few = run(lab_data, "s0", "s1", seats=2)
     many = run(lab_data, *(f"s{one}" for one in range(40)), seats=40)
+    assert not few.failed and not many.failed
+    assert few.changed == [change.format(2) for change in CHANGES]
+    assert many.changed == [change.format(40) for change in CHANGES]
     assert len(many.commands) == len(few.commands)
 
 
@@ -96,4 +120,15 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_dat
 
 def test_a_class_is_not_reset_because_nobody_was_named(lab_data: Data) -> None:
     done = run(lab_data, seats=3)
+    assert not done.failed
     assert done.changed == []
+    assert done.unchanged == [
+        "Format | Check the lab's format",
+        "Git | Begin a reset",
+        "Git | End the drills",
+        "Git | Put 0 repositories back to start",
+        "Flux | Have no build hold up the others",
+        *CHANGES[1:2],
+        *CHANGES[3:5],
+        "Class | Report the environments",
+    ]

@@ -35,6 +35,7 @@ from tasks.git import server_configuration
 from tests.beginnings import begin
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
+from tests.repositories import overtake, was_overtaken
 from tests.texts import write_files
 from tests.unit.gitserver.gitserver_material import eventually, judging
 from tests.unit.policy import policy_material
@@ -111,22 +112,27 @@ class Server:
         return subprocess.run(
             ["git", *arguments],
             cwd=folder,
-            env={
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "HOME": str(self.folder),
-                "GIT_CONFIG_SYSTEM": str(self.folder / "etc" / "gitconfig"),
-                "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
-                "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
-                "PYTHONPATH": str(PROJECT),
-                "SOPSLAB_JUDGES": self.judges,
-                "SOPSLAB_GITLEAKS": find_tool("gitleaks"),
-                "SOPSLAB_FLUX": find_tool("flux"),
-            },
+            env=self.environment,
             input=given,
             check=check,
             capture_output=True,
             text=True,
-        )  # fmt: skip
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of git and the hooks."""
+        return {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "GIT_CONFIG_SYSTEM": str(self.folder / "etc" / "gitconfig"),
+            "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+            "PYTHONPATH": str(PROJECT),
+            "SOPSLAB_JUDGES": self.judges,
+            "SOPSLAB_GITLEAKS": find_tool("gitleaks"),
+            "SOPSLAB_FLUX": find_tool("flux"),
+        }  # fmt: skip
 
     def commit(self, clone: Path, name: str, text: str = "a\n") -> str:
         """Commit a file in a clone and return the commit."""
@@ -281,6 +287,30 @@ def test_a_push_to_main_at_the_same_time_comes_first(seat: Seat) -> None:
     said = seat.push("HEAD:reset").stderr
     assert "Somebody else pushed at the same time, so nothing was reset. Push again." in said
     assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+def test_a_push_to_main_after_the_hook_has_looked_is_not_overwritten(
+    seat: Seat, tmp_path: Path
+) -> None:
+    late = seat.server.commit(seat.clone, "late")
+    tools = tmp_path / "tools"
+    overtake(tools, "update-ref --stdin", seat.bare, seat.clone)
+    seat.server.git(seat.bare, "update-ref", "refs/heads/reset", seat.head)
+    # A hook that git starts has git's own folder first in its PATH, and would find no stand-in.
+    environment = seat.server.environment
+    done = subprocess.run(
+        [seat.server.folder / "etc/hooks/post-receive"],
+        cwd=seat.bare,
+        env={**environment, "PATH": f"{tools}:{environment['PATH']}"},
+        input=f"{'0' * 40} {seat.head} refs/heads/reset\n",
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert was_overtaken(tools)
+    assert "Somebody else pushed at the same time, so nothing was reset. Push again." in done.stdout
+    assert seat.server.branches(seat.bare) == {"main": late}
 
 
 def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(

@@ -20,7 +20,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.act.identities import generate
 from sopslab.lab.observe.host_secrets import held_keys
 from sopslab.lab.observe.identities import identity_states, problem
-from sopslab.lab.observe.keys import PublicKeys, look_at_identity
+from sopslab.lab.observe.keys import PublicKeys, look_at_identity, recipients_here
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
@@ -262,6 +262,19 @@ def test_the_identities_of_a_class_are_told_apart_whatever_is_in_their_files(
     add_second(folder / "ada.agekey")
     (folder / "bob.agekey").write_text("# nothing\n")
     assert identities(settings, *own) == {**own, "ada": None, "bob": None}
+
+
+def test_recipients_are_here_whose_identities_are(settings: Settings, identity: Path) -> None:
+    assert recipients_here(settings) == {public(identity): "keys/learner.agekey"}
+    following = identity.parent / "next" / "learner.agekey"
+    following.parent.mkdir()
+    following.with_suffix(".pub").write_text(f"{keygen(following)}\nage1another\n")
+    (identity.parent / "elsewhere.pub").write_text("age1elsewhere\n")
+    assert recipients_here(settings) == {
+        public(identity): "keys/learner.agekey",
+        public(following): "keys/next/learner.agekey",
+        "age1another": "keys/next/learner.agekey",
+    }
 
 
 def test_post_quantum_identities_are_made_where_the_lab_has_them(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
-from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol
+from tests.repositories import begin_repository, commit, git
 
 Data = dict[str, Any]
 
@@ -28,14 +29,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Data]]:
         seen.append((file, {**data, "learners": json.loads(data["learners"])}))
         return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
-    def plan(
-        _settings: Settings, environments: list[Environment], _checkpoint: str
-    ) -> dict[str, list[str]]:
-        told = {"ada": ["deleted: ConfigMap/a", "b: c"]}
-        return {one.id: told.get(one.id, []) for one in environments}
-
     monkeypatch.setattr("sopslab.cli.verbs.reset.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.lab.reset.plan_reset", plan)
     return seen
 
 
@@ -123,15 +117,28 @@ def test_all_are_put_back_only_after_a_yes(settings: Settings, runs: list[Any]) 
 
 
 def test_a_dry_run_tells_of_each_what_would_be_done_and_asks_nothing(
-    settings: Settings, runs: list[tuple[str, Data]]
+    settings: Settings, runs: list[tuple[str, Data]], tmp_path: Path
 ) -> None:
     enrol(settings, "ada", "bob")
+    bare = {name: Path(settings.git_dir, f"repositories/{name}/lab.git") for name in ("ada", "bob")}
+    for name, repository in bare.items():
+        begin_repository(repository, tmp_path / name)
+        start = commit(tmp_path / name, "Begin the lab")
+        git(repository, "update-ref", "refs/lab/start", start)
+    mine = commit(tmp_path / "ada", "Mine")
+    silent = "the cluster does not answer: `sopslab status` tells more"
+
     done = reset("--all", "--dry-run")
-    assert done.stdout == "ada\n  deleted: ConfigMap/a\n  b: c\nbob\n  nothing to do\n"
-    as_json = json.loads(reset("--all", "--dry-run", "--json").stdout)
-    assert as_json == {
-        "ok": True,
-        "changed": 0,
-        "plan": {"ada": ["deleted: ConfigMap/a", "b: c"], "bob": []},
-    }
-    assert runs == []
+
+    assert re.sub(r"\d{8}T\d{6}Z", "TIME", done.stdout).splitlines() == [
+        "ada",
+        "  main goes to the checkpoint start",
+        "  1 commit of main kept on the branch saved/TIME",
+        f"  {silent}",
+        "bob",
+        f"  {silent}",
+    ]
+    told = json.loads(reset("--all", "--dry-run", "--json").stdout)
+    assert (told["ok"], told["changed"], list(told["plan"])) == (True, 0, ["ada", "bob"])
+    assert len(told["plan"]["ada"]) == 3 and told["plan"]["bob"] == [silent]
+    assert runs == [] and git(bare["ada"], "rev-parse", "main") == mine

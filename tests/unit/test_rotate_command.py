@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,24 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
-from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.rotation.record import Rotation, render_rotation
 from sopslab.model.incidents import Cause
 from sopslab.run.runner import Result as RunResult
 from tests.commands import enrol, say_format
-from tests.repositories import make_identity
+from tests.repositories import begin_repository, commit, git, make_identity
+from tests.texts import write_files
 
 Data = dict[str, Any]
+# A Secret that looks like one that sops has encrypted to a recipient.
+SECRET = """apiVersion: v1
+kind: Secret
+metadata: {{name: a}}
+data: {{TOKEN: "ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:str]"}}
+sops:
+  age: [{{recipient: {}, enc: wrapped}}]
+"""
 
 
 @pytest.fixture
@@ -38,13 +47,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
     ) -> RunResult:
         return record(file, data, stdin)
 
-    def plan(
-        _settings: Settings, environments: list[Environment], rotation: Rotation
-    ) -> dict[str, list[str]]:
-        return {one.id: [f"{rotation.cause}: another data key"] for one in environments}
-
     monkeypatch.setattr("sopslab.cli.verbs.rotate.deploy_or_exit", deploy)
-    monkeypatch.setattr("sopslab.lab.rotation.plan_rotation", plan)
     return seen
 
 
@@ -95,8 +98,10 @@ def test_an_instructors_identity_that_is_elsewhere_is_not_replaced_here(
     runs: list[Data],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    tools: Callable[..., Path],
     asked: tuple[str],
 ) -> None:
+    tools("age-keygen")
     file = tmp_path / "lab.yaml"
     file.write_text(f"instructor_recipient: {make_identity(tmp_path / 'elsewhere.agekey')}\n")
     monkeypatch.setenv("SOPSLAB_FILE", str(file))
@@ -202,11 +207,34 @@ def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:
     assert len(runs) == 1
 
 
-def test_a_dry_run_tells_the_phases_and_the_files(settings: Settings, runs: list[Data]) -> None:
+@pytest.fixture
+def encrypted(settings: Settings, tools: Callable[..., Path], tmp_path: Path) -> Path:
+    """The repository of the lab's learner, with a Secret that is encrypted to the learner's key."""
+    tools("age-keygen")
+    say_format(settings)
+    own = make_identity(Path(settings.keys_dir) / "learner.agekey")
+    bare = Path(settings.git_dir) / "repositories/learner/lab.git"
+    begin_repository(bare, tmp_path / "clone")
+    write_files(tmp_path / "clone", {".sops.yaml": f"age: {own}\n", "a.yaml": SECRET.format(own)})
+    git(bare, "update-ref", "refs/lab/start", commit(tmp_path / "clone", "Begin the lab"))
+    return bare
+
+
+def test_a_dry_run_tells_the_phases_and_the_files(
+    settings: Settings, runs: list[Data], encrypted: Path
+) -> None:
+    before = git(encrypted, "for-each-ref")
     done = rotate("learner-key", "--dry-run")
     assert done.exit_code == 0, done.output
-    assert runs == []
-    assert "learner-key: another data key" in done.output
+    files = [
+        ".sops.yaml names another recipient",
+        "a.yaml: another data key, other values for TOKEN",
+    ]
+    assert done.stdout.splitlines()[-3:] == ["learner", *(f"  {file}" for file in files)]
     told = json.loads(rotate("learner-key", "--dry-run", "--json").output)
     assert list(told["phases"])[:2] == ["inventory", "identity"]
-    assert told["plan"] == {"learner": ["learner-key: another data key"]}
+    assert told["plan"] == {"learner": files}
+    none = rotate("git-credential", "--dry-run").stdout.splitlines()
+    assert none[-2:] == ["learner", "  no file changes"]
+    assert runs == [] and git(encrypted, "for-each-ref") == before
+    assert not (Path(settings.lab_dir) / "rotations").exists()

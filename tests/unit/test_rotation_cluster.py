@@ -36,14 +36,22 @@ from tests.texts import write_files, write_program
 
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
-# Answers with the list of a kind; of Secrets, it can also print the columns that are asked for.
+# Answers with the list of a kind; of Secrets, it can also print the columns that are asked for. As
+# often as $here/busy has lines, no Kustomization is ready. What is annotated is recorded.
 STAND_IN = """#!/bin/sh
 here=$(dirname "$0")
 case "$*" in
+*" annotate "*) echo "$*" >"$here/annotated"; cat >"$here/asked.json" ;;
 *custom-columns*) jq -r '.items[] | "\\(.metadata.namespace)   \\(.metadata.resourceVersion)"' \\
     "$here/secrets.json" ;;
 *" secrets "*) cat "$here/secrets.json" ;;
-*kustomizations*) cat "$here/kustomizations.json" ;;
+*kustomizations*)
+    if [ -s "$here/busy" ]; then
+        sed -i 1d "$here/busy"
+        jq 'del(.items[].status.conditions)' "$here/kustomizations.json"
+    else
+        cat "$here/kustomizations.json"
+    fi ;;
 *deployments*) cat "$here/workloads.json" ;;
 esac
 """
@@ -95,6 +103,50 @@ def test_flux_is_done_with_a_key_when_it_has_reported_since(
     assert settling_objects(settings.for_machine, environments=[ADA]) == (
         [] if settled else ["ada"]
     )
+
+
+@pytest.fixture
+def busy(settings: Settings) -> Path:
+    """The file of a cluster that says how often Ada's Kustomization is still not ready."""
+    having(settings, secrets=[], kustomizations=[kustomization("101")])
+    return Path(settings.bin_dir) / "busy"
+
+
+def test_flux_comes_to_its_end_before_it_is_told_anything_else(
+    settings: Settings, busy: Path
+) -> None:
+    busy.write_text("\n" * 3)
+    convergence.settle(settings.for_machine, [ADA])
+    assert busy.read_text() == ""
+
+
+def test_whoever_is_not_asked_for_is_not_waited_for(settings: Settings, busy: Path) -> None:
+    busy.write_text("\n" * 3)
+    convergence.settle(settings.for_machine, [at_seat(learner("bob"))])
+    assert busy.read_text() == "\n" * 2
+
+
+def test_flux_is_not_waited_for_for_ever_and_nobody_fails_by_that(
+    settings: Settings, busy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convergence, "_SETTLING_S", 0.1)
+    busy.write_text("\n" * 1000)
+    convergence.settle(settings.for_machine, [ADA])
+    assert busy.read_text()
+    assert not (Path(settings.class_dir) / "failed").exists()
+
+
+def test_flux_is_asked_to_decrypt_again_and_not_to_fetch(settings: Settings) -> None:
+    convergence.ask(settings.for_machine, [ADA, at_seat(learner("bob"))])
+    asked = json.loads((Path(settings.bin_dir) / "asked.json").read_text())["items"]
+    assert [
+        (one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]) for one in asked
+    ] == [
+        ("Kustomization", "lab-ada-sys", "secrets-develop"),
+        ("Kustomization", "lab-bob-sys", "secrets-develop"),
+    ]
+    said = (Path(settings.bin_dir) / "annotated").read_text()
+    assert "reconcile.fluxcd.io/requestedAt=" in said
 
 
 def workload(name: str, container: dict[str, Any], **annotations: str) -> dict[str, Any]:

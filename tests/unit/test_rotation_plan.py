@@ -3,6 +3,7 @@ host."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,10 +18,13 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
+from sopslab.errors import InputError
 from sopslab.incidents.records import Incident, Upstream, render_incident
 from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted, splice
+from sopslab.incidents.rotation.given import read_values, render_values
+from sopslab.incidents.rotation.instructor import former_recipient, plan_succession
 from sopslab.incidents.rotation.orders import Change, draw_up
-from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase
+from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
     Version,
     asks_elsewhere,
@@ -335,6 +339,70 @@ def test_every_cause_has_phases_and_every_phase_a_meaning() -> None:
     assert set(MEANING) == set(Phase)
     for phases in PHASES.values():
         assert phases[0] is Phase.INVENTORY and phases[-1] is Phase.PROVEN
+
+
+def test_some_causes_replace_identities_and_some_only_values() -> None:
+    keys = {Cause.LEARNER_KEY, Cause.CLUSTER_KEY, Cause.INSTRUCTOR_KEY}
+    assert {cause for cause in Cause if replaces_keys(cause)} == keys
+    assert {cause for cause in Cause if touches_files(cause)} == {*keys, Cause.VALUE_EXPOSED}
+
+
+@pytest.mark.parametrize(
+    ("held", "present", "former"),
+    [
+        ([OLD, OTHER], NEW, OLD),
+        ([OLD, OTHER], None, None),
+        ([OLD, OTHER, NEW], NEW, None),
+        ([OLD], NEW, None),
+        ([OTHER], NEW, None),
+        ([OLD, OTHER, "age1third"], NEW, None),
+    ],
+    ids=["another", "unknown", "present", "not-ours", "alone", "two"],
+)
+def test_the_instructors_former_recipient_is_the_only_one_beside_the_learners(
+    held: list[str], present: str | None, former: str | None
+) -> None:
+    assert former_recipient(held, OTHER, present) == former
+
+
+def test_the_instructors_successor_changes_recipients_and_no_value() -> None:
+    former = "age1" + "q" * 58
+    asking = replaced(encrypted(former), "sops:\n", "sops:\n  kms:\n  - arn: arn:aws:kms:x\n")
+    found = version(f"age: {former}", a=encrypted(former), b=encrypted(OTHER), c=asking)
+    plan = plan_succession(found, former)
+    assert (plan.commit, plan.rules) == (found.commit, True)
+    one, other = plan.files
+    assert (one.path, one.blob, one.secret) == ("flux/a.yaml", "blob-a", "backend")
+    assert (one.fresh, one.given, one.human) == ((), (), ())
+    assert (one.recipients, one.foreign) == ((former,), frozenset())
+    assert other.path == "flux/c.yaml" and asks_elsewhere(plan) is not None
+    assert plan_succession(version(f"age: {OTHER}", b=encrypted(OTHER)), former).empty
+
+
+def test_values_that_a_human_gives_arrive_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"backend/KEY": "bärenfett\n", "other/KEY": "a"}
+    monkeypatch.setattr("sys.stdin", io.StringIO(render_values(given)))
+    assert read_values(["backend/KEY"]) == {"backend/KEY": "bärenfett\n"}
+    monkeypatch.setattr("sys.stdin", None)
+    assert read_values([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ("hunter2", "a JSON object of values is needed"),
+        ('["hunter2"]', "backend/KEY: no value was given"),
+        ('{"backend/KEY": 7, "other": "hunter2"}', "backend/KEY: no value was given"),
+    ],
+    ids=["no-json", "no-object", "no-text"],
+)
+def test_values_that_cannot_be_read_are_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, read: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(read))
+    with pytest.raises(InputError, match=said) as refused:
+        read_values(["backend/KEY"])
+    assert "hunter2" not in str(refused.value)
 
 
 def test_the_settings_know_the_same_causes() -> None:

@@ -9,6 +9,9 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     facts: what the command of each fact it reads prints, by the fact's name; for some, what
         differs from a large machine, from no engine and from no cluster; of a look, by its
         function's name, what it returns, in JSON
+    looked: the arguments of each fact that has some besides the lab, by the fact's name, with
+        environments named by their learner and `SHA256` for a digest; a list if different things
+        are asked
     noop: the reason it gives for doing nothing, or
     refused: a part of the sentence with which it refuses, or
     commands: what it runs: of a script all `arguments`, parts of `stdin`, `sudo`; of the lab's own
@@ -85,14 +88,9 @@ WITHOUT_CASES = {
     "logins.passwords",
     "logins.proof",
     "proof.attempts",
-    "proof.decryption",
-    "proof.readiness",
-    "proof.values",
-    "proof.workloads",
     "reencryption.files",
     "reset.clone",
     "reset.namespaces",
-    "reset.reconciliation",
     "reset.repositories",
     "rotation.conclusion",
     "rotation.inventory",
@@ -104,7 +102,8 @@ WITHOUT_CASES = {
 GENERATION = "c0ffee00c0ffee"
 # How a packed tree begins: with gzip's first bytes, in base64.
 _PACKED = "H4sI"
-KEYS = {"settings", "arguments", "facts", "noop", "refused", "commands", "notes"}
+_DIGEST = re.compile("[0-9a-f]{64}")
+KEYS = {"settings", "arguments", "facts", "looked", "noop", "refused", "commands", "notes"}
 
 
 class RecordedHost:
@@ -115,6 +114,7 @@ class RecordedHost:
     def __init__(self, outputs: Mapping[str, list[str]]) -> None:
         self._outputs = outputs
         self.asked: set[str] = set()
+        self._orders: dict[str, list[Any]] = {}
         self.noops: list[str] = []
 
     connector = None
@@ -122,10 +122,10 @@ class RecordedHost:
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
         if fact is Look:
             name = str(arguments["what"]).rpartition(".")[2]
-            self.asked.add(name)
+            self._note(name, json.loads(arguments["order"]))
             return "\n".join(self._outputs[name]) or None
-        self.asked.add(fact.__name__)
         arguments.pop("_sudo", None)
+        self._note(fact.__name__, arguments)
         # Arguments that the fact's command does not take are an error, as on a real host.
         assert isinstance(fact().command(**arguments), StringCommand)
         output = self._outputs[fact.__name__]
@@ -133,6 +133,19 @@ class RecordedHost:
 
     def noop(self, reason: str) -> None:
         self.noops.append(reason)
+
+    @property
+    def looked(self) -> dict[str, Any]:
+        """What each fact was asked for, as a case states it."""
+        return {
+            name: orders[0] if len(orders) == 1 else orders for name, orders in self._orders.items()
+        }
+
+    def _note(self, name: str, arguments: Mapping[str, Any]) -> None:
+        self.asked.add(name)
+        order = named({key: arguments[key] for key in arguments if key not in ("lab", "settings")})
+        if order and order not in (orders := self._orders.setdefault(name, [])):
+            orders.append(order)
 
 
 def tree(files: Mapping[str, str]) -> Tree:
@@ -244,6 +257,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     events.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
+    assert host.looked == case.get("looked", {})
     assert list(events.take_notes()) == case.get("notes", [])
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
@@ -303,7 +317,8 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
 
 
 def named(value: Any) -> Any:
-    """Return an order with each environment replaced by its learner's id."""
+    """Return an order as a case states it: its environments by their learners, its digests not at
+    all."""
     if isinstance(value, dict):
         if {"namespace", "kustomization"} <= set(value):
             return value["id"]
@@ -311,6 +326,8 @@ def named(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(_PACKED):
         # A packed tree is compared by its first line.
         return value.partition("\n")[0]
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return "SHA256"
     return [named(each) for each in value] if isinstance(value, list) else value
 
 
