@@ -9,14 +9,17 @@ import pytest
 import yaml
 
 from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings, load_settings
 from sopslab.files.archive import Tree, digest
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.clusters import ApiServers
+from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
 from tasks.flux import overlays, platform_files
 from tests.deploy.test_class import seats
@@ -180,6 +183,35 @@ def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str 
     assert of_class["pairs"] == {"sops-lab": settings.lab, **marked}
     assert {key: develop[key] for key in develop if key.startswith("sops-lab")} == of_class["pairs"]
     assert of_seat == marked
+
+
+# What leads a learner into the cluster, and Flux to a seat.
+TO_A_SEAT = (
+    "issuers.choose", "host_secrets.give", "kubeconfigs.issue", "handouts.hand_out",
+    "platform.lay_out",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("namespaces", [["flux-system"], []])
+def test_what_keeps_seats_apart_is_probed_before_flux_hears_of_one(
+    namespaces: list[str], data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    answers[look_text(settings, lab_namespaces)] = said(namespaces)
+    answers[look_text(settings, secrets_drift, environments=list(map(at_seat, settings.seats)))] = (
+        said({"s1": SecretDrift.ABSENT})
+    )
+
+    def done(run: Run) -> list[str]:
+        steps = ("probes.probe", *TO_A_SEAT)
+        return [name for line in run.commands for name in steps if f"act.{name}" in line]
+
+    whole = done(Run(DEPLOY, data, answers))
+    assert whole[0] == "probes.probe"
+    assert whole.count("probes.probe") == 1
+    assert {"issuers.choose", "host_secrets.give", "platform.lay_out"} <= set(whole)
+    run = Run(DEPLOY, data, answers.failing({"act.probes.probe": "not enforced"}))
+    assert run.failed
+    assert done(run) == ["probes.probe"]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
 *" --context before get namespace kube-system "*) cat "$here/oldest-before" ;;
+*" install --export "*) cat "$here/flux-manifests" ;;
 *" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
 *" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
 *" --selector "*)
@@ -156,12 +157,11 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         "made": json.dumps(namespace("sops-lab-probe-lab")),
         "of-a-pod": POD_REFUSED,
         "of-a-policy": POLICY_REFUSED,
+        "flux-manifests": "".join(f"    image: {image}\n" for image in IMAGES),
     }
     for name, text in told.items():
         Path(found.bin_dir, name).write_text(text)
-    Path(found.manifests_dir).mkdir(parents=True)
-    manifests = "".join(f"    image: {image}\n" for image in IMAGES)
-    Path(found.manifests_dir, "components.yaml").write_text(manifests)
+    Path(found.lab_dir).mkdir(parents=True)
     return found
 
 
@@ -330,6 +330,15 @@ def test_every_node_that_takes_pods_is_asked_once(taken: Settings) -> None:
     probe(taken)
     say(taken, "nodes", listing(node("one"), node("two")))
     assert unproven(taken) == ["one"]
+
+
+def test_other_images_are_asked_for_before_anything_is_made_of_them(taken: Settings) -> None:
+    probe(taken)
+    say(taken, "flux-manifests", "".join(f"    image: {image}.1\n" for image in IMAGES))
+    assert unproven(taken) == ["one", "two"]
+    # Without the command, it is not known which images they are.
+    Path(taken.bin_dir, "flux").unlink()
+    assert unproven(taken) is None
 
 
 def test_the_same_name_in_another_cluster_is_another_node(taken: Settings) -> None:

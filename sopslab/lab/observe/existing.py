@@ -19,6 +19,7 @@ from sopslab.config.places import Lab, Places
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
 from sopslab.lab.observe.rights import denied_rights
 from sopslab.lab.observe.storage import storage_of
+from sopslab.lab.tools import flux as flux_command
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.manifests import images_of
@@ -325,9 +326,14 @@ def reach_of(lab: Places) -> Reach | None:
 
 def wanted_reach(lab: Places) -> Reach:
     """Return what the answers of the nodes have to be about (cluster, images and address), without
-    any node yet. Raises Undecided if the cluster cannot be identified."""
-    images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
-    return Reach(cluster_id(Kubectl(lab)), tuple(images), lab.git_base_cluster_url, {})
+    any node yet. Raises Undecided if the cluster cannot be identified, and Failed without Flux's
+    command."""
+    with ThreadPoolExecutor(1) as beside:
+        exported = beside.submit(flux_command.manifests, lab, flux_command.CONTROLLERS)
+        cluster = cluster_id(Kubectl(lab))
+    # In the order that older records have them in.
+    images = tuple(sorted(images_of(exported.result())))
+    return Reach(cluster, images, lab.git_base_cluster_url, {})
 
 
 def usable_nodes(lab: Places) -> list[str]:
@@ -347,5 +353,5 @@ def open_questions(lab: Lab, accept: list[str], seats: list[str]) -> Questions |
         return None
     try:
         return questions(usable_nodes(lab), wanted_reach(lab), reach_of(lab), accept, seats)
-    except Undecided:
+    except (Failed, Undecided):
         return None

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from sopslab.config.places import Places
 from sopslab.lab.tools.programs import lab_environment, run
 
+# What a lab has of Flux.
+CONTROLLERS = ("source-controller", "kustomize-controller", "notification-controller")
+
 
 def manifests(places: Places, components: Sequence[str] = ()) -> bytes:
     """Return the manifests of Flux, with only the named controllers, or with the usual ones if none

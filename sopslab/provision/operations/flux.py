@@ -25,14 +25,13 @@ from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_users
+from sopslab.lab.tools.flux import CONTROLLERS
 from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
 from sopslab.model.canaries import PROVEN
 from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine
-
-COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
 
 @operation()
@@ -81,7 +80,7 @@ def platform(
         lay_out,
         files=pack(laid_out),
         mark=mark,
-        components=list(COMPONENTS),
+        components=list(CONTROLLERS),
         node=node_name(settings.lab) if settings.cluster_provider == "kind" else None,
         tag=tag,
     )
