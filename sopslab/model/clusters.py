@@ -198,6 +198,15 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class FormerCluster:
+    """A cluster in which the lab was before, by the address of its API server. `refuses` is whether
+    it answers without saying what it still has of the lab."""
+
+    address: str
+    refuses: bool = False
+
+
+@dataclass(frozen=True)
 class ApiServers:
     """Where a cluster's API servers listen."""
 

@@ -30,7 +30,8 @@ from sopslab.lab.observe.existing import (
 from sopslab.lab.observe.ownership import lab_id, owner_labels, unmarked_clusters
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
-from sopslab.model.clusters import ApiServers, Questions
+from sopslab.model.clusters import ApiServers, FormerCluster, Questions
+from sopslab.model.results import Undecided
 from tests.texts import write_program
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
@@ -534,7 +535,7 @@ def context(name: str, address: str, login: str = "first") -> str:
 
 
 def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings) -> None:
-    def left() -> str | None:
+    def left() -> FormerCluster | None:
         return left_behind(taken.for_machine, str(taken.kubeconfig))
 
     bring(taken)
@@ -542,7 +543,7 @@ def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings
     say(taken, "context", context("prod", "192.0.2.2"))
     assert left() is None
     Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
-    assert left() == "https://192.0.2.1:6443"
+    assert left() == FormerCluster("https://192.0.2.1:6443")
     bring(taken, identity=ANOTHER)
     assert left() is None
     bring(taken)
@@ -554,6 +555,50 @@ def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings
     assert left() is None
     Path(taken.lab_kubeconfig).unlink()
     assert left() is None
+
+
+def test_whether_both_contexts_lead_to_one_cluster_is_not_guessed(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "context", context("prod", "192.0.2.2"))
+    Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
+    say(taken, "oldest-before", json.dumps({"metadata": {"uid": "former"}}))
+    Path(taken.bin_dir, "oldest").unlink()
+    with pytest.raises(Undecided):
+        left_behind(taken.for_machine, str(taken.kubeconfig))
+
+
+UNAUTHORIZED = "error: You must be logged in to the server (Unauthorized)"
+FORMER = FormerCluster("https://192.0.2.1:6443", refuses=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (UNAUTHORIZED, FORMER),
+        (
+            "Unable to connect to the server: getting credentials: exec: executable aws failed"
+            " with exit code 255",
+            FORMER,
+        ),
+        ("Error from server (ServiceUnavailable): the server is busy", FORMER),
+        ("The connection to the server 192.0.2.1:6443 was refused - did you specify", None),
+        ("Unable to connect to the server: dial tcp 192.0.2.1:6443: i/o timeout", None),
+    ],
+)
+def test_a_former_cluster_that_answers_and_refuses_is_not_forgotten(
+    taken: Settings, words: str, left: FormerCluster | None
+) -> None:
+    say(taken, "context", context("prod", "192.0.2.2"))
+    Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
+    refuse(taken, words)
+    assert left_behind(taken.for_machine, str(taken.kubeconfig)) == left
+
+
+def refuse(settings: Settings, words: str) -> None:
+    """Make every cluster refuse whatever is asked, with these words."""
+    view = '*" config view "*) cat "$(dirname "$0")/context" ;;'
+    text = f'#!/bin/sh\ncase " $* " in\n{view}\n*) echo "{words}" >&2; exit 1 ;;\nesac\n'
+    say(settings, "kubectl", text)
 
 
 def test_down_has_another_login_of_the_same_cluster_alone(settings: Settings) -> None:
@@ -584,7 +629,7 @@ def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Se
 @pytest.mark.parametrize(
     ("words", "trouble"),
     [
-        ("error: You must be logged in to the server (Unauthorized)", Trouble.DENIED),
+        (UNAUTHORIZED, Trouble.DENIED),
         ("Error from server (Forbidden): clusterroles is forbidden", Trouble.DENIED),
         ("Error from server (ServiceUnavailable): the server is busy", Trouble.UNWELL),
     ],

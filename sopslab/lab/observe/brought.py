@@ -18,6 +18,7 @@ from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
+from sopslab.model.clusters import FormerCluster
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -50,27 +51,35 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     return _brought(lab, Kubectl(lab)) if has_content(lab.lab_kubeconfig) else {}
 
 
-def left_behind(lab: Lab, kubeconfig: str) -> str | None:
-    """Return the address of a former cluster in which the lab has left objects behind, or None.
+def left_behind(lab: Lab, kubeconfig: str) -> FormerCluster | None:
+    """Return a former cluster in which the lab has left objects behind, or may have, or None.
 
     That is the cluster of the lab's own kubeconfig, if the lab's context in the user's file now
-    leads to another one, and if the former one still has objects of the lab. None is also returned
-    where this cannot be seen. Raises LabError as `brought` does.
+    leads to another one, and if the former one still has objects of the lab, or answers and does
+    not say. One that does not answer counts as gone. Raises LabError as `brought` does, and
+    Undecided if it cannot be seen whether both contexts lead to the same cluster.
 
     + kubeconfig: the user's file
     """
     own = read(lab.lab_kubeconfig)
     address = address_in(own)
-    try:
-        if own is None or address in (None, address_in(context_of(lab, kubeconfig))):
-            return None
-        there = Kubectl(lab, context=str(yaml.safe_load(own).get("current-context")))
-        if cluster_id(there) == cluster_id(Kubectl(lab, kubeconfig=kubeconfig)):
-            return None
-        found = _brought(lab, there)
-    except (Failed, Undecided):
+    if own is None or address is None or not _leads_elsewhere(lab, kubeconfig, address):
         return None
-    return address if isinstance(found, dict) and found else None
+    there = Kubectl(lab, context=str(yaml.safe_load(own).get("current-context")))
+    found = _brought(lab, there)
+    if isinstance(found, Trouble):
+        return FormerCluster(address, refuses=True)
+    if not found or cluster_id(there) == cluster_id(Kubectl(lab, kubeconfig=kubeconfig)):
+        return None
+    return FormerCluster(address)
+
+
+def _leads_elsewhere(lab: Lab, kubeconfig: str, address: str) -> bool:
+    """Return whether the lab's context in the user's file is there, and has another address."""
+    try:
+        return address_in(context_of(lab, kubeconfig)) != address
+    except Failed:
+        return False
 
 
 def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | None:
