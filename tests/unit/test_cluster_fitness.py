@@ -449,11 +449,45 @@ def test_whose_flux_it_is_is_seen(
 def test_a_namespace_of_somebody_else_is_not_taken_over(
     answering: Settings, whose: str | None, occupied: tuple[str, ...]
 ) -> None:
-    has_namespaces(answering, namespace("develop", whose))
+    has_id(answering)
+    there = namespace("develop", whose, ID)
+    has_namespaces(answering, there)
     assert look(answering).occupied == occupied
-    # Only until the lab's own Flux is there, which makes the namespace the lab's.
-    has_namespaces(answering, namespace("develop", whose), namespace("flux-system", answering.lab))
+    # Nor where the lab's own Flux is there already, and would make the namespace the lab's.
+    has_namespaces(answering, there, namespace("flux-system", answering.lab, ID))
+    assert look(answering).occupied == occupied
+
+
+def test_a_namespace_that_an_older_lab_made_without_a_label_is_its_own(
+    answering: Settings,
+) -> None:
+    there = namespace("develop", None)
+    has_namespaces(answering, there)
+    assert look(answering).occupied == ("develop",), "the lab is not there"
+    has_namespaces(answering, there, namespace("flux-system", answering.lab))
     assert find_problems(look(answering)) == []
+
+
+def test_namespaces_of_the_probe_and_of_the_git_server_are_not_taken_over(
+    answering: Settings, lab: Callable[..., Settings]
+) -> None:
+    has_id(answering)
+    probe, git = "sops-lab-probe-lab", "sops-lab-git-lab"
+    # What has the label of a lab is removed with it, and the repositories are not.
+    has_namespaces(answering, namespace(probe, "other"), namespace(git, "lab", ID))
+    assert look(answering).occupied == (probe,)
+    serving = lab(
+        cluster_provider="existing",
+        kubeconfig=str(answering.kubeconfig),
+        context=str(answering.context),
+        registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+    )
+    assert look(serving).occupied == (probe, git)
+    ours = namespace(git, None)
+    ours["metadata"]["labels"] = {"sops-lab-git": "lab", "sops-lab/id": ID}
+    has_namespaces(answering, namespace(probe, "lab", ID), ours)
+    assert look(serving).occupied == ()
 
 
 ID, ANOTHER = "0123456789abcdef", "fedcba9876543210"

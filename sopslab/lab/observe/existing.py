@@ -4,7 +4,7 @@ objects are the lab's."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,12 @@ import yaml
 from sopslab.checks.class_clusters import questions
 from sopslab.checks.ownership import Owner
 from sopslab.checks.snapshot import Trouble
-from sopslab.config.naming import seat_namespace, seat_system_namespace
+from sopslab.config.naming import (
+    git_namespace,
+    probe_namespace,
+    seat_namespace,
+    seat_system_namespace,
+)
 from sopslab.config.places import Lab, Places
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
 from sopslab.lab.observe.rights import denied_rights
@@ -37,6 +42,7 @@ from sopslab.model.clusters import (
     Questions,
     Reach,
 )
+from sopslab.model.git_pod import LABEL as GIT_LABEL
 from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
@@ -154,13 +160,15 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
         serves = True if policies is None else policies.result()
         shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
-    # If the lab is already in the cluster, its own Flux has made this namespace.
-    made = () if flux is Flux.OURS else (NAMESPACE,)
+    wanted = dict(_wanted_namespaces(lab, seats))
+    if flux is Flux.OURS and owner.unmarked:
+        # A lab of 0.1.0 did not label it. The next `up` does.
+        del wanted[NAMESPACE]
     return ClusterTraits(
         asked=True,
         version=version,
         flux=flux,
-        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, owner),
+        occupied=_occupied(namespaces, wanted, owner),
         nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
         denied=denied.result(),
         policies=serves,
@@ -170,11 +178,16 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
     )
 
 
-def namespaces_of(seats: Iterable[str]) -> Iterator[str]:
-    """Yield the namespaces that a class has for each of its seats."""
+def _wanted_namespaces(lab: Places, seats: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the namespaces that a lab makes, except Flux's own, each with the label that has the
+    lab's name there."""
+    yield NAMESPACE, LAB_LABEL
+    yield probe_namespace(lab.lab), LAB_LABEL
+    if lab.git_pod is not None:
+        yield git_namespace(lab.lab), GIT_LABEL
     for seat in seats:
-        yield seat_namespace(seat)
-        yield seat_system_namespace(seat)
+        yield seat_namespace(seat), LAB_LABEL
+        yield seat_system_namespace(seat), LAB_LABEL
 
 
 def _silent(lab: Places, failure: Failed) -> str:
@@ -243,14 +256,19 @@ def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Own
 
 
 def _occupied(
-    namespaces: Sequence[Object] | None, wanted: Set[str], owner: Owner
+    namespaces: Sequence[Object] | None, wanted: Mapping[str, str], owner: Owner
 ) -> tuple[str, ...] | None:
     """Return which of the namespaces that the lab wants already exist and are not the lab's; None
-    if the namespaces were not seen."""
+    if the namespaces were not seen.
+
+    + wanted: for each of these namespaces, the label that has the lab's name there
+    """
     if namespaces is None:
         return None
-    others = [one["metadata"]["name"] for one in namespaces if not owner.has(one)]
-    return tuple(name for name in others if name in wanted)
+    there = {one["metadata"]["name"]: one for one in namespaces}
+    return tuple(
+        name for name, one in there.items() if name in wanted and not owner.has(one, wanted[name])
+    )
 
 
 def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...] | None:
