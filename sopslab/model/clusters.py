@@ -95,8 +95,9 @@ class ClusterTraits:
     `storage` are each None if only this part could not be seen.
 
     `occupied` are the namespaces that the lab would make, but that belong to somebody else.
-    `denied` are the rights that the user lacks. If the lab's own Flux is in the cluster, the free
-    resources of `nodes` do not take running pods into account.
+    `denied` are the rights that the user lacks. What the lab's own environments use counts as free
+    on `nodes`. If the lab's own Flux is in the cluster and there is no class, what any pods use
+    counts as free, because the lab then needs no more room.
 
     Only a class asks for three of them: `policies` is whether ValidatingAdmissionPolicies are
     served, `dns` which kinds of pods answer DNS, and `shared` the objects outside namespaces that

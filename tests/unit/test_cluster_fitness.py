@@ -619,10 +619,35 @@ def test_whether_policies_are_served_is_told_from_silence(
     assert look(answering, "ada").policies is served
 
 
-def test_where_the_labs_flux_is_no_pod_is_listed(answering: Settings) -> None:
+def test_where_the_labs_flux_is_pods_are_listed_for_a_class_alone(answering: Settings) -> None:
     has_namespaces(answering, namespace("flux-system", answering.lab))
     Path(answering.bin_dir, "pods").unlink()
     assert find_problems(look(answering)) == []
+    assert look(answering, "ada").nodes is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_labs_own_environments_use_counts_as_free(
+    answering: Settings, there: bool
+) -> None:
+    has_id(answering)
+    own = ("flux-system", "ada-develop") if there else ("ada-develop",)
+    has_namespaces(
+        answering,
+        *(namespace(name, answering.lab, ID) for name in own),
+        namespace("bob-develop", answering.lab, ANOTHER),
+        namespace("eve", None),
+    )
+    used = {"ada-develop": "500m", "bob-develop": "40m", "eve": "100m"}
+    used |= {"flux-system": "250m"} if there else {}
+    pods = [
+        {**pod("one", {"cpu": cpu}), "metadata": {"namespace": where}}
+        for where, cpu in used.items()
+    ]
+    Path(answering.bin_dir, "pods").write_text(json.dumps({"items": pods}))
+    (one,) = look(answering, "ada").nodes or ()
+    # Flux's own pods take room from seats.
+    assert (one.cpu_m, one.pods) == ((1930 - 390, 14) if there else (1930 - 140, 15))
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,9 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         namespaces = listed_namespaces.result()
         owner = owner_in(lab, _id_among(namespaces or ()))
         flux = _flux(namespaces, named, owner)
-        pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
+        # Only a class needs more room than its Flux has already.
+        needs_room = bool(seats) or flux is not Flux.OURS
+        pods = _pods_of_others(kubectl, namespaces or (), owner) if needs_room else []
         serves = True if policies is None else policies.result()
         shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
     wanted = dict(_wanted_namespaces(lab, seats))
@@ -169,7 +171,7 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         version=version,
         flux=flux,
         occupied=_occupied(namespaces, wanted, owner),
-        nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
+        nodes=nodes_of(nodes.result(), pods),
         denied=denied.result(),
         policies=serves,
         dns=(CLUSTER_DNS,) if dns is None else dns.result(),
@@ -253,6 +255,21 @@ def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Own
                 return Flux.OURS
             return Flux.NAMESAKE if label(namespace, LAB_LABEL) == owner.lab else Flux.FOREIGN
     return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
+
+
+def _pods_of_others(
+    kubectl: Kubectl, namespaces: Iterable[Object], owner: Owner
+) -> list[Object] | None:
+    """Return the pods beside which the lab's environments need room, Flux's own among them; None if
+    pods were not seen.
+
+    + namespaces: those of the cluster
+    """
+    own = {one["metadata"]["name"] for one in namespaces if owner.has(one)} - {FLUX_NAMESPACE}
+    pods = _listed(kubectl, "pods")
+    if pods is None:
+        return None
+    return [pod for pod in pods if pod["metadata"]["namespace"] not in own]
 
 
 def _occupied(
