@@ -171,6 +171,9 @@ def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str 
     patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
     (of_flux,) = (one["patch"] for one in patches if one["target"]["kind"] == "Namespace")
     patched = {one["path"]: one["value"] for one in yaml.safe_load(of_flux)}
+    # A lab's own cluster has nobody else's.
+    outside = [one["patch"] for one in patches if "CustomResource" in one["target"]["kind"]]
+    assert outside == ([of_flux] if identity else [])
     (of_class,) = yaml.safe_load(files[CLASSROOM].content)["labels"]
     develop = next(yaml.safe_load_all(files[DEVELOP].content))["metadata"]["labels"]
     (first, _) = overlays(settings, settings.seats, (), {}, identity).values()

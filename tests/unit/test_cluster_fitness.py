@@ -59,6 +59,7 @@ def test_a_cluster_that_is_just_good_enough_passes() -> None:
     [
         ({"unseen": "there is no context"}, "there is no context"),
         ({"flux": Flux.FOREIGN}, "has a Flux that this lab did not install"),
+        ({"flux": Flux.KINDS}, "has Flux's kinds, without a label of this lab's and without the"),
         ({"flux": None}, "does not say whether it has a Flux"),
         ({"occupied": ("develop", "ada-develop")}, "did not make: develop, ada-develop; they are"),
         ({"occupied": None}, "does not say which namespaces it has"),
@@ -296,6 +297,7 @@ case " $* " in
 *" --raw /apis "*) cat "$here/apis" ;;
 *" --raw /apis/admissionregistration.k8s.io/v1 "*) cat "$here/admission" ;;
 *" get namespaces "*) cat "$here/namespaces" ;;
+*" get customresourcedefinitions "*) cat "$here/definitions" ;;
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
@@ -339,6 +341,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "nodes": json.dumps({"items": [node("one")]}),
         "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
+        "definitions": json.dumps({"items": []}),
         "shared": "",
         "rules": json.dumps({"status": {"resourceRules": [EVERYTHING], "incomplete": False}}),
         "words": "",
@@ -427,9 +430,9 @@ def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> Non
         ("lab", "source.toolkit.fluxcd.io", Flux.OURS),
         ("other", "source.toolkit.fluxcd.io", Flux.FOREIGN),
         ("", "apps", Flux.FOREIGN),
-        # There is a Flux in another namespace, whose kinds would become the lab's and be removed
+        # There may be a Flux in another namespace: its kinds would become the lab's, and be removed
         # with it.
-        (None, "source.toolkit.fluxcd.io", Flux.FOREIGN),
+        (None, "source.toolkit.fluxcd.io", Flux.KINDS),
         (None, "mytoolkit.example", Flux.ABSENT),
     ],
 )
@@ -438,9 +441,46 @@ def test_whose_flux_it_is_is_seen(
 ) -> None:
     if whose is not None:
         has_namespaces(answering, namespace("flux-system", whose or None))
-    groups = json.dumps({"groups": [{"name": group}]})
-    Path(answering.bin_dir, "apis").write_text(groups)
+    serves(answering, group)
     assert look(answering).flux is found
+
+
+def serves(settings: Settings, *groups: str) -> None:
+    """Make the cluster have these API groups."""
+    found = json.dumps({"groups": [{"name": name} for name in groups]})
+    Path(settings.bin_dir, "apis").write_text(found)
+
+
+SOURCE, KUSTOMIZE = "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io"
+
+
+def defines(settings: Settings, *kinds: tuple[str, str | None]) -> None:
+    """Make the cluster have kinds with the lab's name in their labels, each given by its group and
+    the lab's id."""
+    found = [{**namespace("one", "lab", marked), "spec": {"group": name}} for name, marked in kinds]
+    Path(settings.bin_dir, "definitions").write_text(json.dumps({"items": found}))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        ([(SOURCE, "ours"), (SOURCE, "ours"), (KUSTOMIZE, "ours")], Flux.ABSENT),
+        # The other kinds may be those of a Flux in another namespace.
+        ([(SOURCE, "ours")], Flux.KINDS),
+        ([(SOURCE, "ours"), (KUSTOMIZE, "theirs")], Flux.NAMESAKE),
+        ([(SOURCE, None), (KUSTOMIZE, None)], Flux.NAMESAKE),
+    ],
+)
+def test_a_flux_whose_namespace_is_gone_is_known_by_its_kinds(
+    answering: Settings, kinds: list[tuple[str, str | None]], found: Flux
+) -> None:
+    has_id(answering)
+    serves(answering, SOURCE, KUSTOMIZE, "apps")
+    ids = {"ours": ID, "theirs": ANOTHER, None: None}
+    defines(answering, *((group, ids[whose]) for group, whose in kinds))
+    assert look(answering).flux is found
+    Path(answering.bin_dir, "definitions").unlink()
+    assert look(answering).flux is None
 
 
 @pytest.mark.parametrize(

@@ -477,8 +477,8 @@ def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Setti
         "kustomizations.kustomize.toolkit.fluxcd.io",
         "receivers.notification.toolkit.fluxcd.io",
         "gitrepositories.source.toolkit.fluxcd.io",
-        "uninstall --silent --context prod",
-        "namespace develop sops-lab-probe-lab ada-develop lab-ada-sys",
+        "uninstall --silent --keep-namespace --context prod",
+        "namespace develop flux-system sops-lab-probe-lab ada-develop lab-ada-sys",
         *(f"{kind} one-of-{kind}" for kind in (*WITHOUT_NAMESPACE, REQUESTS)),
     ]
     assert not Path(settings.lab_kubeconfig).exists()
@@ -501,6 +501,22 @@ def test_flux_stays_with_all_else_while_others_use_its_kinds(
     made = Path(taken.bin_dir, "calls").read_text().splitlines()
     assert not [one for one in made if {"patch", "delete", "uninstall"} & set(one.split())]
     assert Path(taken.lab_kubeconfig).exists()
+
+
+KIND = "gitrepositories.source.toolkit.fluxcd.io"
+
+
+def test_a_flux_whose_namespace_is_gone_goes_with_its_kinds(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "namespaces", listing(of_seat("ada-develop")))
+    say(taken, "customresourcedefinitions", listing(namespace(KIND)))
+    say(taken, "of-flux", listing(of_flux("ada-develop", 1)))
+    done = leave(taken)
+    # What holds objects in the namespaces of seats is let go before those are deleted.
+    names = ("uninstall ", " delete namespace ada-develop ", f" customresourcedefinitions {KIND} ")
+    places = [next(n for n, call in enumerate(done) if name in call) for name in names]
+    assert places == sorted(places)
+    assert not Path(taken.lab_kubeconfig).exists()
 
 
 def test_without_kinds_of_flux_there_is_nothing_of_others(taken: Settings) -> None:
@@ -650,7 +666,8 @@ def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
     say(taken, "namespaces", listing(namespace("flux-system"), namespace("repositories")))
     done = leave(taken)
     assert any(" kustomizations." in call for call in done)
-    assert not any(" namespace " in call for call in done)
+    (deleted,) = [call for call in done if " namespace " in call]
+    assert " delete namespace flux-system --" in deleted
 
 
 def test_where_only_a_probe_was_cut_short_flux_is_not_looked_for(taken: Settings) -> None:

@@ -3,14 +3,14 @@ carry."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container, Mapping
 
 import yaml
 
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import TOOLKIT, address_in, context_of
+from sopslab.lab.observe.existing import DEFINITIONS, TOOLKIT, address_in, context_of
 from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.observe.ownership import cluster_id, owner_by
 from sopslab.lab.tools.files import has_content, read
@@ -30,9 +30,9 @@ WITHOUT_NAMESPACE = (
     "validatingadmissionpolicies",
     "clusterrolebindings",
     "clusterroles",
+    DEFINITIONS,
 )
 REQUESTS = "certificatesigningrequests"
-_DEFINITIONS = "customresourcedefinitions"
 _PATIENCE_S, _LISTED_S = 20, 60
 # In these cases the cluster did answer: the login has expired, a right is missing, or the API
 # server is not ready.
@@ -44,9 +44,8 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     resource without any is left out. Return None if the cluster does not answer, and a Trouble if
     it answers, but does not list the objects.
 
-    Objects in a namespace are not listed, because they are removed with it; the kinds and roles of
-    Flux are removed with Flux. An object with this lab's name but another lab id is not this lab's.
-    Raises LabError if the lab's own id is damaged.
+    Objects in a namespace are not listed, because they are removed with it. An object with this
+    lab's name but another lab id is not this lab's. Raises LabError if the lab's own id is damaged.
     """
     return _brought(lab, Kubectl(lab)) if has_content(lab.lab_kubeconfig) else {}
 
@@ -121,13 +120,19 @@ def _is_of_environments(namespace: Object, lab: str) -> bool:
     return metadata["name"] in named or SEAT_LABEL in metadata["labels"]
 
 
+def has_flux(found: Mapping[str, Container[str]]) -> bool:
+    """Return whether there is anything of Flux, in its namespace or outside it, among the objects
+    that a lab has brought."""
+    return FLUX_NAMESPACE in found.get(NAMESPACES, ()) or DEFINITIONS in found
+
+
 def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:
     """Return the objects of Flux's kinds in the namespaces of others, as `Kind namespace/name`.
     They would be deleted together with these kinds. Raises Failed.
 
     + own: the lab's namespaces
     """
-    said = kubectl.run("get", _DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
+    said = kubectl.run("get", DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
     kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
     if not kinds:
         return []

@@ -4,7 +4,7 @@ objects are the lab's."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -49,6 +49,7 @@ from sopslab.model.results import Undecided
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS
 from sopslab.model.wire import decoded
 
+DEFINITIONS = "customresourcedefinitions"
 # How the names of Flux's kinds end.
 TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
@@ -156,7 +157,7 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
             return _unseen(_silent(lab, failure))
         namespaces = listed_namespaces.result()
         owner = owner_in(lab, _id_among(namespaces or ()))
-        flux = _flux(namespaces, named, owner)
+        flux = _flux(kubectl, namespaces, named, owner)
         # Only a class needs more room than its Flux has already.
         needs_room = bool(seats) or flux is not Flux.OURS
         pods = _pods_of_others(kubectl, namespaces or (), owner) if needs_room else []
@@ -241,9 +242,11 @@ def _id_among(namespaces: Iterable[Object]) -> str:
     return next((str(one["uid"]) for one in found if one["name"] == OLDEST), "")
 
 
-def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Owner) -> Flux | None:
-    """Return whose Flux the cluster has, None if the namespaces were not seen. A Flux in another
-    namespace is recognised by the API groups of its kinds.
+def _flux(
+    kubectl: Kubectl, namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Owner
+) -> Flux | None:
+    """Return whose Flux the cluster has, None if this was not seen. Without its namespace, a Flux
+    is recognised by the API groups of its kinds.
 
     + groups: the names of the cluster's API groups
     """
@@ -254,7 +257,23 @@ def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Own
             if owner.has(namespace):
                 return Flux.OURS
             return Flux.NAMESAKE if label(namespace, LAB_LABEL) == owner.lab else Flux.FOREIGN
-    return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
+    toolkit = {group for group in groups if group.endswith(TOOLKIT)}
+    return _flux_by_kinds(kubectl, toolkit, owner) if toolkit else Flux.ABSENT
+
+
+def _flux_by_kinds(kubectl: Kubectl, groups: Set[str], owner: Owner) -> Flux | None:
+    """Return whose Flux has left its kinds in a cluster without its namespace, None if the kinds
+    were not seen. This lab's own count as no Flux: `up` makes the rest anew.
+
+    + groups: the API groups of these kinds
+    """
+    try:
+        kinds = kubectl.list(DEFINITIONS, selector=f"{LAB_LABEL}={owner.lab}", patience=60)
+    except Undecided:
+        return None
+    if not all(map(owner.has, kinds)):
+        return Flux.NAMESAKE
+    return Flux.ABSENT if groups <= {one["spec"]["group"] for one in kinds} else Flux.KINDS
 
 
 def _pods_of_others(

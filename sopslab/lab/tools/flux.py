@@ -19,6 +19,7 @@ def manifests(places: Places, components: Sequence[str] = ()) -> bytes:
 
 
 def uninstall(places: Places) -> None:
-    """Remove Flux from the lab's cluster. Raises Failed."""
-    command = ["flux", "uninstall", "--silent", "--context", places.lab_context]
+    """Remove Flux from the lab's cluster, except its namespace, which may be gone already. Raises
+    Failed."""
+    command = ["flux", "uninstall", "--silent", "--keep-namespace", "--context", places.lab_context]
     run(command, lab_environment(places), patience=180)
