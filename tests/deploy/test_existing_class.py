@@ -13,14 +13,17 @@ from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings, load_settings
 from sopslab.files.archive import Tree, digest
 from sopslab.lab.observe.api_server import api_servers
-from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.brought import brought, others_at_stake
 from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.lab.observe.git_pod import git_server_in
+from sopslab.lab.observe.handouts import handed_out
 from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
+from sopslab.model.git_pod import GitServerLeft
 from tasks.flux import overlays, platform_files
 from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
@@ -215,6 +218,39 @@ def test_what_keeps_seats_apart_is_probed_before_flux_hears_of_one(
     run = Run(DEPLOY, data, answers.failing({"act.probes.probe": "not enforced"}))
     assert run.failed
     assert done(run) == ["probes.probe"]
+
+
+@pytest.mark.parametrize("purge", [True, False])
+def test_where_others_use_the_labs_flux_nothing_is_taken_away(lab_data: Data, purge: bool) -> None:
+    data = lab_data(
+        cluster_provider="existing",
+        kubeconfig="/home/ada/.kube/config",
+        context="prod",
+        registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+        seats=seats(2),
+        purge=purge,
+    )
+    settings = load_settings(data)
+    answers = bare(settings)
+    kubeconfig = str(settings.kubeconfig)
+    answers |= {
+        look_text(settings, handed_out): said(["s0"]),
+        look_text(settings, git_server_in, kubeconfig=kubeconfig): said(GitServerLeft(True, True)),
+        look_text(settings, brought): said({"namespaces": ["flux-system"]}),
+        look_text(settings, others_at_stake): said([]),
+    }
+    taken = ["handouts.withdraw", "git_pod.take_away", "existing.leave"]
+
+    def done(run: Run) -> list[str]:
+        return [name for line in run.commands for name in taken if f"act.{name}" in line]
+
+    assert done(Run(TEARDOWN, data, answers))[:3] == taken
+    answers[look_text(settings, others_at_stake)] = said(["GitRepository theirs/source"])
+    run = Run(TEARDOWN, data, answers.failing({"GitRepository theirs/source": "refused"}))
+    assert run.failed
+    assert run.changed == []
+    assert done(run) == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,13 @@ from sopslab.errors import LabError
 from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
 from sopslab.lab.observe.api_server import api_servers
-from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought, left_behind
+from sopslab.lab.observe.brought import (
+    REQUESTS,
+    WITHOUT_NAMESPACE,
+    brought,
+    left_behind,
+    others_at_stake,
+)
 from sopslab.lab.observe.existing import (
     has_context,
     has_other_login,
@@ -503,6 +509,25 @@ def test_flux_stays_with_all_else_while_others_use_its_kinds(
     assert Path(taken.lab_kubeconfig).exists()
 
 
+def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> None:
+    def at_stake() -> list[str]:
+        return others_at_stake(taken.for_machine)
+
+    theirs = listing(of_flux("flux-system", 0), of_flux("theirs", 1))
+    say(taken, "of-flux", theirs)
+    assert at_stake() == [], "this lab has no Flux there"
+    bring(taken)
+    assert at_stake() == []
+    say(taken, "of-flux", theirs)
+    assert at_stake() == ["GitRepository theirs/source-1"]
+    # If they are not seen, nothing is removed either.
+    Path(taken.bin_dir, "of-flux").unlink()
+    with pytest.raises(Failed):
+        at_stake()
+    refuse(taken, UNAUTHORIZED)
+    assert at_stake() == []
+
+
 KIND = "gitrepositories.source.toolkit.fluxcd.io"
 
 
@@ -517,6 +542,17 @@ def test_a_flux_whose_namespace_is_gone_goes_with_its_kinds(taken: Settings) -> 
     places = [next(n for n, call in enumerate(done) if name in call) for name in names]
     assert places == sorted(places)
     assert not Path(taken.lab_kubeconfig).exists()
+
+
+def test_others_keep_a_flux_whose_namespace_is_gone(taken: Settings) -> None:
+    say(taken, "customresourcedefinitions", listing(namespace(KIND)))
+    say(taken, "of-flux", listing(of_flux("theirs", 0)))
+    assert others_at_stake(taken.for_machine) == ["GitRepository theirs/source-0"]
+    with pytest.raises(LabError, match="theirs/source-0"):
+        leave(taken)
+    say(taken, "customresourcedefinitions", listing(namespace(KIND, identity=ANOTHER)))
+    assert others_at_stake(taken.for_machine) == []
+    assert leave(taken) == []
 
 
 def test_without_kinds_of_flux_there_is_nothing_of_others(taken: Settings) -> None:

@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from sopslab.checks.ownership import shared_flux
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.files.events import named
 from sopslab.lab.act.manifests import holders
 from sopslab.lab.observe.brought import (
     NAMESPACES,
@@ -70,11 +70,7 @@ def leave(lab: Lab) -> None:
     namespaces = found.get(NAMESPACES, [])
     if has_flux(found):
         if others := others_of_flux(kubectl, namespaces):
-            raise LabError(
-                "with this lab's Flux its kinds would go, and with them what others have made of"
-                f" them: {named(others)}. Nothing was removed: remove those, or have their owners"
-                " do that, then run again"
-            )
+            raise LabError(shared_flux(others))
         _remove_flux(lab, kubectl)
     _remove_namespaces(kubectl, namespaces)
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):

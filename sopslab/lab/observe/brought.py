@@ -126,6 +126,16 @@ def has_flux(found: Mapping[str, Container[str]]) -> bool:
     return FLUX_NAMESPACE in found.get(NAMESPACES, ()) or DEFINITIONS in found
 
 
+def others_at_stake(lab: Lab) -> list[str]:
+    """Return the objects of others that would be deleted with this lab's Flux, as `Kind
+    namespace/name`; none if the cluster does not say what this lab has brought. Raises Failed, and
+    LabError as `brought` does."""
+    found = brought(lab)
+    if not isinstance(found, dict) or not has_flux(found):
+        return []
+    return others_of_flux(Kubectl(lab), found.get(NAMESPACES, []))
+
+
 def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:
     """Return the objects of Flux's kinds in the namespaces of others, as `Kind namespace/name`.
     They would be deleted together with these kinds. Raises Failed.
