@@ -6,7 +6,7 @@ pyinfra inventories/local.py deploy.py
 from sopslab.run.session import begin_lab
 from tasks.artifacts import provide_artifacts
 from tasks.canary import conclude_class, prove_canaries
-from tasks.cluster import begin_cluster, check_cluster, provide_cluster
+from tasks.cluster import begin_cluster, check_cluster, probe_cluster, provide_cluster
 from tasks.flux import bootstrap_flux, provide_platform
 from tasks.git import provide_git, serve_in_cluster
 from tasks.host import check_host, prepare_host
@@ -27,6 +27,7 @@ enrol_class(settings)
 provide_git(settings)
 provide_keys(settings)
 serve_in_cluster(settings)
+probe_cluster(settings)
 provide_learners(settings)
 provide_platform(settings)
 provide_cluster(settings)

@@ -83,18 +83,24 @@ def node_configuration(machine: MachineState, share: int | None) -> dict[str, Re
 
 
 @step(Step.CLUSTER)
-def provide_cluster(settings: Settings) -> None:
-    """Wait for the kind cluster, or probe an existing cluster from pods on its nodes."""
+def probe_cluster(settings: Settings) -> None:
+    """Probe an existing cluster from pods on its nodes, when the Git server is there for them to
+    reach, and before Flux hears of a lab or of a seat."""
     if settings.cluster_provider == "existing":
         kubernetes.probes(
             name=f"Ask the nodes of {settings.context}",
             settings=settings,
             seats=[seat.id for seat in enrolled(settings)],
         )
-        return
-    kind.cluster(
-        name=f"Create the kind cluster {settings.lab}",
-        settings=settings,
-        image=pinned_catalog(settings.catalog).node_tag,
-        template=str(TEMPLATES / "kind"),
-    )
+
+
+@step(Step.CLUSTER)
+def provide_cluster(settings: Settings) -> None:
+    """Wait for the kind cluster."""
+    if settings.cluster_provider == "kind":
+        kind.cluster(
+            name=f"Create the kind cluster {settings.lab}",
+            settings=settings,
+            image=pinned_catalog(settings.catalog).node_tag,
+            template=str(TEMPLATES / "kind"),
+        )

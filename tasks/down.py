@@ -15,6 +15,8 @@ def remove_cluster(settings: Settings) -> None:
     """Delete the cluster, or remove from an existing one what the lab brought."""
     if settings.cluster_provider == "existing":
         kubernetes.login(name=f"Log in to {settings.context} again", settings=settings)
+        # Before anything is removed: with `purge`, the repositories go as well.
+        flux.sole_use(name="Look for others who use the lab's Flux", settings=settings)
         if settings.git_in_cluster is not None:
             access.withdrawal(name="Take back what learners fetch", settings=settings)
             git.pod_removal(name="Take the Git server out", settings=settings)

@@ -20,7 +20,6 @@ from sopslab.model.clusters import (
     NODE_DNS,
     Admission,
     ClusterTraits,
-    Flux,
     NodeReach,
     Problem,
     Questions,
@@ -110,9 +109,8 @@ def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
 
 
 def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
-    """Return how many learners could use their whole quota at once; None if this cannot be seen, or
-    if the lab's own pods already take part of the room."""
-    left = None if traits.flux is Flux.OURS else room_left(traits)
+    """Return how many learners could use their whole quota at once; None if this cannot be seen."""
+    left = room_left(traits)
     if left is None:
         return None
     return min(

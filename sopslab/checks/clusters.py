@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from sopslab.files.events import named
+from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.clusters import (
     Acceptable,
     Admission,
@@ -65,6 +66,13 @@ def _flux(traits: ClusterTraits) -> Iterator[Problem]:
         yield Problem(
             "the cluster has a Flux that this lab did not install; it is left alone",
             "choose another cluster",
+        )
+    if traits.flux is Flux.KINDS:
+        yield Problem(
+            "the cluster has Flux's kinds, without a label of this lab's and without the namespace"
+            f" {FLUX_NAMESPACE}; they are left alone",
+            "choose another cluster or, if no Flux runs there and these are left of this lab's,"
+            " remove them (`flux uninstall`) and run again",
         )
     if traits.flux is Flux.NAMESAKE:
         yield Problem(

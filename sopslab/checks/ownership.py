@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sopslab.files.events import named
 from sopslab.layout import ID_LABEL, LAB_LABEL
 from sopslab.model.objects import Object, label
 
@@ -33,3 +35,15 @@ class Owner:
             return False
         marked = label(found, ID_LABEL)
         return self.unmarked if marked is None else marked == self.id
+
+
+def shared_flux(others: Sequence[str]) -> str:
+    """Return in a sentence why a lab's Flux is not removed while others use its kinds.
+
+    + others: their objects of these kinds
+    """
+    return (
+        "this lab's Flux stays, and all that it has brought, because its kinds would go with it,"
+        f" and with them what others have made of them: {named(others)}. Remove those, or have"
+        " their owners do that, then run again"
+    )

@@ -52,6 +52,9 @@ class Flux(StrEnum):
     FOREIGN = "foreign"
     # Flux of another lab of the same name.
     NAMESAKE = "namesake"
+    # Kinds of Flux without the namespace `flux-system`, and without the labels of a lab of this
+    # name: either they belong to a Flux in another namespace, or they are left of one.
+    KINDS = "kinds"
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,9 @@ class ClusterTraits:
     `storage` are each None if only this part could not be seen.
 
     `occupied` are the namespaces that the lab would make, but that belong to somebody else.
-    `denied` are the rights that the user lacks. If the lab's own Flux is in the cluster, the free
-    resources of `nodes` do not take running pods into account.
+    `denied` are the rights that the user lacks. What the lab's own environments use counts as free
+    on `nodes`. If the lab's own Flux is in the cluster and there is no class, what any pods use
+    counts as free, because the lab then needs no more room.
 
     Only a class asks for three of them: `policies` is whether ValidatingAdmissionPolicies are
     served, `dns` which kinds of pods answer DNS, and `shared` the objects outside namespaces that
@@ -195,6 +199,15 @@ class Problem:
     found: str
     next_step: str
     probe: Acceptable | None = None
+
+
+@dataclass(frozen=True)
+class FormerCluster:
+    """A cluster in which the lab was before, by the address of its API server. `refuses` is whether
+    it answers without saying what it still has of the lab."""
+
+    address: str
+    refuses: bool = False
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,8 @@ def test_another_lab_of_the_same_name_is_refused_and_takes_nothing_out(
 
 
 LABELLED = (
-    "namespaces", "clusterroles", "validatingadmissionpolicies",
-    "validatingadmissionpolicybindings",
+    "namespaces", "clusterroles", "clusterrolebindings", "customresourcedefinitions",
+    "validatingadmissionpolicies", "validatingadmissionpolicybindings",
 )  # fmt: skip
 
 
@@ -243,6 +243,59 @@ def test_it_goes_as_well_where_flux_does_not_answer(
     kubectl(shared, "--namespace", "flux-system", "delete", "deployments", "--all")
     assert told(elsewhere, "down")["ok"]
     await_content(shared, before)
+
+
+def remove_flux_namespace(shared: Lab) -> None:
+    """Delete the namespace of Flux by hand, and wait until it is gone. Its controllers end before
+    that, so that they prune nothing; nothing of it then waits for them."""
+    space = ("--namespace", "flux-system")
+    # The deployments are gone when their pods are.
+    kubectl(
+        shared, *space, "delete", "deployments", "--all", "--cascade=foreground", "--timeout=120s"
+    )
+    kinds = ("kustomizations.kustomize", "gitrepositories.source", "receivers.notification")
+    for kind in kinds:
+        listing = ("get", f"{kind}.toolkit.fluxcd.io", "--output=name")
+        for name in kubectl(shared, *space, *listing).split():
+            patch = ("--type=merge", "--patch", '{"metadata":{"finalizers":[]}}')
+            kubectl(shared, *space, "patch", name, *patch)
+    kubectl(shared, "delete", "namespace", "flux-system", "--timeout=120s")
+
+
+def kinds_of_flux(shared: Lab) -> list[str]:
+    listed = kubectl(shared, "get", "customresourcedefinitions", "--output=name").split()
+    return [one for one in listed if one.endswith(".toolkit.fluxcd.io")]
+
+
+def test_a_flux_whose_namespace_was_deleted_is_made_again(
+    elsewhere: Classroom, shared: Lab, tmp_path: Path
+) -> None:
+    elsewhere.up()
+    remove_flux_namespace(shared)
+    assert len(kinds_of_flux(shared)) == 10
+    # Another lab of the same name does not take what is left for its own.
+    other = namesake(shared, tmp_path)
+    assert "the Flux of another lab of the same name" in "\n".join(refusals(other, ["ada"]))
+    leave(other)
+    assert len(kinds_of_flux(shared)) == 10
+    assert changes(elsewhere.up())
+    for seat in SEATS:
+        assert canary(elsewhere, seat)
+        own = elsewhere.kubectl_as(seat, "get", "secret", "lab-canary", "--output", "name")
+        assert own.stdout.strip() == "secret/lab-canary"
+    assert changes(elsewhere.up()) == []
+    assert elsewhere.lab.sopslab("status", check=False).returncode == 0
+
+
+def test_what_is_left_of_a_flux_whose_namespace_was_deleted_goes(
+    elsewhere: Classroom, shared: Lab, before: dict[str, str]
+) -> None:
+    elsewhere.up()
+    remove_flux_namespace(shared)
+    assert told(elsewhere, "down")["ok"]
+    await_content(shared, before)
+    again = told(elsewhere, "down")
+    assert (again["ok"], again["changed"]) == (True, 0)
 
 
 def test_a_cluster_that_does_not_answer_costs_nothing_but_a_sentence(

@@ -21,6 +21,8 @@ from tests.rights import roles
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
 
+SOMEBODY_ELSES = "eve-production"
+
 
 @pytest.fixture(scope="module")
 def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
@@ -155,6 +157,28 @@ def test_what_was_pushed_survives_the_pod_and_down(cluster: Lab, owned: Lab) -> 
     assert "flux-system" not in kubectl(owned, "get", "namespaces", "--output=name")
     cluster.up()
     assert main(cluster) == before
+
+
+def test_while_others_use_the_labs_flux_a_purge_takes_nothing(cluster: Lab, owned: Lab) -> None:
+    before = main(cluster)
+    theirs = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "GitRepository",
+        "metadata": {"name": "theirs", "namespace": SOMEBODY_ELSES},
+        "spec": {"url": "https://git.invalid/theirs", "interval": "1h", "suspend": True},
+    }
+    kubectl(owned, "create", "namespace", SOMEBODY_ELSES)
+    try:
+        create = [*users_kubectl(owned), "create", "--filename", "-"]
+        run(create, env=owned.environment, stdin=json.dumps(theirs))
+        done = cluster.sopslab("down", "--purge", "--yes", "--json", check=False)
+        assert done.returncode == Exit.CLUSTER
+        assert f"GitRepository {SOMEBODY_ELSES}/theirs" in json.loads(done.stdout)["problems"][-1]
+        assert main(cluster) == before
+        answer = cluster.up()
+        assert (answer["changed"], cluster.changes(answer)) == (0, [])
+    finally:
+        kubectl(owned, "delete", "namespace", SOMEBODY_ELSES)
 
 
 def test_a_purge_takes_the_repositories_too(cluster: Lab, owned: Lab) -> None:

@@ -12,9 +12,7 @@ from sopslab.errors import LabError
 from sopslab.lab.act.existing import take_on
 from sopslab.lab.act.probes import probe
 from sopslab.lab.observe.existing import open_questions
-from sopslab.lab.tools import flux
 from sopslab.model.clusters import Questions
-from sopslab.provision.operations.flux import COMPONENTS
 from tests.cluster.hand_made import (
     WORKER,
     WORKER2,
@@ -34,16 +32,13 @@ ACCEPT = ["git"]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab that has taken on a cluster of three nodes, and knows the images of Flux."""
+    """A lab that has taken on a cluster of three nodes."""
     data = {
         "git_url": "http://git.nowhere.invalid", "git_username": "lab", "git_password": "unused",
     }  # fmt: skip
     folder = tmp_path_factory.mktemp("probes")
     with hand_made_cluster(lab_name("probes"), folder, data, workers=2) as lab:
         machine = lab.settings.for_machine
-        manifests = Path(machine.manifests_dir)
-        manifests.mkdir(parents=True)
-        (manifests / "components.yaml").write_bytes(flux.manifests(machine, COMPONENTS))
         take_on(machine, str(lab.data["kubeconfig"]))
         yield lab
 

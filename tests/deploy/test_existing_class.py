@@ -11,18 +11,23 @@ import yaml
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.config.enrolled import record_of
 from sopslab.config.enrolment import enrol
+from sopslab.config.environment import at_seat
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.files.archive import Tree, digest
 from sopslab.lab.observe.api_server import api_servers
-from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.brought import brought, others_at_stake
 from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.lab.observe.git_pod import git_server_in
+from sopslab.lab.observe.handouts import handed_out
+from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.accounts import Accounts
 from sopslab.model.clusters import ApiServers
+from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
-from sopslab.model.git_pod import PodState
+from sopslab.model.git_pod import GitServerLeft, PodState
 from tasks.flux import overlays, platform_files
 from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
@@ -197,6 +202,9 @@ def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str 
     patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
     (of_flux,) = (one["patch"] for one in patches if one["target"]["kind"] == "Namespace")
     patched = {one["path"]: one["value"] for one in yaml.safe_load(of_flux)}
+    # A lab's own cluster has nobody else's.
+    outside = [one["patch"] for one in patches if "CustomResource" in one["target"]["kind"]]
+    assert outside == ([of_flux] if identity else [])
     (of_class,) = yaml.safe_load(files[CLASSROOM].content)["labels"]
     develop = next(yaml.safe_load_all(files[DEVELOP].content))["metadata"]["labels"]
     (first, _) = overlays(settings, settings.seats, (), {}, identity).values()
@@ -209,6 +217,68 @@ def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str 
     assert of_class["pairs"] == {"sops-lab": settings.lab, **marked}
     assert {key: develop[key] for key in develop if key.startswith("sops-lab")} == of_class["pairs"]
     assert of_seat == marked
+
+
+# What leads a learner into the cluster, and Flux to a seat.
+TO_A_SEAT = (
+    "issuers.choose", "host_secrets.give", "kubeconfigs.issue", "handouts.hand_out",
+    "platform.lay_out",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("namespaces", [["flux-system"], []])
+def test_what_keeps_seats_apart_is_probed_before_flux_hears_of_one(
+    namespaces: list[str], data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    answers[look_text(settings, lab_namespaces)] = said(namespaces)
+    answers[look_text(settings, secrets_drift, environments=list(map(at_seat, settings.seats)))] = (
+        said({"s1": SecretDrift.ABSENT})
+    )
+
+    def done(run: Run) -> list[str]:
+        steps = ("probes.probe", *TO_A_SEAT)
+        return [name for line in run.commands for name in steps if f"act.{name}" in line]
+
+    whole = done(Run(DEPLOY, data, answers))
+    assert whole[0] == "probes.probe"
+    assert whole.count("probes.probe") == 1
+    assert {"issuers.choose", "host_secrets.give", "platform.lay_out"} <= set(whole)
+    run = Run(DEPLOY, data, answers.failing({"act.probes.probe": "not enforced"}))
+    assert run.failed
+    assert done(run) == ["probes.probe"]
+
+
+@pytest.mark.parametrize("purge", [True, False])
+def test_where_others_use_the_labs_flux_nothing_is_taken_away(lab_data: Data, purge: bool) -> None:
+    data = lab_data(
+        cluster_provider="existing",
+        kubeconfig="/home/ada/.kube/config",
+        context="prod",
+        registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+        seats=seats(2),
+        purge=purge,
+    )
+    settings = load_settings(data)
+    answers = bare(settings)
+    kubeconfig = str(settings.kubeconfig)
+    answers |= {
+        look_text(settings, handed_out): said(["s0"]),
+        look_text(settings, git_server_in, kubeconfig=kubeconfig): said(GitServerLeft(True, True)),
+        look_text(settings, brought): said({"namespaces": ["flux-system"]}),
+        look_text(settings, others_at_stake): said([]),
+    }
+    taken = ["handouts.withdraw", "git_pod.take_away", "existing.leave"]
+
+    def done(run: Run) -> list[str]:
+        return [name for line in run.commands for name in taken if f"act.{name}" in line]
+
+    assert done(Run(TEARDOWN, data, answers))[:3] == taken
+    answers[look_text(settings, others_at_stake)] = said(["GitRepository theirs/source"])
+    run = Run(TEARDOWN, data, answers.failing({"GitRepository theirs/source": "refused"}))
+    assert run.failed
+    assert run.changed == []
+    assert done(run) == []
 
 
 @pytest.mark.parametrize(

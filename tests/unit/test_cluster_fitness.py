@@ -59,6 +59,7 @@ def test_a_cluster_that_is_just_good_enough_passes() -> None:
     [
         ({"unseen": "there is no context"}, "there is no context"),
         ({"flux": Flux.FOREIGN}, "has a Flux that this lab did not install"),
+        ({"flux": Flux.KINDS}, "has Flux's kinds, without a label of this lab's and without the"),
         ({"flux": None}, "does not say whether it has a Flux"),
         ({"occupied": ("develop", "ada-develop")}, "did not make: develop, ada-develop; they are"),
         ({"occupied": None}, "does not say which namespaces it has"),
@@ -296,6 +297,7 @@ case " $* " in
 *" --raw /apis "*) cat "$here/apis" ;;
 *" --raw /apis/admissionregistration.k8s.io/v1 "*) cat "$here/admission" ;;
 *" get namespaces "*) cat "$here/namespaces" ;;
+*" get customresourcedefinitions "*) cat "$here/definitions" ;;
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
@@ -339,6 +341,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "nodes": json.dumps({"items": [node("one")]}),
         "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
+        "definitions": json.dumps({"items": []}),
         "shared": "",
         "rules": json.dumps({"status": {"resourceRules": [EVERYTHING], "incomplete": False}}),
         "words": "",
@@ -427,9 +430,9 @@ def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> Non
         ("lab", "source.toolkit.fluxcd.io", Flux.OURS),
         ("other", "source.toolkit.fluxcd.io", Flux.FOREIGN),
         ("", "apps", Flux.FOREIGN),
-        # There is a Flux in another namespace, whose kinds would become the lab's and be removed
+        # There may be a Flux in another namespace: its kinds would become the lab's, and be removed
         # with it.
-        (None, "source.toolkit.fluxcd.io", Flux.FOREIGN),
+        (None, "source.toolkit.fluxcd.io", Flux.KINDS),
         (None, "mytoolkit.example", Flux.ABSENT),
     ],
 )
@@ -438,9 +441,46 @@ def test_whose_flux_it_is_is_seen(
 ) -> None:
     if whose is not None:
         has_namespaces(answering, namespace("flux-system", whose or None))
-    groups = json.dumps({"groups": [{"name": group}]})
-    Path(answering.bin_dir, "apis").write_text(groups)
+    serves(answering, group)
     assert look(answering).flux is found
+
+
+def serves(settings: Settings, *groups: str) -> None:
+    """Make the cluster have these API groups."""
+    found = json.dumps({"groups": [{"name": name} for name in groups]})
+    Path(settings.bin_dir, "apis").write_text(found)
+
+
+SOURCE, KUSTOMIZE = "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io"
+
+
+def defines(settings: Settings, *kinds: tuple[str, str | None]) -> None:
+    """Make the cluster have kinds with the lab's name in their labels, each given by its group and
+    the lab's id."""
+    found = [{**namespace("one", "lab", marked), "spec": {"group": name}} for name, marked in kinds]
+    Path(settings.bin_dir, "definitions").write_text(json.dumps({"items": found}))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        ([(SOURCE, "ours"), (SOURCE, "ours"), (KUSTOMIZE, "ours")], Flux.ABSENT),
+        # The other kinds may be those of a Flux in another namespace.
+        ([(SOURCE, "ours")], Flux.KINDS),
+        ([(SOURCE, "ours"), (KUSTOMIZE, "theirs")], Flux.NAMESAKE),
+        ([(SOURCE, None), (KUSTOMIZE, None)], Flux.NAMESAKE),
+    ],
+)
+def test_a_flux_whose_namespace_is_gone_is_known_by_its_kinds(
+    answering: Settings, kinds: list[tuple[str, str | None]], found: Flux
+) -> None:
+    has_id(answering)
+    serves(answering, SOURCE, KUSTOMIZE, "apps")
+    ids = {"ours": ID, "theirs": ANOTHER, None: None}
+    defines(answering, *((group, ids[whose]) for group, whose in kinds))
+    assert look(answering).flux is found
+    Path(answering.bin_dir, "definitions").unlink()
+    assert look(answering).flux is None
 
 
 @pytest.mark.parametrize(
@@ -449,11 +489,45 @@ def test_whose_flux_it_is_is_seen(
 def test_a_namespace_of_somebody_else_is_not_taken_over(
     answering: Settings, whose: str | None, occupied: tuple[str, ...]
 ) -> None:
-    has_namespaces(answering, namespace("develop", whose))
+    has_id(answering)
+    there = namespace("develop", whose, ID)
+    has_namespaces(answering, there)
     assert look(answering).occupied == occupied
-    # Only until the lab's own Flux is there, which makes the namespace the lab's.
-    has_namespaces(answering, namespace("develop", whose), namespace("flux-system", answering.lab))
+    # Nor where the lab's own Flux is there already, and would make the namespace the lab's.
+    has_namespaces(answering, there, namespace("flux-system", answering.lab, ID))
+    assert look(answering).occupied == occupied
+
+
+def test_a_namespace_that_an_older_lab_made_without_a_label_is_its_own(
+    answering: Settings,
+) -> None:
+    there = namespace("develop", None)
+    has_namespaces(answering, there)
+    assert look(answering).occupied == ("develop",), "the lab is not there"
+    has_namespaces(answering, there, namespace("flux-system", answering.lab))
     assert find_problems(look(answering)) == []
+
+
+def test_namespaces_of_the_probe_and_of_the_git_server_are_not_taken_over(
+    answering: Settings, lab: Callable[..., Settings]
+) -> None:
+    has_id(answering)
+    probe, git = "sops-lab-probe-lab", "sops-lab-git-lab"
+    # What has the label of a lab is removed with it, and the repositories are not.
+    has_namespaces(answering, namespace(probe, "other"), namespace(git, "lab", ID))
+    assert look(answering).occupied == (probe,)
+    serving = lab(
+        cluster_provider="existing",
+        kubeconfig=str(answering.kubeconfig),
+        context=str(answering.context),
+        registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+    )
+    assert look(serving).occupied == (probe, git)
+    ours = namespace(git, None)
+    ours["metadata"]["labels"] = {"sops-lab-git": "lab", "sops-lab/id": ID}
+    has_namespaces(answering, namespace(probe, "lab", ID), ours)
+    assert look(serving).occupied == ()
 
 
 ID, ANOTHER = "0123456789abcdef", "fedcba9876543210"
@@ -585,10 +659,35 @@ def test_whether_policies_are_served_is_told_from_silence(
     assert look(answering, "ada").policies is served
 
 
-def test_where_the_labs_flux_is_no_pod_is_listed(answering: Settings) -> None:
+def test_where_the_labs_flux_is_pods_are_listed_for_a_class_alone(answering: Settings) -> None:
     has_namespaces(answering, namespace("flux-system", answering.lab))
     Path(answering.bin_dir, "pods").unlink()
     assert find_problems(look(answering)) == []
+    assert look(answering, "ada").nodes is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_labs_own_environments_use_counts_as_free(
+    answering: Settings, there: bool
+) -> None:
+    has_id(answering)
+    own = ("flux-system", "ada-develop") if there else ("ada-develop",)
+    has_namespaces(
+        answering,
+        *(namespace(name, answering.lab, ID) for name in own),
+        namespace("bob-develop", answering.lab, ANOTHER),
+        namespace("eve", None),
+    )
+    used = {"ada-develop": "500m", "bob-develop": "40m", "eve": "100m"}
+    used |= {"flux-system": "250m"} if there else {}
+    pods = [
+        {**pod("one", {"cpu": cpu}), "metadata": {"namespace": where}}
+        for where, cpu in used.items()
+    ]
+    Path(answering.bin_dir, "pods").write_text(json.dumps({"items": pods}))
+    (one,) = look(answering, "ada").nodes or ()
+    # Flux's own pods take room from seats.
+    assert (one.cpu_m, one.pods) == ((1930 - 390, 14) if there else (1930 - 140, 15))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,13 @@ from sopslab.errors import LabError
 from sopslab.lab import parts
 from sopslab.lab.act import existing, probes
 from sopslab.lab.observe.api_server import api_servers
-from sopslab.lab.observe.brought import REQUESTS, WITHOUT_NAMESPACE, brought, left_behind
+from sopslab.lab.observe.brought import (
+    REQUESTS,
+    WITHOUT_NAMESPACE,
+    brought,
+    left_behind,
+    others_at_stake,
+)
 from sopslab.lab.observe.existing import (
     has_context,
     has_other_login,
@@ -30,7 +36,8 @@ from sopslab.lab.observe.existing import (
 from sopslab.lab.observe.ownership import lab_id, owner_labels, unmarked_clusters
 from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
-from sopslab.model.clusters import ApiServers, Questions
+from sopslab.model.clusters import ApiServers, FormerCluster, Questions
+from sopslab.model.results import Undecided
 from tests.texts import write_program
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
@@ -50,6 +57,7 @@ echo "$*" >>"$here/calls"
 case " $* " in
 *" config view "*) cat "$here/context" ;;
 *" --context before get namespace kube-system "*) cat "$here/oldest-before" ;;
+*" install --export "*) cat "$here/flux-manifests" ;;
 *" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
 *" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
 *" --selector "*)
@@ -156,12 +164,11 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         "made": json.dumps(namespace("sops-lab-probe-lab")),
         "of-a-pod": POD_REFUSED,
         "of-a-policy": POLICY_REFUSED,
+        "flux-manifests": "".join(f"    image: {image}\n" for image in IMAGES),
     }
     for name, text in told.items():
         Path(found.bin_dir, name).write_text(text)
-    Path(found.manifests_dir).mkdir(parents=True)
-    manifests = "".join(f"    image: {image}\n" for image in IMAGES)
-    Path(found.manifests_dir, "components.yaml").write_text(manifests)
+    Path(found.lab_dir).mkdir(parents=True)
     return found
 
 
@@ -332,6 +339,15 @@ def test_every_node_that_takes_pods_is_asked_once(taken: Settings) -> None:
     assert unproven(taken) == ["one"]
 
 
+def test_other_images_are_asked_for_before_anything_is_made_of_them(taken: Settings) -> None:
+    probe(taken)
+    say(taken, "flux-manifests", "".join(f"    image: {image}.1\n" for image in IMAGES))
+    assert unproven(taken) == ["one", "two"]
+    # Without the command, it is not known which images they are.
+    Path(taken.bin_dir, "flux").unlink()
+    assert unproven(taken) is None
+
+
 def test_the_same_name_in_another_cluster_is_another_node(taken: Settings) -> None:
     probe(taken)
     say(taken, "oldest", json.dumps({"metadata": {"uid": "another"}}))
@@ -467,8 +483,8 @@ def test_flux_leaves_before_its_controllers_do_and_policies_last(settings: Setti
         "kustomizations.kustomize.toolkit.fluxcd.io",
         "receivers.notification.toolkit.fluxcd.io",
         "gitrepositories.source.toolkit.fluxcd.io",
-        "uninstall --silent --context prod",
-        "namespace develop sops-lab-probe-lab ada-develop lab-ada-sys",
+        "uninstall --silent --keep-namespace --context prod",
+        "namespace develop flux-system sops-lab-probe-lab ada-develop lab-ada-sys",
         *(f"{kind} one-of-{kind}" for kind in (*WITHOUT_NAMESPACE, REQUESTS)),
     ]
     assert not Path(settings.lab_kubeconfig).exists()
@@ -491,6 +507,52 @@ def test_flux_stays_with_all_else_while_others_use_its_kinds(
     made = Path(taken.bin_dir, "calls").read_text().splitlines()
     assert not [one for one in made if {"patch", "delete", "uninstall"} & set(one.split())]
     assert Path(taken.lab_kubeconfig).exists()
+
+
+def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> None:
+    def at_stake() -> list[str]:
+        return others_at_stake(taken.for_machine)
+
+    theirs = listing(of_flux("flux-system", 0), of_flux("theirs", 1))
+    say(taken, "of-flux", theirs)
+    assert at_stake() == [], "this lab has no Flux there"
+    bring(taken)
+    assert at_stake() == []
+    say(taken, "of-flux", theirs)
+    assert at_stake() == ["GitRepository theirs/source-1"]
+    # If they are not seen, nothing is removed either.
+    Path(taken.bin_dir, "of-flux").unlink()
+    with pytest.raises(Failed):
+        at_stake()
+    refuse(taken, UNAUTHORIZED)
+    assert at_stake() == []
+
+
+KIND = "gitrepositories.source.toolkit.fluxcd.io"
+
+
+def test_a_flux_whose_namespace_is_gone_goes_with_its_kinds(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "namespaces", listing(of_seat("ada-develop")))
+    say(taken, "customresourcedefinitions", listing(namespace(KIND)))
+    say(taken, "of-flux", listing(of_flux("ada-develop", 1)))
+    done = leave(taken)
+    # What holds objects in the namespaces of seats is let go before those are deleted.
+    names = ("uninstall ", " delete namespace ada-develop ", f" customresourcedefinitions {KIND} ")
+    places = [next(n for n, call in enumerate(done) if name in call) for name in names]
+    assert places == sorted(places)
+    assert not Path(taken.lab_kubeconfig).exists()
+
+
+def test_others_keep_a_flux_whose_namespace_is_gone(taken: Settings) -> None:
+    say(taken, "customresourcedefinitions", listing(namespace(KIND)))
+    say(taken, "of-flux", listing(of_flux("theirs", 0)))
+    assert others_at_stake(taken.for_machine) == ["GitRepository theirs/source-0"]
+    with pytest.raises(LabError, match="theirs/source-0"):
+        leave(taken)
+    say(taken, "customresourcedefinitions", listing(namespace(KIND, identity=ANOTHER)))
+    assert others_at_stake(taken.for_machine) == []
+    assert leave(taken) == []
 
 
 def test_without_kinds_of_flux_there_is_nothing_of_others(taken: Settings) -> None:
@@ -525,7 +587,7 @@ def context(name: str, address: str, login: str = "first") -> str:
 
 
 def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings) -> None:
-    def left() -> str | None:
+    def left() -> FormerCluster | None:
         return left_behind(taken.for_machine, str(taken.kubeconfig))
 
     bring(taken)
@@ -533,7 +595,7 @@ def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings
     say(taken, "context", context("prod", "192.0.2.2"))
     assert left() is None
     Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
-    assert left() == "https://192.0.2.1:6443"
+    assert left() == FormerCluster("https://192.0.2.1:6443")
     bring(taken, identity=ANOTHER)
     assert left() is None
     bring(taken)
@@ -545,6 +607,50 @@ def test_a_lab_that_is_in_another_cluster_is_not_forgotten_there(taken: Settings
     assert left() is None
     Path(taken.lab_kubeconfig).unlink()
     assert left() is None
+
+
+def test_whether_both_contexts_lead_to_one_cluster_is_not_guessed(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "context", context("prod", "192.0.2.2"))
+    Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
+    say(taken, "oldest-before", json.dumps({"metadata": {"uid": "former"}}))
+    Path(taken.bin_dir, "oldest").unlink()
+    with pytest.raises(Undecided):
+        left_behind(taken.for_machine, str(taken.kubeconfig))
+
+
+UNAUTHORIZED = "error: You must be logged in to the server (Unauthorized)"
+FORMER = FormerCluster("https://192.0.2.1:6443", refuses=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (UNAUTHORIZED, FORMER),
+        (
+            "Unable to connect to the server: getting credentials: exec: executable aws failed"
+            " with exit code 255",
+            FORMER,
+        ),
+        ("Error from server (ServiceUnavailable): the server is busy", FORMER),
+        ("The connection to the server 192.0.2.1:6443 was refused - did you specify", None),
+        ("Unable to connect to the server: dial tcp 192.0.2.1:6443: i/o timeout", None),
+    ],
+)
+def test_a_former_cluster_that_answers_and_refuses_is_not_forgotten(
+    taken: Settings, words: str, left: FormerCluster | None
+) -> None:
+    say(taken, "context", context("prod", "192.0.2.2"))
+    Path(taken.lab_kubeconfig).write_text(context("before", "192.0.2.1"))
+    refuse(taken, words)
+    assert left_behind(taken.for_machine, str(taken.kubeconfig)) == left
+
+
+def refuse(settings: Settings, words: str) -> None:
+    """Make every cluster refuse whatever is asked, with these words."""
+    view = '*" config view "*) cat "$(dirname "$0")/context" ;;'
+    text = f'#!/bin/sh\ncase " $* " in\n{view}\n*) echo "{words}" >&2; exit 1 ;;\nesac\n'
+    say(settings, "kubectl", text)
 
 
 def test_down_has_another_login_of_the_same_cluster_alone(settings: Settings) -> None:
@@ -575,7 +681,7 @@ def test_what_a_silent_cluster_has_of_the_lab_is_not_taken_for_nothing(taken: Se
 @pytest.mark.parametrize(
     ("words", "trouble"),
     [
-        ("error: You must be logged in to the server (Unauthorized)", Trouble.DENIED),
+        (UNAUTHORIZED, Trouble.DENIED),
         ("Error from server (Forbidden): clusterroles is forbidden", Trouble.DENIED),
         ("Error from server (ServiceUnavailable): the server is busy", Trouble.UNWELL),
     ],
@@ -596,7 +702,8 @@ def test_a_namespace_that_the_lab_did_not_bring_stays(taken: Settings) -> None:
     say(taken, "namespaces", listing(namespace("flux-system"), namespace("repositories")))
     done = leave(taken)
     assert any(" kustomizations." in call for call in done)
-    assert not any(" namespace " in call for call in done)
+    (deleted,) = [call for call in done if " namespace " in call]
+    assert " delete namespace flux-system --" in deleted
 
 
 def test_where_only_a_probe_was_cut_short_flux_is_not_looked_for(taken: Settings) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree, pack
@@ -15,7 +16,11 @@ from sopslab.files.render import RenderedFile
 from sopslab.lab.act import platform
 from sopslab.lab.act.platform import lacking_images, split
 from sopslab.lab.observe.records import content_mark
+from sopslab.lab.tools import flux
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.clusters import ApiServers
 from sopslab.provision.command import acting
+from tasks.flux import platform_files
 from tests.fake import run_command
 from tests.repositories import git
 
@@ -149,3 +154,23 @@ def test_what_is_made_of_the_toolkits_kinds_is_applied_second() -> None:
 def test_images_are_compared_by_their_whole_name() -> None:
     built = b"  image: a/b:1\n    image: c:2\n- image: d\nimage: e\n"
     assert lacking_images(built, frozenset({"a/b:1", "c"})) == ["c:2", "e"]
+
+
+def test_what_flux_has_outside_namespaces_carries_the_labs_labels_in_a_cluster_of_others(
+    lab: Callable[..., Settings], tools: Callable[..., Path], tmp_path: Path
+) -> None:
+    tools("flux", "kubectl")
+    settings = lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
+    machine, identity = settings.for_machine, "0123456789abcdef"
+    laid_out = platform_files(settings, (), ApiServers(ports=(443,)), identity)
+    for path in (path for path in laid_out if path.startswith(f"{FLUX}/")):
+        (tmp_path / Path(path).name).write_bytes(laid_out[path].content)
+    components = flux.manifests(machine, flux.CONTROLLERS)
+    (tmp_path / "gotk-components.yaml").write_bytes(components)
+    built = list(yaml.safe_load_all(Kubectl(machine).run("kustomize", str(tmp_path))))
+    outside = [one for one in built if "namespace" not in one["metadata"]]
+    assert {one["kind"] for one in outside} == {
+        "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
+    }  # fmt: skip
+    marks = {"sops-lab": settings.lab, "sops-lab/id": identity}.items()
+    assert [one for one in outside if not marks <= one["metadata"]["labels"].items()] == []

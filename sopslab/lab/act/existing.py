@@ -7,16 +7,17 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from sopslab.checks.ownership import shared_flux
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.files.events import named
 from sopslab.lab.act.manifests import holders
 from sopslab.lab.observe.brought import (
     NAMESPACES,
     REQUESTS,
     WITHOUT_NAMESPACE,
     brought,
+    has_flux,
     others_of_flux,
 )
 from sopslab.lab.observe.existing import context_of
@@ -57,8 +58,8 @@ def leave(lab: Lab) -> None:
     answer or a namespace stays; also, before anything is removed, where others use the lab's Flux.
 
     What Flux applied is removed first, while Flux's controllers still remove their finalizers. If
-    the controllers do not answer, it is removed all the same, because all of it is found by its
-    label.
+    the controllers do not answer, or their namespace is gone, it is removed all the same, because
+    all of it is found by its label.
     """
     found = brought(lab)
     if isinstance(found, Trouble):
@@ -67,15 +68,11 @@ def leave(lab: Lab) -> None:
         raise LabError(f"the cluster of the context {lab.lab_context} does not answer: run again")
     kubectl = Kubectl(lab)
     namespaces = found.get(NAMESPACES, [])
-    if FLUX_NAMESPACE in namespaces:
+    if has_flux(found):
         if others := others_of_flux(kubectl, namespaces):
-            raise LabError(
-                "with this lab's Flux its kinds would go, and with them what others have made of"
-                f" them: {named(others)}. Nothing was removed: remove those, or have their owners"
-                " do that, then run again"
-            )
+            raise LabError(shared_flux(others))
         _remove_flux(lab, kubectl)
-    _remove_namespaces(kubectl, [name for name in namespaces if name != FLUX_NAMESPACE])
+    _remove_namespaces(kubectl, namespaces)
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         if kind in found:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Find out with pods and dry runs what an existing cluster gives, before anything is made in it."""
+"""Find out with pods and dry runs what an existing cluster gives, before Flux hears of a lab."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def probe(lab: Lab, accept: list[str], seats: list[str]) -> None:
     """Find out what is not yet on record about the cluster, and record it.
 
     Raises LabError with everything that the cluster lacks and the lab cannot do without; Undecided
-    where the cluster cannot be asked.
+    where the cluster cannot be asked, and Failed without Flux's command.
 
     + accept: the names of what the lab does without
     + seats: the ids of a class's seats; a class asks more of a cluster

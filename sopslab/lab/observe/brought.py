@@ -3,14 +3,14 @@ carry."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container, Mapping
 
 import yaml
 
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import TOOLKIT, address_in, context_of
+from sopslab.lab.observe.existing import DEFINITIONS, TOOLKIT, address_in, context_of
 from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.observe.ownership import cluster_id, owner_by
 from sopslab.lab.tools.files import has_content, read
@@ -18,6 +18,7 @@ from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
+from sopslab.model.clusters import FormerCluster
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -29,9 +30,9 @@ WITHOUT_NAMESPACE = (
     "validatingadmissionpolicies",
     "clusterrolebindings",
     "clusterroles",
+    DEFINITIONS,
 )
 REQUESTS = "certificatesigningrequests"
-_DEFINITIONS = "customresourcedefinitions"
 _PATIENCE_S, _LISTED_S = 20, 60
 # In these cases the cluster did answer: the login has expired, a right is missing, or the API
 # server is not ready.
@@ -43,34 +44,41 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     resource without any is left out. Return None if the cluster does not answer, and a Trouble if
     it answers, but does not list the objects.
 
-    Objects in a namespace are not listed, because they are removed with it; the kinds and roles of
-    Flux are removed with Flux. An object with this lab's name but another lab id is not this lab's.
-    Raises LabError if the lab's own id is damaged.
+    Objects in a namespace are not listed, because they are removed with it. An object with this
+    lab's name but another lab id is not this lab's. Raises LabError if the lab's own id is damaged.
     """
     return _brought(lab, Kubectl(lab)) if has_content(lab.lab_kubeconfig) else {}
 
 
-def left_behind(lab: Lab, kubeconfig: str) -> str | None:
-    """Return the address of a former cluster in which the lab has left objects behind, or None.
+def left_behind(lab: Lab, kubeconfig: str) -> FormerCluster | None:
+    """Return a former cluster in which the lab has left objects behind, or may have, or None.
 
     That is the cluster of the lab's own kubeconfig, if the lab's context in the user's file now
-    leads to another one, and if the former one still has objects of the lab. None is also returned
-    where this cannot be seen. Raises LabError as `brought` does.
+    leads to another one, and if the former one still has objects of the lab, or answers and does
+    not say. One that does not answer counts as gone. Raises LabError as `brought` does, and
+    Undecided if it cannot be seen whether both contexts lead to the same cluster.
 
     + kubeconfig: the user's file
     """
     own = read(lab.lab_kubeconfig)
     address = address_in(own)
-    try:
-        if own is None or address in (None, address_in(context_of(lab, kubeconfig))):
-            return None
-        there = Kubectl(lab, context=str(yaml.safe_load(own).get("current-context")))
-        if cluster_id(there) == cluster_id(Kubectl(lab, kubeconfig=kubeconfig)):
-            return None
-        found = _brought(lab, there)
-    except (Failed, Undecided):
+    if own is None or address is None or not _leads_elsewhere(lab, kubeconfig, address):
         return None
-    return address if isinstance(found, dict) and found else None
+    there = Kubectl(lab, context=str(yaml.safe_load(own).get("current-context")))
+    found = _brought(lab, there)
+    if isinstance(found, Trouble):
+        return FormerCluster(address, refuses=True)
+    if not found or cluster_id(there) == cluster_id(Kubectl(lab, kubeconfig=kubeconfig)):
+        return None
+    return FormerCluster(address)
+
+
+def _leads_elsewhere(lab: Lab, kubeconfig: str, address: str) -> bool:
+    """Return whether the lab's context in the user's file is there, and has another address."""
+    try:
+        return address_in(context_of(lab, kubeconfig)) != address
+    except Failed:
+        return False
 
 
 def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | None:
@@ -112,13 +120,29 @@ def _is_of_environments(namespace: Object, lab: str) -> bool:
     return metadata["name"] in named or SEAT_LABEL in metadata["labels"]
 
 
+def has_flux(found: Mapping[str, Container[str]]) -> bool:
+    """Return whether there is anything of Flux, in its namespace or outside it, among the objects
+    that a lab has brought."""
+    return FLUX_NAMESPACE in found.get(NAMESPACES, ()) or DEFINITIONS in found
+
+
+def others_at_stake(lab: Lab) -> list[str]:
+    """Return the objects of others that would be deleted with this lab's Flux, as `Kind
+    namespace/name`; none if the cluster does not say what this lab has brought. Raises Failed, and
+    LabError as `brought` does."""
+    found = brought(lab)
+    if not isinstance(found, dict) or not has_flux(found):
+        return []
+    return others_of_flux(Kubectl(lab), found.get(NAMESPACES, []))
+
+
 def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:
     """Return the objects of Flux's kinds in the namespaces of others, as `Kind namespace/name`.
     They would be deleted together with these kinds. Raises Failed.
 
     + own: the lab's namespaces
     """
-    said = kubectl.run("get", _DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
+    said = kubectl.run("get", DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
     kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
     if not kinds:
         return []

@@ -4,7 +4,7 @@ objects are the lab's."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -14,11 +14,17 @@ import yaml
 from sopslab.checks.class_clusters import questions
 from sopslab.checks.ownership import Owner
 from sopslab.checks.snapshot import Trouble
-from sopslab.config.naming import seat_namespace, seat_system_namespace
+from sopslab.config.naming import (
+    git_namespace,
+    probe_namespace,
+    seat_namespace,
+    seat_system_namespace,
+)
 from sopslab.config.places import Lab, Places
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
 from sopslab.lab.observe.rights import denied_rights
 from sopslab.lab.observe.storage import storage_of
+from sopslab.lab.tools import flux as flux_command
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.manifests import images_of
@@ -36,12 +42,14 @@ from sopslab.model.clusters import (
     Questions,
     Reach,
 )
+from sopslab.model.git_pod import LABEL as GIT_LABEL
 from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS
 from sopslab.model.wire import decoded
 
+DEFINITIONS = "customresourcedefinitions"
 # How the names of Flux's kinds end.
 TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
@@ -149,18 +157,22 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
             return _unseen(_silent(lab, failure))
         namespaces = listed_namespaces.result()
         owner = owner_in(lab, _id_among(namespaces or ()))
-        flux = _flux(namespaces, named, owner)
-        pods = None if flux is Flux.OURS else _listed(kubectl, "pods")
+        flux = _flux(kubectl, namespaces, named, owner)
+        # Only a class needs more room than its Flux has already.
+        needs_room = bool(seats) or flux is not Flux.OURS
+        pods = _pods_of_others(kubectl, namespaces or (), owner) if needs_room else []
         serves = True if policies is None else policies.result()
         shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
-    # If the lab is already in the cluster, its own Flux has made this namespace.
-    made = () if flux is Flux.OURS else (NAMESPACE,)
+    wanted = dict(_wanted_namespaces(lab, seats))
+    if flux is Flux.OURS and owner.unmarked:
+        # A lab of 0.1.0 did not label it. The next `up` does.
+        del wanted[NAMESPACE]
     return ClusterTraits(
         asked=True,
         version=version,
         flux=flux,
-        occupied=_occupied(namespaces, {*made, *namespaces_of(seats)}, owner),
-        nodes=nodes_of(nodes.result(), [] if flux is Flux.OURS else pods),
+        occupied=_occupied(namespaces, wanted, owner),
+        nodes=nodes_of(nodes.result(), pods),
         denied=denied.result(),
         policies=serves,
         dns=(CLUSTER_DNS,) if dns is None else dns.result(),
@@ -169,11 +181,16 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
     )
 
 
-def namespaces_of(seats: Iterable[str]) -> Iterator[str]:
-    """Yield the namespaces that a class has for each of its seats."""
+def _wanted_namespaces(lab: Places, seats: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the namespaces that a lab makes, except Flux's own, each with the label that has the
+    lab's name there."""
+    yield NAMESPACE, LAB_LABEL
+    yield probe_namespace(lab.lab), LAB_LABEL
+    if lab.git_pod is not None:
+        yield git_namespace(lab.lab), GIT_LABEL
     for seat in seats:
-        yield seat_namespace(seat)
-        yield seat_system_namespace(seat)
+        yield seat_namespace(seat), LAB_LABEL
+        yield seat_system_namespace(seat), LAB_LABEL
 
 
 def _silent(lab: Places, failure: Failed) -> str:
@@ -225,9 +242,11 @@ def _id_among(namespaces: Iterable[Object]) -> str:
     return next((str(one["uid"]) for one in found if one["name"] == OLDEST), "")
 
 
-def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Owner) -> Flux | None:
-    """Return whose Flux the cluster has, None if the namespaces were not seen. A Flux in another
-    namespace is recognised by the API groups of its kinds.
+def _flux(
+    kubectl: Kubectl, namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Owner
+) -> Flux | None:
+    """Return whose Flux the cluster has, None if this was not seen. Without its namespace, a Flux
+    is recognised by the API groups of its kinds.
 
     + groups: the names of the cluster's API groups
     """
@@ -238,18 +257,54 @@ def _flux(namespaces: Sequence[Object] | None, groups: Sequence[str], owner: Own
             if owner.has(namespace):
                 return Flux.OURS
             return Flux.NAMESAKE if label(namespace, LAB_LABEL) == owner.lab else Flux.FOREIGN
-    return Flux.FOREIGN if any(group.endswith(TOOLKIT) for group in groups) else Flux.ABSENT
+    toolkit = {group for group in groups if group.endswith(TOOLKIT)}
+    return _flux_by_kinds(kubectl, toolkit, owner) if toolkit else Flux.ABSENT
+
+
+def _flux_by_kinds(kubectl: Kubectl, groups: Set[str], owner: Owner) -> Flux | None:
+    """Return whose Flux has left its kinds in a cluster without its namespace, None if the kinds
+    were not seen. This lab's own count as no Flux: `up` makes the rest anew.
+
+    + groups: the API groups of these kinds
+    """
+    try:
+        kinds = kubectl.list(DEFINITIONS, selector=f"{LAB_LABEL}={owner.lab}", patience=60)
+    except Undecided:
+        return None
+    if not all(map(owner.has, kinds)):
+        return Flux.NAMESAKE
+    return Flux.ABSENT if groups <= {one["spec"]["group"] for one in kinds} else Flux.KINDS
+
+
+def _pods_of_others(
+    kubectl: Kubectl, namespaces: Iterable[Object], owner: Owner
+) -> list[Object] | None:
+    """Return the pods beside which the lab's environments need room, Flux's own among them; None if
+    pods were not seen.
+
+    + namespaces: those of the cluster
+    """
+    own = {one["metadata"]["name"] for one in namespaces if owner.has(one)} - {FLUX_NAMESPACE}
+    pods = _listed(kubectl, "pods")
+    if pods is None:
+        return None
+    return [pod for pod in pods if pod["metadata"]["namespace"] not in own]
 
 
 def _occupied(
-    namespaces: Sequence[Object] | None, wanted: Set[str], owner: Owner
+    namespaces: Sequence[Object] | None, wanted: Mapping[str, str], owner: Owner
 ) -> tuple[str, ...] | None:
     """Return which of the namespaces that the lab wants already exist and are not the lab's; None
-    if the namespaces were not seen."""
+    if the namespaces were not seen.
+
+    + wanted: for each of these namespaces, the label that has the lab's name there
+    """
     if namespaces is None:
         return None
-    others = [one["metadata"]["name"] for one in namespaces if not owner.has(one)]
-    return tuple(name for name in others if name in wanted)
+    there = {one["metadata"]["name"]: one for one in namespaces}
+    return tuple(
+        name for name, one in there.items() if name in wanted and not owner.has(one, wanted[name])
+    )
 
 
 def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...] | None:
@@ -325,9 +380,14 @@ def reach_of(lab: Places) -> Reach | None:
 
 def wanted_reach(lab: Places) -> Reach:
     """Return what the answers of the nodes have to be about (cluster, images and address), without
-    any node yet. Raises Undecided if the cluster cannot be identified."""
-    images = images_of(read(f"{lab.manifests_dir}/components.yaml") or b"")
-    return Reach(cluster_id(Kubectl(lab)), tuple(images), lab.git_base_cluster_url, {})
+    any node yet. Raises Undecided if the cluster cannot be identified, and Failed without Flux's
+    command."""
+    with ThreadPoolExecutor(1) as beside:
+        exported = beside.submit(flux_command.manifests, lab, flux_command.CONTROLLERS)
+        cluster = cluster_id(Kubectl(lab))
+    # In the order that older records have them in.
+    images = tuple(sorted(images_of(exported.result())))
+    return Reach(cluster, images, lab.git_base_cluster_url, {})
 
 
 def usable_nodes(lab: Places) -> list[str]:
@@ -347,5 +407,5 @@ def open_questions(lab: Lab, accept: list[str], seats: list[str]) -> Questions |
         return None
     try:
         return questions(usable_nodes(lab), wanted_reach(lab), reach_of(lab), accept, seats)
-    except Undecided:
+    except (Failed, Undecided):
         return None

@@ -19,7 +19,8 @@ _SAID: tuple[tuple[str, Trouble], ...] = (
         Trouble.BAD_KUBECONFIG,
     ),
     (r"(?i)x509|tls: (?!handshake timeout)|gave HTTP response to HTTPS", Trouble.CERTIFICATE),
-    (r"(?i)must be logged in|unauthorized|\bforbidden\b", Trouble.DENIED),
+    # The last one is about a program that fetches a token, and has none.
+    (r"(?i)must be logged in|unauthorized|\bforbidden\b|getting credentials:", Trouble.DENIED),
     (
         r"(?i)connection refused|was refused|no route to host|network is unreachable|no such host",
         Trouble.REFUSED,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.checks.ownership import shared_flux
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.naming import node_name
@@ -17,7 +18,7 @@ from sopslab.lab.act import existing, host_secrets
 from sopslab.lab.act.canaries import await_canaries
 from sopslab.lab.act.platform import lay_out
 from sopslab.lab.observe.api_server import api_servers
-from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.brought import brought, others_at_stake
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.existing import is_taken_on
@@ -25,14 +26,13 @@ from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.users import seat_users
+from sopslab.lab.tools.flux import CONTROLLERS
 from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
 from sopslab.model.canaries import PROVEN
 from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine
-
-COMPONENTS = ("source-controller", "kustomize-controller", "notification-controller")
 
 
 @operation()
@@ -81,7 +81,7 @@ def platform(
         lay_out,
         files=pack(laid_out),
         mark=mark,
-        components=list(COMPONENTS),
+        components=list(CONTROLLERS),
         node=node_name(settings.lab) if settings.cluster_provider == "kind" else None,
         tag=tag,
     )
@@ -157,6 +157,20 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
         host.noop("every canary is in the cluster, and it is the repository's")
         return
     yield acting(settings, await_canaries, environments=awaited)
+
+
+@operation()
+def sole_use(settings: Settings) -> Commands:
+    """
+    Refuse to take the lab out of a cluster as long as others there have objects of Flux's kinds,
+    which would be deleted with the lab's Flux.
+
+    + settings: the lab's settings
+    """
+    if others := look(settings, others_at_stake):
+        yield refusal(shared_flux(others))
+        return
+    host.noop("no other objects would go with this lab's Flux")
 
 
 @operation()

@@ -63,7 +63,7 @@ def preflight(settings: Settings, seats: list[str]) -> Commands:
 def kubeconfig(settings: Settings) -> Commands:
     """
     Write the lab's own kubeconfig for an existing cluster: one context of the user's file. Refuse a
-    context of another cluster while the lab still has objects in its former cluster.
+    context of another cluster while the lab still has objects in its former cluster, or may have.
 
     + settings: the lab's settings, with `kubeconfig` and `context`
     """
@@ -71,10 +71,13 @@ def kubeconfig(settings: Settings) -> Commands:
     if look(settings, has_context, kubeconfig=kubeconfig):
         host.noop("the lab's kubeconfig has that context")
         return
-    if (address := look(settings, left_behind, kubeconfig=kubeconfig)) is not None:
+    if (former := look(settings, left_behind, kubeconfig=kubeconfig)) is not None:
+        seen = ", which does not say what it still has of the lab" if former.refuses else ""
+        login = ", log in" if former.refuses else ""
         yield refusal(
-            f"the lab is in another cluster, at {address}: choose the context of that one and run"
-            f" `sopslab down` first, or remove {settings.lab_kubeconfig} if it is to be left there"
+            f"the lab is in another cluster, at {former.address}{seen}: choose the context of that"
+            f" one{login} and run `sopslab down` first, or remove {settings.lab_kubeconfig} if it"
+            " is to be left there"
         )
         return
     yield acting(settings, existing.take_on, kubeconfig=kubeconfig)
