@@ -38,6 +38,8 @@ def prepare_host(settings: Settings) -> None:
     docker.engine(
         name="Wait for the Docker at DOCKER_HOST" if settings.docker_host else "Start Docker",
         install_docker=settings.install_docker,
+        # In a CI job, whose lab has a lease, a Docker service starts together with the job.
+        patience=60 if settings.lease else 0,
     )
     docker.compatibility(name="Check Docker as it runs", settings=settings)
     if settings.engine_host is not None:

@@ -272,13 +272,18 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
         {
             "Format | Bring the lab to this format": [
                 "format 0 becomes format 1: the lab's folder names its format; counts of accesses, "
-                "which nothing reads, are removed"
+                "which nothing reads, are removed",
+                "from now on no older sops-lab changes the lab",
             ]
         },
     ),
     "a-lab-of-an-older-version": (
         lambda f, s: {f.format: said(Format(FORMAT, "0.0.1"))},
-        {"Format | Bring the lab to this format": takeover_plan(Format(FORMAT, "0.0.1"))},
+        {
+            "Format | Bring the lab to this format": [
+                "from now on no older sops-lab changes the lab"
+            ]
+        },
     ),
     "another-versions-node": (
         lambda f, s: {f.cluster: said(ClusterState(Owner.LAB, "running", True, image="older:1"))},

@@ -425,6 +425,8 @@ def test_the_context_that_the_client_uses_is_seen_unless_docker_host_names_the_e
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_program(tmp_path / "docker", CONTEXTS)
+    (tmp_path / "config.json").write_text('{"currentContext": "used"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)

@@ -87,8 +87,8 @@ def await_answer(seconds: float) -> None:
     """
     if not wait_until(_answers, seconds):
         raise LabError(
-            f"Docker is unavailable: within {seconds:g} s nothing answered at DOCKER_HOST; start"
-            " that engine, or unset DOCKER_HOST to use the one of this machine"
+            "Docker is unavailable: nothing answers at DOCKER_HOST; start that engine, or unset"
+            " DOCKER_HOST to use the one of this machine"
         )
 
 

@@ -137,9 +137,11 @@ def _sees_media() -> bool:
 
 def _context() -> tuple[str, str]:
     """Return the name of the client's context, and the address that it leads to; "" for both if
-    DOCKER_HOST names the engine, or the client does not say."""
+    none was chosen, DOCKER_HOST names the engine, or the client does not say."""
     # The client goes by DOCKER_HOST first, then by DOCKER_CONTEXT, then by its configuration.
     if os.environ.get("DOCKER_HOST"):
+        return "", ""
+    if not os.environ.get("DOCKER_CONTEXT") and b"currentContext" not in (read(_config()) or b""):
         return "", ""
     try:
         said = ask_docker("context", "inspect", "--format", _CONTEXT, patience=_LITTLE_PATIENCE)
@@ -154,9 +156,14 @@ def _proxies() -> str:
 
     No content of the file is returned, because it may hold passwords.
     """
-    home = os.environ.get("DOCKER_CONFIG") or f"{os.environ.get('HOME', '')}/.docker"
-    config = f"{home}/config.json"
+    config = _config()
     return config if _PROXY.search(read(config) or b"") else ""
+
+
+def _config() -> str:
+    """Return the path of the client's configuration file."""
+    home = os.environ.get("DOCKER_CONFIG") or f"{os.environ.get('HOME', '')}/.docker"
+    return f"{home}/config.json"
 
 
 def _is_podman(client: str) -> bool:

@@ -27,7 +27,6 @@ RUNTIME_PATH = "/usr/local/libexec/sops-lab/oci-runtime"
 OWNER_LABEL = "sops-lab.root"
 _PID_FILE = "/var/run/docker.pid"
 _SOCKET = "/var/run/docker.sock"
-_START_S = 60
 
 
 @operation()
@@ -142,13 +141,14 @@ def packages(offline: bool = False) -> Commands:
 
 
 @operation()
-def engine(install_docker: bool) -> Commands:
+def engine(install_docker: bool, patience: int) -> Commands:
     """
     Start the Docker engine, with or without systemd, and let the user who runs the lab use it. If
     this run has installed it, or was told to, that user joins the group of those who may. An engine
-    that DOCKER_HOST names is not started, but waited for.
+    that DOCKER_HOST names is not started, but may be waited for.
 
     + install_docker: whether the user's account may be added to that group
+    + patience: how many seconds to wait for an engine that DOCKER_HOST names
     """
     found = recall_of_machine(engine_state)
     if found.answers:
@@ -157,10 +157,9 @@ def engine(install_docker: bool) -> Commands:
     machine = look_at_machine(machine_state, root="/", commands=[])
     match found.reason:
         case "remote":
-            # The service of a CI job starts together with the job.
-            note("Docker did not answer at DOCKER_HOST, and was waited for")
+            note("Docker did not answer at DOCKER_HOST at once")
             forget(engine_state)
-            yield changing_machine(False, act.await_answer, seconds=_START_S)
+            yield changing_machine(False, act.await_answer, seconds=patience)
             return
         # Where systemd is, what was installed runs already, and its group is a new one.
         case "forbidden" if host.name not in _installed:

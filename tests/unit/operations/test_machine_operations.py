@@ -29,7 +29,7 @@ from tests.texts import replaced, write_program
 from tests.unit.operations.test_operations import run
 
 STOPPED: dict[str, Any] = {
-    "arguments": {"install_docker": False},
+    "arguments": {"patience": 0, "install_docker": False},
     "facts": {
         "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
         "is_member": ["false"],
@@ -277,7 +277,7 @@ def test_an_engine_elsewhere_is_not_waited_for_forever(
 ) -> None:
     stand_in(standins, "docker", doing="exit 1")
     monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
-    with pytest.raises(LabError, match="nothing answered at DOCKER_HOST"):
+    with pytest.raises(LabError, match="nothing answers at DOCKER_HOST"):
         await_answer(0)
 
 
@@ -340,7 +340,7 @@ def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_
         facts = {**STOPPED["facts"], "engine_state": {"reason": "absent"}, "machine_state": missing}
         commands("docker.packages", lab(), facts=facts)
     facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
-    arguments = {"install_docker": install_docker}
+    arguments = {"patience": 0, "install_docker": install_docker}
     _, admit = commands("docker.engine", lab(), arguments=arguments, facts=facts)
     stand_in(standins, "usermod")
     (tmp_path / "docker.sock").touch()
