@@ -157,6 +157,17 @@ def test_what_was_pushed_survives_the_pod_and_down(cluster: Lab, owned: Lab) -> 
     assert main(cluster) == before
 
 
+def test_a_server_that_the_lab_file_no_longer_names_goes_as_well(
+    cluster: Lab, owned: Lab, tmp_path: Path
+) -> None:
+    data = {key: value for key, value in cluster.data.items() if key != "git_in_cluster"}
+    without = Lab(cluster.name, tmp_path, data)
+    assert json.loads(without.sopslab("down", "--json").stdout)["ok"]
+    kinds = ("get", "persistentvolumeclaims,statefulsets", "--output=name")
+    left = kubectl(owned, "--namespace", git_namespace(cluster.name), *kinds).split()
+    assert left == ["persistentvolumeclaim/repositories-git-0"]
+
+
 def test_a_purge_takes_the_repositories_too(cluster: Lab, owned: Lab) -> None:
     cluster.purge()
     assert git_namespace(cluster.name) not in kubectl(owned, "get", "namespaces", "--output=name")

@@ -14,10 +14,12 @@ from sopslab.files.archive import Tree, digest
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
+from sopslab.model.git_pod import GitServerLeft
 from tasks.flux import overlays, platform_files
 from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
@@ -195,6 +197,17 @@ def test_on_the_way_back_the_cluster_is_left_if_it_answers(
     assert (label in run.changed) is changes
     said_so = any("prod does not answer" in note for note in run.notes(label))
     assert said_so is not changes
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_git_server_goes_that_the_lab_file_no_longer_names(
+    there: bool, data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    asked = look_text(settings, git_server_in, kubeconfig=str(settings.kubeconfig))
+    answers[asked] = said(GitServerLeft(there, there))
+    run = Run(TEARDOWN, data, answers)
+    assert not run.failed
+    assert ("Cluster | Take the Git server out" in run.changed) is there
 
 
 def test_only_in_a_cluster_that_goes_with_the_lab_is_flux_waited_for_before_it_ran(

@@ -423,6 +423,19 @@ def test_down_asks_the_cluster_that_the_lab_is_in(settings: Settings) -> None:
     assert list(dict.fromkeys(used)) == [place.lab_kubeconfig, str(theirs)]
 
 
+def test_down_asks_for_a_server_only_where_there_ever_was_one(
+    settings: Settings, lab: Callable[..., Settings]
+) -> None:
+    where = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
+    without = lab(**where).for_machine
+    say(settings, "namespace", {"metadata": {"labels": OURS}})
+    assert git_server_in(without, without.lab_kubeconfig) == GitServerLeft()
+    assert not Path(settings.bin_dir, "calls").exists()
+    # `git_in_cluster` was taken out of the lab file.
+    Path(without.git_manifests).write_text("kind: List\n")
+    assert git_server_in(without, without.lab_kubeconfig) == GitServerLeft(namespace=True)
+
+
 # Where it is reached
 
 
