@@ -156,9 +156,20 @@ def test_flux_finds_it_at_one_port_and_learners_at_that_of_the_lab_file(
 def test_the_server_reaches_the_receiver_and_names_and_nothing_else() -> None:
     spec = made("NetworkPolicy", "receiver-only")["spec"]
     assert spec["policyTypes"] == ["Egress"]
-    receiver, names = spec["egress"]
-    assert receiver["to"][0]["podSelector"]["matchLabels"] == {"app": "notification-controller"}
-    assert {port["port"] for port in names["ports"]} == {53, 5353}
+    reached = {
+        (
+            pods["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+            *pods["podSelector"]["matchLabels"].values(),
+            *sorted({port["port"] for port in rule["ports"]}),
+        )
+        for rule in spec["egress"]
+        for pods in rule["to"]
+    }
+    assert reached == {
+        ("flux-system", "notification-controller", 9292),
+        ("kube-system", "kube-dns", 53),
+        ("openshift-dns", "default", 5353),
+    }
 
 
 def test_the_claim_outlives_the_server() -> None:
