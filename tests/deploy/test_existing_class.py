@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,9 @@ from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
 from sopslab.model.git_pod import GitServerLeft
+from sopslab.provision.operations.flux import COMPONENTS
 from tasks.flux import overlays, platform_files
+from tests.conftest import find_tool
 from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
 from tests.machines import Facts, bare, said
@@ -30,7 +34,8 @@ NETWORK = "flux/clusters/lab/flux-system/network.yaml"
 ASKED = "flux/clusters/lab/flux-system/asked.yaml"
 CLASSROOM = "flux/clusters/lab/classroom/kustomization.yaml"
 DEVELOP = "flux/clusters/lab/learners/develop.yaml"
-KUSTOMIZATION = "flux/clusters/lab/flux-system/kustomization.yaml"
+FLUX = "flux/clusters/lab/flux-system/"
+KUSTOMIZATION = f"{FLUX}kustomization.yaml"
 ID = "0123456789abcdef"
 API = ApiServers(("192.0.2.20", "2001:db8::20"), (443, 6443))
 BY_UP = ("flux-system/gotk-sync.yaml", "flux-system/receiver.yaml", "learners/develop.yaml")
@@ -182,6 +187,42 @@ def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str 
     assert of_class["pairs"] == {"sops-lab": settings.lab, **marked}
     assert {key: develop[key] for key in develop if key.startswith("sops-lab")} == of_class["pairs"]
     assert of_seat == marked
+
+
+def built(folder: Path, laid_out: Tree) -> list[dict[str, Any]]:
+    """Return the objects of Flux's own folder, as kustomize builds them."""
+    for path, file in laid_out.items():
+        if path.startswith(FLUX):
+            (folder / path.removeprefix(FLUX)).write_bytes(file.content)
+    with (folder / "gotk-components.yaml").open("wb") as components:
+        export = ("install", "--export", f"--components={','.join(COMPONENTS)}")
+        subprocess.run([find_tool("flux"), *export], check=True, stdout=components)
+    done = subprocess.run(
+        [find_tool("kubectl"), "kustomize", str(folder)], check=True, capture_output=True
+    )
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def aggregated(objects: list[dict[str, Any]]) -> set[str]:
+    """Return the ClusterRoles that become part of others, by name."""
+    return {
+        one["metadata"]["name"]
+        for one in objects
+        if one["kind"] == "ClusterRole"
+        and any("/aggregate-to-" in label for label in one["metadata"].get("labels", {}))
+    }
+
+
+def test_nobody_else_gets_a_right_to_this_flux(
+    settings: Settings, lab_data: Data, tmp_path: Path
+) -> None:
+    made = built(tmp_path, platform_files(settings, settings.seats, API, ID))
+    assert aggregated(made) == set()
+    assert [one["metadata"]["name"] for one in made if one["kind"] == "ClusterRole"] == [
+        "crd-controller-flux-system"
+    ]
+    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
+    assert aggregated(built(tmp_path, kind)) == {"flux-edit-flux-system", "flux-view-flux-system"}
 
 
 @pytest.mark.parametrize(
