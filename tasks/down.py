@@ -19,7 +19,7 @@ def remove_cluster(settings: Settings) -> None:
         flux.sole_use(name="Look for others who use the lab's Flux", settings=settings)
         if settings.git_in_cluster is not None:
             access.withdrawal(name="Take back what learners fetch", settings=settings)
-            git.pod_removal(name="Take the Git server out", settings=settings)
+        git.pod_removal(name="Take the Git server out", settings=settings)
         flux.removal(name="Take Flux and the environments out", settings=settings)
     else:
         kind.removal(name=f"Delete the kind cluster {settings.lab}", settings=settings)

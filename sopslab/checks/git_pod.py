@@ -11,6 +11,7 @@ from typing import Any
 from sopslab.config.naming import git_namespace
 from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
 from sopslab.layout import FLUX_NAMESPACE
+from sopslab.model.clusters import CLUSTER_DNS
 from sopslab.model.git_pod import NAME, PodShape
 from sopslab.model.objects import Object, condition, label, namespace
 from sopslab.model.quantities import quantity
@@ -24,6 +25,7 @@ folder on this machine."""
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # Where Flux's notification-controller listens for calls.
 _RECEIVER = 9292
+_OPENSHIFT_DNS = "dns.operator.openshift.io/daemonset-dns"
 _TMP = "192Mi"
 # The same limits as the embedded server has.
 _RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
@@ -101,21 +103,18 @@ def _service(shape: PodShape) -> Object:
 def _policies() -> list[Object]:
     """Return the network policies. Flux and learners may reach the server; learners come from
     outside the cluster, through any of its nodes. The server itself, because it processes what
-    learners have pushed, may reach only Flux's Receiver and the DNS that knows its address.
+    learners have pushed, may reach only Flux's Receiver, and the cluster's DNS for its address.
 
     There is one policy for each direction, because in a policy for both directions kube-router
     would also apply the ingress rules to egress.
     """
     selected = {"podSelector": {"matchLabels": _SELECTED}}
-    receiver = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": FLUX_NAMESPACE}},
-        "podSelector": {"matchLabels": {"app": "notification-controller"}},
-    }
-    # OpenShift's DNS listens at 5353 behind its Service.
-    dns = [{"protocol": kind, "port": port} for kind in ("UDP", "TCP") for port in (53, 5353)]
+    receiver = _pods(FLUX_NAMESPACE, {"app": "notification-controller"})
     ways = [
         {"to": [receiver], "ports": [{"protocol": "TCP", "port": _RECEIVER}]},
-        {"to": [{"namespaceSelector": {}}], "ports": dns},
+        _names(53, _pods("kube-system", {"k8s-app": CLUSTER_DNS})),
+        # OpenShift's listens at this port behind its Service.
+        _names(5353, _pods("openshift-dns", {_OPENSHIFT_DNS: "default"})),
     ]
     version, kind = "networking.k8s.io/v1", "NetworkPolicy"
     served = [{"ports": [{"protocol": "TCP", "port": GIT_SERVER_PORT}]}]
@@ -125,6 +124,19 @@ def _policies() -> list[Object]:
         _object(version, kind, "receiver-only",
                 spec={**selected, "policyTypes": ["Egress"], "egress": ways}),
     ]  # fmt: skip
+
+
+def _pods(namespace: str, labels: Mapping[str, str]) -> Object:
+    """Return how a network policy names the pods with these labels in a namespace."""
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": dict(labels)},
+    }
+
+
+def _names(port: int, pods: Object) -> Object:
+    """Return the rule of a network policy that lets a pod ask some pods for names."""
+    return {"to": [pods], "ports": [{"protocol": kind, "port": port} for kind in ("UDP", "TCP")]}
 
 
 def _stateful_set(shape: PodShape, etc: Sequence[Object], content: str) -> Object:

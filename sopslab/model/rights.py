@@ -71,13 +71,13 @@ CLASS_RIGHTS = (
     Right("approve", _CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client"),
     *_rights("create", "", "serviceaccounts/token"),
     # A reset removes from a seat whatever a learner can make, and what controllers make of it.
-    *_rights(_SWEPT, "", "persistentvolumeclaims limitranges endpoints replicationcontrollers"),
+    *_rights(_SWEPT, "", "persistentvolumeclaims endpoints"),
     *_rights("patch delete", _APPS, "replicasets"),
-    *_rights(_SWEPT, _APPS, "statefulsets daemonsets controllerrevisions"),
+    *_rights(_SWEPT, _APPS, "statefulsets controllerrevisions"),
     *_rights(_SWEPT, "batch", "jobs cronjobs"),
     *_rights("get watch patch delete", "discovery.k8s.io", "endpointslices"),
-    *_rights(_SWEPT, _NETWORK, "ingresses"),
-    *_rights("list watch patch", "coordination.k8s.io", "leases"),
+    # It also sees whether a seat still has everything that Flux has applied there.
+    *_rights("list", "", "limitranges"),
 )
 """The rights that a class needs in addition."""
 

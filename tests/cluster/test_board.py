@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from sopslab.checks.board.steps import STEPS
-from sopslab.lab.observe.everywhere import EVERYWHERE, secrets_without_values
+from sopslab.lab.observe.everywhere import secrets_without_values
+from sopslab.lab.observe.scopes import Scope
 from sopslab.lab.tools.kubectl import Kubectl
 from tests.cluster.classroom import SEATS, Classroom
 from tests.cluster.lab import run, wait_until
@@ -139,7 +140,7 @@ def test_a_learner_is_seen_to_get_there_step_by_step(begun: Classroom, tmp_path:
     ]  # fmt: skip
 
     # The answer of kubectl, too, holds only the keys of Secrets, and no value.
-    told = secrets_without_values(Kubectl(begun.lab.settings), EVERYWHERE)
+    told = secrets_without_values(Kubectl(begun.lab.settings), [Scope()])
     (line,) = [one for one in told.splitlines() if one.startswith("ada-develop\tbackend-secrets\t")]
     assert line.endswith("\t\tpassword")
     assert encoded not in told

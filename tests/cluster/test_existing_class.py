@@ -22,9 +22,11 @@ from tests.cluster.hand_made import (
     CONTROL_PLANE,
     as_instructor,
     lab_on_three_nodes,
+    users_kubectl,
 )
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.namesake import leave, namesake, refusals
+from tests.cluster.test_support import contents
 from tests.rights import roles
 
 pytestmark = [pytest.mark.soak, pytest.mark.hand_made]
@@ -109,6 +111,42 @@ def test_a_second_run_changes_nothing(elsewhere: Classroom) -> None:
 def test_the_lab_is_well(elsewhere: Classroom) -> None:
     done = elsewhere.lab.sopslab("status", "--json", check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_whoever_may_edit_a_namespace_has_no_right_to_this_flux(
+    elsewhere: Classroom, shared: Lab
+) -> None:
+    assert elsewhere
+    here = ("--namespace", SOMEBODY_ELSES)
+    given = ("rolebinding", "editor", "--clusterrole=admin", "--user=mallory")
+
+    def may(verb: str, kind: str) -> str:
+        asked = ("auth", "can-i", verb, kind, "--as=mallory")
+        return run([*users_kubectl(shared), *here, *asked], shared.environment, check=False).stdout
+
+    kubectl(shared, *here, "create", *given)
+    try:
+        wait_until(lambda: may("create", "configmaps").strip() == "yes", "mallory may edit")
+        for verb in ("create", "get"):
+            assert may(verb, "gitrepositories.source.toolkit.fluxcd.io").strip() == "no"
+    finally:
+        kubectl(shared, *here, "delete", *given[:2])
+
+
+def test_a_report_tells_nothing_of_others(
+    elsewhere: Classroom, shared: Lab, tmp_path: Path
+) -> None:
+    here = ("--namespace", SOMEBODY_ELSES)
+    path = tmp_path / "report.tar.gz"
+    kubectl(shared, *here, "create", "secret", "generic", "theirs", "--from-literal=a=opensesame")
+    try:
+        assert told(elsewhere, "support", "--output", str(path))["missing"] == []
+    finally:
+        kubectl(shared, *here, "delete", "secret", "theirs")
+    files = contents(path)
+    assert b"lab-ada-sys/sops-age" in files["cluster/secrets.txt"]
+    assert b"kube-system" not in files["cluster/pods.txt"]
+    assert SOMEBODY_ELSES.encode() not in b"\n".join(files.values())
 
 
 def test_another_lab_of_the_same_name_is_refused_and_takes_nothing_out(

@@ -181,6 +181,17 @@ def test_while_others_use_the_labs_flux_a_purge_takes_nothing(cluster: Lab, owne
         kubectl(owned, "delete", "namespace", SOMEBODY_ELSES)
 
 
+def test_a_server_that_the_lab_file_no_longer_names_goes_as_well(
+    cluster: Lab, owned: Lab, tmp_path: Path
+) -> None:
+    data = {key: value for key, value in cluster.data.items() if key != "git_in_cluster"}
+    without = Lab(cluster.name, tmp_path, data)
+    assert json.loads(without.sopslab("down", "--json").stdout)["ok"]
+    kinds = ("get", "persistentvolumeclaims,statefulsets", "--output=name")
+    left = kubectl(owned, "--namespace", git_namespace(cluster.name), *kinds).split()
+    assert left == ["persistentvolumeclaim/repositories-git-0"]
+
+
 def test_a_purge_takes_the_repositories_too(cluster: Lab, owned: Lab) -> None:
     cluster.purge()
     assert git_namespace(cluster.name) not in kubectl(owned, "get", "namespaces", "--output=name")

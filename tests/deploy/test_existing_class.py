@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +30,9 @@ from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
 from sopslab.model.git_pod import GitServerLeft, PodState
+from sopslab.provision.operations.flux import COMPONENTS
 from tasks.flux import overlays, platform_files
+from tests.conftest import find_tool
 from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
 from tests.machines import Facts, bare, said
@@ -38,7 +42,8 @@ NETWORK = "flux/clusters/lab/flux-system/network.yaml"
 ASKED = "flux/clusters/lab/flux-system/asked.yaml"
 CLASSROOM = "flux/clusters/lab/classroom/kustomization.yaml"
 DEVELOP = "flux/clusters/lab/learners/develop.yaml"
-KUSTOMIZATION = "flux/clusters/lab/flux-system/kustomization.yaml"
+OWN = "flux/clusters/lab/flux-system/"
+KUSTOMIZATION = f"{OWN}kustomization.yaml"
 ID = "0123456789abcdef"
 API = ApiServers(("192.0.2.20", "2001:db8::20"), (443, 6443))
 BY_UP = ("flux-system/gotk-sync.yaml", "flux-system/receiver.yaml", "learners/develop.yaml")
@@ -281,6 +286,42 @@ def test_where_others_use_the_labs_flux_nothing_is_taken_away(lab_data: Data, pu
     assert done(run) == []
 
 
+def built(folder: Path, laid_out: Tree) -> list[dict[str, Any]]:
+    """Return the objects of Flux's own folder, as kustomize builds them."""
+    for path, file in laid_out.items():
+        if path.startswith(OWN):
+            (folder / path.removeprefix(OWN)).write_bytes(file.content)
+    with (folder / "gotk-components.yaml").open("wb") as components:
+        export = ("install", "--export", f"--components={','.join(COMPONENTS)}")
+        subprocess.run([find_tool("flux"), *export], check=True, stdout=components)
+    done = subprocess.run(
+        [find_tool("kubectl"), "kustomize", str(folder)], check=True, capture_output=True
+    )
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def aggregated(objects: list[dict[str, Any]]) -> set[str]:
+    """Return the ClusterRoles that become part of others, by name."""
+    return {
+        one["metadata"]["name"]
+        for one in objects
+        if one["kind"] == "ClusterRole"
+        and any("/aggregate-to-" in label for label in one["metadata"].get("labels", {}))
+    }
+
+
+def test_nobody_else_gets_a_right_to_this_flux(
+    settings: Settings, lab_data: Data, tmp_path: Path
+) -> None:
+    made = built(tmp_path, platform_files(settings, settings.seats, API, ID))
+    assert aggregated(made) == set()
+    assert [one["metadata"]["name"] for one in made if one["kind"] == "ClusterRole"] == [
+        "crd-controller-flux-system"
+    ]
+    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
+    assert aggregated(built(tmp_path, kind)) == {"flux-edit-flux-system", "flux-view-flux-system"}
+
+
 @pytest.mark.parametrize(
     ("there", "changes"), [(said({"clusterroles": ["sops-lab-learner"]}), True), ("null", False)]
 )
@@ -294,6 +335,17 @@ def test_on_the_way_back_the_cluster_is_left_if_it_answers(
     assert (label in run.changed) is changes
     said_so = any("prod does not answer" in note for note in run.notes(label))
     assert said_so is not changes
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_git_server_goes_that_the_lab_file_no_longer_names(
+    there: bool, data: dict[str, Any], settings: Settings, answers: Answers
+) -> None:
+    asked = look_text(settings, git_server_in, kubeconfig=str(settings.kubeconfig))
+    answers[asked] = said(GitServerLeft(there, there))
+    run = Run(TEARDOWN, data, answers)
+    assert not run.failed
+    assert ("Cluster | Take the Git server out" in run.changed) is there
 
 
 def test_only_in_a_cluster_that_goes_with_the_lab_is_flux_waited_for_before_it_ran(

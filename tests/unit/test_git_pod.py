@@ -159,9 +159,20 @@ def test_flux_finds_it_at_one_port_and_learners_at_that_of_the_lab_file(
 def test_the_server_reaches_the_receiver_and_names_and_nothing_else() -> None:
     spec = made("NetworkPolicy", "receiver-only")["spec"]
     assert spec["policyTypes"] == ["Egress"]
-    receiver, names = spec["egress"]
-    assert receiver["to"][0]["podSelector"]["matchLabels"] == {"app": "notification-controller"}
-    assert {port["port"] for port in names["ports"]} == {53, 5353}
+    reached = {
+        (
+            pods["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+            *pods["podSelector"]["matchLabels"].values(),
+            *sorted({port["port"] for port in rule["ports"]}),
+        )
+        for rule in spec["egress"]
+        for pods in rule["to"]
+    }
+    assert reached == {
+        ("flux-system", "notification-controller", 9292),
+        ("kube-system", "kube-dns", 53),
+        ("openshift-dns", "default", 5353),
+    }
 
 
 def test_the_claim_outlives_the_server() -> None:
@@ -424,6 +435,19 @@ def test_down_asks_the_cluster_that_the_lab_is_in(settings: Settings) -> None:
     assert git_server_in(place, str(theirs)) == GitServerLeft(namespace=True)
     used = Path(settings.bin_dir, "used").read_text().splitlines()
     assert list(dict.fromkeys(used)) == [place.lab_kubeconfig, str(theirs)]
+
+
+def test_down_asks_for_a_server_only_where_there_ever_was_one(
+    settings: Settings, lab: Callable[..., Settings]
+) -> None:
+    where = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
+    without = lab(**where).for_machine
+    say(settings, "namespace", {"metadata": {"labels": OURS}})
+    assert git_server_in(without, without.lab_kubeconfig) == GitServerLeft()
+    assert not Path(settings.bin_dir, "calls").exists()
+    # `git_in_cluster` was taken out of the lab file.
+    Path(without.git_manifests).write_text("kind: List\n")
+    assert git_server_in(without, without.lab_kubeconfig) == GitServerLeft(namespace=True)
 
 
 # Where it is reached

@@ -37,6 +37,8 @@ case " $* " in
     [ ! -s "$here/errors" ] || exit 2
     "$KUBECTL_EXTERNAL_DIFF" "$here/live" "$here/merged" ;;
 *" namespaces "*) cat "$here/ending" 2>/dev/null || true ;;
+*" customresourcedefinitions --selector app.kubernetes.io/part-of=flux "*)
+    cat "$here/ending-kinds" 2>/dev/null || true ;;
 esac
 """
 
@@ -89,6 +91,15 @@ def test_a_namespace_that_is_being_deleted_counts_if_the_manifests_name_it(
 ) -> None:
     Path(settings.bin_dir, "ending").write_text("develop\nelsewhere\n")
     assert drift(settings) == ["the namespace develop is being deleted"]
+
+
+def test_a_kind_of_flux_that_is_being_deleted_counts_if_the_manifests_define_it(
+    settings: Settings,
+) -> None:
+    kind = "kind: CustomResourceDefinition\nmetadata:\n  name: receivers.toolkit\n"
+    Path(settings.bin_dir, "manifests.yaml").write_text(kind)
+    Path(settings.bin_dir, "ending-kinds").write_text("receivers.toolkit\nbuckets.toolkit\n")
+    assert drift(settings) == ["the kind receivers.toolkit is being deleted"]
 
 
 def test_what_kubectl_cannot_compare_is_absent(settings: Settings) -> None:

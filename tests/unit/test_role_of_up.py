@@ -6,8 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
+import yaml
 
 from sopslab.checks.rights import lacking
+from sopslab.layout import PLATFORM
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS, Right
 from tests.rights import roles
 
@@ -31,6 +33,24 @@ def test_a_role_that_is_shown_gives_what_is_asked_for_and_no_more(
 ) -> None:
     assert lacking(rights, role["rules"]) == []
     assert given(role) == set(rights)
+
+
+# What controllers make of what a learner makes.
+MADE = {"endpoints", "endpointslices", "replicasets", "controllerrevisions"}
+
+
+def test_nothing_is_removed_that_nobody_in_a_seat_can_make() -> None:
+    text = (PLATFORM / "clusters" / "lab" / "classroom" / "roles.yaml").read_text()
+    made = {
+        right.resource
+        for role in yaml.safe_load_all(text)
+        for right in given(role)
+        if right.verb == "create"
+    }
+    removed = {right.resource for right in CLASS_RIGHTS if right.verb == "patch"}
+    assert removed - {"validatingadmissionpolicies", "validatingadmissionpolicybindings"} <= (
+        made | MADE
+    )
 
 
 def test_together_they_have_no_right_twice() -> None:

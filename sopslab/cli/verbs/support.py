@@ -41,8 +41,9 @@ def support(output: Path | None, as_json: bool) -> None:
 
     Logs and times of the last runs, versions, events, Flux's objects and its controllers' logs, and
     what `status`, `verify` and `doctor` say. Every secret that the lab knows is taken out:
-    identities, passwords, tokens, client keys, and the values of all Secrets in the cluster. Look
-    through it before you pass it on: names and addresses, those of learners too, stay in it.
+    identities, passwords, tokens, client keys, and the values of all Secrets in the cluster. Of a
+    cluster that the lab did not make, only the lab's own namespaces are looked into. Look through
+    it before you pass it on: names and addresses, those of learners too, stay in it.
     """
     # Imported here, because the help does not need it.
     from sopslab.lab.support.report import make_report

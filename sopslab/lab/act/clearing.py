@@ -36,12 +36,14 @@ def clear(lab: Lab, environments: list[Environment]) -> None:
     environment that cannot be cleared."""
     deadline = Deadline(_LONGEST_S)
     found = look(lab, environments)
-    while any(one.is_blocked for one in found.values()) and not deadline.is_over:
-        clear_away(lab, found.values())
+    while blocked := [one for one in environments if found[one.id].is_blocked]:
+        if deadline.is_over:
+            break
+        clear_away(lab, [found[one.id] for one in blocked])
         time.sleep(0.3)
         # If the cluster does not answer for a moment, the last look counts.
         with suppress(Undecided):
-            found = look(lab, environments)
+            found.update(look(lab, blocked))
     for who, obstacle in found.items():
         if obstacle.is_blocked:
             fail(lab, who, f"its namespace could not be cleared: {_named(obstacle)}")

@@ -15,13 +15,14 @@ from sopslab.checks.recreation import RECREATE
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.applied import manifests_digest, record_file
+from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
 from sopslab.lab.observe.objects import RECEIVERS, listed
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
-from sopslab.layout import FLUX_FINALIZER, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.layout import FLUX_FINALIZER, FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -132,12 +133,15 @@ def _left(lab: Lab, kind: str) -> str:
 
 def _let_go(lab: Lab) -> None:
     """Remove Flux's own finalizer from those of its objects that are being deleted: they wait for a
-    controller that may be gone itself. What they have applied stays, as with `flux uninstall`."""
-    kubectl = Kubectl(lab)
+    controller that may be gone itself. What they have applied stays, as with `flux uninstall`. In a
+    cluster that the lab did not make, objects in others' namespaces are left alone."""
+    kubectl, existing = Kubectl(lab), lab.cluster_provider == "existing"
+    own = {FLUX_NAMESPACE, *(lab_namespaces(lab) or ())} if existing else None
     for kind in (KUSTOMIZATIONS, GIT_REPOSITORIES, RECEIVERS):
         for one in listed(lab, kind):
             named = one["metadata"]
-            if "deletionTimestamp" not in named:
+            is_ours = own is None or named["namespace"] in own
+            if "deletionTimestamp" not in named or not is_ours:
                 continue
             kept = [name for name in named.get("finalizers") or [] if name != FLUX_FINALIZER]
             kubectl.succeeds(

@@ -22,7 +22,10 @@ _NOTICED_S, _PATIENCE_S = 3, 20
 
 def endless_build(lab: Lab) -> Building | None:
     """Return the oldest build that has not ended, if it has lasted 20 seconds; None if there is
-    none that old. A build that has lasted 3 seconds is watched until it is over or that old."""
+    none that old. A build that has lasted 3 seconds is watched until it is over or that old.
+
+    On an existing cluster, it may be somebody else's: the builds of all namespaces share the lock.
+    """
     deadline = Deadline(_PATIENCE_S)
     while not deadline.is_over:
         found = oldest(listed(lab, KUSTOMIZATIONS, patience=20))

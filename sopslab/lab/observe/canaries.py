@@ -72,8 +72,8 @@ class Canaries:
 
     def _live(self, environments: Sequence[Environment]) -> Mapping[str, str]:
         """Return the hash of the canary in each namespace that has one."""
-        only = environments[0].namespace if len(environments) == 1 else None
-        found = listed(self._lab, "secrets", namespace=only, fields=f"metadata.name={_NAME}")
+        spaces = [one.namespace for one in environments]
+        found = listed(self._lab, "secrets", namespaces=spaces, fields=f"metadata.name={_NAME}")
         values = {
             str(one["metadata"]["namespace"]): base64.b64decode(
                 (one.get("data") or {}).get("value", "")

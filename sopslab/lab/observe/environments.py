@@ -19,16 +19,17 @@ from sopslab.lab.observe.objects import (
     Objects,
     ask_for,
     contents_of,
+    listed_in,
     live_secret,
     path_of,
     whole_list,
 )
+from sopslab.lab.observe.scopes import EVERYWHERE, scopes_of
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
 
-_EVERYWHERE = "--all-namespaces"
 # On a small machine that is busy with a class, the API server takes long to list all seats.
 _PATIENCE_S = 20.0
 
@@ -59,15 +60,17 @@ def look(
 
     + secrets: the names of the Secrets to look for in every environment
     """
-    kubectl = _kubectl(lab)
-    objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
-    seen = {one.id: objects.of(begun(lab, one)) for one in environments}
+    kubectl, asked = _kubectl(lab), list(environments)
+    objects = ask_for(kubectl, DELIVERY, EVERYWHERE, patience=_PATIENCE_S)
+    seen = {one.id: objects.of(begun(lab, one)) for one in asked}
     wanted = sorted(set(secrets))
     if not wanted:
         return seen
+    spaces = [one.namespace for one in asked]
     live: list[Object] = []
     for name in wanted:
-        live += kubectl.list("secrets", fields=f"metadata.name={name}")
+        scopes = scopes_of(lab, kubectl, spaces, f"metadata.name={name}")
+        live += listed_in(kubectl, "secrets", scopes)
     found = _live_secrets(live)
     return {
         who: replace(one, live=found.get(one.environment.namespace, {}))
@@ -88,10 +91,9 @@ def look_at_kustomizations(lab: Lab, environments: Iterable[Environment]) -> dic
 def look_into(lab: Lab, environments: Sequence[Environment]) -> dict[str, Snapshot]:
     """Return the same as `look`, and everything that is in the environments' own namespaces."""
     kubectl = _kubectl(lab)
-    objects = ask_for(kubectl, DELIVERY, _EVERYWHERE, patience=_PATIENCE_S)
-    # For a single environment, only its own namespace is listed.
-    where = [_EVERYWHERE] if len(environments) > 1 else ["--namespace", environments[0].namespace]
-    inside = contents_of(kubectl, *where)
+    objects = ask_for(kubectl, DELIVERY, EVERYWHERE, patience=_PATIENCE_S)
+    scopes = scopes_of(lab, kubectl, [one.namespace for one in environments])
+    inside = contents_of(kubectl, scopes)
     live = _live_secrets(one for one in inside if one["kind"] == "Secret")
     contents = Live(map(_without_values, [*objects.items, *inside]))
     return {

@@ -1,4 +1,5 @@
-"""What the cluster has of all seats: three requests, side by side, for a class of any size.
+"""What the cluster has of all seats: three requests, side by side, for a class of any size. In a
+cluster that the lab did not make, its namespaces are listed before.
 
 No value of a learner's Secret enters this process, because kubectl does not print them.
 """
@@ -15,6 +16,7 @@ from sopslab.config.places import Places
 from sopslab.lab.observe.builds import oldest
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
 from sopslab.lab.observe.objects import Objects, ask_for, get, owner_of, refused
+from sopslab.lab.observe.scopes import EVERYWHERE, Scope, gathered, scopes_of_seats
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import KEY_SECRET, SEAT_LABEL
@@ -24,7 +26,6 @@ from sopslab.model.objects import Object
 PATIENCE_S = 8.0
 """How long each request to the API server may take, in seconds."""
 
-EVERYWHERE = "--all-namespaces"
 # Everything of a Secret except its values: namespace, name, Flux's annotation `reconcile`, labels,
 # an empty field, keys. The annotation may be any text; quoted, it cannot break out of its field.
 _SECRET = (
@@ -80,7 +81,7 @@ def ask_everywhere(places: Places, executor: Executor) -> Questions:
     return Questions(
         executor.submit(of_seats, kubectl, kinds).result,
         executor.submit(keys_of_seats, kubectl).result,
-        executor.submit(live_secrets, kubectl, EVERYWHERE).result,
+        executor.submit(live_secrets_of_seats, places, kubectl).result,
     )
 
 
@@ -98,24 +99,27 @@ def keys_of_seats(kubectl: Kubectl) -> Objects:
     return of_seats(kubectl, ("Secret",), "--field-selector", f"metadata.name={KEY_SECRET}")
 
 
-def live_secrets(kubectl: Kubectl, *where: str) -> Live:
-    """Return Secrets by namespace and name, without their values. Raises Undecided.
-
-    + where: arguments of kubectl that name the namespaces
-    """
-    return _live(secrets_without_values(kubectl, *where))
+def live_secrets_of_seats(places: Places, kubectl: Kubectl) -> Live:
+    """Return the Secrets of all seats as `live_secrets` does. Raises Undecided."""
+    return live_secrets(kubectl, scopes_of_seats(places, kubectl))
 
 
-def secrets_without_values(kubectl: Kubectl, *where: str) -> str:
-    """Return Secrets of the cluster without their values, one in each line. Raises Undecided.
+def live_secrets(kubectl: Kubectl, scopes: Iterable[Scope]) -> Live:
+    """Return Secrets by namespace and name, without their values. Raises Undecided."""
+    return _live(secrets_without_values(kubectl, scopes))
 
-    + where: arguments of kubectl that name the namespaces
-    """
-    asked = ("secrets", *where, "--output", f"go-template={_WITHOUT_VALUES}")
-    try:
-        return get(kubectl, *asked, patience=PATIENCE_S).decode("utf-8", "replace")
-    except Failed as failure:
-        raise refused(failure) from None
+
+def secrets_without_values(kubectl: Kubectl, scopes: Iterable[Scope]) -> str:
+    """Return Secrets of the cluster without their values, one in each line. Raises Undecided."""
+
+    def ask(scope: Scope) -> list[str]:
+        asked = ("secrets", *scope.arguments, "--output", f"go-template={_WITHOUT_VALUES}")
+        try:
+            return [get(kubectl, *asked, patience=PATIENCE_S).decode("utf-8", "replace")]
+        except Failed as failure:
+            raise refused(failure) from None
+
+    return "".join(gathered(scopes, ask))
 
 
 def holder(objects: Iterable[Object], now: datetime) -> str:

@@ -17,15 +17,16 @@ from typing import Any, Self
 from sopslab.config.naming import seat_namespace
 from sopslab.config.places import Places
 from sopslab.lab.observe.everywhere import (
-    EVERYWHERE,
     Live,
     Questions,
     keys_of_seats,
     live_secrets,
+    live_secrets_of_seats,
     of_seats,
 )
 from sopslab.lab.observe.followed import Followed
 from sopslab.lab.observe.objects import Objects, together
+from sopslab.lab.observe.scopes import Scope
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object
@@ -48,7 +49,7 @@ class Following:
         """
         + clock: in seconds
         """
-        self._kubectl, self._executor, self._clock = Kubectl(places), executor, clock
+        self._places, self._executor, self._clock = places, executor, clock
         self._round: _Round | None = None
         self._rounds, self._told, self._telling = 0, 0, threading.Lock()
 
@@ -75,7 +76,7 @@ class Following:
         if self._round is None or self._is_due():
             if self._round is not None:
                 self._round.end()
-            self._round = _Round(self._kubectl, self._executor, self._clock(), self._tell)
+            self._round = _Round(self._places, self._executor, self._clock(), self._tell)
             self._rounds += 1
         return self._round.ask()
 
@@ -94,20 +95,21 @@ class _Round:
     """One list of everything, and the changes since."""
 
     def __init__(
-        self, kubectl: Kubectl, executor: Executor, begun: float, tell: Callable[[], None]
+        self, places: Places, executor: Executor, begun: float, tell: Callable[[], None]
     ) -> None:
         """
         + tell: is called after each change, in another thread
         """
-        self._kubectl, self._executor, self._tell = kubectl, executor, tell
+        self._places, self._executor, self._tell = places, executor, tell
         self.begun = begun
+        self._kubectl = kubectl = Kubectl(places)
         self._changed: set[str] = set()  # namespaces whose Secrets may not be what they were
         self._followed = [
             executor.submit(Followed, kubectl, kind, self._take) for kind in _FOLLOWED
         ]
         self._namespaces = executor.submit(of_seats, kubectl, ("Namespace",))
         self._keys = executor.submit(keys_of_seats, kubectl)
-        self._live = executor.submit(live_secrets, kubectl, EVERYWHERE)
+        self._live = executor.submit(live_secrets_of_seats, places, kubectl)
 
     @property
     def is_over(self) -> bool:
@@ -139,13 +141,13 @@ class _Round:
 
     def _renewed(self, known: Future[Live], namespaces: set[str]) -> Live:
         """Return the known Secrets, updated for a namespace. If there are several namespaces, list
-        the Secrets of all seats again, which takes one request."""
+        the Secrets of all seats again, which takes hardly longer."""
         if len(namespaces) > 1:
-            return live_secrets(self._kubectl, EVERYWHERE)
+            return live_secrets_of_seats(self._places, self._kubectl)
         (only,) = namespaces
         return {
             **known.result(),
-            only: live_secrets(self._kubectl, "--namespace", only).get(only, {}),
+            only: live_secrets(self._kubectl, [Scope(only)]).get(only, {}),
         }
 
     def _take(self, found: Object) -> None:

@@ -106,17 +106,26 @@ def way_to_server(lab: Lab, kubeconfig: str) -> Kubectl | None:
     return Kubectl(lab, kubeconfig=kubeconfig) if has_content(kubeconfig) else None
 
 
+def has_own_namespace(lab: Lab, kubectl: Kubectl) -> bool:
+    """Return whether the cluster has the namespace of the Git server, and it is this lab's. Raises
+    LabError if the lab's id is damaged, and Undecided if the cluster cannot be asked."""
+    there = kubectl.get("namespace", git_namespace(lab.lab), patience=_PATIENCE_S)
+    return there is not None and owner_by(lab, kubectl).has(there, LABEL)
+
+
 def git_server_in(lab: Lab, kubeconfig: str) -> GitServerLeft | None:
-    """Return what the cluster has of the lab's Git server; None if the cluster cannot be asked.
+    """Return what the cluster has of the lab's Git server; None if the cluster cannot be asked. A
+    lab that never had its Git server in a cluster does not ask.
 
     + kubeconfig: the user's file
     """
+    if lab.git_pod is None and not has_content(lab.git_manifests):
+        return GitServerLeft()
     kubectl, namespace = way_to_server(lab, kubeconfig), git_namespace(lab.lab)
     if kubectl is None:
         return None
     try:
-        there = kubectl.get("namespace", namespace, patience=_PATIENCE_S)
-        if there is None or not owner_by(lab, kubectl).has(there, LABEL):
+        if not has_own_namespace(lab, kubectl):
             return GitServerLeft()
         served = kubectl.get("statefulset", NAME, namespace, patience=_PATIENCE_S)
     except Undecided:

@@ -107,10 +107,10 @@ def secrets_drift(lab: Lab, environments: list[Environment]) -> dict[str, Secret
 
 
 def live_secrets(lab: Lab, environments: Sequence[Environment]) -> list[Object]:
-    """Return Secrets of the cluster, among them at least those of the environments."""
-    only = environments[0].system if len(environments) == 1 else None
+    """Return Secrets of the lab, among them at least those of the environments."""
+    spaces = [one.system for one in environments]
     labelled = SEAT_LABEL if all(one.is_seat for one in environments) else None
-    return listed(lab, "secrets", namespace=only, selector=labelled)
+    return listed(lab, "secrets", namespaces=spaces, selector=labelled)
 
 
 def differing(
@@ -160,8 +160,8 @@ def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
 
 def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, DecryptionKeyState]:
     """Return the state of the key with which Flux decrypts, by the learner's id."""
-    only = environments[0].system if len(environments) == 1 else None
-    found = listed(lab, "secrets", namespace=only, fields=_KEYS)
+    spaces = [one.system for one in environments]
+    found = listed(lab, "secrets", namespaces=spaces, fields=_KEYS)
     live = {one["metadata"]["namespace"]: one for one in found}
     return {one.id: _held(lab, live.get(one.system)) for one in environments}
 

@@ -13,9 +13,14 @@ from sopslab.checks.rotation import compare, consumers
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.observe.objects import listed
+from sopslab.lab.observe.objects import listed, shown_in
+from sopslab.lab.observe.scopes import scopes_of
 from sopslab.lab.tools import sops
+from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.git import MAIN, Git
+from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
 from sopslab.model.rotation import Delivered, LiveValue
 
 _WORKLOADS = "deployments,statefulsets,daemonsets"
@@ -29,9 +34,10 @@ def live_values(
 
     + files: the files to compare, by the learner's id
     """
+    spaces = [one.namespace for one in environments if files.get(one.id)]
     live = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): one.get("data") or {}
-        for one in listed(lab, "secrets", patience=60)
+        for one in listed(lab, "secrets", namespaces=spaces, patience=60)
     }
     found: dict[str, dict[str, LiveValue]] = {}
     for one in environments:
@@ -64,9 +70,21 @@ def old_consumers(
 
     + secrets: the Secrets whose values have changed, by the learner's id
     """
-    workloads = listed(lab, _WORKLOADS, patience=60)
+    workloads = _workloads(lab, [one.namespace for one in environments if secrets.get(one.id)])
     found = {}
     for one in environments:
         own = [each for each in workloads if each["metadata"]["namespace"] == one.namespace]
         found[one.id] = consumers(own, incident, secrets.get(one.id, []))
     return {learner: names for learner, names in found.items() if names}
+
+
+def _workloads(lab: Lab, namespaces: list[str]) -> list[Object]:
+    """Return the workloads in namespaces, as far as the cluster shows them: whoever runs `up` need
+    not have the right to list those that a learner cannot make."""
+    if not has_content(lab.lab_kubeconfig):
+        return []
+    kubectl = Kubectl(lab)
+    try:
+        return shown_in(kubectl, _WORKLOADS, scopes_of(lab, kubectl, namespaces))
+    except Undecided:
+        return []

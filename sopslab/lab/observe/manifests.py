@@ -27,6 +27,9 @@ _MISSING = {
     "namespace": re.compile(r'namespaces "([^"]*)" not found'),
     "kind": re.compile(r'no matches for kind "([^"]*)"'),
 }
+# On all that Flux's own manifests define. A cluster may have hundreds of other kinds, and each is
+# long.
+_OF_FLUX = "app.kubernetes.io/part-of=flux"
 _GOING = 'jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}'
 # A program for kubectl to compare with. It copies the two folders that kubectl gives it, because
 # kubectl removes them when it ends.
@@ -45,11 +48,12 @@ def ending_namespaces(lab: Lab, manifests: str) -> list[str]:
 
 
 def ending_kinds(lab: Lab, manifests: str) -> list[str]:
-    """Return the kinds that manifests define, and that are being deleted in the cluster."""
+    """Return the kinds of Flux that manifests define, and that are being deleted in the cluster."""
     if not _KIND.search(manifests):
         return []
     named = set(_NAME.findall(manifests))
-    going = _names(lab, "customresourcedefinitions", "--output", _GOING)
+    chosen = ("--selector", _OF_FLUX, "--output", _GOING)
+    going = _names(lab, "customresourcedefinitions", *chosen)
     return [name for name in going if name in named]
 
 

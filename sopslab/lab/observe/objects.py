@@ -11,6 +11,7 @@ from sopslab.checks.snapshot import GOING, NOT_ASKED, Cluster, LiveSecret, Snaps
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.chapter import UP
+from sopslab.lab.observe.scopes import Scope, gathered, scopes_of
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
@@ -191,23 +192,51 @@ def listed(
     lab: Lab,
     kinds: str,
     *,
-    namespace: str | None = None,
+    namespaces: Collection[str] | None = None,
     selector: str | None = None,
-    fields: str | None = None,
+    fields: str = "",
     patience: float = 30,
 ) -> list[Object]:
     """Return the objects of some kinds; none if the cluster does not show them.
 
-    + kinds, namespace, selector, fields: as `Kubectl.list` takes them
+    + kinds, selector, fields: as `Kubectl.list` takes them
+    + namespaces: the namespaces to look into, as `scopes_of` takes them; without it, all of them
     """
     if not has_content(lab.lab_kubeconfig):
         return []
+    kubectl = Kubectl(lab)
     try:
-        return Kubectl(lab).list(
-            kinds, namespace=namespace, selector=selector, fields=fields, patience=patience
-        )
+        scopes: Sequence[Scope] = [Scope(None, fields)]
+        if namespaces is not None:
+            scopes = scopes_of(lab, kubectl, namespaces, fields)
+        return listed_in(kubectl, kinds, scopes, selector=selector, patience=patience)
     except Undecided:
         return []
+
+
+def listed_in(
+    kubectl: Kubectl,
+    kinds: str,
+    scopes: Iterable[Scope],
+    *,
+    selector: str | None = None,
+    patience: float = 60,
+) -> list[Object]:
+    """Return the objects of some kinds. Raises Undecided if the cluster does not show them.
+
+    + kinds, selector: as `Kubectl.list` takes them
+    """
+
+    def ask(scope: Scope) -> list[Object]:
+        return kubectl.list(
+            kinds,
+            namespace=scope.namespace,
+            selector=selector,
+            fields=scope.fields,
+            patience=patience,
+        )
+
+    return gathered(scopes, ask)
 
 
 def refused(failure: Failed) -> Undecided:
@@ -220,20 +249,29 @@ def is_unknown(failure: Failed) -> bool:
     return _UNKNOWN in failure.words
 
 
-def contents_of(kubectl: Kubectl, *where: str) -> list[Object]:
+def contents_of(kubectl: Kubectl, scopes: Iterable[Scope]) -> list[Object]:
     """Return all objects in namespaces that are of a kind of Kubernetes or Flux, except events,
     sources, Kustomizations and Receivers. Kinds that the cluster cannot list are left out. Raises
     Undecided if it lists none.
 
     Objects of other kinds are in nobody's way: a learner cannot make them. Where a cluster has such
     kinds, their own controllers may make objects in every namespace, and would make them again.
-
-    + where: arguments of kubectl that name the namespaces
     """
     named = ("--namespaced", "--verbs", "list,delete", "--output", "name")
     kinds = kubectl.say("api-resources", *named).decode().split()
     wanted = ",".join(kind for kind in kinds if kind not in _BESIDE and not _is_others(kind))
-    return list(parsed(kubectl.say("get", wanted, *where, "--output", "json"))["items"])
+    return shown_in(kubectl, wanted, scopes)
+
+
+def shown_in(kubectl: Kubectl, kinds: str, scopes: Iterable[Scope]) -> list[Object]:
+    """Return the objects of those of some kinds that the user may list. Raises Undecided if the
+    cluster lists none."""
+
+    def ask(scope: Scope) -> list[Object]:
+        said = kubectl.say("get", kinds, *scope.arguments, "--output", "json")
+        return list(parsed(said)["items"])
+
+    return gathered(scopes, ask)
 
 
 def _is_others(kind: str) -> bool:

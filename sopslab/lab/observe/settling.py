@@ -6,9 +6,11 @@ from sopslab.checks.rotation import is_settled
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.lab.observe.environments import own_kustomizations
+from sopslab.lab.observe.scopes import Scope, gathered, scopes_of
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import KEY_SECRET
+from sopslab.model.results import Undecided
 
 _PATIENCE_S = 20
 
@@ -21,7 +23,7 @@ def settling_objects(lab: Lab, environments: list[Environment]) -> list[str]:
     over, and reports for a moment that it is not Ready.
     """
     found = own_kustomizations(lab, environments)
-    keys = _key_versions(lab) if found else {}
+    keys = _key_versions(lab, [one.system for one in environments]) if found else {}
     return [
         one.id
         for one in environments
@@ -29,16 +31,21 @@ def settling_objects(lab: Lab, environments: list[Environment]) -> list[str]:
     ]
 
 
-def _key_versions(lab: Lab) -> dict[str, int]:
+def _key_versions(lab: Lab, namespaces: list[str]) -> dict[str, int]:
     """Return the resource version of each namespace's key. The keys themselves are not printed."""
-    try:
-        said = Kubectl(lab).run(
-            "get", "secrets", "--all-namespaces", f"--field-selector=metadata.name={KEY_SECRET}",
-            "--no-headers", "--output",
+    kubectl = Kubectl(lab)
+
+    def ask(scope: Scope) -> list[str]:
+        said = kubectl.run(
+            "get", "secrets", *scope.arguments, "--no-headers", "--output",
             "custom-columns=:.metadata.namespace,:.metadata.resourceVersion",
             patience=_PATIENCE_S,
         )  # fmt: skip
-    except Failed:
+        return said.decode().splitlines()
+
+    try:
+        scopes = scopes_of(lab, kubectl, namespaces, f"metadata.name={KEY_SECRET}")
+        lines = [line.split() for line in gathered(scopes, ask)]
+    except (Failed, Undecided):
         return {}
-    lines = (line.split() for line in said.decode().splitlines())
     return {parts[0]: int(parts[1]) for parts in lines if len(parts) == 2}

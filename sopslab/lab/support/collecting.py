@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from sopslab import __version__
 from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.naming import git_namespace, git_server_name, network_name, node_name
 from sopslab.lab.observe.versions import look_at_tools
+from sopslab.lab.support.coverage import Coverage
 from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import POD
@@ -31,6 +32,12 @@ _MOST = 2 * 1024 * 1024  # bytes of one piece; its end says more than its beginn
 _SECRETS = (
     "{{range .items}}{{.metadata.namespace}}/{{.metadata.name}} {{.type}}"
     '{{range $key, $value := .data}} {{$key}}{{end}}{{"\\n"}}{{end}}'
+)
+# Nodes without what tells of others who use them: their pods, images, labels and taints.
+_NODES = (
+    "{{range .items}}{{.metadata.name}} {{.status.nodeInfo}} {{.status.allocatable}}"
+    " {{.status.conditions}} {{range .spec.taints}}{{.effect}} {{end}}"
+    '{{"\\n"}}{{end}}'
 )
 
 
@@ -50,9 +57,14 @@ class Collected:
     missing: list[str]
 
 
-def collect(settings: Settings, executor: Executor) -> Collected:
-    """Return everything that a report tells, as it was said, secrets not yet taken out."""
-    asked = [(piece.name, executor.submit(piece.look)) for piece in pieces(settings, executor)]
+def collect(settings: Settings, executor: Executor, coverage: Future[Coverage]) -> Collected:
+    """Return everything that a report tells, as it was said, secrets not yet taken out.
+
+    + coverage: which namespaces it is about
+    """
+    asked = [
+        (piece.name, executor.submit(piece.look)) for piece in pieces(settings, executor, coverage)
+    ]
     files, missing = {}, []
     for name, answer in asked:
         try:
@@ -62,15 +74,18 @@ def collect(settings: Settings, executor: Executor) -> Collected:
     return Collected(files, missing)
 
 
-def pieces(settings: Settings, executor: Executor) -> Iterator[Piece]:
-    """Yield the pieces of a report on a lab."""
+def pieces(settings: Settings, executor: Executor, coverage: Future[Coverage]) -> Iterator[Piece]:
+    """Yield the pieces of a report on a lab.
+
+    + coverage: which namespaces it is about
+    """
     yield Piece("machine.json", lambda: _json(_machine()))
     yield Piece("settings.json", lambda: _json(settings.model_dump(exclude={"git_password"})))
     yield Piece("tools.txt", lambda: _tools(settings, executor))
     for log in sorted((Path(settings.lab_dir) / "log").glob("*")):
         yield Piece(f"runs/{log.name}", log.read_bytes)
     yield from _from_docker(settings)
-    yield from _from_cluster(settings)
+    yield from _from_cluster(settings, coverage)
     yield from _from_git(settings)
     for verb, *whose in (("status",), ("verify",), ("doctor", settings.learner.id)):
         command = [sys.executable, "-m", "sopslab", verb, *whose, "--json"]
@@ -92,35 +107,78 @@ def _from_docker(settings: Settings) -> Iterator[Piece]:
         yield Piece(f"docker/{container}.log", log)
 
 
-def _from_cluster(settings: Settings) -> Iterator[Piece]:
-    reaching = [
-        f"{settings.bin_dir}/kubectl", "--kubeconfig", settings.lab_kubeconfig,
-        "--context", settings.lab_context, "--request-timeout", "8s",
-    ]  # fmt: skip
-
-    def asked(*arguments: str) -> Callable[[], bytes]:
-        return partial(_said, [*reaching, *arguments], clean_environment(settings))
-
-    everywhere = ("--all-namespaces", "--output")
-    here = ("--namespace", FLUX_NAMESPACE)
-    secrets = ("get", "secrets", *everywhere, f"go-template={_SECRETS}")
-    events = ("get", "events", "--sort-by=.lastTimestamp", *everywhere, "wide")
-    yield Piece("cluster/version.txt", asked("version"))
-    yield Piece("cluster/nodes.txt", asked("describe", "nodes"))
-    yield Piece("cluster/pods.txt", asked("get", "pods", *everywhere, "wide"))
-    yield Piece("cluster/namespaces.txt", asked("get", "namespaces", "--show-labels"))
-    yield Piece("cluster/secrets.txt", asked(*secrets))
-    yield Piece("cluster/events.txt", asked(*events))
-    yield Piece("flux/deployments.yaml", asked(*here, "get", "deployments", "--output", "yaml"))
+def _from_cluster(settings: Settings, coverage: Future[Coverage]) -> Iterator[Piece]:
+    cluster = _Cluster(settings, coverage)
+    yield Piece("cluster/version.txt", partial(cluster.say, "version"))
+    yield Piece("cluster/nodes.txt", cluster.nodes)
+    yield Piece("cluster/pods.txt", cluster.listing("pods", "wide"))
+    yield Piece("cluster/namespaces.txt", cluster.namespaces)
+    yield Piece("cluster/secrets.txt", cluster.listing("secrets", f"go-template={_SECRETS}"))
+    events = cluster.listing("events", "wide", "--sort-by=.lastTimestamp")
+    yield Piece("cluster/events.txt", events)
+    deployments = cluster.inside(FLUX_NAMESPACE, "get", "deployments", "--output", "yaml")
+    yield Piece("flux/deployments.yaml", deployments)
     for kind in ("gitrepositories", "kustomizations", "receivers"):
-        yield Piece(f"flux/{kind}.yaml", asked("get", kind, *everywhere, "yaml"))
+        yield Piece(f"flux/{kind}.yaml", cluster.listing(kind, "yaml"))
     for name in LOCKDOWN:
-        log = asked(*here, "logs", f"deployment/{name}", "--tail", _LINES)
+        log = cluster.inside(FLUX_NAMESPACE, "logs", f"deployment/{name}", "--tail", _LINES)
         yield Piece(f"flux/{name}.log", log)
     if settings.git_pod is not None:
-        there = ("--namespace", git_namespace(settings.lab))
-        yield Piece("cluster/git.log", asked(*there, "logs", POD, "--tail", _LINES))
-        yield Piece("cluster/git.txt", asked(*there, "describe", "statefulset,pod"))
+        there = git_namespace(settings.lab)
+        yield Piece("cluster/git.log", cluster.inside(there, "logs", POD, "--tail", _LINES))
+        yield Piece("cluster/git.txt", cluster.inside(there, "describe", "statefulset,pod"))
+
+
+class _Cluster:
+    """The lab's cluster, asked about the namespaces that a report is about."""
+
+    def __init__(self, settings: Settings, coverage: Future[Coverage]) -> None:
+        self._settings, self._coverage = settings, coverage
+
+    def say(self, *arguments: str) -> bytes:
+        """Return what kubectl says."""
+        settings = self._settings
+        command = [
+            f"{settings.bin_dir}/kubectl", "--kubeconfig", settings.lab_kubeconfig,
+            "--context", settings.lab_context, "--request-timeout", "8s", *arguments,
+        ]  # fmt: skip
+        return _said(command, clean_environment(settings))
+
+    def nodes(self) -> bytes:
+        """Return what kubectl says about nodes, which may run others' pods."""
+        if self._settings.cluster_provider == "kind":
+            return self.say("describe", "nodes")
+        return self.say("get", "nodes", "--output", f"go-template={_NODES}")
+
+    def namespaces(self) -> bytes:
+        """Return what kubectl says about the namespaces."""
+        names = self._coverage.result().namespaces
+        if names is not None and not names:
+            return b""
+        return self.say("get", "namespaces", "--show-labels", *(names or ()))
+
+    def listing(self, kind: str, form: str, *options: str) -> Callable[[], bytes]:
+        """Return a look at the objects of a kind in the namespaces.
+
+        + form: how kubectl shows them
+        """
+
+        def look() -> bytes:
+            shown = ("--output", form, *options)
+            scopes = self._coverage.result().scopes
+            return b"---\n".join(self.say("get", kind, *one.arguments, *shown) for one in scopes)
+
+        return look
+
+    def inside(self, namespace: str, *arguments: str) -> Callable[[], bytes]:
+        """Return a look at something in a namespace."""
+
+        def look() -> bytes:
+            if not self._coverage.result().has(namespace):
+                raise Undecided(f"the namespace {namespace} is not the lab's")
+            return self.say("--namespace", namespace, *arguments)
+
+        return look
 
 
 def _from_git(settings: Settings) -> Iterator[Piece]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sopslab.errors import LabError
 from sopslab.lab.support import archive, collecting, secrets
 from sopslab.lab.support.collecting import Collected
+from sopslab.lab.support.coverage import cover
 from sopslab.lab.support.redaction import Redactor, Secret, holds_key_material
 from sopslab.model.results import Undecided
 
@@ -42,14 +43,15 @@ def make_report(settings: Settings, path: Path | None, now: datetime) -> Made:
     path = path or Path(f"{stem}.tar.gz")
     known = secrets.on_disk(settings)
     unknown = []
-    try:
-        known += secrets.in_cluster(settings)
-    except Undecided as error:
-        unknown.append(
-            f"the cluster's own Secrets, so their values could not be taken out: {error}"
-        )
     with ThreadPoolExecutor(_AT_A_TIME) as executor:
-        collected = collecting.collect(settings, executor)
+        coverage = executor.submit(cover, settings)
+        try:
+            known += secrets.in_cluster(settings, coverage.result())
+        except Undecided as error:
+            unknown.append(
+                f"the cluster's own Secrets, so their values could not be taken out: {error}"
+            )
+        collected = collecting.collect(settings, executor, coverage)
     told, redacted = _redacted(collected, known)
     missing = [*unknown, *told.missing]
     files = {**told.files, "README.txt": _contents(told.files, redacted, missing)}

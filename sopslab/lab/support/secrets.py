@@ -1,4 +1,5 @@
-"""Every secret that the lab knows: in its own folder, and in the cluster. They stay in memory."""
+"""Every secret that a report might tell: in the lab's own folder, and in the cluster. They stay in
+memory."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sopslab.errors import Exit, LabError
+from sopslab.lab.observe.objects import listed_in
+from sopslab.lab.support.coverage import Coverage
 from sopslab.lab.support.redaction import Secret
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import PATIENCE
@@ -69,9 +72,11 @@ def values_in(name: str, content: bytes) -> list[bytes]:
     return values
 
 
-def in_cluster(settings: Settings) -> list[Secret]:
-    """Return the values of every Secret in the cluster. Raises Undecided if it cannot be asked."""
-    return list(values_of(Kubectl(settings).list("secrets", patience=PATIENCE)))
+def in_cluster(settings: Settings, coverage: Coverage) -> list[Secret]:
+    """Return the values of every Secret in the namespaces that a report is about. Raises Undecided
+    if the cluster cannot be asked."""
+    found = listed_in(Kubectl(settings), "secrets", coverage.scopes, patience=PATIENCE)
+    return list(values_of(found))
 
 
 def values_of(secrets: Iterable[Object]) -> Iterator[Secret]:

@@ -9,6 +9,8 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import builds
 from sopslab.lab.observe.builds import endless_build
+from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.model.builds import Building
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.look import look
 
@@ -16,8 +18,9 @@ from sopslab.provision.look import look
 @operation()
 def queue(settings: Settings) -> Commands:
     """
-    End a build that holds up all others. If the repository still has the same commit, Flux would
-    begin the same build again; in this case, the build's Kustomization is suspended until a reset.
+    End a build of the lab that holds up all others. If the repository still has the same commit,
+    Flux would begin the same build again; in this case, the build's Kustomization is suspended
+    until a reset.
 
     + settings: the lab's settings
     """
@@ -25,5 +28,19 @@ def queue(settings: Settings) -> Commands:
     if build is None:
         host.noop("no build holds up the others")
         return
-    note(f"the build of {build.namespace}/{build.name} has not ended")
+    name = f"{build.namespace}/{build.name}"
+    if not _is_ours(settings, build):
+        note(
+            f"the build of {name} has not ended, and all others wait for it; it is not this lab's,"
+            " so have its owner delete that Kustomization"
+        )
+        host.noop("the build that holds up the others is not this lab's")
+        return
+    note(f"the build of {name} has not ended")
     yield acting(settings, builds.end, build=build)
+
+
+def _is_ours(settings: Settings, build: Building) -> bool:
+    if settings.cluster_provider == "kind":
+        return True
+    return build.namespace in (look(settings, lab_namespaces) or ())

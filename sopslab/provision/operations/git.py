@@ -217,9 +217,10 @@ def pod(settings: Settings) -> Commands:
 @operation()
 def pod_removal(settings: Settings) -> Commands:
     """
-    Remove the Git server from a cluster. Its repositories stay there unless `purge` is set.
+    Remove the Git server from a cluster, also after `git_in_cluster` was taken out of the lab file.
+    Its repositories stay there unless `purge` is set.
 
-    + settings: the lab's settings, with `git_in_cluster`; `purge` also removes the repositories
+    + settings: the lab's settings; `purge` also removes the repositories
     """
     kubeconfig = settings.kubeconfig or ""
     left = look(settings, git_server_in, kubeconfig=kubeconfig)
@@ -227,8 +228,8 @@ def pod_removal(settings: Settings) -> Commands:
     if left is None and settings.purge:
         yield refusal(
             f"the cluster of the context {settings.context} does not answer, and nothing would know"
-            f" its namespace {namespace} any more: run again once it does, or take `git_in_cluster`"
-            " out of the lab file if the cluster is gone for good"
+            f" its namespace {namespace} any more: run again once it does, or"
+            f" {_forgetting(settings)} if the cluster is gone for good"
         )
         return
     if left is None:
@@ -244,6 +245,14 @@ def pod_removal(settings: Settings) -> Commands:
     if not settings.purge:
         note(f"the repositories stay in the namespace {namespace}: `--purge` removes them")
     yield acting(settings, act_git_pod.take_away, kubeconfig=kubeconfig, purge=settings.purge)
+
+
+def _forgetting(settings: Settings) -> str:
+    """Return in words what makes the lab forget that it has a Git server in a cluster."""
+    gone = f"remove {settings.git_manifests}"
+    if settings.git_in_cluster is None:
+        return gone
+    return f"take `git_in_cluster` out of the lab file and {gone}"
 
 
 def _shape(settings: Settings, image: str) -> PodShape:

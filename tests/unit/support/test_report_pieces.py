@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.lab.observe.scopes import Scope
 from sopslab.lab.support.collecting import Piece, pieces
+from sopslab.lab.support.coverage import Coverage
 
 ELSEWHERE = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
 IN_CLUSTER = {
@@ -20,7 +22,8 @@ NODE, CONTAINER, POD = "docker/lab-control-plane.log", "docker/lab-git.log", "cl
 
 def asked(settings: Settings) -> dict[str, Piece]:
     with ThreadPoolExecutor(1) as executor:
-        return {piece.name: piece for piece in pieces(settings, executor)}
+        coverage = executor.submit(Coverage, None, [Scope()])
+        return {piece.name: piece for piece in pieces(settings, executor, coverage)}
 
 
 @pytest.mark.parametrize(

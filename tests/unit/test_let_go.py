@@ -1,0 +1,69 @@
+"""Flux's own finalizers are removed where they hold up what is applied, and not from objects of
+others."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sopslab.config.settings import Settings
+from sopslab.lab.act import manifests
+
+ID = "0123456789abcdef"
+# The namespace flux-system is being deleted until a finalizer was removed.
+KUBECTL = """#!/bin/sh
+here=$(dirname "$0")
+case " $* " in
+*" status.phase=Terminating "*) test -e "$here/patched" || echo flux-system ;;
+*" get namespaces --all-namespaces "*) cat "$here/namespaces" ;;
+*" get kustomizations."*) cat "$here/kustomizations" ;;
+*" patch "*) echo "$*" >>"$here/patched" ;;
+*" apply "*) echo '{"kind": "List", "items": []}' ;;
+*) echo '{"items": []}' ;;
+esac
+"""
+SPACES = ("flux-system", "lab-ada-sys", "team-a")
+
+
+def going(namespace: str) -> dict[str, Any]:
+    held = {"deletionTimestamp": "2027-03-01T09:00:00Z", "finalizers": ["finalizers.fluxcd.io"]}
+    return {"metadata": {"namespace": namespace, "name": "apps", **held}}
+
+
+@pytest.mark.parametrize(
+    ("provider", "let_go"),
+    [
+        ({"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}, SPACES[:2]),
+        ({}, SPACES),
+    ],
+    ids=["existing", "kind"],
+)
+def test_in_others_namespaces_no_finalizer_is_removed(
+    provider: dict[str, str],
+    let_go: tuple[str, ...],
+    answered_by: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = answered_by(KUBECTL, **provider)
+    labels = {"sops-lab": "lab", "sops-lab/id": ID}
+    told = {
+        "namespaces": [
+            {"metadata": {"name": "lab-ada-sys", "uid": "1", "labels": labels}},
+            {"metadata": {"name": "team-a", "uid": "2", "labels": {}}},
+        ],
+        "kustomizations": [going(name) for name in SPACES],
+    }
+    for name, items in told.items():
+        Path(settings.bin_dir, name).write_text(json.dumps({"items": items}))
+    Path(settings.id_file).write_text(ID)
+    path = Path(settings.lab_dir, "components.yaml")
+    path.write_text("kind: Service\nmetadata:\n  namespace: flux-system\n")
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    manifests.apply(settings.for_machine, str(path))
+    patched = Path(settings.bin_dir, "patched").read_text().splitlines()
+    assert [line.split()[3] for line in patched] == list(let_go)
