@@ -24,13 +24,13 @@ from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.handouts import handed_out
 from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.lab.observe.ownership import lab_id
+from sopslab.lab.tools.flux import CONTROLLERS
 from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
 from sopslab.model.accounts import Accounts
 from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
 from sopslab.model.git_pod import GitServerLeft, PodState
-from sopslab.provision.operations.flux import COMPONENTS
 from tasks.flux import overlays, platform_files
 from tests.conftest import find_tool
 from tests.deploy.test_class import seats
@@ -292,7 +292,7 @@ def built(folder: Path, laid_out: Tree) -> list[dict[str, Any]]:
         if path.startswith(OWN):
             (folder / path.removeprefix(OWN)).write_bytes(file.content)
     with (folder / "gotk-components.yaml").open("wb") as components:
-        export = ("install", "--export", f"--components={','.join(COMPONENTS)}")
+        export = ("install", "--export", f"--components={','.join(CONTROLLERS)}")
         subprocess.run([find_tool("flux"), *export], check=True, stdout=components)
     done = subprocess.run(
         [find_tool("kubectl"), "kustomize", str(folder)], check=True, capture_output=True

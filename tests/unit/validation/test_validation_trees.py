@@ -14,13 +14,13 @@ from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.settings import Settings
 from sopslab.files.render import RenderedFile, render_tree
+from sopslab.lab.tools.flux import CONTROLLERS
 from sopslab.layout import (
     API_PORT,
     ENVIRONMENT,
     TEMPLATES,
 )
 from sopslab.model.clusters import ApiServers
-from sopslab.provision.operations.flux import COMPONENTS
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
 from tasks.flux import platform_files
@@ -94,7 +94,7 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The manifests of Flux itself."""
     folder = tmp_path_factory.mktemp("components")
     flux = find_tool("flux")
-    return run(flux, "install", "--export", f"--components={','.join(COMPONENTS)}", cwd=folder)
+    return run(flux, "install", "--export", f"--components={','.join(CONTROLLERS)}", cwd=folder)
 
 
 @pytest.fixture
