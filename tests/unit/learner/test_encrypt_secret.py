@@ -318,6 +318,35 @@ def test_lines_of_an_env_file_are_taken_as_they_stand(repository: Repository) ->
     assert {k: repository.value("backend-secrets", k) for k in expected} == expected
 
 
+# How many bytes of lines are read.
+LINES_LIMIT = 4 * 1024 * 1024
+
+
+def lines_of(size: int, *more: str) -> str:
+    """Return lines of this many bytes, of which the first has a value, and `more` after them."""
+    first = "FIRST=1\n#"
+    return "".join([first, "x" * (size - len(first) - 1), "\n", *more])
+
+
+@pytest.mark.shells(usual=True)
+@pytest.mark.parametrize(
+    ("size", "last"),
+    [(LINES_LIMIT - 10, f"LAST={SECRET}\n"), (LINES_LIMIT + 1, "LAST=2\n")],
+    ids=["within the last value", "before the last line"],
+)
+def test_an_env_file_is_refused_rather_than_cut(
+    repository: Repository, size: int, last: str
+) -> None:
+    path = repository.root.parent / "values"
+    path.write_text(lines_of(size, last))
+
+    result = repository.run(*CREATE, "--from-env-file", str(path))
+
+    assert result.returncode == 2
+    assert "is larger than 4 MiB" in result.stderr
+    assert not (repository.root / TARGET).exists()
+
+
 def test_sources_can_be_combined(repository: Repository) -> None:
     result = repository.run(*CREATE, *literal("a", "1"), "--from-stdin", "b", stdin="2")
 
