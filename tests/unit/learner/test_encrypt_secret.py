@@ -347,6 +347,17 @@ def test_an_env_file_is_refused_rather_than_cut(
     assert not (repository.root / TARGET).exists()
 
 
+@pytest.mark.shells(usual=True)
+def test_the_largest_env_file_is_read_in_time(repository: Repository) -> None:
+    path = repository.root.parent / "values"
+    path.write_text(lines_of(LINES_LIMIT))
+
+    result = repository.run(*CREATE, "--from-env-file", str(path))
+
+    assert result.returncode == 0, result.stderr
+    assert repository.value("backend-secrets", "FIRST") == b"1"
+
+
 def test_sources_can_be_combined(repository: Repository) -> None:
     result = repository.run(*CREATE, *literal("a", "1"), "--from-stdin", "b", stdin="2")
 
