@@ -451,6 +451,9 @@ def test_wrong_usage_is_explained(
     ("stdin", "said"),
     [
         (f"just {SECRET}\n", "line 1 of standard input has no '='"),
+        (f"a=b\n{SECRET}+/A=\n", "line 2 of standard input does not begin with a key"),
+        (f"{SECRET}=\n", "line 1 of standard input has no value"),
+        (f"{SECRET}==\n", "line 1 of standard input has no value"),
         (f"a={SECRET}\0b=c", "is not text"),
         ("# nothing\n", "no values were given"),
     ],
@@ -461,6 +464,7 @@ def test_bad_lines_are_named_but_not_shown(repository: Repository, stdin: str, s
     assert result.returncode == 2
     assert said in result.stderr
     assert SECRET not in result.stderr
+    assert not (repository.root / TARGET).exists()
 
 
 def test_one_mebibyte_is_the_limit(repository: Repository) -> None:
