@@ -384,6 +384,31 @@ def test_asks_for_values_without_showing_them(repository: Repository) -> None:
 
 @pytest.mark.shells(usual=True)
 @pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (f"-----BEGIN-----\n{SECRET}\n{SECRET}\n\n", "it has more than one line"),
+        ("x" * 5000, "a terminal cuts a line as long as that"),
+        ("", "nothing was entered"),
+    ],
+    ids=["lines", "long", "empty"],
+)
+def test_what_the_prompt_would_take_in_part_is_refused(
+    repository: Repository, typed: str, said: str
+) -> None:
+    before = repository.snapshot()
+    terminal = Terminal(repository, *CREATE)
+    terminal.answer("Key (empty to finish): ", "tls.key")
+    terminal.answer("Value of tls.key (not shown): ", typed)
+    terminal.expect(said)
+    terminal.answer("Key (empty to finish): ", "")
+
+    assert terminal.process.wait(10) == 2
+    assert SECRET.encode() not in terminal.output
+    assert repository.snapshot() == before
+
+
+@pytest.mark.shells(usual=True)
+@pytest.mark.parametrize(
     ("keys", "code"), [(CTRL_C, 130), (CTRL_BACKSLASH, 131)], ids=["Ctrl-C", "Ctrl-backslash"]
 )
 def test_an_interrupted_prompt_restores_the_terminal_and_writes_no_core_file(
