@@ -17,7 +17,7 @@ from tests.marks import mostly_soak, soak
 from tests.texts import replaced, write_program
 
 from .conftest import ENCRYPT, Repository, real_tool
-from .terminal import CTRL_BACKSLASH, CTRL_C, Terminal, interruptible
+from .terminal import CTRL_BACKSLASH, CTRL_C, CTRL_Z, Terminal, interruptible
 
 pytestmark = pytest.mark.shells
 
@@ -405,6 +405,23 @@ def test_what_the_prompt_would_take_in_part_is_refused(
     assert terminal.process.wait(10) == 2
     assert SECRET.encode() not in terminal.output
     assert repository.snapshot() == before
+
+
+@pytest.mark.shells(usual=True)
+def test_a_value_is_not_shown_after_ctrl_z(repository: Repository) -> None:
+    """A shell with job control, as a learner has, is needed for Ctrl-Z to stop anything."""
+    shell = (real_tool("bash"), "-m", "-c", '"$@"; exit', "bash")
+    terminal = Terminal(repository, *CREATE, through=shell)
+    terminal.answer("Key (empty to finish): ", "password")
+    terminal.expect("Value of password (not shown): ")
+    terminal.press(CTRL_Z)
+    terminal.press(SECRET.encode() + b"\n")
+    terminal.answer("Key (empty to finish): ", "")
+    terminal.expect("git push")
+
+    assert terminal.process.wait(10) == 0
+    assert SECRET.encode() not in terminal.output
+    assert repository.value("backend-secrets", "password") == SECRET.encode()
 
 
 @pytest.mark.shells(usual=True)
