@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import termios
 import time
+from collections.abc import Sequence
 
 from .conftest import Repository
 
@@ -27,13 +28,16 @@ def interruptible(repository: Repository, *command: str) -> list[str]:
 
 class Terminal:
     """A script with a terminal for standard input, output and error. A key such as Ctrl-C sends
-    it a signal, and nothing but the script itself bounds its core file."""
+    it a signal, and nothing but the script itself bounds its core file.
 
-    def __init__(self, repository: Repository, *command: str) -> None:
+    + through: the words of a program that starts the script
+    """
+
+    def __init__(self, repository: Repository, *command: str, through: Sequence[str] = ()) -> None:
         self.master, self.slave = pty.openpty()
         self.output = b""
         self.process = subprocess.Popen(
-            interruptible(repository, *command),
+            [*through, *interruptible(repository, *command)],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,

@@ -17,7 +17,7 @@ from tests.marks import mostly_soak, soak
 from tests.texts import replaced, write_program
 
 from .conftest import ENCRYPT, Repository, real_tool
-from .terminal import CTRL_BACKSLASH, CTRL_C, Terminal, interruptible
+from .terminal import CTRL_BACKSLASH, CTRL_C, CTRL_Z, Terminal, interruptible
 
 pytestmark = pytest.mark.shells
 
@@ -318,6 +318,46 @@ def test_lines_of_an_env_file_are_taken_as_they_stand(repository: Repository) ->
     assert {k: repository.value("backend-secrets", k) for k in expected} == expected
 
 
+# How many bytes of lines are read.
+LINES_LIMIT = 4 * 1024 * 1024
+
+
+def lines_of(size: int, *more: str) -> str:
+    """Return lines of this many bytes, of which the first has a value, and `more` after them."""
+    first = "FIRST=1\n#"
+    return "".join([first, "x" * (size - len(first) - 1), "\n", *more])
+
+
+@pytest.mark.shells(usual=True)
+@pytest.mark.parametrize(
+    ("size", "last"),
+    [(LINES_LIMIT - 10, f"LAST={SECRET}\n"), (LINES_LIMIT + 1, "LAST=2\n")],
+    ids=["within the last value", "before the last line"],
+)
+def test_an_env_file_is_refused_rather_than_cut(
+    repository: Repository, size: int, last: str
+) -> None:
+    path = repository.root.parent / "values"
+    path.write_text(lines_of(size, last))
+
+    result = repository.run(*CREATE, "--from-env-file", str(path))
+
+    assert result.returncode == 2
+    assert "is larger than 4 MiB" in result.stderr
+    assert not (repository.root / TARGET).exists()
+
+
+@pytest.mark.shells(usual=True)
+def test_the_largest_env_file_is_read_in_time(repository: Repository) -> None:
+    path = repository.root.parent / "values"
+    path.write_text(lines_of(LINES_LIMIT))
+
+    result = repository.run(*CREATE, "--from-env-file", str(path))
+
+    assert result.returncode == 0, result.stderr
+    assert repository.value("backend-secrets", "FIRST") == b"1"
+
+
 def test_sources_can_be_combined(repository: Repository) -> None:
     result = repository.run(*CREATE, *literal("a", "1"), "--from-stdin", "b", stdin="2")
 
@@ -339,6 +379,48 @@ def test_asks_for_values_without_showing_them(repository: Repository) -> None:
     assert terminal.process.wait(10) == 0
     assert SECRET.encode() not in terminal.output
     assert terminal.echoes()
+    assert repository.value("backend-secrets", "password") == SECRET.encode()
+
+
+@pytest.mark.shells(usual=True)
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (f"-----BEGIN-----\n{SECRET}\n{SECRET}\n\n", "it has more than one line"),
+        ("x" * 5000, "a terminal cuts a line as long as that"),
+        ("", "nothing was entered"),
+    ],
+    ids=["lines", "long", "empty"],
+)
+def test_what_the_prompt_would_take_in_part_is_refused(
+    repository: Repository, typed: str, said: str
+) -> None:
+    before = repository.snapshot()
+    terminal = Terminal(repository, *CREATE)
+    terminal.answer("Key (empty to finish): ", "tls.key")
+    terminal.answer("Value of tls.key (not shown): ", typed)
+    terminal.expect(said)
+    terminal.answer("Key (empty to finish): ", "")
+
+    assert terminal.process.wait(10) == 2
+    assert SECRET.encode() not in terminal.output
+    assert repository.snapshot() == before
+
+
+@pytest.mark.shells(usual=True)
+def test_a_value_is_not_shown_after_ctrl_z(repository: Repository) -> None:
+    """A shell with job control, as a learner has, is needed for Ctrl-Z to stop anything."""
+    shell = (real_tool("bash"), "-m", "-c", '"$@"; exit', "bash")
+    terminal = Terminal(repository, *CREATE, through=shell)
+    terminal.answer("Key (empty to finish): ", "password")
+    terminal.expect("Value of password (not shown): ")
+    terminal.press(CTRL_Z)
+    terminal.press(SECRET.encode() + b"\n")
+    terminal.answer("Key (empty to finish): ", "")
+    terminal.expect("git push")
+
+    assert terminal.process.wait(10) == 0
+    assert SECRET.encode() not in terminal.output
     assert repository.value("backend-secrets", "password") == SECRET.encode()
 
 
@@ -411,6 +493,9 @@ def test_wrong_usage_is_explained(
     ("stdin", "said"),
     [
         (f"just {SECRET}\n", "line 1 of standard input has no '='"),
+        (f"a=b\n{SECRET}+/A=\n", "line 2 of standard input does not begin with a key"),
+        (f"{SECRET}=\n", "line 1 of standard input has no value"),
+        (f"{SECRET}==\n", "line 1 of standard input has no value"),
         (f"a={SECRET}\0b=c", "is not text"),
         ("# nothing\n", "no values were given"),
     ],
@@ -421,6 +506,7 @@ def test_bad_lines_are_named_but_not_shown(repository: Repository, stdin: str, s
     assert result.returncode == 2
     assert said in result.stderr
     assert SECRET not in result.stderr
+    assert not (repository.root / TARGET).exists()
 
 
 def test_one_mebibyte_is_the_limit(repository: Repository) -> None:
