@@ -261,7 +261,8 @@ def test_a_controller_that_ends_while_it_applies(
     wait_until(lambda: applied(lab) > 0, "Flux applies the first of them")
     # End it amid its work, and again when it is back at work.
     wait_until(partial(end, lab), "the controller is at work")
-    assert applied(lab) < MANY, "it was done before it ended"
+    # Want of memory takes its time, and may come after the last of them.
+    assert end is memory_taken or applied(lab) < MANY, "it was done before it ended"
     wait_until(partial(end, lab), "the controller is back at work")
     wait_until(lambda: last_end(lab) == reason, f"the controller ends by {reason}", 60)
     wait_until(lambda: lab.flux_applied(pushed), "Flux applies what was pushed", 120)

@@ -80,7 +80,7 @@ def with_runtime(configured: str, runtime: str, path: str, config: str) -> str:
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
 
 
-def await_answer(seconds: float) -> None:
+def await_answer(seconds: int) -> None:
     """Return when the engine that DOCKER_HOST names answers. Raises LabError if it does not.
 
     + seconds: how long it is waited for

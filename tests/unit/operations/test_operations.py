@@ -32,7 +32,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
@@ -45,13 +45,14 @@ from sopslab.files import events
 from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, parse_incident
+from sopslab.lab.__main__ import find
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
 from sopslab.model.incidents import incident_path
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.model.repositories import LearnersClone
-from sopslab.model.wire import encode
+from sopslab.model.wire import decode, encode
 from sopslab.provision.command import refusal
 from sopslab.provision.look import Look
 from sopslab.provision.operations import access, docker, git
@@ -298,6 +299,10 @@ def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
     assert command.connector_arguments.get("_sudo", False) is wanted.get("sudo", False)
     if "does" in wanted:
         what, order = order_of(command)
+        hints = get_type_hints(find(what))
+        for name, value in order.items():
+            # Raises ValueError for what the function does not take.
+            decode(hints[name], value)
         for name, parts in wanted.get("parts", {}).items():
             text = order.pop(name)
             assert [part for part in parts if part not in text] == []
