@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from sopslab.config.inputs import CHOOSING
@@ -29,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "shells(usual=False): it runs a learner's scripts, in `make soak` under each shell that"
         " there is, and in `make test` where `usual` says so",
     )
+    # How long an example takes says how busy the machine is.
+    hypothesis.settings.register_profile("any-machine", deadline=None)
+    hypothesis.settings.load_profile("any-machine")
     # Processes that `nohup`, a shell's `&` and some CI runners start ignore these signals, and all
     # that the tests start would ignore them, too.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

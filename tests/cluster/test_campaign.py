@@ -105,7 +105,6 @@ def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> Non
             settings=settings(
                 max_examples=1 + SEQUENCES,
                 stateful_step_count=80,
-                deadline=None,
                 database=None,
                 # Do not shrink a failing campaign: hypothesis would run it again and again.
                 phases=[Phase.generate],

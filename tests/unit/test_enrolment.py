@@ -4,7 +4,7 @@ learner."""
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sopslab.config.enrolment import assign, enrol, plan
@@ -125,7 +125,6 @@ seats = st.lists(
 
 
 @given(seats, seats, st.booleans())
-@settings(deadline=None)
 def test_everybody_is_accounted_for_once(
     roster: list[Enrolled], recorded: list[Enrolled], prune: bool
 ) -> None:
@@ -144,7 +143,6 @@ def test_everybody_is_accounted_for_once(
 
 
 @given(seats, seats)
-@settings(deadline=None)
 def test_a_second_run_with_what_was_recorded_changes_nothing(
     roster: list[Enrolled], recorded: list[Enrolled]
 ) -> None:

@@ -698,7 +698,7 @@ def test_a_key_twice_and_a_key_unknown_are_refused(key: str, tmp_path: Path) -> 
 # Whatever is in a file.
 
 # The first run on a machine makes Hypothesis' tables of Unicode, which takes seconds on a slow one.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
 near_ids = st.one_of(
     st.text(),
     st.from_regex(r"(lab-|kube-)?[a-z0-9-]{1,42}(-develop|-sys|-lab)?", fullmatch=True),

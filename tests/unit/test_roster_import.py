@@ -594,9 +594,7 @@ tables = headers.flatmap(
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
     st.booleans(),
 )
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400, print_blob=True
-)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=400, print_blob=True)
 def test_whatever_table_comes_in_it_is_refused_or_reads_back_with_the_same_people(
     table: tuple[list[str], list[list[str]]], separator: str, encoding: str, late: bool
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from hypothesis import example, given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.protocols import Validator
@@ -151,7 +150,6 @@ FORMS = {name: judge(adapter.json_schema()) for name, adapter in ADAPTERS.items(
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-@examples(deadline=None)
 @given(value=st.text("a0Z.-_/:@[]?#'$ \n\u00e9\u2028", max_size=12))
 @example("HTTPS://[::1]:/a@b/")
 @example("/srv/…/lab data/")

@@ -197,7 +197,7 @@ _NAMES = st.lists(
 ).map("/".join)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(files=st.dictionaries(_NAMES, st.binary(max_size=3000), min_size=1, max_size=8))
 def test_whatever_an_entry_has_in_it_arrives(
     files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory

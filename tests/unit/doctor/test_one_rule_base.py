@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sopslab.checks.board.judge import RULES as CHEAP
@@ -146,7 +146,6 @@ def is_decided(looks: Looks) -> bool:
     )
 
 
-@settings(deadline=None)
 @given(looks())
 def test_verify_fails_if_and_only_if_doctor_has_a_cause_or_the_exercise_is_not_done(
     looks: Looks,
@@ -157,7 +156,6 @@ def test_verify_fails_if_and_only_if_doctor_has_a_cause_or_the_exercise_is_not_d
     assert fails == bool(diagnose(looks.outside).causes or [*unfinished(looks.inside)])
 
 
-@settings(deadline=None)
 @given(snapshots)
 def test_of_one_tree_verify_says_what_doctor_names_or_what_the_exercise_lacks(
     seen: Snapshot,
@@ -172,7 +170,6 @@ def test_of_one_tree_verify_says_what_doctor_names_or_what_the_exercise_lacks(
     }
 
 
-@settings(deadline=None)
 @given(looks(), st.sampled_from(FACETS))
 def test_nothing_is_answered_from_what_was_not_seen(looks: Looks, facet: str) -> None:
     for seen in (looks.inside, looks.outside):
@@ -185,7 +182,6 @@ def test_nothing_is_answered_from_what_was_not_seen(looks: Looks, facet: str) ->
         assert set(unfinished(blind)) <= set(unfinished(seen))
 
 
-@settings(deadline=None)
 @given(looks(), st.sampled_from(["opened", "digests"]))
 def test_nothing_is_answered_from_a_file_that_was_not_opened(looks: Looks, part: str) -> None:
     seen = looks.outside
@@ -206,7 +202,6 @@ def test_nothing_is_answered_from_a_file_that_was_not_opened(looks: Looks, part:
     }
 
 
-@settings(deadline=None)
 @given(looks())
 def test_status_names_nothing_that_doctor_does_not(looks: Looks) -> None:
     cheap = ask(looks.outside, ((name, rule) for name, rules in CHEAP.items() for rule in rules))

@@ -86,13 +86,13 @@ INDENT = st.sampled_from([None, 2, "\t"])
 
 
 @given(files(st.sampled_from(ENCRYPTED)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_encrypted_leaf_is_reported(case: tuple[str, list[dict[str, Any]]]) -> None:
     assert hits(case[0]) == []
 
 
 @given(files(st.sampled_from(["", None])))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_nothing_is_no_secret(case: tuple[str, list[dict[str, Any]]]) -> None:
     assert hits(case[0]) == []
 
@@ -100,7 +100,7 @@ def test_nothing_is_no_secret(case: tuple[str, list[dict[str, Any]]]) -> None:
 @given(
     files(st.one_of(st.sampled_from(ENCRYPTED), plaintexts())), st.sampled_from(["yaml", "yml~"])
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_plaintext_leaf_is_reported(
     case: tuple[str, list[dict[str, Any]]], extension: str
 ) -> None:
@@ -119,7 +119,7 @@ def test_every_plaintext_leaf_is_reported(
 
 
 @given(secrets(plaintexts()), st.sampled_from(["|", ">", '"']))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_plaintext_secret_in_a_string_is_reported(secret: dict[str, Any], style: str) -> None:
     holder = {"kind": "ConfigMap", "data": {"a.yaml": yaml.safe_dump(secret)}}
     text = yaml.safe_dump(holder, default_style=style)

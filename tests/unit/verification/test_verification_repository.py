@@ -391,9 +391,7 @@ def test_a_number_is_no_value_of_a_secret(desk: Desk) -> None:
     assert desk.file().misfits == ("stringData.a",)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sopslab.checks.board.history import Curve
@@ -56,7 +56,6 @@ def test_what_changes_back_within_a_column_is_not_drawn() -> None:
     assert 'd="M0 8H100"' in drawn(curve, FRAME, 60.0, 10)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 1000)), min_size=1, max_size=500),
     st.floats(0, 1e5),
