@@ -53,9 +53,7 @@ def release_host(settings: Settings) -> None:
             present=False,
         )
     for key in LIMITS:
-        host.original_sysctl(
-            name=f"Restore {key}", key=key, record=sysctl_record(settings, key), owner=settings.root
-        )
+        host.original_sysctl(name=f"Restore {key}", key=key, record=sysctl_record(settings, key))
 
 
 @step(Step.PURGE)

@@ -40,12 +40,9 @@ def image_labels(image: str) -> dict[str, str]:
     return dict((found.get("Config") or {}).get("Labels") or {})
 
 
-def networks_of(owner: str) -> list[str]:
-    """Return the names of the networks of all labs in a root.
-
-    + owner: the root, which the networks have as a label
-    """
-    labelled = ("--filter", f"label=sops-lab.root={owner}")
+def lab_networks() -> list[str]:
+    """Return the names of the networks of all labs, in whatever root they are."""
+    labelled = ("--filter", "label=sops-lab.root")
     listed = ask_docker("network", "ls", *labelled, "--format", "{{.Name}}", patience=_PATIENCE_S)
     return listed.text.split()
 

@@ -13,7 +13,7 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import packages as act
 from sopslab.lab.beginning import sudo_state
-from sopslab.lab.observe.docker import container, networks_of
+from sopslab.lab.observe.docker import container, lab_networks
 from sopslab.lab.observe.machine import addresses, machine_state, name_servers, recorded_value
 from sopslab.model.firewall import replacing_table, rules_of, table_of
 from sopslab.model.packages import MANAGERS, packages_of
@@ -104,19 +104,19 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
 
 
 @operation()
-def original_sysctl(key: str, record: str, owner: str) -> Commands:
+def original_sysctl(key: str, record: str) -> Commands:
     """
-    Give a kernel limit its former value again, once the last lab of a root is gone.
+    Give a kernel limit its former value again, once the last lab of the machine is gone, in
+    whatever root.
 
     + key: the sysctl
     + record: the file that keeps the former value
-    + owner: the root of the labs
     """
     before = look_at_machine(recorded_value, path=record)
     if before is None:
         host.noop(f"{key} was not raised by this lab")
         return
-    if look_at_machine(networks_of, owner=owner):
+    if look_at_machine(lab_networks):
         host.noop(f"another lab still needs {key}")
         return
     path = "/proc/sys/" + key.replace(".", "/")

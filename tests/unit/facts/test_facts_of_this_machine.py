@@ -16,7 +16,7 @@ import pytest
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_accounts
 from sopslab.lab.observe.copies import bare_repositories
-from sopslab.lab.observe.docker import container, image_labels, network, networks_of
+from sopslab.lab.observe.docker import container, image_labels, lab_networks, network
 from sopslab.lab.observe.folders import any_folder, lab_folder, leftovers
 from sopslab.lab.observe.kind import limits_in
 from sopslab.lab.observe.learners_clone import clone_of_learner
@@ -287,7 +287,7 @@ def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_th
     assert container("a") == Container(running=True, networks=("bridge", "kind"), labels={})
     assert network("a") == Network({"sops-lab.root": "/srv"})
     assert image_labels("a") == {"sops-lab.cni": "static"}
-    assert networks_of("/srv") == ["one", "two"]
+    assert lab_networks() == ["one", "two"]
     paused = INSPECTED["container"] | {"State": {"Status": "paused", "Running": True}}
     (tmp_path / "container.json").write_text(json.dumps([paused]))
     assert container("a") == Container(running=False, networks=("bridge", "kind"), labels={})
@@ -295,7 +295,7 @@ def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_th
     # The engine does not answer.
     docker.write_text("#!/bin/sh\nexit 1\n")
     assert (container("a"), network("a"), image_labels("a")) == (None, None, {})
-    assert networks_of("/srv") == []
+    assert lab_networks() == []
 
 
 @pytest.mark.parametrize(

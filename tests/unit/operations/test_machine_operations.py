@@ -185,10 +185,10 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         assert (tmp_path / "limit").read_text() == "300\n"
     put_back, forget = commands(
         "host.original_sysctl", settings,
-        arguments={"key": key, "record": str(record), "owner": settings.root},
+        arguments={"key": key, "record": str(record)},
         facts={
             "recorded_value": [json.dumps(record.read_text().strip())],
-            "networks_of": [],
+            "lab_networks": [],
             "machine_state": {"uid": 0},
         },
     )  # fmt: skip
