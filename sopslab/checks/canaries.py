@@ -26,7 +26,8 @@ UNDECRYPTABLE = "undecryptable"
 @dataclass(frozen=True)
 class Canary:
     """What a repository has, and what has arrived in the cluster. `head` is the commit of main;
-    `expected` and `live` are hashes of the value in the repository and in the cluster.
+    `expected` and `live` are hashes of the value in the repository and in the cluster. `is_going`
+    says whether the cluster has no canary because it is deleting the namespace.
 
     `expected` is None if the learner has removed the canary or, at a seat, changed it. Then the
     canary proves nothing, and only the commit has to be applied.
@@ -35,6 +36,7 @@ class Canary:
     head: str | None
     expected: str | None = None
     live: str | None = None
+    is_going: bool = False
 
 
 def judge_canary(
@@ -49,6 +51,10 @@ def judge_canary(
     is_current = seen is not None and has_applied(own, seen.head)
     if seen is not None and is_current and seen.expected in (None, seen.live):
         return PROVEN
+    if seen is not None and seen.is_going:
+        # Flux applies nothing there until the namespace is gone, and then makes it again.
+        said = f"the namespace {environment.namespace} is being deleted"
+        return CanaryState(Progress.WAITING, said, Link.VALUE)
     link = Link.COMMIT if applied_revision(own) else Link.BEGINNING
     if seen is not None and is_current:
         link = Link.KEY if seen.expected == UNDECRYPTABLE else Link.VALUE

@@ -77,6 +77,9 @@ AT_WORK = kustomization(ADA, status="Unknown")
         (HERE, Canary(HEAD, None, "b"), PROVEN),
         (HERE, Canary(HEAD, "a", "b"), (Progress.FAILING, "another value", Link.VALUE)),
         (HERE, Canary(HEAD, "a"), (Progress.FAILING, "another value", Link.VALUE)),
+        (HERE, Canary(HEAD, "a", None, True), (Progress.WAITING, "is being deleted", Link.VALUE)),
+        # A learner who has taken the canary out has none in any namespace.
+        (HERE, Canary(HEAD, None, None, True), PROVEN),
         (HELD, Canary(HEAD, "a", "b"), (Progress.FAILING, "it is suspended", Link.VALUE)),
         (HERE, Canary(HEAD, UNDECRYPTABLE, "b"), (Progress.FAILING, "cannot decrypt", Link.KEY)),
         (OLD, Canary(HEAD, "a", "a"), (Progress.WAITING, "ready", Link.COMMIT)),
@@ -131,6 +134,7 @@ case " $* " in
     [ ! -e "$here/unknown" ] || { cat "$here/unknown" >&2; exit 1; }
     cat "$here/kustomizations.json" ;;
 *" get secrets "*) cat "$here/secrets.json" ;;
+*" get namespaces "*) cat "$here/namespaces.json" ;;
 *" annotate "*) cat >>"$here/asked" ;;
 *" /readyz "*) echo ok ;;
 *" wait "*) [ ! -e "$here/arriving" ] || mv "$here/arriving" "$here/kustomizations.json" ;;
@@ -217,6 +221,24 @@ def test_a_seats_canary_counts_until_the_learner_changes_it(world: World) -> Non
     assert one(world, ADA).link is Link.COMMIT
     world.show(kustomization(ADA, later), ada_develop="another value")
     assert one(world, ADA) == PROVEN
+
+
+@pytest.mark.parametrize(
+    ("gone", "progress"), [("ada-develop", Progress.WAITING), ("bob-develop", Progress.FAILING)]
+)
+def test_a_canary_is_waited_for_while_its_namespace_is_being_deleted(
+    world: World, gone: str, progress: Progress
+) -> None:
+    bare = Path(world.settings.git_dir, "repositories/ada/lab.git")
+    head = world.commit(bare, {CANARY_PATH: "encrypted"})
+    git(bare, "update-ref", "refs/lab/start", head)
+    kept = Path(world.settings.seat_dir("ada"), "canary")
+    kept.parent.mkdir(parents=True)
+    kept.write_text(hashlib.sha256(b"a value").hexdigest() + "\n")
+    world.show(kustomization(ADA, head))
+    deleted = {"name": gone, "deletionTimestamp": "2026-11-30T16:00:00Z"}
+    (world.tools / "namespaces.json").write_text(json.dumps({"items": [{"metadata": deleted}]}))
+    assert one(world, ADA).progress is progress
 
 
 def test_where_nothing_was_applied_no_repository_is_looked_at(world: World) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sopslab.checks.canaries import UNDECRYPTABLE, Canary, judge_canary
@@ -24,9 +25,11 @@ from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.git import MAIN, Git
+from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH, LIST_PATH
 from sopslab.model.canaries import CanaryState, Link, Progress
+from sopslab.model.objects import is_deleted
 from sopslab.model.results import Undecided
 
 _NAME = "lab-canary"
@@ -64,7 +67,13 @@ class Canaries:
         live = self._live(begun) if begun else {}
         # If a copy cannot be brought up to date, its main is not the commit that Flux has applied.
         bring(self._lab, [one for one in begun if one.is_seat])
-        seen = {one.id: self._seen(one, live.get(one.namespace)) for one in begun}
+        going = self._going([one.namespace for one in begun if one.namespace not in live])
+        seen = {
+            one.id: replace(
+                self._seen(one, live.get(one.namespace)), is_going=one.namespace in going
+            )
+            for one in begun
+        }
         return {
             one.id: judge_canary(one, own[one.id], tenant(found[one.id]), seen.get(one.id))
             for one in environments
@@ -81,6 +90,17 @@ class Canaries:
             for one in found
         }
         return {namespace: _hash(value) for namespace, value in values.items() if value}
+
+    def _going(self, namespaces: Sequence[str]) -> set[str]:
+        """Return those of the namespaces that the cluster is deleting; none if it does not say."""
+        if not namespaces:
+            return set()
+        try:
+            found = Kubectl(self._lab).list("namespaces", patience=30)
+        except Undecided:
+            return set()
+        going = {str(one["metadata"]["name"]) for one in found if is_deleted(one)}
+        return going & set(namespaces)
 
     def _seen(self, environment: Environment, live: str | None) -> Canary:
         if environment.is_seat:
