@@ -26,8 +26,8 @@ UNDECRYPTABLE = "undecryptable"
 @dataclass(frozen=True)
 class Canary:
     """What a repository has, and what has arrived in the cluster. `head` is the commit of main;
-    `expected` and `live` are hashes of the value in the repository and in the cluster. `is_going`
-    says whether the cluster has no canary because it is deleting the namespace.
+    `expected` and `live` are hashes of the value in the repository and in the cluster. `is_gone`
+    says whether the cluster has no canary because the namespace was deleted, or is being deleted.
 
     `expected` is None if the learner has removed the canary or, at a seat, changed it. Then the
     canary proves nothing, and only the commit has to be applied.
@@ -36,7 +36,7 @@ class Canary:
     head: str | None
     expected: str | None = None
     live: str | None = None
-    is_going: bool = False
+    is_gone: bool = False
 
 
 def judge_canary(
@@ -51,9 +51,9 @@ def judge_canary(
     is_current = seen is not None and has_applied(own, seen.head)
     if seen is not None and is_current and seen.expected in (None, seen.live):
         return PROVEN
-    if seen is not None and seen.is_going:
-        # Flux applies nothing there until the namespace is gone, and then makes it again.
-        said = f"the namespace {environment.namespace} is being deleted"
+    if seen is not None and seen.is_gone:
+        # After a node was stopped, the cluster and Flux take up to a minute each to get to it.
+        said = f"the namespace {environment.namespace} was deleted, and Flux has to make it again"
         return CanaryState(Progress.WAITING, said, Link.VALUE)
     link = Link.COMMIT if applied_revision(own) else Link.BEGINNING
     if seen is not None and is_current:

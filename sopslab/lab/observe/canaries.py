@@ -67,11 +67,9 @@ class Canaries:
         live = self._live(begun) if begun else {}
         # If a copy cannot be brought up to date, its main is not the commit that Flux has applied.
         bring(self._lab, [one for one in begun if one.is_seat])
-        going = self._going([one.namespace for one in begun if one.namespace not in live])
+        gone = self._gone([one.namespace for one in begun if one.namespace not in live])
         seen = {
-            one.id: replace(
-                self._seen(one, live.get(one.namespace)), is_going=one.namespace in going
-            )
+            one.id: replace(self._seen(one, live.get(one.namespace)), is_gone=one.namespace in gone)
             for one in begun
         }
         return {
@@ -91,16 +89,17 @@ class Canaries:
         }
         return {namespace: _hash(value) for namespace, value in values.items() if value}
 
-    def _going(self, namespaces: Sequence[str]) -> set[str]:
-        """Return those of the namespaces that the cluster is deleting; none if it does not say."""
+    def _gone(self, namespaces: Sequence[str]) -> set[str]:
+        """Return those of the namespaces that the cluster has not, or is deleting; none if it does
+        not say."""
         if not namespaces:
             return set()
         try:
             found = Kubectl(self._lab).list("namespaces", patience=30)
         except Undecided:
             return set()
-        going = {str(one["metadata"]["name"]) for one in found if is_deleted(one)}
-        return going & set(namespaces)
+        there = {str(one["metadata"]["name"]) for one in found if not is_deleted(one)}
+        return set(namespaces) - there
 
     def _seen(self, environment: Environment, live: str | None) -> Canary:
         if environment.is_seat:
