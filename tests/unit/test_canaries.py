@@ -206,13 +206,19 @@ def one(world: World, environment: Environment) -> CanaryState:
     return found
 
 
-def test_a_seats_canary_counts_until_the_learner_changes_it(world: World) -> None:
+def begun_seat(world: World) -> tuple[Path, str]:
+    """Give Ada a repository with a canary of `a value`; return it, and its commit."""
     bare = Path(world.settings.git_dir, "repositories/ada/lab.git")
     head = world.commit(bare, {CANARY_PATH: "encrypted"})
     git(bare, "update-ref", "refs/lab/start", head)
     kept = Path(world.settings.seat_dir("ada"), "canary")
     kept.parent.mkdir(parents=True)
     kept.write_text(hashlib.sha256(b"a value").hexdigest() + "\n")
+    return bare, head
+
+
+def test_a_seats_canary_counts_until_the_learner_changes_it(world: World) -> None:
+    bare, head = begun_seat(world)
     world.show(kustomization(ADA, head), ada_develop="a value")
     assert one(world, ADA) == PROVEN
     world.show(kustomization(ADA, head), ada_develop="another value", bob_develop="a value")
@@ -234,12 +240,7 @@ def test_a_seats_canary_counts_until_the_learner_changes_it(world: World) -> Non
 def test_a_canary_is_waited_for_if_its_namespace_was_deleted(
     world: World, namespaces: list[dict[str, str]], progress: Progress
 ) -> None:
-    bare = Path(world.settings.git_dir, "repositories/ada/lab.git")
-    head = world.commit(bare, {CANARY_PATH: "encrypted"})
-    git(bare, "update-ref", "refs/lab/start", head)
-    kept = Path(world.settings.seat_dir("ada"), "canary")
-    kept.parent.mkdir(parents=True)
-    kept.write_text(hashlib.sha256(b"a value").hexdigest() + "\n")
+    _, head = begun_seat(world)
     world.show(kustomization(ADA, head))
     there = {"items": [{"metadata": one} for one in namespaces]}
     (world.tools / "namespaces.json").write_text(json.dumps(there))
