@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +54,7 @@ def foreign_kubeconfigs(home: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (default, named, lock)}
 
 
-class Watch:
+class Watch(ABC):
     """Looks at something again and again while its block runs. If it could not look to the end, or
     has seen nothing, the block fails."""
 
@@ -78,14 +79,14 @@ class Watch:
             assert self._error is None, self._error
             assert self.has_seen, "what is watched was not there to be seen"
 
+    @abstractmethod
     def look(self) -> None:
         """Look once."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def has_seen(self) -> bool:
         """Whether enough was seen to judge by."""
-        raise NotImplementedError
 
     def _watch(self) -> None:
         try:
