@@ -32,7 +32,7 @@ def check_cluster(settings: Settings) -> None:
 @step(Step.NETWORK)
 def begin_cluster(settings: Settings) -> None:
     """Create the network, and begin the kind cluster on it while other steps go on."""
-    if settings.git_embedded or settings.cluster_provider == "kind":
+    if settings.has_network:
         docker.network(
             name=f"Create the network {network_name(settings.lab)}",
             network=network_name(settings.lab),

@@ -210,11 +210,15 @@ class Places:
         return self.git_url is None and self.git_pod is None
 
     @property
+    def has_network(self) -> bool:
+        """Whether the lab has a network of Docker's, for the containers that it runs."""
+        return self.git_embedded or self.cluster_provider == "kind"
+
+    @property
     def firewalled(self) -> bool:
         """Whether the lab has a network on this machine, whose traffic rules of the firewall keep
         here. Only root can look at these rules."""
-        has_network = self.git_embedded or self.cluster_provider == "kind"
-        return has_network and self.engine_host is None
+        return self.has_network and self.engine_host is None
 
     @property
     def networked(self) -> bool:
