@@ -27,7 +27,7 @@ UNDECRYPTABLE = "undecryptable"
 class Canary:
     """What a repository has, and what has arrived in the cluster. `head` is the commit of main;
     `expected` and `live` are hashes of the value in the repository and in the cluster. `is_gone`
-    says whether the cluster has no canary because the namespace was deleted, or is being deleted.
+    says whether the namespace was deleted, or is being deleted with the canary in it.
 
     `expected` is None if the learner has removed the canary or, at a seat, changed it. Then the
     canary proves nothing, and only the commit has to be applied.
@@ -49,12 +49,12 @@ def judge_canary(
     + seen: what was seen of the canary, None if Flux has not yet applied anything with it
     """
     is_current = seen is not None and has_applied(own, seen.head)
-    if seen is not None and is_current and seen.expected in (None, seen.live):
-        return PROVEN
     if seen is not None and seen.is_gone:
         # After a node was stopped, the cluster and Flux take up to a minute each to get to it.
         said = f"the namespace {environment.namespace} was deleted, and Flux has to make it again"
         return CanaryState(Progress.WAITING, said, Link.VALUE)
+    if seen is not None and is_current and seen.expected in (None, seen.live):
+        return PROVEN
     link = Link.COMMIT if applied_revision(own) else Link.BEGINNING
     if seen is not None and is_current:
         link = Link.KEY if seen.expected == UNDECRYPTABLE else Link.VALUE

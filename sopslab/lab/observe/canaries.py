@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.environments import look_at_kustomizations
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.observe.objects import listed
+from sopslab.lab.observe.objects import listed, path_of, whole_list
 from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.git import MAIN, Git
@@ -59,21 +60,31 @@ class Canaries:
             return {}
         try:
             found = look_at_kustomizations(self._lab, environments)
+            own = {who: kustomization(one) for who, one in found.items()}
+            begun = [one for one in environments if applied_revision(own[one.id])]
+            seen = self._look_at(begun) if begun else {}
         except Undecided as reason:
             silent = CanaryState(Progress.WAITING, reason.found, Link.BEGINNING)
             return {one.id: silent for one in environments}
-        own = {who: kustomization(one) for who, one in found.items()}
-        begun = [one for one in environments if applied_revision(own[one.id])]
-        live = self._live(begun) if begun else {}
-        # If a copy cannot be brought up to date, its main is not the commit that Flux has applied.
-        bring(self._lab, [one for one in begun if one.is_seat])
-        gone = self._gone([one.namespace for one in begun if one.namespace not in live])
-        seen = {
-            one.id: replace(self._seen(one, live.get(one.namespace)), is_gone=one.namespace in gone)
-            for one in begun
-        }
         return {
             one.id: judge_canary(one, own[one.id], tenant(found[one.id]), seen.get(one.id))
+            for one in environments
+        }
+
+    def _look_at(self, environments: Sequence[Environment]) -> dict[str, Canary]:
+        """Return what is seen of canaries. Raises Undecided if the cluster does not show its
+        namespaces."""
+        with ThreadPoolExecutor() as executor:
+            spaces = executor.submit(self._namespaces)
+            live = self._live(environments)
+            # If a copy cannot be brought up to date, its main is not the commit that Flux has
+            # applied.
+            bring(self._lab, [one for one in environments if one.is_seat])
+            there = spaces.result()
+        return {
+            one.id: replace(
+                self._seen(one, live.get(one.namespace)), is_gone=one.namespace not in there
+            )
             for one in environments
         }
 
@@ -89,17 +100,11 @@ class Canaries:
         }
         return {namespace: _hash(value) for namespace, value in values.items() if value}
 
-    def _gone(self, namespaces: Sequence[str]) -> set[str]:
-        """Return those of the namespaces that the cluster has not, or is deleting; none if it does
-        not say."""
-        if not namespaces:
-            return set()
-        try:
-            found = Kubectl(self._lab).list("namespaces", patience=30)
-        except Undecided:
-            return set()
-        there = {str(one["metadata"]["name"]) for one in found if not is_deleted(one)}
-        return set(namespaces) - there
+    def _namespaces(self) -> Collection[str]:
+        """Return the cluster's namespaces, without those that are being deleted: what is in them
+        goes, too, and may take a while. Raises Undecided if the cluster does not show them."""
+        found = whole_list(Kubectl(self._lab), path_of("Namespace"), patience=30)
+        return {str(one["metadata"]["name"]) for one in found["items"] if not is_deleted(one)}
 
     def _seen(self, environment: Environment, live: str | None) -> Canary:
         if environment.is_seat:

@@ -148,14 +148,17 @@ def ask_for(kubectl: Kubectl, kinds: Sequence[str], *where: str, patience: float
 
 
 def path_of(kind: str) -> str:
-    """Return the path at which the API server lists the objects of one of Flux's kinds."""
+    """Return the path at which the API server lists namespaces, or the objects of one of Flux's
+    kinds."""
+    if kind == "Namespace":
+        return "/api/v1/namespaces"
     resource, _, _ = _OF_FLUX[kind].partition(".")
     return f"/apis/{FLUX_KINDS[kind]}/{resource}"
 
 
 def whole_list(kubectl: Kubectl, path: str, *, patience: float) -> Any:
-    """Return the list of Flux's objects at a path, as the API server writes it; None if it does not
-    know the kind. Raises Undecided if it cannot be asked.
+    """Return the list of objects at a path, as the API server writes it; None if it does not know
+    the kind. Raises Undecided if it cannot be asked.
 
     With `--raw`, kubectl passes the answer on without parsing it. That takes half of the processor
     time, and a quarter for a hundred seats.
