@@ -343,7 +343,7 @@ DAMAGE: dict[str, Callable[[Settings], object]] = {
     "ca.crt is gone": lambda made: (folder(made) / "ca.crt").unlink(),
     "ca.crt holds no certificate": lambda made: (folder(made) / "ca.crt").write_text("?"),
     "ca.key does not hold the key": lambda made: (folder(made) / "ca.key").write_text("?"),
-    "others may read ca.key: chmod 600": lambda made: (folder(made) / "ca.key").chmod(0o640),
+    "ca.key can be read by others: chmod 600": lambda made: (folder(made) / "ca.key").chmod(0o640),
     "ca.key is a symbolic link": lambda made: (folder(made) / "ca.key").symlink_to(
         (folder(made) / "ca.key").rename(Path(made.root) / "elsewhere")
     ),

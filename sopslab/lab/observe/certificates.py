@@ -22,7 +22,7 @@ from cryptography.x509 import (
 from sopslab.checks.certificates import ServerCertificate, fault_of
 from sopslab.config.places import GIT_SERVER_USER, Lab, Places
 from sopslab.lab.tools import files, x509
-from sopslab.lab.tools.users import name_of
+from sopslab.lab.tools.private import flaw_of
 from sopslab.model.certificates import TlsState
 
 
@@ -50,15 +50,10 @@ def _problem(lab: Lab, ca: Certificate | None, now: datetime) -> str | None:
     for path in (key, certificate):
         if not os.path.lexists(path):
             return f"{path.name} is gone"
-        if path.is_symlink():
-            return f"{path.name} is a symbolic link"
-        if not path.is_file():
-            return f"{path.name} is not a file"
-    status = key.stat()
-    if status.st_uid != os.getuid():
-        return f"ca.key is not yours: chown {name_of(os.getuid())} {key}"
-    if stat.S_IMODE(status.st_mode) not in {0o600, 0o400}:
-        return f"others may read ca.key: chmod 600 {key}"
+    if (flaw := flaw_of(key)) is not None:
+        return flaw.of(key.name)
+    if certificate.is_symlink() or not certificate.is_file():
+        return f"{certificate.name} is a symbolic link, or not a file"
     if ca is None:
         return "ca.crt holds no certificate"
     if not x509.fits(files.read(key) or b"", ca):

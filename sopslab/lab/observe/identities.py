@@ -4,14 +4,13 @@ from its file only into a pipe."""
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.lab.observe.keys import PublicKeys, key_file
 from sopslab.lab.tools import files
-from sopslab.lab.tools.users import name_of
+from sopslab.lab.tools.private import Flaw, flaw_of
 from sopslab.model.identities import IdentityState
 
 _INVALID = "it does not hold one valid age identity: restore it from your backup"
@@ -21,8 +20,8 @@ def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
     """Return the state of each identity. One process finds the public keys of all valid files."""
     elsewhere = _elsewhere(lab)
     paths = {key: key_file(lab, key) for key in keys if key not in elsewhere}
-    problems = {key: problem(path) for key, path in paths.items() if os.path.lexists(path)}
-    contents = {key: files.read(paths[key]) or b"" for key, found in problems.items() if not found}
+    flaws = {key: flaw_of(path) for key, path in paths.items() if os.path.lexists(path)}
+    contents = {key: files.read(paths[key]) or b"" for key, flaw in flaws.items() if flaw is None}
     recipients: dict[str, frozenset[str]] = {}
     # On a bare machine there is no age-keygen yet, and no identity to look at.
     if Path(lab.bin_dir, "age-keygen").exists():
@@ -32,7 +31,7 @@ def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
     return {
         key: elsewhere[key]
         if key in elsewhere
-        else _state(problems.get(key), recipients.get(key), _recorded(paths[key]))
+        else _state(flaws.get(key), recipients.get(key), _recorded(paths[key]))
         for key in keys
     }
 
@@ -55,31 +54,18 @@ def unused_identities(lab: Lab) -> list[str]:
     return [str(path) for path in paths if os.path.lexists(path)]
 
 
-def problem(path: Path) -> str | None:
-    """Return why a file cannot be used as an identity, None if it can. Its content is not read."""
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        return "it is a symbolic link"
-    if not stat.S_ISREG(status.st_mode):
-        return "it is not a file"
-    me = os.geteuid()
-    if status.st_uid != me:
-        return f"it belongs to {name_of(status.st_uid)}: chown {name_of(me)} {path}"
-    if stat.S_IMODE(status.st_mode) not in (0o400, 0o600):
-        return f"others may read it: chmod 600 {path}"
-    return None
-
-
 def _recorded(identity: Path) -> str | None:
     noted = files.read(identity.with_suffix(".pub"))
     return noted.decode("utf-8", "replace").partition("\n")[0].strip() if noted else None
 
 
 def _state(
-    problem: str | None, recipients: frozenset[str] | None, recorded: str | None
+    flaw: Flaw | None, recipients: frozenset[str] | None, recorded: str | None
 ) -> IdentityState:
-    if problem is not None or recipients is None:
-        return IdentityState(recorded=recorded, problem=problem)
+    if flaw is not None:
+        return IdentityState(recorded=recorded, problem=flaw.of("it"))
+    if recipients is None:
+        return IdentityState(recorded=recorded)
     if len(recipients) != 1:
         return IdentityState(recorded=recorded, problem=_INVALID)
     (recipient,) = recipients

@@ -6,16 +6,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import shlex
-import stat
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 from sopslab.checks.snapshot import ClusterKey, Entry, Identity, Rule
 from sopslab.config.places import INSTRUCTOR, Places
+from sopslab.course.chapter import UP
 from sopslab.lab.tools.files import read
+from sopslab.lab.tools.private import flaw_of
 from sopslab.lab.tools.programs import ask, clean_environment
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Undecidable
@@ -93,28 +93,22 @@ def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
     if key == INSTRUCTOR and places.instructor_recipient is not None:
         return Identity(places.instructor_recipient)
     path = key_file(places, key)
-    shown = shlex.quote(str(path))
     try:
-        status = path.lstat()
+        flaw = flaw_of(path)
     except OSError:
-        return Identity(problem=f"{path} is not there", fix="sopslab up")
-    if stat.S_ISLNK(status.st_mode) or not stat.S_ISREG(status.st_mode):
-        return Identity(problem=f"{path} is a link, or not a file at all", fix=f"ls -l {shown}")
-    if status.st_uid != os.getuid():
-        return Identity(
-            problem=f"{path} belongs to somebody else", fix=f"sudo chown {os.getuid()} {shown}"
-        )
-    if status.st_mode & 0o077:
-        return Identity(problem=f"{path} can be read by others", fix=f"chmod 600 {shown}")
+        return Identity(problem=f"{path} is not there", fix=UP)
+    if flaw is not None:
+        return Identity(problem=f"{path} {flaw.said}", fix=flaw.fix)
     try:
         found = public(path.read_bytes())
     except OSError as error:
+        shown = shlex.quote(str(path))
         return Identity(problem=f"{path} cannot be read: {error.strerror}", fix=f"ls -l {shown}")
     if len(found) != 1:
         return Identity(
             problem=f"{path} does not hold one valid age identity; restore it from your backup, or"
             " from the cluster if it is intact there",
-            fix="sopslab up --key-from cluster",
+            fix=f"{UP} --key-from cluster",
         )
     (recipient,) = found
     try:
@@ -125,7 +119,7 @@ def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
         return Identity(
             problem=f"{path} is {recipient}, but it was {recorded} when it was made; restore it"
             " from your backup, or from the cluster if it is intact there",
-            fix="sopslab up --key-from cluster",
+            fix=f"{UP} --key-from cluster",
         )
     return Identity(recipient)
 

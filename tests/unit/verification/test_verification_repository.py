@@ -541,7 +541,7 @@ def test_an_identity_that_cannot_be_used_says_why(desk: Desk) -> None:
     path.rename(path.with_suffix(".moved"))
     assert "is not there" in problem()
     path.symlink_to(path.with_suffix(".moved"))
-    assert "is a link" in problem()
+    assert "is a symbolic link" in problem()
 
 
 def test_entries_of_the_clusters_key_are_told_apart(desk: Desk) -> None:
