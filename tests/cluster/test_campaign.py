@@ -27,6 +27,7 @@ from typing_extensions import override
 from sopslab.config.inputs import CLASSROOM
 from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.errors import Exit
+from sopslab.lab.act.mistakes import TEAMMATE
 from tests.cluster.classroom import SEATS, Classroom, version_of, write_roster
 from tests.cluster.isolation.campaign import ATTACKS
 from tests.cluster.isolation.hostile import Hostile
@@ -308,15 +309,10 @@ class Campaign(RuleBasedStateMachine):
         self.identities = found
         kept: set[str] = set()
         for bare in top.rglob("lab.git"):
-            listed = run(["git", "-C", str(bare), "rev-list", "--all"], check=False)
-            kept |= set(listed.stdout.split())
+            kept |= authored(bare, "--all")
         assert self.commits <= kept, "a commit is lost"
         for seat in self.ids:
-            head = run(
-                ["git", "-C", str(self.classroom.bare(seat)), "rev-parse", "-q", "--verify",
-                 "refs/heads/main"], check=False,
-            ).stdout.strip()  # fmt: skip
-            self.commits |= {head} if head else set()
+            self.commits |= authored(self.classroom.bare(seat), "--max-count=1", "refs/heads/main")
 
     def versions(self, seats: set[str]) -> dict[str, str] | None:
         """Return the refs of these seats, and the version of each object; None where nobody
@@ -387,6 +383,16 @@ class Campaign(RuleBasedStateMachine):
         assert (doctor.returncode, verify.returncode) in {(0, 0), (0, 1), (1, 1)}, (
             doctor.stdout + verify.stdout
         )
+
+
+def authored(bare: Path, *which: str) -> set[str]:
+    """Return who made commits, when, and with which subject. That stays even if a mistake below
+    them is taken out of the history.
+
+    A mistake itself is left out: `fix` is there to take it out.
+    """
+    told = run(["git", "-C", str(bare), "log", "--format=%ae %at %s", *which], check=False).stdout
+    return {line for line in told.splitlines() if not line.startswith(TEAMMATE.email)}
 
 
 class Watched:
