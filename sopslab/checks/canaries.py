@@ -29,8 +29,8 @@ class Canary:
     `expected` and `live` are hashes of the value in the repository and in the cluster. `is_gone`
     says whether the namespace was deleted, or is being deleted with the canary in it.
 
-    `expected` is None if the learner has removed the canary or, at a seat, changed it. Then the
-    canary proves nothing, and only the commit has to be applied.
+    `expected` is None if the learner has removed the canary, taken it off the list or, at a seat,
+    changed it. Then the canary proves nothing, and only the commit has to be applied.
     """
 
     head: str | None

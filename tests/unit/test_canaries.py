@@ -31,7 +31,7 @@ from sopslab.errors import LabError
 from sopslab.lab.act import canaries
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.canary_way import broken_link
-from sopslab.layout import CANARY_PATH
+from sopslab.layout import CANARY_PATH, LIST_PATH
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
 from sopslab.provision.operations import lab as labs
 from sopslab.provision.operations import seats
@@ -231,6 +231,16 @@ def test_a_seats_canary_counts_until_the_learner_changes_it(world: World) -> Non
     assert one(world, ADA) == PROVEN
 
 
+def test_a_seats_canary_that_was_taken_off_the_list_proves_nothing(world: World) -> None:
+    bare, _ = begun_seat(world)
+    unlisted = world.commit(bare, {LIST_PATH: "resources:\n# - lab-canary.yaml\n"})
+    world.show(kustomization(ADA, unlisted))
+    assert one(world, ADA) == PROVEN
+    listed = world.commit(bare, {LIST_PATH: "resources:\n- lab-canary.yaml\n"})
+    world.show(kustomization(ADA, listed))
+    assert one(world, ADA).link is Link.VALUE
+
+
 @pytest.mark.parametrize(
     "namespaces", [[], [{"name": "ada-develop", "deletionTimestamp": "2026-11-30T16:00:00Z"}]]
 )
@@ -299,8 +309,7 @@ class Alone(World):
             ],
             input=MANIFEST.format(value=value), capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        folder = str(Path(CANARY_PATH).parent)
-        files = {CANARY_PATH: encrypted, f"{folder}/kustomization.yaml": f"resources:\n{listed}\n"}
+        files = {CANARY_PATH: encrypted, LIST_PATH: f"resources:\n{listed}\n"}
         return self.commit(self.bare, files)
 
 

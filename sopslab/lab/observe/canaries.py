@@ -127,7 +127,7 @@ class Canaries:
             return Canary(None)
         # For a missing object, git prints the name that it was given, and that it is missing.
         head, now, begun = told.splitlines()
-        if now != begun:
+        if now != begun or (live is None and not _is_listed(repository, head)):
             return Canary(head, None, live)
         kept = read(Path(self._lab.seat_dir(environment.id), "canary")) or b""
         return Canary(head, kept.decode().strip(), live)
@@ -159,8 +159,7 @@ class Canaries:
     ) -> str | None:
         """Return the hash of the canary on main, None if the learner took it off the list.
 
-        If the canary is in the cluster, the list is not read: then Flux has found it listed,
-        however the line is written.
+        If the canary is in the cluster, the list is not read.
         """
         if live is None and not _is_listed(git, head):
             return None
@@ -181,6 +180,8 @@ class Canaries:
 
 
 def _is_listed(git: Git, head: str) -> bool:
+    """Return whether Flux is told to apply the canary. That is worth a look only if the cluster has
+    no canary: otherwise Flux has found it listed, however the line is written."""
     listing = git.blob(head, LIST_PATH) or b""
     return Path(CANARY_PATH).name in (read_list(listing) or ())
 
