@@ -34,7 +34,7 @@ lab: $(RUNTIME) ## Make the lab, or bring it back; installs Docker where no engi
 down: $(RUNTIME) ## Take the lab down; keys, Git data and tools stay
 	@$(BIN)/sopslab down
 
-check: $(STAMP) ## Style, types and every test that needs no Docker
+check: $(STAMP) ## Style, types and every test that makes no lab; the store is filled first
 	@$(BIN)/python -m tests.check quick
 
 test: $(STAMP) ## Everything: `make check`, then the real thing

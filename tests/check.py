@@ -2,7 +2,7 @@
 
 python -m tests.check quick|all|soak|clusters
 
-`quick` needs no Docker, `all` is what CI runs, `soak` are the long tails that `all` leaves out, and
+`quick` makes no lab, `all` is what CI runs, `soak` are the long tails that `all` leaves out, and
 `clusters` those on clusters of several nodes that exist already.
 """
 

@@ -14,7 +14,7 @@ _GIB = 1024 * 1024  # in KiB
 _CPUS = 2
 # One idle cluster with Flux takes 0.7 GiB, and the largest link of a build 2 GiB.
 _MEMORY_KIB = 3 * _GIB
-# The store and the images take 3.2 GB. While they are built, the modules and what is compiled from
+# The store and the images take 2.7 GB. While they are built, the modules and what is compiled from
 # them take 14 GB.
 _DISK_KIB = 4 * _GIB
 _DISK_TO_BUILD_KIB = 20 * _GIB

@@ -79,7 +79,7 @@ def bundle() -> None:
     "--python",
     "pythons",
     metavar="VERSIONS",
-    help="The versions of Python it is for, such as 3.11,3.13. Without it, all that have wheels.",
+    help="The versions of Python it is for, such as 3.11,3.13. Without it, 3.11 to 3.14.",
 )
 @click.option(
     "--split",

@@ -59,8 +59,8 @@ def reset(
     """Put the environments of the learners IDs back, whatever their state.
 
     Commits that the checkpoint does not hold are kept on a branch saved/<time> of the learner's
-    repository. Objects in the namespace that Flux did not apply are deleted. Keys and passwords
-    stay, and no other environment is touched.
+    repository, or in a bundle if they are on top of a drill. Objects in the namespace that Flux did
+    not apply are deleted. Keys and passwords stay, and no other environment is touched.
 
     Exit code 4: some could not be put back, and are named; all others are.
     """

@@ -233,7 +233,7 @@ The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
   cluster       {settings.lab_context}, kubeconfig {settings.lab_kubeconfig}
   repository    {settings.git_base_url}/{settings.learner_repository}.git
   clone         {settings.work_dir}
-  canary        {CANARY_PATH} was decrypted by Flux
+  canary        {CANARY_PATH} was decrypted by Flux, if it is still listed
 """
     )
     for remark in result.remarks:
