@@ -23,8 +23,6 @@ from sopslab.validation.marks import Marks
 from sopslab.validation.objects import plain
 from sopslab.validation.roots import Root
 
-__all__ = ["Built", "Manifest", "build"]
-
 Manifest = dict[str, Any]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

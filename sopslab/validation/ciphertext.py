@@ -18,8 +18,6 @@ from sopslab.validation.marks import Marks, Origin, is_encrypted_file
 from sopslab.validation.objects import Reader
 from sopslab.validation.overlays import Overlay
 
-__all__ = ["Problem", "decrypted_before", "problems"]
-
 Problem = tuple[str, str]
 """A rule and a message."""
 

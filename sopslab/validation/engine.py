@@ -38,8 +38,6 @@ from sopslab.validation.roots import Root, parts_of
 from sopslab.validation.tree import Tree
 from sopslab.validation.variables import Variables, may_be_patched
 
-__all__ = ["Answer", "validate"]
-
 # A kustomization with one of these fields may complete objects that are written only in part.
 _COMPLETING = ("patches", "patchesStrategicMerge", "patchesJson6902", "components", "replacements")
 _CRD_GROUP, _CRD_KIND = "apiextensions.k8s.io", "CustomResourceDefinition"

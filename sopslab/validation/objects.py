@@ -14,8 +14,6 @@ from sopslab.policy.documents import Node
 from sopslab.policy.findings import Undecidable
 from sopslab.validation.tree import Tree
 
-__all__ = ["File", "Object", "Reader", "group_of", "plain"]
-
 _KNOWN = {f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int", "null")}
 
 

@@ -22,8 +22,6 @@ from sopslab.validation.objects import Object, Reader, group_of
 from sopslab.validation.overlays import Overlays, environment_of
 from sopslab.validation.tree import Tree, is_below, is_yaml
 
-__all__ = ["GROUP", "Reconciled", "applied_paths", "check", "find"]
-
 GROUP = "kustomize.toolkit.fluxcd.io"
 _SOURCES = "source.toolkit.fluxcd.io"
 _USUAL_BRANCHES = ("main", "master")

@@ -9,8 +9,6 @@ from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
 from sopslab.validation.engine import Answer
 
-__all__ = ["as_json", "as_text"]
-
 
 def as_json(report: Answer) -> str:
     """Return the report as one JSON object with findings, undecided, notes and checked."""

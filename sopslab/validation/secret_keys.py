@@ -13,8 +13,6 @@ from typing import Any
 from sopslab.policy import sops
 from sopslab.policy.findings import key_path
 
-__all__ = ["problems"]
-
 Problem = tuple[tuple[str, ...], str]
 """The keys that lead to the place, and a sentence."""
 

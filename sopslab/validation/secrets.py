@@ -13,8 +13,6 @@ from sopslab.validation.findings import finding
 from sopslab.validation.objects import File, Object, Reader
 from sopslab.validation.overlays import Overlay, environment_of
 
-__all__ = ["check_encryption", "check_environment", "check_transformed"]
-
 # The policy's rules about Secrets. The hook no-secrets checks the other rules, and for whom a file
 # has to be encrypted.
 _RULES = ("secret-", "sops-", "generator-")

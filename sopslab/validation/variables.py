@@ -15,8 +15,6 @@ from sopslab.validation.objects import Object, Reader
 from sopslab.validation.roots import Root
 from sopslab.validation.tree import is_yaml
 
-__all__ = ["Variables"]
-
 # A variable without a default: Flux uses a default if nothing else sets the variable.
 _NAMED = re.compile(rb"\$\{\s*([A-Za-z_]\w*)(?!\w|\s*:?[-=])")
 _SECTIONS = {"ConfigMap": ("data",), "Secret": ("data", "stringData")}

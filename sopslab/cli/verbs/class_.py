@@ -20,8 +20,6 @@ from sopslab.files.privatefile import write_private
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-__all__ = ["class_"]
-
 
 @click.group("class")
 def class_() -> None:

@@ -16,8 +16,6 @@ from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
 
-__all__ = ["doctor"]
-
 
 @click.command(cls=RoomVerb)
 @own_learner_argument

@@ -13,8 +13,6 @@ from sopslab.config.inputs import local_settings
 from sopslab.config.tools import find_tools
 from sopslab.errors import LabError
 
-__all__ = ["validate"]
-
 # pre-commit sets this variable. It stashes changes that are not staged, but not untracked files.
 _COMMITTING = "PRE_COMMIT"
 

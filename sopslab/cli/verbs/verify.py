@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
 
-__all__ = ["verify"]
-
-
 @click.command(cls=RoomVerb)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @junit_option
