@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,8 +39,7 @@ def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
         result = replace(result, code=Exit.INTERRUPTED, problems=["stopped"], seats=done)
     result = _with(result, problems)
     if as_json:
-        told = {**room.as_dict(seats, result), "files": files}
-        echo_json(json.dumps(told, indent=2))
+        echo_json({**room.as_dict(seats, result), "files": files})
         sys.exit(result.code)
     for path in files.values():
         echo(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 from sopslab.model.words import counted
 from sopslab.policy.findings import Finding
@@ -10,13 +10,16 @@ from sopslab.policy.printing import in_one_line
 from sopslab.validation.engine import Answer
 
 
-def as_json(report: Answer) -> str:
-    """Return the report as one JSON object with findings, undecided, notes and checked."""
+def as_dict(report: Answer) -> dict[str, Any]:
+    """Return the report as `--json` prints it: with findings, undecided, notes and checked."""
     parts = ("path", "line", "rule", "message", "fix")
     found = [{part: getattr(finding, part) for part in parts} for finding in report.findings]
-    answer = {"findings": found, "undecided": report.undecided}
-    answer |= {"notes": report.notes, "checked": report.checked}
-    return json.dumps(answer, indent=2)
+    return {
+        "findings": found,
+        "undecided": report.undecided,
+        "notes": report.notes,
+        "checked": report.checked,
+    }
 
 
 def as_text(report: Answer) -> str:

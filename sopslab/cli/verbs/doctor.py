@@ -49,7 +49,7 @@ def doctor(learner: str | None, as_json: bool) -> None:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     if as_json:
-        echo_json(report.as_json(diagnosis, environment.id))
+        echo_json(report.as_dict(diagnosis, environment.id))
     else:
         console = Console()
         for text in report.as_text(diagnosis):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ def helped(ids: tuple[str, ...], everybody: bool, as_json: bool) -> None:
     except OSError as error:
         end(Exit.FAILED, [f"{error.filename} cannot be removed: {error.strerror}"], as_json=as_json)
     if as_json:
-        echo_json(json.dumps({"ok": True, "changed": len(since), "helped": since}, indent=2))
+        echo_json({"ok": True, "changed": len(since), "helped": since})
         return
     now = time.time()
     for seat in seats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -58,7 +57,7 @@ def hint(learner: str | None, as_json: bool) -> None:
         sys.exit(Exit.INTERRUPTED)
     if step is None:
         if as_json:
-            echo_json(_as_json(environment.id, None, 0, ()))
+            echo_json(_as_dict(environment.id, None, 0, ()))
         else:
             echo("all steps of the chapter are done, so there is no hint to give")
         return
@@ -74,7 +73,7 @@ def hint(learner: str | None, as_json: bool) -> None:
         problem = f"the hint cannot be put on record: {error.filename}: {error.strerror}"
         end(Exit.FAILED, [problem], as_json=as_json)
     if as_json:
-        echo_json(_as_json(environment.id, step, min(before + 1, hints.LEVELS), told))
+        echo_json(_as_dict(environment.id, step, min(before + 1, hints.LEVELS), told))
         return
     for line in hints.in_lines(step, before, told):
         echo(line)
@@ -111,8 +110,10 @@ def _alone(settings: Settings) -> tuple[str | None, Chapter]:
     return left[0] if left else None, viewpoint.chapter
 
 
-def _as_json(learner: str, step: str | None, number: int, told: Sequence[hints.Hint]) -> str:
-    answer = {
+def _as_dict(
+    learner: str, step: str | None, number: int, told: Sequence[hints.Hint]
+) -> dict[str, object]:
+    return {
         "ok": True,
         "learner": learner,
         "step": step,
@@ -120,4 +121,3 @@ def _as_json(learner: str, step: str | None, number: int, told: Sequence[hints.H
         "of": hints.LEVELS,
         "hints": [{"text": one.text, "commands": list(one.commands)} for one in told],
     }
-    return json.dumps(answer, indent=2)

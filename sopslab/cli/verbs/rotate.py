@@ -306,7 +306,7 @@ def _show(settings: Settings, asked: _Asked, as_json: bool) -> None:
     phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
     if as_json:
         told = {"incident": asked.incident, "phases": phases, "plan": plan}
-        echo_json(json.dumps({"ok": True, "changed": 0, **told}, indent=2))
+        echo_json({"ok": True, "changed": 0, **told})
         return
     echo(f"{asked.cause}, incident {asked.incident}")
     for phase, meaning in phases.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +76,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
         answer["parts"] = [asdict(part) for part in found.parts]
         if found.rows:
             answer["class"] = show.as_dicts(found.rows)
-        echo_json(json.dumps(answer, indent=2))
+        echo_json(answer)
     elif as_csv:
         echo(show.as_csv(found.rows), nl=False)
     else:

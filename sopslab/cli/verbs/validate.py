@@ -45,7 +45,7 @@ def validate(path: Path | None, as_json: bool) -> None:
     except LabError as error:
         answer = engine.Answer(undecided=[str(error)])
     if as_json:
-        echo_json(report.as_json(answer))
+        echo_json(report.as_dict(answer))
     else:
         echo(report.as_text(answer))
     sys.exit(answer.exit_code)

@@ -97,7 +97,7 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
     results += steps
     if as_json:
         work = str(viewpoint.work) if isinstance(viewpoint.work, Path) else None
-        echo_json(report.as_json(results, work, exposed))
+        echo_json(report.as_dict(results, work, exposed))
         return results
     console.print(report.conclusion(results), soft_wrap=True)
     for sentence in exposed:
