@@ -55,6 +55,7 @@ from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
 from sopslab.model.clusters import Acceptable
 from sopslab.model.git_pod import ServiceKind
+from sopslab.model.incidents import ID, ID_LENGTH, check_id
 from sopslab.model.machines import Machine
 from sopslab.policy.age import is_intact, kind_of
 
@@ -72,7 +73,6 @@ _OWN_REGISTRY = re.compile(
 _STORAGE_CLASS = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _NODE_PORTS = range(30000, 32768)
-_INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # These forms are for JSON schemas, which have neither Python's character classes nor a parser of
 # URLs: they accept a little more than the functions below.
@@ -100,6 +100,7 @@ _STORAGE_CLASS_FORM = "the name of a StorageClass, of a-z, 0-9, `-` and `.`"
 _SIZE_FORM = "a size such as `5Gi`"
 _RECIPIENT_FORM = "an age recipient such as `age1…` or `age1pq1…`"
 _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
+_VALUE_NAME_FORM = "the name of a Secret or NAME/KEY for one value of it"
 
 
 def _schema(form: re.Pattern[str], never: str | None = None) -> JsonDict:
@@ -199,18 +200,6 @@ def _docker_host(value: str) -> str:
     return value
 
 
-def _incident(value: str) -> str:
-    if not _INCIDENT.fullmatch(value):
-        raise ValueError("a date and a few words are needed, such as 2026-11-25-leaked-api-key")
-    return value
-
-
-def _value_name(value: str) -> str:
-    if not _VALUE_NAME.fullmatch(value):
-        raise ValueError("the name of a Secret is needed, or NAME/KEY for one value of it")
-    return value
-
-
 def _text(value: object) -> object:
     # YAML reads `no` and `007` as a boolean and a number; a name must not become "False". The
     # message does not repeat the value: it may be a password.
@@ -288,13 +277,13 @@ DockerHost = Annotated[
 ]
 Incident = Annotated[
     Text,
-    _field("a date and a few words, such as 2026-11-25-leaked-api-key", _INCIDENT, max_length=80),
-    AfterValidator(_incident),
+    _field("a date and a few words, such as 2026-11-25-leaked-api-key", ID, max_length=ID_LENGTH),
+    AfterValidator(check_id),
 ]
 ValueName = Annotated[
     Text,
-    _field("the name of a Secret, or NAME/KEY for one value of it", _VALUE_NAME, max_length=330),
-    AfterValidator(_value_name),
+    _field(_VALUE_NAME_FORM, _VALUE_NAME, max_length=330),
+    _in_form(_VALUE_NAME, _VALUE_NAME_FORM),
 ]
 Moment = Annotated[
     str, BeforeValidator(_written), AfterValidator(check_moment), _field(MOMENT_FORM, MOMENT)
