@@ -11,7 +11,7 @@ from sopslab.cli import room
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.seats import SEAT_ROOT
 from sopslab.errors import STOPPED, Exit, LabError
-from sopslab.files.privatefile import write_private
+from sopslab.lab.support.archive import write
 from sopslab.room.reaching import connection_to
 from sopslab.room.seat import bring
 from sopslab.run.runner import Result
@@ -53,10 +53,7 @@ def _brought(seats: room.Seats, name: str) -> str:
     finally:
         connection.close()
     path = Path(f"support-{name}.tar.gz")
-    try:
-        write_private(path, content)
-    except OSError as error:
-        raise LabError(f"{path} cannot be written here: {error.strerror}") from None
+    write(path, content)
     return str(path)
 
 
