@@ -42,12 +42,9 @@ def doctor(learner: str | None, as_json: bool) -> None:
         echo(error, err=True)
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
-    try:
-        with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
-            viewpoint = viewpoint_of(settings, environment, Path.cwd())
-            diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+    with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
+        viewpoint = viewpoint_of(settings, environment, Path.cwd())
+        diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
     if as_json:
         echo_json(report.as_dict(diagnosis, environment.id))
     else:

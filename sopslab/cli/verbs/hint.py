@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +17,11 @@ from sopslab.cli.verbs._shared import (
     json_option,
     lab_or_exit,
     own_learner_argument,
+    problems_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course import hints
-from sopslab.errors import Exit, LabError
+from sopslab.errors import Exit
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 if TYPE_CHECKING:
@@ -46,15 +46,11 @@ def hint(learner: str | None, as_json: bool) -> None:
 
     asked = [] if learner is None else [learner]
     settings = lab_or_exit({"learners": asked}, as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         (environment,) = named_environments(settings, settings.learners)
         keep_to_the_lab(settings)
         is_seat = environment.is_seat
         step, chapter = _seat(settings, environment.id) if is_seat else _alone(settings)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
     if step is None:
         if as_json:
             echo_json(_as_dict(environment.id, None, 0, ()))
@@ -65,10 +61,9 @@ def hint(learner: str | None, as_json: bool) -> None:
     before = given(settings, environment).of(step)
     told = hints.following(step, before, chapter, at_seat=is_seat)
     try:
-        if before < hints.LEVELS:
-            hint_given(settings.for_machine, environment, step, time.time())
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
+        with problems_or_exit(as_json=as_json):
+            if before < hints.LEVELS:
+                hint_given(settings.for_machine, environment, step, time.time())
     except OSError as error:
         problem = f"the hint cannot be put on record: {error.filename}: {error.strerror}"
         end(Exit.FAILED, [problem], as_json=as_json)

@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import settings_or_exit
-from sopslab.errors import Exit, LabError
+from sopslab.cli.verbs._shared import problems_or_exit, settings_or_exit
+from sopslab.errors import Exit
 
 
 class _Status(RoomVerb):
@@ -59,18 +59,12 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     if watch and not console.is_terminal:
         raise click.UsageError("--watch needs a terminal")
     settings = settings_or_exit()
-    try:
-        with ThreadPoolExecutor(AT_A_TIME) as executor:
-            parts = partial(look_at_parts, settings, executor)
-            look = looks(settings, Observer(settings, executor), parts)
-            if watch:
-                status_display.follow(look, console)
-            found = look()
-    except LabError as error:
-        echo(str(error), err=True)
-        sys.exit(error.code)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+    with problems_or_exit(as_json=False), ThreadPoolExecutor(AT_A_TIME) as executor:
+        parts = partial(look_at_parts, settings, executor)
+        look = looks(settings, Observer(settings, executor), parts)
+        if watch:
+            status_display.follow(look, console)
+        found = look()
     if as_json:
         answer: dict[str, object] = {"lab": settings.lab, "up": found.up}
         answer["parts"] = [asdict(part) for part in found.parts]

@@ -55,10 +55,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
     began = datetime.now(UTC)
-    try:
-        results = _verify(settings, secret, wait, as_json=as_json)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+    results = _verify(settings, secret, wait, as_json=as_json)
     if junit is not None:
         try:
             write_junit(junit, "sopslab.verify", results, began)
