@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,6 +102,13 @@ def plain(node: Node) -> Any:
         return [plain(item) for item in node.value]
     known = node.tag in _KNOWN and ":" not in node.value
     return yaml.constructor.SafeConstructor().construct_object(node) if known else node.value
+
+
+def at(manifest: Any, *keys: str) -> Any:
+    """Return what lies under some keys of an object, None if one of them is not there."""
+    for key in keys:
+        manifest = manifest.get(key) if isinstance(manifest, Mapping) else None
+    return manifest
 
 
 @dataclass(frozen=True)
