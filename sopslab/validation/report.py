@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sopslab.model.words import counted
-from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
+from sopslab.policy.report import as_lines
 from sopslab.validation.engine import Answer
 
 
@@ -24,7 +24,7 @@ def as_dict(report: Answer) -> dict[str, Any]:
 
 def as_text(report: Answer) -> str:
     """Return the report for people: each finding with what to change, then a line that sums up."""
-    lines = [_line(finding) for finding in report.findings]
+    lines = [as_lines(finding) for finding in report.findings]
     lines += [f"note: {in_one_line(note)}" for note in report.notes]
     lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)
@@ -38,9 +38,3 @@ def as_text(report: Answer) -> str:
         objects = counted(report.checked, "object")
         lines.append(f"flux-kustomize-validate: {objects} built and checked, all well")
     return "\n".join(lines)
-
-
-def _line(finding: Finding) -> str:
-    place = f"{in_one_line(finding.path)}:{finding.line}"
-    message = f"{in_one_line(finding.message)} [{finding.rule}]"
-    return f"{place}: {message}\n    fix: {in_one_line(finding.fix)}"
