@@ -32,8 +32,8 @@ from sopslab.config.settings import Settings
 from sopslab.files import events
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, from_line
-from sopslab.model.wire import encode
-from sopslab.provision.command import name_of, program
+from sopslab.model.wire import encode, name_of
+from sopslab.provision.command import program
 from sopslab.run import reporter, session
 
 

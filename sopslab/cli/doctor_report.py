@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
     from sopslab.checks.rules.results import Cause
 
 
-def as_json(diagnosis: Diagnosis, learner: str) -> str:
-    """Return the diagnosis as one JSON object."""
-    answer = {
+def as_dict(diagnosis: Diagnosis, learner: str) -> dict[str, Any]:
+    """Return the diagnosis as `--json` prints it."""
+    return {
         "ok": diagnosis.exit_code == 0,
         "environment": learner,
         "causes": [
@@ -33,7 +32,6 @@ def as_json(diagnosis: Diagnosis, learner: str) -> str:
         ],
         "undecided": list(diagnosis.undecided),
     }
-    return json.dumps(answer, indent=2)
 
 
 def as_text(diagnosis: Diagnosis) -> Iterator[Text]:

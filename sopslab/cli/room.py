@@ -114,7 +114,7 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
     missing = [name for name in seats.ids if name not in result.seats]
     code = result.code
     if as_json:
-        echo_json(json.dumps(as_dict(seats, result), indent=2))
+        echo_json(as_dict(seats, result))
         sys.exit(code)
     if code is Exit.OK and not missing:
         return

@@ -41,7 +41,7 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
         told = room.as_dict(seats, looked)
         for name, one in found.items():
             told["seats"][name]["exercise"] = {"done": one.done, "of": one.of, "next": one.next}
-        echo_json(json.dumps(told, indent=2))
+        echo_json(told)
     else:
         console = Console()
         console.make_room()

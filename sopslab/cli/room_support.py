@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from sopslab.cli import room
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.config.seats import SEAT_ROOT
 from sopslab.errors import STOPPED, Exit, LabError
-from sopslab.files.privatefile import write_private
+from sopslab.lab.support.archive import write
 from sopslab.room.reaching import connection_to
 from sopslab.room.seat import bring
 from sopslab.run.runner import Result
@@ -40,8 +39,7 @@ def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
         result = replace(result, code=Exit.INTERRUPTED, problems=["stopped"], seats=done)
     result = _with(result, problems)
     if as_json:
-        told = {**room.as_dict(seats, result), "files": files}
-        echo_json(json.dumps(told, indent=2))
+        echo_json({**room.as_dict(seats, result), "files": files})
         sys.exit(result.code)
     for path in files.values():
         echo(path)
@@ -55,10 +53,7 @@ def _brought(seats: room.Seats, name: str) -> str:
     finally:
         connection.close()
     path = Path(f"support-{name}.tar.gz")
-    try:
-        write_private(path, content)
-    except OSError as error:
-        raise LabError(f"{path} cannot be written here: {error.strerror}") from None
+    write(path, content)
     return str(path)
 
 

@@ -6,6 +6,8 @@ caller has to know where a part of a sentence comes from.
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from sopslab.policy.printing import printable
@@ -16,6 +18,7 @@ def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
     click.echo(printable(str(text)), err=err, nl=nl)
 
 
-def echo_json(text: str) -> None:
-    """Print the output of `json.dumps`, which has escaped all control characters except DEL."""
-    click.echo(text.replace("\x7f", "\\u007f"))
+def echo_json(answer: object) -> None:
+    """Print what JSON can express, with all control characters escaped."""
+    # json.dumps escapes all of them except DEL.
+    click.echo(json.dumps(answer, indent=2).replace("\x7f", "\\u007f"))

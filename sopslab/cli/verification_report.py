@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
 from rich.text import Text
 
@@ -19,13 +19,15 @@ _MARKS = {
 _WIDTH = 10
 
 
-def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] = ()) -> str:
-    """Return the results as one JSON object.
+def as_dict(
+    results: Sequence[Result], work: str | None, exposed: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the results as `--json` prints them.
 
     + work: the clone that was looked at
     + exposed: what stays exposed for ever after a drill
     """
-    answer = {
+    return {
         "ok": exit_code(results) == 0,
         "clone": work,
         "exposed_for_ever": list(exposed),
@@ -40,7 +42,6 @@ def as_json(results: Sequence[Result], work: str | None, exposed: Sequence[str] 
             for result in results
         ],
     }
-    return json.dumps(answer, indent=2)
 
 
 def as_text(result: Result) -> Text:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -54,6 +55,7 @@ from sopslab.course.faults import BY_ID, clash
 from sopslab.errors import InputError
 from sopslab.model.clusters import Acceptable
 from sopslab.model.git_pod import ServiceKind
+from sopslab.model.incidents import ID, ID_LENGTH, check_id
 from sopslab.model.machines import Machine
 from sopslab.policy.age import is_intact, kind_of
 
@@ -71,7 +73,6 @@ _OWN_REGISTRY = re.compile(
 _STORAGE_CLASS = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _NODE_PORTS = range(30000, 32768)
-_INCIDENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-[a-z0-9]+)+")
 _VALUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?")
 # These forms are for JSON schemas, which have neither Python's character classes nor a parser of
 # URLs: they accept a little more than the functions below.
@@ -99,16 +100,13 @@ _STORAGE_CLASS_FORM = "the name of a StorageClass, of a-z, 0-9, `-` and `.`"
 _SIZE_FORM = "a size such as `5Gi`"
 _RECIPIENT_FORM = "an age recipient such as `age1…` or `age1pq1…`"
 _ADDRESS_FORM = "an IPv4 address such as 127.0.0.1"
+_VALUE_NAME_FORM = "the name of a Secret or NAME/KEY for one value of it"
 
 
 def _schema(form: re.Pattern[str], never: str | None = None) -> JsonDict:
     """Return the JSON schema of text that matches `form` as a whole, and does not match `never`."""
     schema: JsonDict = {"pattern": f"^({form.pattern})$"}
     return schema if never is None else {**schema, "not": {"pattern": f"^({never})$"}}
-
-
-def _label(value: str) -> str:
-    return check_label(value)
 
 
 def _not_ours(value: str) -> str:
@@ -202,18 +200,6 @@ def _docker_host(value: str) -> str:
     return value
 
 
-def _incident(value: str) -> str:
-    if not _INCIDENT.fullmatch(value):
-        raise ValueError("a date and a few words are needed, such as 2026-11-25-leaked-api-key")
-    return value
-
-
-def _value_name(value: str) -> str:
-    if not _VALUE_NAME.fullmatch(value):
-        raise ValueError("the name of a Secret is needed, or NAME/KEY for one value of it")
-    return value
-
-
 def _text(value: object) -> object:
     # YAML reads `no` and `007` as a boolean and a number; a name must not become "False". The
     # message does not repeat the value: it may be a password.
@@ -228,13 +214,23 @@ def _written(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else _text(value)
 
 
+def _field(words: str, form: re.Pattern[str], never: str | None = None, **bounds: Any) -> Any:
+    """Return what a schema says of text: in words, and as a pattern.
+
+    + never: a pattern of what matches `form` and is refused all the same
+    + bounds: other arguments of pydantic's Field
+    """
+    return Field(description=words, json_schema_extra=_schema(form, never), **bounds)
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Label = Annotated[
     Text,
-    AfterValidator(_label),
-    Field(
-        description="a DNS label: of a-z, 0-9 and `-`, and no name of Kubernetes' or Flux's own",
-        json_schema_extra=_schema(LABEL, RESERVED.pattern),
+    AfterValidator(check_label),
+    _field(
+        "a DNS label: of a-z, 0-9 and `-`, and no name of Kubernetes' or Flux's own",
+        LABEL,
+        RESERVED.pattern,
     ),
 ]
 SeatId = Annotated[
@@ -254,124 +250,54 @@ FaultId = Annotated[
     Field(description="the id of a fault", json_schema_extra={"enum": list(BY_ID)}),
 ]
 AbsolutePath = Annotated[
-    Text,
-    AfterValidator(_absolute),
-    Field(
-        description=_PATH_FORM,
-        json_schema_extra=_schema(_PLAIN_PATH, r"/*|(.*/)?\.\.(/.*)?"),
-    ),
+    Text, AfterValidator(_absolute), _field(_PATH_FORM, _PLAIN_PATH, r"/*|(.*/)?\.\.(/.*)?")
 ]
-Line = Annotated[
-    Text,
-    Field(max_length=200, description=_LINE_FORM, json_schema_extra=_schema(_LINE)),
-    AfterValidator(_printable),
-]
-Email = Annotated[
-    Text,
-    _in_form(_EMAIL, _EMAIL_FORM),
-    Field(description=_EMAIL_FORM, json_schema_extra=_schema(_EMAIL)),
-]
+Line = Annotated[Text, _field(_LINE_FORM, _LINE, max_length=200), AfterValidator(_printable)]
+Email = Annotated[Text, _in_form(_EMAIL, _EMAIL_FORM), _field(_EMAIL_FORM, _EMAIL)]
 HttpUrl = Annotated[
-    Text,
-    AfterValidator(_http_url),
-    Field(
-        description=f"{_URL_FORM} without credentials, `?` and `#`",
-        json_schema_extra=_schema(_URL),
-    ),
+    Text, AfterValidator(_http_url), _field(f"{_URL_FORM} without credentials, `?` and `#`", _URL)
 ]
-Registry = Annotated[
-    Text,
-    _in_form(_REGISTRY, _REGISTRY_FORM),
-    Field(description=_REGISTRY_FORM, json_schema_extra=_schema(_REGISTRY)),
-]
+Registry = Annotated[Text, _in_form(_REGISTRY, _REGISTRY_FORM), _field(_REGISTRY_FORM, _REGISTRY)]
 OwnRegistry = Annotated[
     Text,
     _in_form(_OWN_REGISTRY, _OWN_REGISTRY_FORM),
-    Field(description=_OWN_REGISTRY_FORM, json_schema_extra=_schema(_OWN_REGISTRY)),
+    _field(_OWN_REGISTRY_FORM, _OWN_REGISTRY),
 ]
-Password = Annotated[
-    Text,
-    AfterValidator(_printable),
-    Field(description=_LINE_FORM, json_schema_extra=_schema(_LINE)),
-]
-Address = Annotated[
-    Text,
-    AfterValidator(_address),
-    Field(description=_ADDRESS_FORM, json_schema_extra=_schema(_IPV4, r"0\.0\.0\.0")),
-]
+Password = Annotated[Text, AfterValidator(_printable), _field(_LINE_FORM, _LINE)]
+Address = Annotated[Text, AfterValidator(_address), _field(_ADDRESS_FORM, _IPV4, r"0\.0\.0\.0")]
 # age's names of the kinds: recipients are `age1…`, and `age1pq1…` for post-quantum keys.
 AgeKeyType = Literal["x25519", "pq"]
 # How age marks a file that it encrypts to a recipient of each kind.
 _STANZAS: Mapping[AgeKeyType, bytes] = {"x25519": b"X25519", "pq": b"mlkem768x25519"}
-Recipient = Annotated[
-    Text,
-    AfterValidator(_recipient),
-    Field(description=_RECIPIENT_FORM, json_schema_extra=_schema(_RECIPIENT)),
-]
+Recipient = Annotated[Text, AfterValidator(_recipient), _field(_RECIPIENT_FORM, _RECIPIENT)]
 DockerHost = Annotated[
     Text,
     AfterValidator(_docker_host),
-    Field(
-        description="`unix://…`, or `tcp://host:port`",
-        json_schema_extra=_schema(_DOCKER_HOST),
-    ),
+    _field("`unix://…`, or `tcp://host:port`", _DOCKER_HOST),
 ]
 Incident = Annotated[
     Text,
-    Field(
-        max_length=80,
-        description="a date and a few words, such as 2026-11-25-leaked-api-key",
-        json_schema_extra=_schema(_INCIDENT),
-    ),
-    AfterValidator(_incident),
+    _field("a date and a few words, such as 2026-11-25-leaked-api-key", ID, max_length=ID_LENGTH),
+    AfterValidator(check_id),
 ]
 ValueName = Annotated[
     Text,
-    Field(
-        max_length=330,
-        description="the name of a Secret, or NAME/KEY for one value of it",
-        json_schema_extra=_schema(_VALUE_NAME),
-    ),
-    AfterValidator(_value_name),
+    _field(_VALUE_NAME_FORM, _VALUE_NAME, max_length=330),
+    _in_form(_VALUE_NAME, _VALUE_NAME_FORM),
 ]
 Moment = Annotated[
-    str,
-    BeforeValidator(_written),
-    AfterValidator(check_moment),
-    Field(description=MOMENT_FORM, json_schema_extra=_schema(MOMENT)),
+    str, BeforeValidator(_written), AfterValidator(check_moment), _field(MOMENT_FORM, MOMENT)
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-HostName = Annotated[
-    Text,
-    AfterValidator(check_host),
-    Field(max_length=MAX_HOST, description=HOST_FORM, json_schema_extra=_schema(HOST)),
-]
-Login = Annotated[
-    Text,
-    AfterValidator(check_login),
-    Field(description=LOGIN_FORM, json_schema_extra=_schema(LOGIN)),
-]
-HostKey = Annotated[
-    Text,
-    AfterValidator(check_hostkey),
-    Field(description=HOSTKEY_FORM, json_schema_extra=_schema(HOSTKEY)),
-]
-
-
+HostName = Annotated[Text, AfterValidator(check_host), _field(HOST_FORM, HOST, max_length=MAX_HOST)]
+Login = Annotated[Text, AfterValidator(check_login), _field(LOGIN_FORM, LOGIN)]
+HostKey = Annotated[Text, AfterValidator(check_hostkey), _field(HOSTKEY_FORM, HOSTKEY)]
 StorageClass = Annotated[
     Text,
     _in_form(_STORAGE_CLASS, _STORAGE_CLASS_FORM),
-    Field(
-        max_length=253,
-        description=_STORAGE_CLASS_FORM,
-        json_schema_extra=_schema(_STORAGE_CLASS),
-    ),
+    _field(_STORAGE_CLASS_FORM, _STORAGE_CLASS, max_length=253),
 ]
-Size = Annotated[
-    Text,
-    _in_form(_SIZE, _SIZE_FORM),
-    Field(description=_SIZE_FORM, json_schema_extra=_schema(_SIZE)),
-]
+Size = Annotated[Text, _in_form(_SIZE, _SIZE_FORM), _field(_SIZE_FORM, _SIZE)]
 
 
 class _Part(BaseModel):
@@ -384,9 +310,10 @@ class Learner(_Part):
     id: Annotated[
         Label,
         AfterValidator(_not_ours),
-        Field(
-            description="a DNS label, but neither `instructor` nor `flux`",
-            json_schema_extra=_schema(LABEL, f"{RESERVED.pattern}|{INSTRUCTOR}|{FLUX}"),
+        _field(
+            "a DNS label, but neither `instructor` nor `flux`",
+            LABEL,
+            f"{RESERVED.pattern}|{INSTRUCTOR}|{FLUX}",
         ),
     ]
     name: Line
@@ -629,20 +556,7 @@ class Settings(_Part, Places):
     @property
     def for_machine(self) -> Lab:
         """The settings that the program on the lab's machine is told; none of them is secret."""
-        return Lab(
-            lab=self.lab,
-            root=self.root,
-            cluster_provider=self.cluster_provider,
-            context=self.context,
-            git_bind=self.git_bind,
-            git_port=self.git_port,
-            git_url=self.git_url,
-            git_cluster_url=self.git_cluster_url,
-            docker_host=self.docker_host,
-            instructor_recipient=self.instructor_recipient,
-            learner_id=self.learner.id,
-            git_pod=self.git_pod,
-        )
+        return Lab(**{field.name: getattr(self, field.name) for field in fields(Lab)})
 
     @property
     def room(self) -> Room:

@@ -26,18 +26,6 @@ from pydantic import (
 from sopslab.errors import LabError
 from sopslab.layout import PROJECT
 
-__all__ = [
-    "QUIZ_FILE",
-    "Question",
-    "QuizError",
-    "answers_as_text",
-    "answers_in",
-    "grade",
-    "load_quiz",
-    "right",
-    "template_variable",
-]
-
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
 # Every `up` reads the quiz, and libyaml's loader does the same ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

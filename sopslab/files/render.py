@@ -18,8 +18,6 @@ from jinja2 import TemplateSyntaxError as JinjaSyntaxError
 from sopslab.errors import LabError
 from sopslab.layout import TEMPLATES
 
-__all__ = ["RenderError", "RenderedFile", "Renderer", "render_tree", "template_environment"]
-
 SUFFIX = ".j2"
 # What templates of any tree include.
 _PARTS = TEMPLATES / "parts"

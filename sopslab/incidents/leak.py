@@ -43,7 +43,7 @@ def render_staged(staged: Staged) -> str:
     return f"{json.dumps(encode(staged))}\n"
 
 
-def parse_staged(text: str | bytes) -> Staged:
+def _parse(text: str) -> Staged:
     """Return the staged leak that a note is about. Raises ValueError for any other text."""
     try:
         found = json.loads(text)
@@ -58,7 +58,7 @@ def read_staged(places: Places, learner: str) -> Staged | None:
     note cannot be read."""
     path = Path(leak_dir(places, learner), STATE)
     try:
-        return parse_staged(path.read_text(encoding="ascii"))
+        return _parse(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):

@@ -10,8 +10,8 @@ from enum import StrEnum
 INCIDENTS_DIR = "docs/incidents"
 """The folder in the platform repository with a file for each incident."""
 
-_ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})-[a-z0-9]+(-[a-z0-9]+)*")
-_ID_LENGTH = 80
+ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(-[a-z0-9]+)+")
+ID_LENGTH = 80
 
 
 class Cause(StrEnum):
@@ -27,11 +27,11 @@ class Cause(StrEnum):
 
 def check_id(value: str) -> str:
     """Return `value` if it may name an incident; raise ValueError if not."""
-    matched = _ID.fullmatch(value)
-    if matched is None or len(value) > _ID_LENGTH:
+    matched = ID.fullmatch(value)
+    if matched is None or len(value) > ID_LENGTH:
         raise ValueError(
             "a date and a few words are needed, such as 2026-11-25-leaked-api-key: a-z, 0-9 and"
-            f" `-`, at most {_ID_LENGTH} characters"
+            f" `-`, at most {ID_LENGTH} characters"
         )
     try:
         date.fromisoformat(matched[1])

@@ -1,11 +1,11 @@
-"""Dataclasses to JSON and back, for what the programs of this project tell one another."""
+"""What this project's programs tell one another: names of functions, and dataclasses as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cache
@@ -78,6 +78,11 @@ def decoded(kind: type[T], text: bytes | None) -> T | None:
     except (ValueError, RecursionError):
         return None
     return value
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name by which `python -m sopslab.lab` knows one of its functions."""
+    return f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
 
 
 def _one_of(kinds: tuple[Any, ...], data: Any) -> Any:

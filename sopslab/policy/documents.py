@@ -36,7 +36,7 @@ NULL = "tag:yaml.org,2002:null"
 MERGE = "tag:yaml.org,2002:merge"
 _BINARY = "tag:yaml.org,2002:binary"
 _NULLS = ("", "~", "null", "Null", "NULL")
-_PLAIN_TAGS = tuple(
+PLAIN_TAGS = tuple(
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge", "value")
 )
@@ -336,7 +336,7 @@ def tagged(root: Node) -> Iterator[Node]:
     """Yield every node under *root* with a tag that is not plain, or with a null tag on a text."""
     for node in walk(root):
         odd_null = node.tag == NULL and not is_null(node)
-        if node.tag not in _PLAIN_TAGS or odd_null:
+        if node.tag not in PLAIN_TAGS or odd_null:
             yield node
 
 

@@ -39,10 +39,6 @@ _PLUGINS = frozenset(("generators", "transformers", "validators"))
 # Fields that name objects: Flux decrypts these after the build.
 _OBJECTS = frozenset(("resources", "bases", "components"))
 _ENCRYPTED = b"ENC[AES256_GCM"
-_PLAIN_TAGS = tuple(
-    f"tag:yaml.org,2002:{name}"
-    for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge", "value")
-)
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def _read(data: bytes) -> tuple[list[_Text], list[Hit]]:
     hits: list[Hit] = []
     for document in parsed.documents:
         for node in documents.walk(document):
-            if node.tag not in _PLAIN_TAGS:
+            if node.tag not in documents.PLAIN_TAGS:
                 raise Undecidable(f"has a tag at line {documents.line_of(node)}")
         for key, at, value in documents.entries(document):
             field = key.lower()

@@ -23,7 +23,7 @@ def as_json(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """Return the report for people: each finding with what to do, then a line that sums up."""
-    lines = [_line(finding) for finding in report.findings]
+    lines = [as_lines(finding) for finding in report.findings]
     lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)
     if report.undecided:
@@ -37,8 +37,10 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _line(finding: Finding) -> str:
+def as_lines(finding: Finding) -> str:
+    """Return a finding for people: a line with its place, and one with what to do."""
     where = f"{in_one_line(finding.path)}:{finding.line}"
     if finding.commit:
         where += f" (commit {finding.commit[:12]})"
-    return f"{where}: {finding.message} [{finding.rule}]\n    fix: {finding.fix}"
+    message = f"{in_one_line(finding.message)} [{finding.rule}]"
+    return f"{where}: {message}\n    fix: {in_one_line(finding.fix)}"

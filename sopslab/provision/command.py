@@ -20,7 +20,7 @@ from sopslab.checks.causes import OURS
 from sopslab.config.places import Lab
 from sopslab.config.settings import Settings
 from sopslab.layout import PROJECT
-from sopslab.model.wire import encode
+from sopslab.model.wire import encode, name_of
 
 Order = ParamSpec("Order")
 
@@ -96,12 +96,6 @@ def changing_machine(
     + sudo: run it as root
     """
     return program(name_of(function), stdin=_json(order), sudo=sudo)
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """Return the name by which the program on the lab's machine knows a function of
-    `sopslab.lab`."""
-    return f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
 
 
 def program(what: str, *given: str, stdin: str | None = None, sudo: bool = False) -> StringCommand:

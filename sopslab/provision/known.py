@@ -11,8 +11,10 @@ from sopslab.config.settings import Enrolled, Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.records import Incident, parse_incident
+from sopslab.incidents.rotation.record import Rotation, parse_rotation
 from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.faults import fault_records
+from sopslab.lab.observe.leaked import record_file, rotation_record
 from sopslab.lab.observe.machine import listeners, machine_state
 from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.observe.roster import recorded_roster
@@ -67,6 +69,18 @@ def incidents(settings: Settings) -> dict[str, Incident]:
         give_up(str(error))
         return {}
     return {incident.id: incident for incident in found}
+
+
+def rotation_of(settings: Settings) -> Rotation | None:
+    """Return the rotation that the settings name, None if it has not begun. If its record cannot be
+    read, the host fails."""
+    incident = settings.incident or ""
+    text = look(settings, rotation_record, incident=incident)
+    try:
+        return None if text is None else parse_rotation(record_file(settings, incident), text)
+    except InputError as error:
+        give_up(str(error))
+        return None
 
 
 def holders_of(ports: Sequence[int]) -> dict[int, str]:

@@ -25,8 +25,8 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
-from sopslab.model.wire import decode, encode
-from sopslab.provision.command import name_of, program
+from sopslab.model.wire import decode, encode, name_of
+from sopslab.provision.command import program
 
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")

@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sopslab.errors import Exit, LabError
-from sopslab.lab.tools.children import die_with_parent
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.machines import Machine
+from sopslab.policy.confine import PDEATHSIG, prctl
 from sopslab.room.client import Client
 from sopslab.room.refusals import FLOOD, HUNG, LOST, Refusal, refusal, sentence
 
@@ -78,10 +79,11 @@ class Process:
             os.set_blocking(mine, False)
         try:
             # In a process group of its own, so that `kill` also reaches the processes that OpenSSH
-            # starts, for a jump host or to keep a connection open.
+            # starts, for a jump host or to keep a connection open. It is ended when this process
+            # is, however that happens.
             self._process = subprocess.Popen(
                 list(command), stdin=given, stdout=said, stderr=worded, start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(prctl, PDEATHSIG, signal.SIGTERM),
             )  # fmt: skip
         except OSError as error:
             for mine in (self._given, self._said, self._worded):

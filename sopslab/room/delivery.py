@@ -16,9 +16,9 @@ from sopslab.config.places import Lab
 from sopslab.errors import Exit, LabError
 from sopslab.lab import beginning
 from sopslab.lab.bundles.filling import record_text
-from sopslab.lab.bundles.product import pack_product, product_for
-from sopslab.lab.bundles.writing import Contents, Progress
-from sopslab.lab.store.members import pack, packed, using
+from sopslab.lab.bundles.product import product_for
+from sopslab.lab.bundles.writing import Contents, Progress, pack_contents
+from sopslab.lab.store.members import packed, using
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.bundles import LoadedBundle
 from sopslab.model.machines import Consignment, HeldStore, Machine, SeatState
@@ -110,13 +110,7 @@ def prepare(lab: Lab, contents: Contents, progress: Progress) -> Iterator[Cargo]
     """
     made = product_for(contents.arch, contents.pythons)
     with using(lab, made.content):
-        total = len(contents.entries) + 1
-        progress("packing the product", 0, total)
-        product = pack_product(lab, made)
-        entries: list[Member] = []
-        for number, entry in enumerate(sorted(contents.entries, key=lambda entry: entry.key), 1):
-            progress(f"packing {entry.key}", number, total)
-            entries += pack(lab, [entry.key])
+        product, *entries = pack_contents(lab, contents, made, progress)
         yield Cargo(lab, contents, product, tuple(entries))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from pathlib import Path
 from typing import IO
 
 from sopslab.errors import Exit, LabError
+from sopslab.lab.tools.waiting import wait_until
 
 # These files stay open until the process ends. The kernel then releases the locks, whatever ended
 # the process, so no lock is ever stale.
@@ -39,13 +39,10 @@ def hold(path: Path, patience: float = 0, busy: str = _BUSY) -> None:
             f"{path} cannot be written ({error.strerror}): choose another root with SOPSLAB_ROOT",
             Exit.HOST,
         ) from None
-    deadline = time.monotonic() + max(patience, _LOOK_S)
-    while not _taken(file, fcntl.LOCK_EX):
-        if time.monotonic() >= deadline:
-            holder = _holder(file)
-            file.close()
-            raise LabError(busy.format(holder=holder), Exit.LOCKED)
-        time.sleep(_LOOK_S / 2)
+    if not wait_until(lambda: _taken(file, fcntl.LOCK_EX), max(patience, _LOOK_S), _LOOK_S / 2):
+        holder = _holder(file)
+        file.close()
+        raise LabError(busy.format(holder=holder), Exit.LOCKED)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from sopslab.checks.causes import OURS, of_programs
 from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
-from sopslab.lab.tools.children import die_with_parent
 from sopslab.layout import PROJECT
 from sopslab.model.events import (
     Ended,
@@ -35,6 +35,7 @@ from sopslab.model.events import (
     from_line,
 )
 from sopslab.model.results import Status
+from sopslab.policy.confine import PDEATHSIG, prctl
 from sopslab.run import start
 
 _KEPT_LOGS = 20
@@ -171,7 +172,8 @@ def run(
             # In a session of its own, so that a signal from here reaches every process of the run
             # exactly once.
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            # Ended when this process is, however that happens.
+            preexec_fn=partial(prctl, PDEATHSIG, signal.SIGTERM),
         )
     os.close(writer)
     _hand_over(process, stdin)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import platform
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyinfra import host, state
@@ -29,18 +30,25 @@ from sopslab.run.reporter import Reporter
 _locked: set[str] = set()
 
 
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Raise a LabError of the block as pyinfra's DeployError, and write it as an event."""
+    try:
+        yield
+    except LabError as error:
+        events.refuse(error)
+        raise DeployError(str(error)) from None
+
+
 class _Guard(BaseStateCallback):
     """Takes the locks before the first operation, so that a dry run touches nothing."""
 
     @staticmethod
     @override
     def operation_start(state: State, op_hash: str) -> None:
-        try:
+        with _refusing():
             for lab_dir in _locked:
                 lock.hold(Path(lab_dir) / "lock")
-        except LabError as error:
-            events.refuse(error)
-            raise DeployError(str(error)) from None
 
 
 def given_values(settings: Settings) -> dict[str, str]:
@@ -48,11 +56,8 @@ def given_values(settings: Settings) -> dict[str, str]:
 
     Raises pyinfra's DeployError if one is missing.
     """
-    try:
+    with _refusing():
         return read_values(settings.given)
-    except LabError as error:
-        events.refuse(error)
-        raise DeployError(str(error)) from None
 
 
 def _refuse_other_systems() -> None:
@@ -102,12 +107,9 @@ def enter_room() -> Settings:
 def _valid(check: Callable[[], None]) -> Settings:
     """Return the settings of the current host, checked and validated. From here on, the events of
     this run are written."""
-    try:
+    with _refusing():
         check()
         settings = load_settings(host.data.dict())
-    except LabError as error:
-        events.refuse(error)
-        raise DeployError(str(error)) from None
     if not any(isinstance(one, _Guard) for one in state.callback_handlers):
         state.add_callback_handler(_Guard())
         state.add_callback_handler(Reporter())

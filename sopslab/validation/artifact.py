@@ -19,8 +19,6 @@ from sopslab.errors import LabError
 from sopslab.validation import confined
 from sopslab.validation.tree import Tree
 
-__all__ = ["IGNORE_FILE", "files_of"]
-
 IGNORE_FILE = ".sourceignore"
 # fluxcd/pkg, sourceignore/sourceignore.go
 _VCS = (".git/", ".gitignore", ".gitmodules", ".gitattributes")

@@ -20,10 +20,8 @@ import yaml
 from sopslab.policy import documents
 from sopslab.validation import confined
 from sopslab.validation.marks import Marks
-from sopslab.validation.objects import plain
+from sopslab.validation.objects import at, plain
 from sopslab.validation.roots import Root
-
-__all__ = ["Built", "Manifest", "build"]
 
 Manifest = dict[str, Any]
 
@@ -195,14 +193,13 @@ def _load(text: str) -> Iterator[Manifest]:
             manifest = plain(node)
             if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":
                 _as_text(manifest)
-            metadata = manifest.get("metadata")
-            labels = metadata.get("labels") if isinstance(metadata, dict) else None
+            labels = at(manifest, "metadata", "labels")
             if isinstance(labels, dict):
                 for key in (f"{_OWNER}/name", f"{_OWNER}/namespace"):
                     if labels.get(key) == _NAME:
                         del labels[key]
                 if not labels:
-                    del metadata["labels"]
+                    del manifest["metadata"]["labels"]
             yield manifest
 
 

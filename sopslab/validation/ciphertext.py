@@ -15,10 +15,8 @@ from typing import Any
 from sopslab.policy import sops
 from sopslab.policy.findings import key_path
 from sopslab.validation.marks import Marks, Origin, is_encrypted_file
-from sopslab.validation.objects import Reader
+from sopslab.validation.objects import Reader, at
 from sopslab.validation.overlays import Overlay
-
-__all__ = ["Problem", "decrypted_before", "problems"]
 
 Problem = tuple[str, str]
 """A rule and a message."""
@@ -45,12 +43,9 @@ def problems(
     + before: the files that Flux decrypted before the build
     + decrypts: whether its Flux Kustomization decrypts anything
     """
-    metadata = manifest.get("metadata")
-    notes = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if isinstance(notes, dict) and str(notes.get(_DISABLED)).lower() == "disabled":
+    if str(at(manifest, "metadata", "annotations", _DISABLED)).lower() == "disabled":
         return
-    block = manifest.get("sops")
-    own = _own(block, marks)
+    own = _own(manifest, marks)
     is_secret = manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1"
     content = {key: value for key, value in manifest.items() if key != "sops" or own is None}
     told: set[str] = set()
@@ -61,9 +56,9 @@ def problems(
                 yield rule, message
 
 
-def _own(block: Any, marks: Marks) -> Origin | None:
+def _own(manifest: Mapping[str, Any], marks: Marks) -> Origin | None:
     """Return the origin of the mac in an object's sops block, None if Flux would not decrypt it."""
-    mac = block.get("mac") if isinstance(block, dict) else None
+    mac = at(manifest, "sops", "mac")
     return next(marks.origins(mac), None) if isinstance(mac, str) else None
 
 

@@ -17,8 +17,6 @@ from pathlib import Path
 from sopslab.errors import LabError
 from sopslab.policy import confine
 
-__all__ = ["Ran", "run"]
-
 CPU_S = 30
 """Seconds of a processor that one command may take."""
 MEMORY = 1024 * 1024 * 1024

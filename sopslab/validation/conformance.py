@@ -19,8 +19,6 @@ from sopslab.errors import LabError
 from sopslab.policy import findings, sops
 from sopslab.validation import schemas
 
-__all__ = ["Problem", "check", "prepared"]
-
 _PATIENCE = 60  # seconds for all objects together
 _SECTIONS = ("data", "stringData")
 _SAMPLES: dict[str, Any] = {"int": 0, "float": 0.5, "bool": False}

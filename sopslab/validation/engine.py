@@ -32,13 +32,11 @@ from sopslab.validation import (
 from sopslab.validation.build import Built, Manifest, build
 from sopslab.validation.findings import BLOCKING, finding
 from sopslab.validation.marks import Marks
-from sopslab.validation.objects import Object, Reader, group_of
+from sopslab.validation.objects import Object, Reader, at, group_of
 from sopslab.validation.overlays import Overlays
 from sopslab.validation.roots import Root, parts_of
 from sopslab.validation.tree import Tree
 from sopslab.validation.variables import Variables, may_be_patched
-
-__all__ = ["Answer", "validate"]
 
 # A kustomization with one of these fields may complete objects that are written only in part.
 _COMPLETING = ("patches", "patchesStrategicMerge", "patchesJson6902", "components", "replacements")
@@ -257,14 +255,13 @@ class _Run:
         if built.rule:
             yield finding(root.overlay.place, 1, built.rule, built.message)
         files = self.files(root)
-        post = root.spec.get("postBuild")
         patches = [
             self._reader.file(one.file).text
             for one in self._overlays.by_folder.values()
             if one.file
         ]
         patches += [str(one.written.manifest.get("spec")) for one in self._reconciled]
-        elsewhere = isinstance(post, dict) and post.get("substituteFrom")
+        elsewhere = at(root.spec, "postBuild", "substituteFrom")
         # A Flux Kustomization that no kustomization lists is reported as such. Nobody knows which
         # variables would be added to it if it were listed.
         is_idle = root.written is not None and self._overlays.passes_over(root.written.path)
@@ -327,10 +324,9 @@ class _Run:
         for written in self._written(built.root):
             by_name.setdefault((written.kind, written.name), []).append(written)
         for manifest in built.objects:
-            metadata = manifest.get("metadata")
-            metadata = metadata if isinstance(metadata, dict) else {}
-            found = by_name.get((str(manifest.get("kind")), str(metadata.get("name"))), [])
-            namespace = str(metadata.get("namespace") or "")
+            name = str(at(manifest, "metadata", "name"))
+            found = by_name.get((str(manifest.get("kind")), name), [])
+            namespace = str(at(manifest, "metadata", "namespace") or "")
             exact = [one for one in found if one.namespace == namespace]
             yield _Made(manifest, built.root, next(iter([*exact, *found]), None))
 

@@ -11,8 +11,6 @@ from sopslab.validation.overlays import environment_of
 from sopslab.validation.reconciliation import Reconciled
 from sopslab.validation.tree import is_below, is_yaml
 
-__all__ = ["namespaces"]
-
 # The usual names of environments. Other folders may be groups of secrets, for example by owner.
 _USUAL = re.compile(
     r"(?:.*[-_.])?(?:dev|devel|develop|development|tests?|testing|qa|e2e|ci|int|integration|stage"

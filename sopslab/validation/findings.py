@@ -5,8 +5,6 @@ from __future__ import annotations
 from sopslab.layout import KEY_SECRET
 from sopslab.policy.findings import Finding
 
-__all__ = ["BLOCKING", "FIXES", "finding"]
-
 FIXES: dict[str, str] = {
     "yaml-invalid": "correct the YAML at this line",
     "yaml-duplicate-key": "keep one of the two keys",

@@ -12,8 +12,6 @@ from sopslab.policy import documents
 from sopslab.policy.documents import Node, Scalar, Sequence
 from sopslab.policy.findings import Undecidable
 
-__all__ = ["Reference", "is_remote", "references"]
-
 LISTS = ("resources", "bases", "components")
 """Lists of what is applied: files and folders."""
 _PLUGINS = ("generators", "transformers", "validators")

@@ -13,8 +13,6 @@ from sopslab.validation.artifact import IGNORE_FILE
 from sopslab.validation.marks import Marks, is_encrypted_file, without_metadata
 from sopslab.validation.tree import Tree
 
-__all__ = ["write"]
-
 _MAX_BYTES = 256 * 1024 * 1024
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from sopslab.policy import sops
 
-__all__ = ["Marks", "Origin", "without_metadata"]
-
 _VALUE = re.compile(sops.VALUE.pattern.encode("ascii"))
 _MARKERS = (b"mac: ENC[", b'"mac": "ENC[', b"sops_mac=ENC[", b"[sops]")
 """By these, Flux recognises encrypted files (kustomize-controller, decryptor.go)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,6 @@ from sopslab.policy import documents, sops
 from sopslab.policy.documents import Node
 from sopslab.policy.findings import Undecidable
 from sopslab.validation.tree import Tree
-
-__all__ = ["File", "Object", "Reader", "group_of", "plain"]
 
 _KNOWN = {f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int", "null")}
 
@@ -104,6 +102,13 @@ def plain(node: Node) -> Any:
         return [plain(item) for item in node.value]
     known = node.tag in _KNOWN and ":" not in node.value
     return yaml.constructor.SafeConstructor().construct_object(node) if known else node.value
+
+
+def at(manifest: Any, *keys: str) -> Any:
+    """Return what lies under some keys of an object, None if one of them is not there."""
+    for key in keys:
+        manifest = manifest.get(key) if isinstance(manifest, Mapping) else None
+    return manifest
 
 
 @dataclass(frozen=True)

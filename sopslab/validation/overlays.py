@@ -15,8 +15,6 @@ from sopslab.validation.kustomizations import Reference, is_remote, references
 from sopslab.validation.objects import Reader
 from sopslab.validation.tree import is_below, is_yaml
 
-__all__ = ["Overlay", "Overlays", "environment_of"]
-
 
 def environment_of(path: str) -> str:
     """Return the environment that a file lies in, empty outside of `flux/secrets`.

@@ -18,11 +18,9 @@ from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
 from sopslab.policy.findings import Finding
 from sopslab.validation.findings import finding
 from sopslab.validation.kustomizations import is_remote
-from sopslab.validation.objects import Object, Reader, group_of
+from sopslab.validation.objects import Object, Reader, at, group_of
 from sopslab.validation.overlays import Overlays, environment_of
 from sopslab.validation.tree import Tree, is_below, is_yaml
-
-__all__ = ["GROUP", "Reconciled", "applied_paths", "check", "find"]
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 _SOURCES = "source.toolkit.fluxcd.io"
@@ -207,8 +205,7 @@ def _decryption(
         text = "the decryption provider is not sops"
         line = written.line_at("spec", "decryption", "provider")
         yield finding(written.path, line, "decryption-provider", text)
-    reference = decryption.get("secretRef")
-    name = str((reference.get("name") if isinstance(reference, dict) else "") or "")
+    name = str(at(decryption, "secretRef", "name") or "")
     # Environments have to use the lab's key; elsewhere the key may have another name.
     if is_environment and name != KEY_SECRET:
         line = written.line_at("spec", "decryption", "secretRef", "name")

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 from sopslab.model.words import counted
-from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
+from sopslab.policy.report import as_lines
 from sopslab.validation.engine import Answer
 
-__all__ = ["as_json", "as_text"]
 
-
-def as_json(report: Answer) -> str:
-    """Return the report as one JSON object with findings, undecided, notes and checked."""
+def as_dict(report: Answer) -> dict[str, Any]:
+    """Return the report as `--json` prints it: with findings, undecided, notes and checked."""
     parts = ("path", "line", "rule", "message", "fix")
     found = [{part: getattr(finding, part) for part in parts} for finding in report.findings]
-    answer = {"findings": found, "undecided": report.undecided}
-    answer |= {"notes": report.notes, "checked": report.checked}
-    return json.dumps(answer, indent=2)
+    return {
+        "findings": found,
+        "undecided": report.undecided,
+        "notes": report.notes,
+        "checked": report.checked,
+    }
 
 
 def as_text(report: Answer) -> str:
     """Return the report for people: each finding with what to change, then a line that sums up."""
-    lines = [_line(finding) for finding in report.findings]
+    lines = [as_lines(finding) for finding in report.findings]
     lines += [f"note: {in_one_line(note)}" for note in report.notes]
     lines += [f"could not decide: {in_one_line(reason)}" for reason in report.undecided]
     count = len(report.findings)
@@ -37,9 +38,3 @@ def as_text(report: Answer) -> str:
         objects = counted(report.checked, "object")
         lines.append(f"flux-kustomize-validate: {objects} built and checked, all well")
     return "\n".join(lines)
-
-
-def _line(finding: Finding) -> str:
-    place = f"{in_one_line(finding.path)}:{finding.line}"
-    message = f"{in_one_line(finding.message)} [{finding.rule}]"
-    return f"{place}: {message}\n    fix: {in_one_line(finding.fix)}"

@@ -10,8 +10,6 @@ from typing import Any
 from sopslab.validation.objects import Object
 from sopslab.validation.overlays import Overlay, Overlays
 
-__all__ = ["Root", "parts_of"]
-
 
 @dataclass(frozen=True)
 class Root:

@@ -19,7 +19,6 @@ from sopslab.validation import schemas
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
-__all__ = ["make", "schema_dir", "write"]
 
 OPENAPI = "openapi"
 FLUX = "flux-manifests"

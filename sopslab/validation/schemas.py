@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["from_crds", "from_openapi", "schema_file"]
-
 Schema = Any
 Schemas = dict[str, Schema]
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from sopslab.policy import sops
 from sopslab.policy.findings import key_path
-
-__all__ = ["problems"]
+from sopslab.validation.objects import at
 
 Problem = tuple[tuple[str, ...], str]
 """The keys that lead to the place, and a sentence."""
@@ -61,8 +60,5 @@ def _of_type(manifest: Mapping[str, Any], keys: set[str]) -> Iterator[Problem]:
     choice = _ONE_OF.get(type_, ())
     if choice and not keys.intersection(choice):
         yield ("type",), f"a Secret of type {type_} needs {' or '.join(choice)}"
-    if type_ == _ACCOUNT_TOKEN:
-        metadata = manifest.get("metadata")
-        notes = metadata.get("annotations") if isinstance(metadata, dict) else None
-        if not (isinstance(notes, dict) and notes.get(_ACCOUNT)):
-            yield ("type",), f"a Secret of type {type_} needs the annotation {_ACCOUNT}"
+    if type_ == _ACCOUNT_TOKEN and not at(manifest, "metadata", "annotations", _ACCOUNT):
+        yield ("type",), f"a Secret of type {type_} needs the annotation {_ACCOUNT}"

@@ -10,10 +10,8 @@ from sopslab.policy.findings import Finding
 from sopslab.policy.recipients import Expected
 from sopslab.policy.secrets import Place
 from sopslab.validation.findings import finding
-from sopslab.validation.objects import File, Object, Reader
+from sopslab.validation.objects import File, Object, Reader, at
 from sopslab.validation.overlays import Overlay, environment_of
-
-__all__ = ["check_encryption", "check_environment", "check_transformed"]
 
 # The policy's rules about Secrets. The hook no-secrets checks the other rules, and for whom a file
 # has to be encrypted.
@@ -98,8 +96,7 @@ def check_transformed(
     ):
         return
     for built in objects:
-        metadata = built.get("sops")
-        mac = metadata.get("mac") if isinstance(metadata, dict) else None
+        mac = at(built, "sops", "mac")
         if not isinstance(mac, str) or mac not in originals:
             continue
         wanted = _compared(built, own)
@@ -118,7 +115,7 @@ def _transformer(
     parts: Sequence[Overlay], built: Mapping[str, Any], said: Any
 ) -> tuple[str, int, str]:
     """Return the likeliest cause: first the field `namespace`, if the namespaces differ."""
-    moved = _namespace(built) != _namespace(said)
+    moved = at(built, "metadata", "namespace") != at(said, "metadata", "namespace")
     fields = _TRANSFORMERS if moved else _TRANSFORMERS[1:]
     for field in fields:
         for part in parts:
@@ -137,11 +134,4 @@ def _compared(manifest: Any, fields: Sequence[str]) -> dict[str, Any]:
 
 
 def _name(manifest: Any) -> tuple[Any, Any]:
-    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return (manifest.get("kind") if isinstance(manifest, dict) else None), name
-
-
-def _namespace(manifest: Any) -> Any:
-    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
-    return metadata.get("namespace") if isinstance(metadata, dict) else None
+    return at(manifest, "kind"), at(manifest, "metadata", "name")

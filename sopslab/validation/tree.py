@@ -21,8 +21,6 @@ from pathlib import Path
 
 from sopslab.errors import Exit, LabError
 
-__all__ = ["Tree", "read_tree", "work_tree_around"]
-
 _SYMLINK, _SUBMODULE = "120000", "160000"
 # Git attributes with which a file in the work tree may differ from what Git keeps.
 _ATTRIBUTES = ("filter", "working-tree-encoding", "ident")

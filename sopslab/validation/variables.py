@@ -11,11 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sopslab.validation.marks import Marks
-from sopslab.validation.objects import Object, Reader
+from sopslab.validation.objects import Object, Reader, at
 from sopslab.validation.roots import Root
 from sopslab.validation.tree import is_yaml
-
-__all__ = ["Variables"]
 
 # A variable without a default: Flux uses a default if nothing else sets the variable.
 _NAMED = re.compile(rb"\$\{\s*([A-Za-z_]\w*)(?!\w|\s*:?[-=])")
@@ -57,9 +55,7 @@ class Variables:
 
     def _source(self, root: Root, source: Any) -> dict[str, str] | None:
         """Return the variables of a ConfigMap or Secret, None if it is not in the tree."""
-        kind, name = (
-            (source.get(key) if isinstance(source, dict) else None) for key in ("kind", "name")
-        )
+        kind, name = at(source, "kind"), at(source, "name")
         if kind not in _SECTIONS or not isinstance(name, str) or not name:
             return None
         namespace = root.written.namespace if root.written is not None else ""

@@ -16,8 +16,6 @@ from sopslab.validation.objects import File, Object, Reader, group_of
 from sopslab.validation.overlays import Overlay, Overlays, environment_of
 from sopslab.validation.tree import Tree, is_below, is_yaml
 
-__all__ = ["check", "check_file", "check_objects"]
-
 _VERSIONS = {
     "Kustomization": "kustomize.config.k8s.io/v1beta1",
     "Component": "kustomize.config.k8s.io/v1alpha1",

@@ -14,6 +14,7 @@ from sopslab.config.settings import Settings, load_settings
 from sopslab.incidents.rotation.phases import PHASES
 from sopslab.incidents.rotation.plan import Version
 from sopslab.incidents.rotation.record import Rotation, render_rotation
+from sopslab.lab.observe.leaked import record_file, rotation_record
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from sopslab.model.decryption import SecretDrift
@@ -21,8 +22,7 @@ from sopslab.model.identities import IdentityState
 from sopslab.model.incidents import Cause
 from sopslab.model.repositories import RepositoryState
 from sopslab.model.rotation import LiveValue
-from sopslab.provision.facts.rotation import Remembered, record_file
-from tests.fake import Answers, Run, fact_text, look_text
+from tests.fake import Answers, Run, look_text
 from tests.machines import said
 
 # Ended long ago.
@@ -132,7 +132,7 @@ def answers(settings: Settings, cause: Cause, seats: Sequence[str]) -> Answers:
         }
         return {"…observe.identities.identity_states": said(states)}
 
-    remembered = fact_text(Remembered, settings=settings)
+    record = look_text(settings, rotation_record, incident=INCIDENT)
     return Answers(
         {
             **repositories(BEFORE),
@@ -146,8 +146,8 @@ def answers(settings: Settings, cause: Cause, seats: Sequence[str]) -> Answers:
             "…observe.leaked.archived_identities": said({OLD: "/archive/old.agekey"}),
         },
         {
-            (record_file(settings), 'mv "$1.new"'): {
-                remembered: render_rotation(begun(cause, seats, settings.exposed))
+            (record_file(settings, INCIDENT), 'mv "$1.new"'): {
+                record: said(render_rotation(begun(cause, seats, settings.exposed)))
             },
             ("act.identities.generate",): identities(OLD, NEW),
             ("act.reencryption.reencrypt",): repositories(AFTER),
@@ -157,10 +157,18 @@ def answers(settings: Settings, cause: Cause, seats: Sequence[str]) -> Answers:
     )
 
 
-def run(lab_data: Data, cause: Cause, *learners: str, seats: int, over: Sequence[str] = ()) -> Run:
+def run(
+    lab_data: Data,
+    cause: Cause,
+    *learners: str,
+    seats: int,
+    over: Sequence[str] = (),
+    record: str | None = None,
+) -> Run:
     """Rotate for learners of a class.
 
     + over: the seats whose access has ended
+    + record: the record of the rotation, None if it has not begun
     """
     exposed = ["backend"] if cause is Cause.VALUE_EXPOSED else []
     data = lab_data(cause=cause, incident=INCIDENT, learners=list(learners), exposed=exposed)
@@ -172,6 +180,8 @@ def run(lab_data: Data, cause: Cause, *learners: str, seats: int, over: Sequence
     ]
     known = answers(settings, cause, [one for one in learners if one != "joe"])
     known[look_text(settings, recorded_roster)] = json.dumps(json.dumps(roster))
+    if record is not None:
+        known[look_text(settings, rotation_record, incident=INCIDENT)] = said(record)
     return Run(ROTATE, data, known)
 
 
@@ -231,3 +241,9 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_dat
     assert done.failed
     assert done.changed == []
     assert done.unchanged == ["Format | Check the lab's format", "Inventory | Begin a rotation"]
+
+
+def test_a_record_that_is_damaged_ends_the_run_before_anything_is_done(lab_data: Data) -> None:
+    done = run(lab_data, Cause.LEARNER_KEY, "s1", seats=2, record="subjects: 7\n")
+    assert done.failed
+    assert done.changed == []

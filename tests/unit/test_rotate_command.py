@@ -124,7 +124,7 @@ def test_an_instructors_identity_that_is_elsewhere_is_not_replaced_here(
         (("git-credential", "ada", "--value", "a/B"), "git-credential has none"),
         (("value-exposed", "ada", "--value", "a"), "a: NAME/KEY is needed"),
         (("value-exposed", "ada", "bob", "--value", "a/B"), "a value is given to one environment"),
-        (("value-exposed", "ada", "--exposed", "A B"), "the name of a Secret is needed"),
+        (("value-exposed", "ada", "--exposed", "A B"), "the name of a Secret or NAME/KEY"),
         (("learner-key", "ada", "--incident", "lost"), "such as 2026-11-25-leaked-api-key"),
         (("learner-key", "ada", "--incident", "2026-13-01-x"), "there is no day 2026-13-01"),
     ],

@@ -27,8 +27,8 @@ from sopslab.lab.observe.suspension import left_by_a_rotation, suspended_objects
 from sopslab.model.incidents import Cause
 from sopslab.model.rotation import Delivered, LiveValue
 from sopslab.model.suspension import Suspended
-from sopslab.provision.facts.rotation import logins_dir
 from sopslab.provision.operations import logins, rotation, suspension
+from sopslab.provision.operations.logins import logins_dir
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, learner, make_identity

@@ -43,6 +43,7 @@ BEYOND = {
     "git-cluster-url-not-certified",
     "git-cluster-url-plain",
     "git-url-without-account",
+    "incident-no-day",
     "instructor-key-elsewhere",
     "instructor-recipient-checksum",
     "instructor-recipient-kind",

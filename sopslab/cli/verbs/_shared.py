@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -113,7 +112,7 @@ def problems_or_exit(*, as_json: bool) -> Iterator[None]:
 def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     """End a command that changed nothing with its problems: on standard error, or as JSON."""
     if as_json:
-        echo_json(json.dumps({"ok": False, "changed": 0, "problems": list(problems)}, indent=2))
+        echo_json({"ok": False, "changed": 0, "problems": list(problems)})
     else:
         for problem in problems:
             echo(problem, err=True)
@@ -175,7 +174,7 @@ def deploy_or_exit(
         echo(str(error), err=True)
         sys.exit(error.code)
     if as_json:
-        echo_json(json.dumps(result.as_dict(), indent=2))
+        echo_json(result.as_dict())
         sys.exit(result.code)
     if result.code is not Exit.OK:
         for problem in result.problems:

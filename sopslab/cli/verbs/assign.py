@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +52,7 @@ def assign(
         lock.hold(Path(settings.lab_dir) / "lock", _PATIENCE_S)
         changed = _give(settings, spare, wanted)
     if as_json:
-        answer = {"ok": True, "changed": int(changed), "seat": spare, "learner": learner}
-        echo_json(json.dumps(answer, indent=2))
+        echo_json({"ok": True, "changed": int(changed), "seat": spare, "learner": learner})
         return
     echo(f"{name} has the seat {spare}{'' if changed else ' already'}, and logs in as {spare}")
     echo(f"`sopslab cards {spare}` writes what to hand out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -167,7 +166,7 @@ def _tell(file: Path, head: BackupHead, written: Written, seconds: float, as_jso
             "files": written.files, "bytes": written.size, "seconds": round(seconds, 2),
             "left_out": written.left_out,
         }  # fmt: skip
-        echo_json(json.dumps(answer, indent=2))
+        echo_json(answer)
         return
     echo(
         f"{file}: the lab {head.lab} with {head.seats} seats, {written.repositories} repositories"

@@ -171,7 +171,7 @@ def _show_list(as_json: bool) -> None:
             }
             for fault in FAULTS
         ]
-        echo_json(json.dumps(listed, indent=2))
+        echo_json(listed)
         return
     for fault in FAULTS:
         alone = "" if fault in injectable(seat=True, in_class=True) else " (not in a class)"

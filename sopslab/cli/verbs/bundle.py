@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -135,7 +134,7 @@ def create(
             "members": len(made.manifest.members),
             "without_licence": list(made.manifest.without_licence),
         }  # fmt: skip
-        echo_json(json.dumps(answer, indent=2))
+        echo_json(answer)
         return
     for path in made.paths:
         echo(f"{path}: {path.stat().st_size / 1e6:.0f} MB")
@@ -158,7 +157,7 @@ def verify(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> N
         trust = _trust(signers, unsigned)
         found = loading.verify(settings.for_machine, file, trust, progress)
     if as_json:
-        echo_json(json.dumps({"ok": True, **_told(found)}, indent=2))
+        echo_json({"ok": True, **_told(found)})
         return
     echo(f"{file} is whole: sops-lab {found.product} for {', '.join(found.arches)}")
 
@@ -181,8 +180,7 @@ def load(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> Non
         trust = _trust(signers, unsigned)
         loaded = loading.load(settings.for_machine, file, trust, this_arch(), progress)
     if as_json:
-        answer = {"ok": True, "entries": list(loaded.entries), **_told(loaded.manifest)}
-        echo_json(json.dumps(answer, indent=2))
+        echo_json({"ok": True, "entries": list(loaded.entries), **_told(loaded.manifest)})
         return
     if not loaded.entries:
         echo(f"The store {settings.store} has all that is in it: nothing to do")

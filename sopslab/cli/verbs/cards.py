@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +53,7 @@ def cards(ids: tuple[str, ...], two_up: bool, as_json: bool) -> None:
     with problems_or_exit(as_json=as_json):
         made = _make(settings, ids, two_up)
     if as_json:
-        echo_json(json.dumps(_as_dict(made), indent=2))
+        echo_json(_as_dict(made))
     else:
         _say(made)
     sys.exit(Exit.FAILED if made.problems else Exit.OK)

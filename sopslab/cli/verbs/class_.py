@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from sopslab.cli.terminal import echo
-from sopslab.cli.verbs._shared import end, settings_or_exit
+from sopslab.cli.verbs._shared import problems_or_exit, settings_or_exit
 from sopslab.errors import Exit, LabError
 from sopslab.files.privatefile import write_private
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
-
-__all__ = ["class_"]
 
 
 @click.group("class")
@@ -44,14 +41,10 @@ def report(output: Path | None) -> None:
     the answers. Names are: the files are for the owner's eyes only.
     """
     settings = settings_or_exit()
-    try:
+    with problems_or_exit(as_json=False):
         files = _files(settings)
         folder = output or Path(settings.class_dir) / "report"
         _write(folder, files)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=False)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
     echo(f"The report is in {folder}: class.html, class.csv, and {len(files) - 2} files for a")
     echo("grade book. They name people: keep them for yourself.")
 

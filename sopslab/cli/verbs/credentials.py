@@ -47,8 +47,7 @@ def credentials(context: click.Context, everything: bool, as_json: bool) -> None
     found, _ = _entries_or_exit(settings, as_json)
     shown = [one for one in found if everything or one.is_due]
     if as_json:
-        listed = [_as_plain(one) for one in shown]
-        echo_json(json.dumps({"ok": True, "credentials": listed}, indent=2))
+        echo_json({"ok": True, "credentials": [_as_plain(one) for one in shown]})
         return
     if not shown:
         echo(f"none of {len(found)} credentials is due within 14 days")

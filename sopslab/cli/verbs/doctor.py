@@ -16,8 +16,6 @@ from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
 
-__all__ = ["doctor"]
-
 
 @click.command(cls=RoomVerb)
 @own_learner_argument
@@ -44,14 +42,11 @@ def doctor(learner: str | None, as_json: bool) -> None:
         echo(error, err=True)
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
-    try:
-        with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
-            viewpoint = viewpoint_of(settings, environment, Path.cwd())
-            diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+    with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
+        viewpoint = viewpoint_of(settings, environment, Path.cwd())
+        diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
     if as_json:
-        echo_json(report.as_json(diagnosis, environment.id))
+        echo_json(report.as_dict(diagnosis, environment.id))
     else:
         console = Console()
         for text in report.as_text(diagnosis):

@@ -100,7 +100,7 @@ def status(ids: tuple[str, ...], as_json: bool) -> None:
         score = score_of(settings, environment, staged)
     results, remains = score.steps, score.exposed
     if as_json:
-        echo_json(json.dumps(_as_plain(learner, results, remains), indent=2))
+        echo_json(_as_plain(learner, results, remains))
     else:
         console = Console()
         for result in results:

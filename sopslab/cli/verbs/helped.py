@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,9 @@ import click
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end, json_option, lab_or_exit
+from sopslab.cli.verbs._shared import end, json_option, lab_or_exit, problems_or_exit
 from sopslab.config.enrolled import read_enrolled
-from sopslab.errors import Exit, InputError, LabError
+from sopslab.errors import Exit, InputError
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat, Settings
@@ -37,14 +36,13 @@ def helped(ids: tuple[str, ...], everybody: bool, as_json: bool) -> None:
 
     settings = lab_or_exit({"learners": ids}, as_json=as_json)
     try:
-        seats = _seats(settings, everybody)
-        since = asking.helped(settings.for_machine, [at_seat(seat) for seat in seats])
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
+        with problems_or_exit(as_json=as_json):
+            seats = _seats(settings, everybody)
+            since = asking.helped(settings.for_machine, [at_seat(seat) for seat in seats])
     except OSError as error:
         end(Exit.FAILED, [f"{error.filename} cannot be removed: {error.strerror}"], as_json=as_json)
     if as_json:
-        echo_json(json.dumps({"ok": True, "changed": len(since), "helped": since}, indent=2))
+        echo_json({"ok": True, "changed": len(since), "helped": since})
         return
     now = time.time()
     for seat in seats:

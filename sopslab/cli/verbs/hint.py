@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +17,11 @@ from sopslab.cli.verbs._shared import (
     json_option,
     lab_or_exit,
     own_learner_argument,
+    problems_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course import hints
-from sopslab.errors import Exit, LabError
+from sopslab.errors import Exit
 from sopslab.lab.tools.programs import keep_to_the_lab
 
 if TYPE_CHECKING:
@@ -47,18 +46,14 @@ def hint(learner: str | None, as_json: bool) -> None:
 
     asked = [] if learner is None else [learner]
     settings = lab_or_exit({"learners": asked}, as_json=as_json)
-    try:
+    with problems_or_exit(as_json=as_json):
         (environment,) = named_environments(settings, settings.learners)
         keep_to_the_lab(settings)
         is_seat = environment.is_seat
         step, chapter = _seat(settings, environment.id) if is_seat else _alone(settings)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
     if step is None:
         if as_json:
-            echo_json(_as_json(environment.id, None, 0, ()))
+            echo_json(_as_dict(environment.id, None, 0, ()))
         else:
             echo("all steps of the chapter are done, so there is no hint to give")
         return
@@ -66,15 +61,14 @@ def hint(learner: str | None, as_json: bool) -> None:
     before = given(settings, environment).of(step)
     told = hints.following(step, before, chapter, at_seat=is_seat)
     try:
-        if before < hints.LEVELS:
-            hint_given(settings.for_machine, environment, step, time.time())
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
+        with problems_or_exit(as_json=as_json):
+            if before < hints.LEVELS:
+                hint_given(settings.for_machine, environment, step, time.time())
     except OSError as error:
         problem = f"the hint cannot be put on record: {error.filename}: {error.strerror}"
         end(Exit.FAILED, [problem], as_json=as_json)
     if as_json:
-        echo_json(_as_json(environment.id, step, min(before + 1, hints.LEVELS), told))
+        echo_json(_as_dict(environment.id, step, min(before + 1, hints.LEVELS), told))
         return
     for line in hints.in_lines(step, before, told):
         echo(line)
@@ -111,8 +105,10 @@ def _alone(settings: Settings) -> tuple[str | None, Chapter]:
     return left[0] if left else None, viewpoint.chapter
 
 
-def _as_json(learner: str, step: str | None, number: int, told: Sequence[hints.Hint]) -> str:
-    answer = {
+def _as_dict(
+    learner: str, step: str | None, number: int, told: Sequence[hints.Hint]
+) -> dict[str, object]:
+    return {
         "ok": True,
         "learner": learner,
         "step": step,
@@ -120,4 +116,3 @@ def _as_json(learner: str, step: str | None, number: int, told: Sequence[hints.H
         "of": hints.LEVELS,
         "hints": [{"text": one.text, "commands": list(one.commands)} for one in told],
     }
-    return json.dumps(answer, indent=2)

@@ -73,7 +73,7 @@ def incident(context: click.Context, as_json: bool) -> None:
         from sopslab.incidents.records import as_plain
 
         listed = [as_plain(one) for one in known.values()]
-        echo_json(json.dumps({"ok": True, "incidents": listed}, indent=2))
+        echo_json({"ok": True, "incidents": listed})
         return
     if not known:
         echo("no incident is on record")
@@ -207,7 +207,7 @@ def show(identifier: str, as_json: bool) -> None:
     settings = settings_or_exit(as_json=as_json)
     found = _one(settings, identifier, as_json)
     if as_json:
-        echo_json(json.dumps(as_plain(found), indent=2))
+        echo_json(as_plain(found))
     else:
         echo(render_incident(found), nl=False)
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from sopslab.cli.console import Console
     from sopslab.course.quiz import Question
 
-__all__ = ["quiz"]
-
 
 @click.command()
 @click.option(

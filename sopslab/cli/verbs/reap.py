@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -44,8 +43,7 @@ def reap(dry_run: bool, as_json: bool) -> None:
         reaped = reaping.reap(settings.root, now, reaping.take_down, settings.docker_host)
         reaping.end_access(reaped, settings, partial(reaping.expire, settings))
     if as_json:
-        answer = {"ok": not reaped.failed, "dry_run": dry_run, **asdict(reaped)}
-        echo_json(json.dumps(answer, indent=2))
+        echo_json({"ok": not reaped.failed, "dry_run": dry_run, **asdict(reaped)})
     else:
         for lab in reaped.gone:
             echo(f"{lab} {'would be' if dry_run else 'is'} taken down")

@@ -74,7 +74,7 @@ def reset(
         environments = named_environments(settings, learners)
         plan = planned_or_exit(lambda: plan_reset(settings, environments, checkpoint), as_json)
         if as_json:
-            echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+            echo_json({"ok": True, "changed": 0, "plan": plan})
         else:
             show_plan(plan, "nothing to do")
         return

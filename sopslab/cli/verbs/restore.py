@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -106,7 +105,7 @@ def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_jso
             "seats": head.seats, "repositories": len(head.repositories),
             "commits": found.commits, "files": found.files, "settings": kept,
         }  # fmt: skip
-        echo_json(json.dumps(answer, indent=2))
+        echo_json(answer)
         return
     echo(
         f"The lab {head.lab} is as it was at {head.made}: {head.seats} seats,"

@@ -28,7 +28,7 @@ from sopslab.cli.verbs._shared import (
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.rotation.given import render_values
-from sopslab.model.incidents import Cause, check_id, incident_path
+from sopslab.model.incidents import Cause, incident_path
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -193,7 +193,6 @@ def _continued(
     """Return the arguments of the rotation of this cause that is under way, or of a new one."""
     rotations = _rotations(settings)
     if settings.incident is not None:
-        _check_incident(settings.incident)
         begun = rotations.get(settings.incident)
         if begun is not None and begun.cause is not cause:
             raise InputError([f"{begun.incident} is about {begun.cause}, and not {cause}"])
@@ -243,13 +242,6 @@ def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
         raise LabError(f"{path} cannot be read: {error}") from None
     # If a value leaked, all values of the Secret count as leaked.
     return tuple(dict.fromkeys(PurePosixPath(one.path).stem for one in incident.exposures))
-
-
-def _check_incident(incident: str) -> None:
-    try:
-        check_id(incident)
-    except ValueError as error:
-        raise InputError([f"--incident {incident}: {error}"]) from None
 
 
 def _free(rotations: Mapping[str, Rotation], cause: Cause) -> str:
@@ -306,7 +298,7 @@ def _show(settings: Settings, asked: _Asked, as_json: bool) -> None:
     phases = {str(phase): MEANING[phase] for phase in PHASES[asked.cause]}
     if as_json:
         told = {"incident": asked.incident, "phases": phases, "plan": plan}
-        echo_json(json.dumps({"ok": True, "changed": 0, **told}, indent=2))
+        echo_json({"ok": True, "changed": 0, **told})
         return
     echo(f"{asked.cause}, incident {asked.incident}")
     for phase, meaning in phases.items():

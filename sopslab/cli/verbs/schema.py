@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from sopslab.cli.terminal import echo_json
@@ -29,5 +27,4 @@ def schema(file: str) -> None:
     # Imported here: it takes long, and the help does not need it.
     from sopslab.config.schemas import lab_schema, roster_schema
 
-    made = roster_schema() if file == "roster" else lab_schema()
-    echo_json(json.dumps(made, indent=2))
+    echo_json(roster_schema() if file == "roster" else lab_schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,8 @@ from typing_extensions import override
 
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import settings_or_exit
-from sopslab.errors import Exit, LabError
+from sopslab.cli.verbs._shared import problems_or_exit, settings_or_exit
+from sopslab.errors import Exit
 
 
 class _Status(RoomVerb):
@@ -60,24 +59,18 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     if watch and not console.is_terminal:
         raise click.UsageError("--watch needs a terminal")
     settings = settings_or_exit()
-    try:
-        with ThreadPoolExecutor(AT_A_TIME) as executor:
-            parts = partial(look_at_parts, settings, executor)
-            look = looks(settings, Observer(settings, executor), parts)
-            if watch:
-                status_display.follow(look, console)
-            found = look()
-    except LabError as error:
-        echo(str(error), err=True)
-        sys.exit(error.code)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+    with problems_or_exit(as_json=False), ThreadPoolExecutor(AT_A_TIME) as executor:
+        parts = partial(look_at_parts, settings, executor)
+        look = looks(settings, Observer(settings, executor), parts)
+        if watch:
+            status_display.follow(look, console)
+        found = look()
     if as_json:
         answer: dict[str, object] = {"lab": settings.lab, "up": found.up}
         answer["parts"] = [asdict(part) for part in found.parts]
         if found.rows:
             answer["class"] = show.as_dicts(found.rows)
-        echo_json(json.dumps(answer, indent=2))
+        echo_json(answer)
     elif as_csv:
         echo(show.as_csv(found.rows), nl=False)
     else:

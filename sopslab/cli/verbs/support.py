@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +55,7 @@ def support(output: Path | None, as_json: bool) -> None:
             "ok": True, "report": str(made.path), "redacted": made.redacted,
             "missing": list(made.missing),
         }  # fmt: skip
-        echo_json(json.dumps(answer, indent=2))
+        echo_json(answer)
         return
     echo(f"{made.path}: {made.redacted} places are redacted")
     for sentence in made.missing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -204,7 +203,7 @@ def _tell_plan(settings: Settings, found: Format | None, as_json: bool) -> None:
     image = load_catalog(settings.catalog).node_tag
     plan = planned_or_exit(lambda: {settings.lab: plan_takeover(settings, found, image)}, as_json)
     if as_json:
-        echo_json(json.dumps({"ok": True, "changed": 0, "plan": plan}, indent=2))
+        echo_json({"ok": True, "changed": 0, "plan": plan})
     else:
         show_plan(plan, "all of it is this version's already")
 

@@ -13,8 +13,6 @@ from sopslab.config.inputs import local_settings
 from sopslab.config.tools import find_tools
 from sopslab.errors import LabError
 
-__all__ = ["validate"]
-
 # pre-commit sets this variable. It stashes changes that are not staged, but not untracked files.
 _COMMITTING = "PRE_COMMIT"
 
@@ -47,7 +45,7 @@ def validate(path: Path | None, as_json: bool) -> None:
     except LabError as error:
         answer = engine.Answer(undecided=[str(error)])
     if as_json:
-        echo_json(report.as_json(answer))
+        echo_json(report.as_dict(answer))
     else:
         echo(report.as_text(answer))
     sys.exit(answer.exit_code)

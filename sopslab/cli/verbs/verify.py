@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
 
-__all__ = ["verify"]
-
-
 @click.command(cls=RoomVerb)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @junit_option
@@ -58,10 +55,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
     began = datetime.now(UTC)
-    try:
-        results = _verify(settings, secret, wait, as_json=as_json)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+    results = _verify(settings, secret, wait, as_json=as_json)
     if junit is not None:
         try:
             write_junit(junit, "sopslab.verify", results, began)
@@ -100,7 +94,7 @@ def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> l
     results += steps
     if as_json:
         work = str(viewpoint.work) if isinstance(viewpoint.work, Path) else None
-        echo_json(report.as_json(results, work, exposed))
+        echo_json(report.as_dict(results, work, exposed))
         return results
     console.print(report.conclusion(results), soft_wrap=True)
     for sentence in exposed:

@@ -116,6 +116,12 @@ def _write(lab: Lab, accounts: Iterable[Account]) -> None:
     _share_token(folder / "receiver")
 
 
+def remove(lab: Lab, users: Iterable[str]) -> None:
+    """Remove users from the embedded Git server, which lets them in no more."""
+    path = Path(lab.git_dir, "htpasswd")
+    files.write(path, b"".join(_others(path, users)), 0o640)
+
+
 def _others(htpasswd: Path, but: Iterable[str]) -> list[bytes]:
     gone = {user.encode() for user in but}
     lines = (files.read(htpasswd) or b"").splitlines()

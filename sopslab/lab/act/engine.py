@@ -14,11 +14,10 @@ from pathlib import Path
 
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
-from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.docker import try_docker
 from sopslab.lab.tools.programs import run
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.engine import GROUP
-from sopslab.model.results import Undecided
 
 # Where a distribution has its Python.
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
@@ -93,10 +92,7 @@ def await_answer(seconds: int) -> None:
 
 
 def _answers() -> bool:
-    try:
-        return ask_docker("version", patience=_PATIENCE_S).code == 0
-    except Undecided:
-        return False
+    return try_docker("version", patience=_PATIENCE_S).code == 0
 
 
 def admit(user: str, uid: int, socket: str, join: bool) -> None:

@@ -16,14 +16,14 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.incidents.leak import leak_dir
-from sopslab.lab.act import repositories
+from sopslab.lab.act import accounts, repositories
 from sopslab.lab.act.clearing import clear_away
 from sopslab.lab.act.copies import archivable
 from sopslab.lab.act.enrolling import record
 from sopslab.lab.act.served import forget
 from sopslab.lab.observe.faults import record_file
 from sopslab.lab.observe.namespaces import look
-from sopslab.lab.tools.files import archive, read, write
+from sopslab.lab.tools.files import archive
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
@@ -50,7 +50,7 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
         repositories.remove(lab, ids)
     for one, to in archives:
         _archive(lab, one, to)
-        _forget(Path(lab.git_dir, "htpasswd"), one.id)
+        accounts.remove(lab, [one.id])
     _await_end(lab, environments, patience)
     # Pruned seats stay on record until nothing of them is left, because a run may be killed before.
     record(lab, roster)
@@ -79,12 +79,6 @@ def _archive(lab: Lab, environment: Environment, to: Path) -> None:
         archive(f"{lab.keys_dir}/next/{seat}.{kind}", to / f"next-{seat}.{kind}")
     for kind in ("pub", "agekey"):
         archive(f"{lab.keys_dir}/{seat}.{kind}", to / f"{seat}.{kind}")
-
-
-def _forget(passwords: Path, user: str) -> None:
-    lines = (read(passwords) or b"").splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(f"{user}:".encode())]
-    write(passwords, b"".join(kept), 0o640)
 
 
 def _await_end(lab: Lab, environments: list[Environment], patience: int) -> None:

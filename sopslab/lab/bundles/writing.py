@@ -95,7 +95,7 @@ def create(
         )
     product = product_for(contents.arch, contents.pythons)
     with using(lab, product.content):
-        members = _pack(lab, contents, product, progress)
+        members = pack_contents(lab, contents, product, progress)
         found = licences(lab, members)
         document = parts_of(lab, members, contents.product)
         arches, texts, without = {contents.arch}, dict(found.texts), set(found.without)
@@ -150,8 +150,14 @@ def _check_fit(contents: Contents, other: BundleManifest) -> None:
         )
 
 
-def _pack(lab: Lab, contents: Contents, product: Product, progress: Progress) -> list[Member]:
-    """Return the members of a bundle, the product first: with it everything begins."""
+def pack_contents(
+    lab: Lab, contents: Contents, product: Product, progress: Progress
+) -> list[Member]:
+    """Pack what is not packed yet, and return the members of a bundle, the product first: with it
+    everything begins.
+
+    Raises LabError if an entry is not in the store, or a Python package is not available.
+    """
     total = len(contents.entries) + 1
     progress("packing the product", 0, total)
     members = [pack_product(lab, product)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab
-from sopslab.incidents.leak import STATE, leak_dir, parse_staged
+from sopslab.errors import LabError
+from sopslab.incidents.leak import leak_dir, read_staged
 from sopslab.lab.observe.copies import bring
-from sopslab.lab.tools import files
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.model.drills import DrillState, Staged
 
@@ -31,8 +32,6 @@ def _state(lab: Lab, environment: Environment) -> DrillState:
 def note_of(lab: Lab, environment: Environment) -> Staged | None:
     """Return what is staged in an environment according to the lab's note; None if the note is
     missing or cannot be read."""
-    note = files.read(Path(leak_dir(lab, environment.id), STATE))
-    try:
-        return None if note is None else parse_staged(note)
-    except ValueError:
-        return None
+    with suppress(LabError):
+        return read_staged(lab, environment.id)
+    return None

@@ -10,11 +10,10 @@ import re
 import shutil
 from pathlib import Path
 
-from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.docker import try_docker
 from sopslab.lab.tools.files import read
-from sopslab.lab.tools.programs import ask
+from sopslab.lab.tools.programs import try_ask
 from sopslab.model.engine import GROUP, RUNTIME, EngineState, EngineTraits, body
-from sopslab.model.results import Undecided
 
 _PATIENCE = 8
 _LITTLE_PATIENCE = 3  # for what asks no engine
@@ -39,12 +38,9 @@ CONFIG = "/etc/docker/daemon.json"
 
 def engine_state() -> EngineState:
     """Return the state of the engine, within 20 seconds."""
-    try:
-        said = ask_docker("info", "--format", _FORMAT, patience=_PATIENCE)
-    except Undecided:
-        said = None
+    said = try_docker("info", "--format", _FORMAT, patience=_PATIENCE)
     values: dict[str, str] = {}
-    if said is not None and said.code == 0:
+    if said.code == 0:
         pairs = (line.partition("=") for line in said.text.splitlines())
         values = {key: value for key, _, value in pairs}
     answers = bool(values.get("version"))
@@ -128,10 +124,7 @@ def _traits(values: dict[str, str]) -> EngineTraits:
 def _sees_media() -> bool:
     """Return whether Docker's snap may read what is mounted in /media and /mnt, which somebody has
     to allow."""
-    try:
-        said = ask(["snap", "connections", "docker"], os.environ, patience=_LITTLE_PATIENCE)
-    except Undecided:
-        return False
+    said = try_ask(["snap", "connections", "docker"], os.environ, patience=_LITTLE_PATIENCE)
     return _MEDIA.search(said.out) is not None
 
 
@@ -143,10 +136,7 @@ def _context() -> tuple[str, str]:
         return "", ""
     if not os.environ.get("DOCKER_CONTEXT") and b"currentContext" not in (read(_config()) or b""):
         return "", ""
-    try:
-        said = ask_docker("context", "inspect", "--format", _CONTEXT, patience=_LITTLE_PATIENCE)
-    except Undecided:
-        return "", ""
+    said = try_docker("context", "inspect", "--format", _CONTEXT, patience=_LITTLE_PATIENCE)
     context, _, endpoint = said.text.partition("=")
     return (context, endpoint) if said.code == 0 else ("", "")
 
@@ -171,8 +161,5 @@ def _is_podman(client: str) -> bool:
     `_FORMAT`."""
     if re.search("[Pp]odman", Path(client).name):
         return True
-    try:
-        said = ask_docker("--version", patience=_PATIENCE)
-    except Undecided:
-        return False
+    said = try_docker("--version", patience=_PATIENCE)
     return re.search(rb"[Pp]odman", said.out) is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 from sopslab.config.naming import network_name, node_name
 from sopslab.config.places import Lab
-from sopslab.lab.tools.docker import ask_docker, inspected_containers, labelled_containers
+from sopslab.lab.tools.docker import inspected_containers, labelled_containers, try_docker
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.locks import locked
@@ -121,10 +121,7 @@ def _stray(
 
 def node_limits(lab: Lab) -> Limits | None:
     """Return the limits of the lab's node, None if no node is running."""
-    try:
-        said = ask_docker("exec", node_name(lab.lab), "sh", "-ec", _LIMITS, patience=20)
-    except Undecided:
-        return None
+    said = try_docker("exec", node_name(lab.lab), "sh", "-ec", _LIMITS, patience=20)
     return limits_in(said.text, len(os.sched_getaffinity(0))) if said.code == 0 else None
 
 

@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.docker import try_docker
 from sopslab.lab.tools.files import entries, read
-from sopslab.lab.tools.programs import ask
+from sopslab.lab.tools.programs import try_ask
 from sopslab.lab.tools.users import name_of
 from sopslab.model.machine import MachineState
 from sopslab.model.packages import MANAGERS
@@ -105,10 +105,7 @@ def listening(lines: Sequence[str]) -> set[int]:
 
 
 def _holder(port: int) -> str:
-    try:
-        said = ask_docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}", patience=8)
-    except Undecided:
-        return _UNKNOWN_HOLDER
+    said = try_docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}", patience=8)
     # Several containers may publish one port, each at another address.
     return " ".join(said.text.split()) if said.code == 0 and said.text else _UNKNOWN_HOLDER
 
@@ -116,10 +113,7 @@ def _holder(port: int) -> str:
 def addresses(name: str) -> list[str]:
     """Return the IPv4 addresses to which this machine resolves the name of a host; none without an
     answer within 10 seconds."""
-    try:
-        said = ask(["getent", "ahostsv4", name], os.environ, patience=10)
-    except Undecided:
-        return []
+    said = try_ask(["getent", "ahostsv4", name], os.environ, patience=10)
     return sorted({line.split()[0] for line in said.text.splitlines() if line.strip()})
 
 

@@ -15,7 +15,7 @@ from sopslab.lab.tools import web
 from sopslab.lab.tools.docker import ask_docker
 from sopslab.lab.tools.files import entries, read, sha256
 from sopslab.lab.tools.locks import is_locked
-from sopslab.lab.tools.programs import ask
+from sopslab.lab.tools.programs import try_ask
 from sopslab.model.results import Undecided
 from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
 
@@ -120,10 +120,7 @@ def answers(url: str) -> bool:
 def go_version() -> tuple[int, ...]:
     """Return the version of Go on this machine, such as `(1, 26, 8)`, or `()` without Go."""
     path = f"{os.environ.get('PATH', os.defpath)}:{GO_FOLDER}"
-    try:
-        said = ask(["go", "env", "GOVERSION"], {**os.environ, "PATH": path, "GOTOOLCHAIN": "local"})
-    except Undecided:
-        return ()
+    said = try_ask(["go", "env", "GOVERSION"], {**os.environ, "PATH": path, "GOTOOLCHAIN": "local"})
     found = re.match(r"go(\d+(?:\.\d+)*)(?!\w)", said.text.strip())
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 

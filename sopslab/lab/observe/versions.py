@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from sopslab.artifacts.catalog import Catalog, load_catalog
 from sopslab.checks.snapshot import Tool
-from sopslab.lab.tools.programs import ask, clean_environment
-from sopslab.model.results import Undecided
+from sopslab.lab.tools.programs import clean_environment, try_ask
 from sopslab.model.store import Source
 
 if TYPE_CHECKING:
@@ -72,9 +71,6 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def version_of(argv: list[str], environment: dict[str, str]) -> str | None:
     """Return the version that a program prints, None if it prints none."""
-    try:
-        answer = ask(argv, environment, patience=10)
-    except Undecided:
-        return None
+    answer = try_ask(argv, environment, patience=10)
     found = _VERSION.search(answer.out) if answer.code == 0 else None
     return found[1].decode("ascii", "replace") if found else None

@@ -8,10 +8,7 @@ import shutil
 from typing import Any
 
 from sopslab.config.places import Places
-from sopslab.lab.tools.programs import Answer, ask, lab_environment, run
-from sopslab.model.results import Undecided
-
-_ABSENT = Answer(127)  # as a shell says of a program that is not there
+from sopslab.lab.tools.programs import SILENCE, Answer, ask, lab_environment, run, try_ask
 
 
 def docker(*arguments: str, patience: float = 60, inherited: int | None = None) -> str:
@@ -24,13 +21,18 @@ def docker(*arguments: str, patience: float = 60, inherited: int | None = None) 
 
 
 def ask_docker(*arguments: str, patience: float = 60) -> Answer:
-    """Return what docker answers, whatever its exit code; the code is 127 where there is no docker.
+    """Return what docker answers, whatever its exit code, or SILENCE where there is no docker.
 
     Raises Undecided if docker does not end.
     """
     if shutil.which("docker") is None:
-        return _ABSENT
+        return SILENCE
     return ask(["docker", *arguments], os.environ, patience=patience)
+
+
+def try_docker(*arguments: str, patience: float = 60) -> Answer:
+    """Return what docker answers, or SILENCE if it is not there or does not end."""
+    return try_ask(["docker", *arguments], os.environ, patience=patience)
 
 
 def labelled_containers(label: str) -> list[str]:
@@ -53,8 +55,5 @@ def container_log(container: str, lines: int) -> bytes:
 def node_images(places: Places, node: str) -> frozenset[str] | None:
     """Return the images that a node has, None where it does not answer."""
     command = ["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"]
-    try:
-        answer = ask(command, lab_environment(places))
-    except Undecided:
-        return None
+    answer = try_ask(command, lab_environment(places))
     return frozenset(answer.text.split()) if answer.code == 0 else None

@@ -49,6 +49,10 @@ class Answer:
         return os.fsdecode(self.out).rstrip("\n")
 
 
+SILENCE = Answer(127)
+"""The answer of a program that gives none: a shell says 127 of one that is not there."""
+
+
 def ask(
     argv: Sequence[str],
     environment: Mapping[str, str],
@@ -78,6 +82,16 @@ def ask(
     except OSError as error:
         raise Undecided(f"{name} cannot be run: {error.strerror}", "sopslab up") from None
     return Answer(code, out)
+
+
+def try_ask(
+    argv: Sequence[str], environment: Mapping[str, str], *, patience: float = PATIENCE
+) -> Answer:
+    """Return what a program answers, or SILENCE if it cannot be run or does not end."""
+    try:
+        return ask(argv, environment, patience=patience)
+    except Undecided:
+        return SILENCE
 
 
 def run(

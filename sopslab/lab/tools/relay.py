@@ -16,7 +16,7 @@ from sopslab.errors import LabError
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.git_pod import NAME, POD
-from sopslab.model.wire import decode, encode
+from sopslab.model.wire import decode, encode, name_of
 
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
@@ -57,11 +57,10 @@ def where_repositories_are(
 
 
 def _asked(lab: Places, function: Callable[..., Any], order: dict[str, Any]) -> Any:
-    what = f"{function.__module__.removeprefix('sopslab.lab.')}.{function.__name__}"
     try:
         said = Kubectl(lab).run(
             "--namespace", git_namespace(lab.lab), "exec", POD, "--container", NAME, "--stdin",
-            "--", "/usr/bin/python3", "-P", "-m", "sopslab.lab", what,
+            "--", "/usr/bin/python3", "-P", "-m", "sopslab.lab", name_of(function),
             stdin=json.dumps(encode({"lab": IN_POD, **order})).encode(), patience=_PATIENCE_S,
         )  # fmt: skip
         return decode(get_type_hints(function)["return"], json.loads(said))

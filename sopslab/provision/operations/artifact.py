@@ -7,7 +7,6 @@ is therefore read once, and the result is kept until an operation is about to ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pyinfra import host, logger
@@ -47,7 +46,7 @@ from sopslab.model.recipes import (
 )
 from sopslab.model.store import Source, Store
 from sopslab.provision.command import Commands, acting, refusal, script
-from sopslab.provision.look import look, look_at_machine
+from sopslab.provision.look import forget, look, look_at_machine, recall
 from sopslab.provision.operations.host import packages
 from sopslab.provision.preflight import find_building_problems
 
@@ -55,15 +54,9 @@ from sopslab.provision.preflight import find_building_problems
 PACKERS = ["mmdebstrap"]
 
 
-@dataclass
-class _Memory:
-    source: Source
-    store: Store | None = None
-
-
-# What is known of each host, by its name. `host` itself cannot be a key: it is a proxy for the host
-# whose turn it is.
-_memories: dict[str, _Memory] = {}
+# Where missing artifacts come from, by the name of the host. `host` itself cannot be a key: it is a
+# proxy for the host whose turn it is.
+_sources: dict[str, Source] = {}
 
 
 @operation()
@@ -75,8 +68,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
     + settings: the lab's settings; `artifact_source` names the source, unless it is `auto`
     + catalog: what is pinned
     """
-    _memories.pop(host.name, None)
-    store = _look(settings, catalog)
+    store = look(settings, store_state, images=catalog.image_tags)
     if settings.artifact_source == "bundle":
         yield from _bundle(catalog, store)
         return
@@ -86,7 +78,7 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
         return
     for complete in sorted(SOURCES, key=lambda known: known != store.source):
         if catalog.things(complete) and not _faults(catalog, store, complete):
-            _memories[host.name] = _Memory(complete, store)
+            _sources[host.name] = complete
             origin = "a bundle" if store.bundle == complete else complete
             host.noop(f"the store is complete, from {origin}")
             return
@@ -102,7 +94,8 @@ def source(settings: Settings, catalog: Catalog) -> Commands:
     else:
         chosen = "modules"
         said = "release pages do not answer, so tools are built from Go modules"
-    _memories[host.name] = _Memory(chosen)
+    _sources[host.name] = chosen
+    forget(store_state)
     if problems := _lacking(settings, catalog, store, chosen):
         yield refusal(f"{said}: " + "\n".join(problems))
         return
@@ -124,9 +117,9 @@ def toolchain(settings: Settings, catalog: Catalog) -> Commands:
     + settings: the lab's settings
     + catalog: what is pinned
     """
-    memory, store = _recall(settings, catalog)
+    source, store = _recall(settings, catalog)
     work = catalog.toolchain(store.arch)
-    if memory.source != "modules" or work is None or catalog.go is None:
+    if source != "modules" or work is None or catalog.go is None:
         host.noop("nothing is built from Go modules")
         return
     if not _faults(catalog, store, "modules"):
@@ -148,11 +141,11 @@ def entries(settings: Settings, catalog: Catalog, thing: Thing) -> Commands:
     + catalog: what is pinned
     + thing: the thing of the catalog
     """
-    memory, store = _recall(settings, catalog)
-    if memory.source not in thing.sources:
-        host.noop(f"the source is {memory.source}")
+    source, store = _recall(settings, catalog)
+    if source not in thing.sources:
+        host.noop(f"the source is {source}")
         return
-    yield from _fill(settings, catalog, catalog.work(thing, memory.source, store.arch))
+    yield from _fill(settings, catalog, catalog.work(thing, source, store.arch))
 
 
 @operation()
@@ -164,11 +157,11 @@ def head_start(settings: Settings, catalog: Catalog) -> Commands:
     + settings: the lab's settings
     + catalog: what is pinned
     """
-    memory, store = _recall(settings, catalog)
+    source, store = _recall(settings, catalog)
     missing = [
         (work.plan, entry)
-        for thing in catalog.things(memory.source)
-        for work in [catalog.work(thing, memory.source, store.arch)]
+        for thing in catalog.things(source)
+        for work in [catalog.work(thing, source, store.arch)]
         if isinstance(work.plan, RootfsPlan)
         for entry in work.entries
         if store.fault(entry)
@@ -199,12 +192,12 @@ def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) ->
     + catalog: what is pinned
     + role: `node` or `git`
     """
-    memory, store = _recall(settings, catalog)
-    wanted = catalog.image(role, memory.source, store.arch)
+    source, store = _recall(settings, catalog)
+    wanted = catalog.image(role, source, store.arch)
     if store.images.get(wanted.reference) == wanted.recipe:
         host.noop(f"{wanted.reference} is there")
         return
-    memory.store = None
+    forget(store_state)
     named, labels = wanted.reference, dict(wanted.labels)
     match wanted.plan:
         case GitImagePlan() as plan:
@@ -221,15 +214,13 @@ def links(settings: Settings, catalog: Catalog) -> Commands:
     + settings: the lab's settings
     + catalog: what is pinned
     """
-    memory, store = _recall(settings, catalog)
-    wanted = {
-        tool: f"../store/{path}" for tool, path in catalog.tools(memory.source, store.arch).items()
-    }
+    source, store = _recall(settings, catalog)
+    wanted = {tool: f"../store/{path}" for tool, path in catalog.tools(source, store.arch).items()}
     wrong = {tool: target for tool, target in wanted.items() if store.links.get(tool) != target}
     if not wrong:
         host.noop("the tools are linked")
         return
-    memory.store = None
+    forget(store_state)
     for tool in store.links.keys() & wrong.keys():
         note(f"bin/{tool} led to {store.links[tool]}")
     yield acting(settings, act.link, links=wrong)
@@ -244,15 +235,15 @@ def cache(settings: Settings, catalog: Catalog) -> Commands:
     + settings: the lab's settings
     + catalog: what is pinned
     """
-    memory, store = _recall(settings, catalog)
+    source, store = _recall(settings, catalog)
     if not store.cache:
         host.noop("there is no cache")
         return
-    faults = _faults(catalog, store, memory.source)
+    faults = _faults(catalog, store, source)
     if faults:
         host.noop(f"the store is not complete: {faults[0]}")
         return
-    memory.store = None
+    forget(store_state)
     yield acting(settings, bench.clear_cache)
 
 
@@ -260,7 +251,7 @@ def _go_on(
     settings: Settings, catalog: Catalog, store: Store, source: Source, said: str
 ) -> Commands:
     """Use the source that was decided on earlier, unless the disk is too small for it."""
-    _memories[host.name] = _Memory(source, store)
+    _sources[host.name] = source
     if problems := _lacking(settings, catalog, store, source):
         yield refusal("\n".join(problems))
         return
@@ -283,7 +274,7 @@ def _lacking(settings: Settings, catalog: Catalog, store: Store, source: Source)
 def _bundle(catalog: Catalog, store: Store) -> Commands:
     """Use only what a bundle has brought, without any network."""
     loaded: Source = "upstream" if store.bundle == "upstream" else "modules"
-    _memories[host.name] = _Memory(loaded, store)
+    _sources[host.name] = loaded
     if not store.bundle:
         yield refusal(
             "no bundle was loaded on this machine: `sopslab bundle load FILE`, or set another"
@@ -300,15 +291,8 @@ def _bundle(catalog: Catalog, store: Store) -> Commands:
     host.noop("the store is complete, from a bundle")
 
 
-def _look(settings: Settings, catalog: Catalog) -> Store:
-    return look(settings, store_state, images=catalog.image_tags)
-
-
-def _recall(settings: Settings, catalog: Catalog) -> tuple[_Memory, Store]:
-    memory = _memories[host.name]
-    if memory.store is None:
-        memory.store = _look(settings, catalog)
-    return memory, memory.store
+def _recall(settings: Settings, catalog: Catalog) -> tuple[Source, Store]:
+    return _sources[host.name], recall(settings, store_state, images=catalog.image_tags)
 
 
 def _faults(catalog: Catalog, store: Store, source: Source) -> list[str]:
@@ -333,7 +317,7 @@ def _url(settings: Settings, plan: ReleasePlan) -> str:
 
 
 def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
-    memory, store = _recall(settings, catalog)
+    _, store = _recall(settings, catalog)
     wrong = []
     for entry in work.entries:
         fault = store.fault(entry)
@@ -344,7 +328,7 @@ def _fill(settings: Settings, catalog: Catalog, work: Work) -> Commands:
     if not wrong:
         host.noop(f"the store has {', '.join(entry.key for entry in work.entries)}")
         return
-    memory.store = None
+    forget(store_state)
     yield _make(settings, catalog, work.only(wrong))
 
 

@@ -15,7 +15,7 @@ from sopslab.lab.observe.leaked import leaked_logins
 from sopslab.model.incidents import Cause
 from sopslab.model.rotation import Login
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.rotation import Remembered, logins_dir
+from sopslab.provision.known import rotation_of
 from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import unfinished
 
@@ -65,7 +65,13 @@ def proof(settings: Settings, environments: Sequence[Environment]) -> Commands:
 
 def _concerned(settings: Settings, environments: Sequence[Environment]) -> list[Environment]:
     """Return the environments whose password leaked and whose rotation is not over."""
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     if rotation is None or rotation.cause is not Cause.GIT_CREDENTIAL:
         return []
     return unfinished(settings, rotation, environments)
+
+
+def logins_dir(settings: Settings) -> str:
+    """Return the folder with the passwords that leaked. They are kept until it is proven that they
+    are worthless."""
+    return f"{settings.lab_dir}/rotations/{settings.incident}.logins"

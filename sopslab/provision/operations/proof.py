@@ -23,7 +23,7 @@ from sopslab.lab.tools.sops import NO_KEY, NO_VALUE
 from sopslab.model.identities import recipient_of
 from sopslab.model.rotation import Attempt, Delivered, LiveValue
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.facts.rotation import Remembered
+from sopslab.provision.known import rotation_of
 from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import Outcome, outcomes_of, unfinished
 from sopslab.provision.operations.seats import failing
@@ -38,7 +38,7 @@ def readiness(settings: Settings, environments: Sequence[Environment]) -> Comman
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     concerned = unfinished(settings, rotation, environments)
     if not concerned or not look(settings, settling_objects, environments=concerned):
         host.noop("Flux is done with what it was told")
@@ -54,7 +54,7 @@ def values(settings: Settings, environments: Sequence[Environment]) -> Commands:
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     outcomes = outcomes_of(settings, rotation, environments)
     # The files are opened with the identity that has to open them from now on. If the instructor's
     # key is replaced, that is the instructor's successor, and not the environment's own identity.
@@ -93,7 +93,7 @@ def workloads(settings: Settings, environments: Sequence[Environment]) -> Comman
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     outcomes = outcomes_of(settings, rotation, environments)
     changed = {one.environment.id: [found.secret for _, found in one.rotated()] for one in outcomes}
     changed = {learner: names for learner, names in changed.items() if names}
@@ -130,7 +130,7 @@ def decryption(settings: Settings, environments: Sequence[Environment]) -> Comma
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     concerned = unfinished(settings, rotation, environments)
     if not concerned:
         host.noop("nothing is left to be proven")
@@ -147,7 +147,7 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     # While any environment still needs the leaked identity, it is too early for a proof.
     outcomes = [one for one in outcomes_of(settings, rotation, environments) if one.change.gone]
     if rotation is None or not outcomes:

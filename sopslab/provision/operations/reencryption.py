@@ -35,7 +35,7 @@ from sopslab.lab.observe.failures import seat_failures
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import CloneStanding, RepositoryState
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.rotation import Remembered
+from sopslab.provision.known import rotation_of
 from sopslab.provision.look import look
 from sopslab.provision.operations.rotating import (
     change_of,
@@ -63,7 +63,7 @@ def files(
     + environments: the environments of the rotation
     + given: the values that a person has typed, by NAME/KEY
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     concerned = unfinished(settings, rotation, environments)
     if rotation is None or not concerned or not touches_files(rotation.cause):
         host.noop("nothing is to be re-encrypted")

@@ -16,10 +16,10 @@ from sopslab.incidents.rotation.record import Rotation, key_of, render_rotation
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.encrypted import encrypted_versions
 from sopslab.lab.observe.identities import identity_states
+from sopslab.lab.observe.leaked import record_file
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, script
-from sopslab.provision.facts.rotation import record_file
 from sopslab.provision.look import look
 from sopslab.provision.operations.reset import UNSEEN, standing
 
@@ -48,7 +48,8 @@ class Outcome:
 
 
 def remember(settings: Settings, rotation: Rotation) -> Commands:
-    yield script(_REMEMBER, record_file(settings), stdin=render_rotation(rotation))
+    file = record_file(settings, rotation.incident)
+    yield script(_REMEMBER, file, stdin=render_rotation(rotation))
 
 
 def keys_of(rotation: Rotation, environments: Sequence[Environment]) -> list[str]:

@@ -29,8 +29,7 @@ from sopslab.lab.observe.suspension import left_by_a_rotation
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.incidents import Cause
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.facts.rotation import Remembered
-from sopslab.provision.known import incidents
+from sopslab.provision.known import incidents, rotation_of
 from sopslab.provision.look import look
 from sopslab.provision.operations import flux
 from sopslab.provision.operations.age import generate, record, unrecorded
@@ -63,7 +62,7 @@ def inventory(
     + exposed: what leaked, as NAME or NAME/KEY, if it was not a key
     + known: the ids of all learners with an environment
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     if rotation is not None:
         gone = [one for one in rotation.subjects if one not in (*known, *rotation.proven)]
         if not gone:
@@ -101,7 +100,7 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     concerned = unfinished(settings, rotation, environments)
     keys = [] if rotation is None else keys_of(rotation, concerned)
     states = identities(settings, keys)
@@ -160,7 +159,7 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
     + settings: the lab's settings
     + environments: the environments of the rotation
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     outcomes = outcomes_of(settings, rotation, environments)
     if rotation is None or not outcomes or not replaces_keys(rotation.cause):
         host.noop("no identity goes")
@@ -197,7 +196,7 @@ def phase_end(settings: Settings, phase: Phase) -> Commands:
     + settings: the lab's settings
     + phase: the phase
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     if rotation is None or phase in rotation.phases:
         host.noop("it is on record")
         return
@@ -220,7 +219,7 @@ def conclusion(
     + environments: the environments of the rotation
     + given: the names of the values that a person has typed for this run
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     concerned = unfinished(settings, rotation, environments)
     if rotation is None or not concerned:
         host.noop("it is on record")
@@ -249,7 +248,7 @@ def incident(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     if rotation is None:
         host.noop("no rotation has begun")
         return
@@ -267,7 +266,7 @@ def report(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    rotation = host.get_fact(Remembered, settings=settings)
+    rotation = rotation_of(settings)
     pending = {} if rotation is None else rotation.pending
     left = {learner: names for learner, names in pending.items() if names}
     if not left:

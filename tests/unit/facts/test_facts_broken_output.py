@@ -56,7 +56,7 @@ GARBAGE = {
 
 
 def test_every_fact_is_looked_at() -> None:
-    assert len(FACTS) >= 2
+    assert FACTS
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: f"{fact.__module__[14:]}.{fact.__name__}")

@@ -193,6 +193,9 @@ def fill(text: str, settings: Settings) -> str:
 
 
 def output(fact: str, said: Any) -> list[str]:
+    if fact == "rotation_record" and said != []:
+        # A record is YAML, which the program prints as one text.
+        return [json.dumps(yaml.safe_dump(said))]
     if fact in USUAL and said != []:
         said = merged(USUAL[fact], said or {})
     # The lab's own program prints a single object.
