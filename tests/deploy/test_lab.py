@@ -546,3 +546,12 @@ def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data
     steps = {operation.belongs_to for operation in plan.operations}
     assert Step.OTHER not in steps
     assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}
+
+
+def test_no_step_of_up_ends_as_if_nothing_had_been_begun(lab_data: Data) -> None:
+    data = lab_data()
+    run = Run(DEPLOY, data, bare(load_settings(data)))
+    (plan,) = [event for event in run.events if isinstance(event, Planned)]
+    codes = {operation.belongs_to.code for operation in plan.operations}
+    # After these, ci/lab.sh takes nothing down.
+    assert codes & {Exit.INPUT, Exit.LOCKED, Exit.FORMAT} == set()
