@@ -21,8 +21,12 @@ case $SOPSLAB_INVENTORY in
 inventories/ci.py | */inventories/ci.py) of_job=yes ;;
 *) of_job= ;;
 esac
-# Says to a later `down` that `up` ended before it had begun anything.
+# Says to a later `down` that no `up` of this job has begun anything.
 unbegun=$reports/nothing-was-begun
+# Is there while an `up` of this job may have begun a lab that was not taken down yet.
+begun=$reports/begun
+# Whether that was there before this `up`.
+earlier=
 # The last that was waited for: what runs now is `$!`, if it is another.
 ended=
 
@@ -31,6 +35,8 @@ main() {
 	run | up)
 		provide || exit
 		mkdir -p "$reports" && rm -f "$unbegun" || exit 1
+		[ ! -e "$begun" ] || earlier=yes
+		touch "$begun" || exit 1
 		trap 'finish $?' EXIT
 		trap 'stop 129' HUP
 		trap 'stop 130' INT
@@ -92,12 +98,13 @@ tell_github() {
 }
 
 # End because there is no lab. After bad input (2), beside another run (3) and on a lab of another
-# version (22), `up` has begun nothing: what there is belongs to somebody else.
+# version (22), `up` has begun nothing: what there is belongs to somebody else, or to an earlier `up`
+# of this job, and stays until `down`.
 give_up() {
 	case $1 in
 	2 | 3 | 22)
 		trap - EXIT
-		: >"$unbegun"
+		[ "$earlier" ] || mv "$begun" "$unbegun"
 		;;
 	esac
 	exit "$1"
@@ -135,7 +142,7 @@ finish() {
 # while, and have the lab's lock (exit code 3). `timeout` is out of reach of signals to the whole job.
 take_down() {
 	for pause in 5 10 20 40 80 160 ""; do
-		timeout -k 30 600 sopslab down ${of_job:+--purge --yes} && return
+		timeout -k 30 600 sopslab down ${of_job:+--purge --yes} && rm -f "$begun" && return
 		set -- $?
 		[ "$1" -eq 3 ] && [ "$pause" ] || return "$1"
 		sleep "$pause"

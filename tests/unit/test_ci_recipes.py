@@ -400,6 +400,34 @@ def test_a_lab_on_which_up_has_begun_nothing_is_left_alone(
     assert bench.calls == [UP[0], *UP, DOWN]
 
 
+@pytest.mark.parametrize("code", [Exit.INPUT, Exit.LOCKED, Exit.FORMAT])
+def test_an_up_that_begins_nothing_leaves_an_earlier_lab_of_the_job_to_its_teardown(
+    code: Exit, bench: Bench
+) -> None:
+    bench.ends("up", 0, code, code)
+    assert bench.lab("up") == 0
+    assert bench.lab("up") == code
+    assert bench.lab("down") == 0
+    assert bench.calls == [*UP, UP[0], DOWN]
+    # From then on the job has none again.
+    assert bench.lab("up") == code
+    assert bench.lab("down") == 0
+    assert bench.calls == [*UP, UP[0], DOWN, UP[0]]
+
+
+def test_what_a_killed_up_has_begun_is_taken_down_also_after_one_that_begins_nothing(
+    bench: Bench,
+) -> None:
+    process = bench.start("sh", "ci/lab.sh", "up", WAITS="up")
+    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    bench.ends("up", Exit.LOCKED)
+    assert bench.lab("up") == Exit.LOCKED
+    assert bench.lab("down") == 0
+    assert bench.calls == [UP[0], UP[0], DOWN]
+
+
 @pytest.mark.parametrize("inventory", ["inventories/local.py", "/srv/inventories/classroom.py"])
 def test_a_lab_that_is_not_the_jobs_stays_until_it_is_taken_down(
     inventory: str, bench: Bench
