@@ -10,11 +10,15 @@
 # sops-lab-reports here, are then up.xml and verify.xml (JUnit); env, which a step reads with `.` to
 # use the lab; and support.tar.gz, if something failed. The exit code is that of what failed first.
 #
+# The Python environment is made in .venv of this project, or in the folder that $SOPSLAB_VENV names.
+#
 # With another $SOPSLAB_INVENTORY than inventories/ci.py, the lab is not the job's: only `down` takes
 # it down, and leaves its keys and Git data.
 set -u
 
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+# As make knows it: from the folder of the project.
+venv=${SOPSLAB_VENV:-.venv}
 reports=${SOPSLAB_REPORTS:-sops-lab-reports}
 export SOPSLAB_INVENTORY="${SOPSLAB_INVENTORY:-inventories/ci.py}"
 case $SOPSLAB_INVENTORY in
@@ -74,11 +78,18 @@ main() {
 }
 
 # Have this project's own command, whatever else is installed, in an environment of its own. One that
-# was made on another machine, or of a Python that is gone, does not start, and is made anew.
+# was made on another machine, or of a Python that is gone, does not start, and is made anew. What is
+# no environment is not removed, whatever SOPSLAB_VENV names.
 provide() {
-	PATH=$project/.venv/bin:$PATH
-	"$project/.venv/bin/pip" --version >/dev/null 2>&1 || rm -rf "$project/.venv"
-	[ -e "$project/.venv/bin/sopslab" ] || make --silent --directory "$project" .venv/.runtime >&2
+	case $venv in
+	/*) environment=$venv ;;
+	*) environment=$project/$venv ;;
+	esac
+	PATH=$environment/bin:$PATH
+	if ! "$environment/bin/pip" --version >/dev/null 2>&1 && [ -e "$environment/pyvenv.cfg" ]; then
+		rm -rf "$environment"
+	fi
+	make --silent --directory "$project" "$venv/.runtime" >&2
 }
 
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.
