@@ -115,10 +115,10 @@ def compatibility(settings: Settings) -> Commands:
 
 
 def _unsuitable(settings: Settings) -> list[str]:
-    traits = recall_of_machine(engine_state).traits
-    if traits.driver:
+    engine = recall_of_machine(engine_state)
+    if engine.traits.driver:
         _told.add(host.name)
-    return find_engine_problems(traits, settings)
+    return find_engine_problems(engine, settings)
 
 
 @operation()
