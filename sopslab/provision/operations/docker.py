@@ -63,7 +63,7 @@ def runtime(wrapper: str) -> Commands:
 
 # The hosts whose Docker engine has already been judged in this run.
 _told: set[str] = set()
-# The hosts on which there was no part of Docker, so that all of it comes from this run.
+# The hosts on which there was no engine, so that it comes from this run.
 _installed: set[str] = set()
 
 
@@ -134,7 +134,7 @@ def packages(offline: bool = False) -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
-    if found.reason == "absent":
+    if found.reason in {"absent", "client"}:
         _installed.add(host.name)
     needed = CLIENT + ([] if found.reason == "remote" else ENGINE)
     yield from host_packages._inner(commands=needed, offline=offline)

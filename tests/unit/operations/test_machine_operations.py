@@ -317,12 +317,14 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
 
 
 @pytest.mark.parametrize(
-    ("install_docker", "absent", "then"),
+    ("install_docker", "before", "then"),
     [
-        (True, False, "stopped"),
-        (False, True, "stopped"),
+        (True, "stopped", "stopped"),
+        (False, "absent", "stopped"),
         # systemd starts what is installed.
-        (False, True, "forbidden"),
+        (False, "absent", "forbidden"),
+        # Beside a client, an engine is installed with leave only.
+        (True, "client", "forbidden"),
     ],
 )
 def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_docker(
@@ -331,14 +333,16 @@ def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     install_docker: bool,
-    absent: bool,
+    before: str,
     then: str,
 ) -> None:
     monkeypatch.setattr(docker, "_installed", set())
-    if absent:
-        missing = {"missing": [*CLIENT, *ENGINE]}
-        facts = {**STOPPED["facts"], "engine_state": {"reason": "absent"}, "machine_state": missing}
-        commands("docker.packages", lab(), facts=facts)
+    missing = {"stopped": [], "absent": [*CLIENT, *ENGINE], "client": ENGINE}[before]
+    facts: dict[str, Any] = {
+        "engine_state": {"reason": before},
+        "machine_state": {"uid": 0, "missing": missing},
+    }
+    commands("docker.packages", lab(), facts=facts)
     facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
     arguments = {"patience": 0, "install_docker": install_docker}
     _, admit = commands("docker.engine", lab(), arguments=arguments, facts=facts)
