@@ -10,7 +10,7 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
 from sopslab.lab.observe import docker as observe
-from sopslab.lab.observe.engine import CONFIG, engine_state, is_member, runtime_body
+from sopslab.lab.observe.engine import CONFIG, engine_state, has_group, is_member, runtime_body
 from sopslab.lab.observe.machine import machine_state
 from sopslab.model.engine import GROUP, RUNTIME, body
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
@@ -145,7 +145,8 @@ def engine(install_docker: bool, patience: int) -> Commands:
     """
     Start the Docker engine, with or without systemd, and let the user who runs the lab use it. If
     this run has installed it, or was told to, that user joins the group of those who may. An engine
-    that DOCKER_HOST names is not started, but may be waited for.
+    that this user cannot use in the end is refused. One that DOCKER_HOST names is not started, but
+    may be waited for.
 
     + install_docker: whether the user's account may be added to that group
     + patience: how many seconds to wait for an engine that DOCKER_HOST names
@@ -171,18 +172,28 @@ def engine(install_docker: bool, patience: int) -> Commands:
     sudo = through_sudo()
     forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
-    if machine.user == "root" or look_at_machine(is_member, user=machine.user, gid=machine.gid):
-        return
-    join = install_docker or host.name in _installed
-    note(
-        f"{machine.user} was added to the group {GROUP}, which has root's rights on this machine"
-        if join
-        else f"{machine.user} may use Docker until it is restarted; to stay so:"
-        f" `sudo usermod -aG {GROUP} {machine.user}`"
-    )
-    yield changing_machine(
-        sudo, act.admit, user=machine.user, uid=machine.uid, socket=_SOCKET, join=join
-    )
+    if machine.user != "root" and not look_at_machine(has_group):
+        member = look_at_machine(is_member, user=machine.user, gid=machine.gid)
+        join = not member and (install_docker or host.name in _installed)
+        note(_what_is_given(machine.user, member=member, join=join))
+        yield changing_machine(
+            sudo, act.admit, user=machine.user, uid=machine.uid, socket=_SOCKET, join=join
+        )
+    yield changing_machine(False, act.check_use, user=machine.user)
+
+
+def _what_is_given(user: str, *, member: bool, join: bool) -> str:
+    """Return a sentence about how long a user may use the engine.
+
+    + member: whether the user is in its group already, since this login began
+    + join: whether the user joins the group
+    """
+    if join:
+        return f"{user} was added to the group {GROUP}, which has root's rights on this machine"
+    until = f"{user} may use Docker until it is restarted"
+    if member:
+        return f"{until}, and from the next login on by the group {GROUP}"
+    return f"{until}; to stay so: `sudo usermod -aG {GROUP} {user}`"
 
 
 @operation()

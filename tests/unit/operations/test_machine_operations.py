@@ -18,8 +18,8 @@ from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.act.engine import await_answer
-from sopslab.lab.observe.engine import is_member, runtime_body
+from sopslab.lab.act.engine import await_answer, check_use
+from sopslab.lab.observe.engine import has_group, is_member, runtime_body
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations import docker
 from sopslab.provision.operations.artifact import PACKERS
@@ -32,7 +32,7 @@ STOPPED: dict[str, Any] = {
     "arguments": {"patience": 0, "install_docker": False},
     "facts": {
         "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
-        "is_member": ["false"],
+        "has_group": ["false"], "is_member": ["false"],
     },
 }  # fmt: skip
 # The id of those entries of an access control list that name no user and no group.
@@ -303,7 +303,7 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     socket = tmp_path / "docker.sock"
     socket.touch()
     socket.chmod(0o660)
-    _, admit = commands("docker.engine", lab(), **STOPPED)
+    _, admit, _ = commands("docker.engine", lab(), **STOPPED)
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(socket)})
     assert done.returncode == 0, done.stderr
     # Whoever is in the group has root's rights, and nobody was asked for that.
@@ -345,7 +345,7 @@ def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_
     commands("docker.packages", lab(), facts=facts)
     facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
     arguments = {"patience": 0, "install_docker": install_docker}
-    _, admit = commands("docker.engine", lab(), arguments=arguments, facts=facts)
+    _, admit, _ = commands("docker.engine", lab(), arguments=arguments, facts=facts)
     stand_in(standins, "usermod")
     (tmp_path / "docker.sock").touch()
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(tmp_path / "docker.sock")})
@@ -361,6 +361,35 @@ def test_who_is_in_the_engines_group_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     assert not is_member("bob", 1001)
 
 
+@pytest.mark.parametrize(
+    ("own", "others", "seen"), [(998, [], True), (1000, [4, 998], True), (1000, [4], False)]
+)
+def test_a_login_is_in_the_group_only_if_it_began_with_it(
+    own: int, others: list[int], seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = grp.struct_group(("docker", "x", 998, ["ada"]))
+    monkeypatch.setattr(grp, "getgrgid", {998: group}.__getitem__)
+    monkeypatch.setattr(os, "getegid", lambda: own)
+    monkeypatch.setattr(os, "getgroups", lambda: others)
+    # What the group database says of the user by now does not count.
+    monkeypatch.setattr(os, "getgrouplist", lambda user, gid: [gid, 998])
+    assert has_group() is seen
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_engine_that_runs_and_does_not_answer_the_user_is_a_failure(
+    code: int, standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "docker", doing=f"exit {code}")
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    if code == 0:
+        check_use("ada")
+    else:
+        with pytest.raises(LabError, match="does not answer ada"):
+            check_use("ada")
+    assert calls(standins) == ["docker version"]
+
+
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
     lab: Callable[..., Settings], standins: Path, tmp_path: Path
 ) -> None:
@@ -373,7 +402,7 @@ def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
 def start_engine(
     settings: Settings, standins: Path, place: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command, _ = commands("docker.engine", settings, **STOPPED)
+    command, *_ = commands("docker.engine", settings, **STOPPED)
     places = {"/run/systemd/system": f"{place}/systemd", "/var/log/dockerd.log": f"{place}/log"}
     return carry_out(command, standins, places | dict(instead or {}))
 
