@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import json
 import os
+import re
 import shlex
 import signal
 import struct
@@ -18,8 +19,10 @@ from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
+from sopslab.lab.act import packages
 from sopslab.lab.act.engine import await_answer, check_use
 from sopslab.lab.observe.engine import has_group, is_member, runtime_body
+from sopslab.lab.tools.programs import Answer
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations import docker
 from sopslab.provision.operations.artifact import PACKERS
@@ -149,6 +152,25 @@ def test_nothing_is_installed_before_all_of_it_is_on_the_machine(
     done = carry_out(installing(lab()), standins)
     assert done.returncode != 0
     assert "--download-only" in calls(standins)[-1]
+
+
+def test_an_installation_may_take_much_longer_than_a_download(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, float] = {}
+
+    def note(argv: list[str], _environment: Mapping[str, str], *, patience: float) -> Answer:
+        given[" ".join(argv)] = patience
+        return Answer(0)
+
+    monkeypatch.setattr(packages, "run", note)
+    monkeypatch.setattr(packages, "ask", note)
+    packages.install("apt-get", [("docker.io",)])
+    *others, (installing, patience) = given.items()
+    assert "--download-only" in others[-1][0] and "--download-only" not in installing
+    # It waits for the lock of dpkg first, and may then need as long as a download several times.
+    (lock,) = re.findall(r"Lock::Timeout=(\d+)", installing)
+    assert patience >= int(lock) + 3 * max(seconds for _, seconds in others)
 
 
 def test_a_package_that_would_take_another_one_away_is_refused_in_a_sentence(
