@@ -25,7 +25,7 @@ from sopslab.model.accounts import Accounts
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from sopslab.model.docker import Network
 from sopslab.model.engine import EngineState, EngineTraits
-from sopslab.model.events import Planned, Started
+from sopslab.model.events import Operation, Planned, Started
 from sopslab.model.formats import Format
 from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
@@ -536,22 +536,44 @@ def test_secrets_are_in_no_command(lab_data: Data) -> None:
     assert not [command for command in run.commands if "hidden-password" in command]
 
 
+def planned(deploy: Path, data: dict[str, Any]) -> list[Operation]:
+    """Return the operations of a deploy on a bare machine, in their order."""
+    run = Run(deploy, data, bare(load_settings(data)))
+    (plan,) = [event for event in run.events if isinstance(event, Planned)]
+    return list(plan.operations)
+
+
+def test_the_limits_that_kind_needs_are_raised_once_the_labs_network_is_there(
+    lab_data: Data,
+) -> None:
+    """By its network, the `down` of another lab knows that the limits are needed."""
+    names = [str(operation) for operation in planned(DEPLOY, lab_data())]
+    network, *raised, cluster = [
+        name for name in names if re.search("Create the network|Raise|Begin the kind", name)
+    ]
+    assert network == "Network | Create the network sops-lab-lab"
+    assert raised == [f"Network | Raise {key}" for key in LIMITS]
+    assert cluster == "Network | Begin the kind cluster lab"
+
+
+def test_no_limit_is_raised_for_a_cluster_that_exists(lab_data: Data) -> None:
+    data = lab_data(cluster_provider="existing", kubeconfig="/home/ada/config", context="c")
+    labels = [operation.label for operation in planned(DEPLOY, data)]
+    assert "Create the network sops-lab-lab" in labels
+    assert not [label for label in labels if "Raise" in label]
+
+
 @pytest.mark.parametrize("deploy", [DEPLOY, TEARDOWN], ids=["deploy", "teardown"])
 @pytest.mark.parametrize("provider", ["kind", "existing"])
 def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data) -> None:
     given = {"kubeconfig": "/home/ada/config", "context": "c"} if provider == "existing" else {}
     data = lab_data(cluster_provider=provider, purge=True, **given)
-    run = Run(deploy, data, bare(load_settings(data)))
-    (plan,) = [event for event in run.events if isinstance(event, Planned)]
-    steps = {operation.belongs_to for operation in plan.operations}
+    steps = {operation.belongs_to for operation in planned(deploy, data)}
     assert Step.OTHER not in steps
     assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}
 
 
 def test_no_step_of_up_ends_as_if_nothing_had_been_begun(lab_data: Data) -> None:
-    data = lab_data()
-    run = Run(DEPLOY, data, bare(load_settings(data)))
-    (plan,) = [event for event in run.events if isinstance(event, Planned)]
-    codes = {operation.belongs_to.code for operation in plan.operations}
+    codes = {operation.belongs_to.code for operation in planned(DEPLOY, lab_data())}
     # After these, ci/lab.sh takes nothing down.
     assert codes & {Exit.INPUT, Exit.LOCKED, Exit.FORMAT} == set()
