@@ -47,11 +47,7 @@ def release_host(settings: Settings) -> None:
         present=False,
     )
     if settings.engine_host is None:
-        host.firewall(
-            name="Remove the network's firewall rules",
-            bridge=bridge_name(settings.lab),
-            present=False,
-        )
+        host.firewall_removal(name="Remove the network's firewall rules", settings=settings)
     for key in LIMITS:
         host.original_sysctl(name=f"Restore {key}", key=key, record=sysctl_record(settings, key))
 

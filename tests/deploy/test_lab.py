@@ -19,6 +19,9 @@ from sopslab.config.naming import bridge_name, git_server_name, network_name, no
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
+from sopslab.lab.beginning import sudo_state
+from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.machine import recorded_value
 from sopslab.layout import PROJECT
 from sopslab.model.accounts import Accounts
@@ -27,6 +30,7 @@ from sopslab.model.docker import Network
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Operation, Planned, Started
 from sopslab.model.formats import Format
+from sopslab.model.git_pod import GitServerLeft
 from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.repositories import LearnersClone
@@ -34,8 +38,9 @@ from sopslab.model.steps import Step
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
 from tasks.host import LIMITS, sysctl_record
-from tests.fake import Answers, Run, fact_text, machine_look_text, order_of
+from tests.fake import Answers, Run, fact_text, look_text, machine_look_text, order_of
 from tests.machines import (
+    MACHINE,
     STORE,
     Facts,
     bare,
@@ -458,6 +463,24 @@ def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:
     run = Run(TEARDOWN, lab_data(purge=True), answers)
     assert not run.failed
     assert run.changed[-1] == "Purge | Remove keys, Git data and clone"
+
+
+def test_a_lab_that_needs_no_root_is_purged_without(lab_data: Data) -> None:
+    data = lab_data(
+        cluster_provider="existing", kubeconfig="/home/ada/config", context="c",
+        git_url="https://git.example", git_username="ada", git_password="b", purge=True,
+    )  # fmt: skip
+    settings = load_settings(data)
+    answers = machine(settings, replace(MACHINE, uid=1000, gid=1000, user="ada"))
+    answers |= {
+        machine_look_text(sudo_state): '"missing"',
+        look_text(settings, git_server_in, kubeconfig="/home/ada/config"): said(GitServerLeft()),
+        look_text(settings, brought): "{}",
+        Facts(settings).data: "true",
+    }
+    run = Run(TEARDOWN, data, answers)
+    assert not run.failed
+    assert run.changed == ["Purge | Remove keys, Git data and clone"]
 
 
 def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> None:
