@@ -48,8 +48,13 @@ def release_host(settings: Settings) -> None:
     )
     if settings.engine_host is None:
         host.firewall_removal(name="Remove the network's firewall rules", settings=settings)
-    for key in LIMITS:
-        host.original_sysctl(name=f"Restore {key}", key=key, record=sysctl_record(settings, key))
+    for key, raised_to in LIMITS.items():
+        host.original_sysctl(
+            name=f"Restore {key}",
+            key=key,
+            raised_to=raised_to,
+            record=sysctl_record(settings, key),
+        )
 
 
 @step(Step.PURGE)

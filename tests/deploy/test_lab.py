@@ -22,7 +22,7 @@ from sopslab.errors import Exit
 from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.brought import brought
 from sopslab.lab.observe.git_pod import git_server_in
-from sopslab.lab.observe.machine import recorded_value
+from sopslab.lab.observe.machine import machine_state, recorded_value
 from sopslab.layout import PROJECT
 from sopslab.model.accounts import Accounts
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
@@ -442,6 +442,9 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
     finished: Finished, lab_data: Data
 ) -> None:
     settings, answers = finished
+    instances, watches = LIMITS.values()
+    raised = replace(MACHINE, inotify_instances=instances, inotify_watches=watches)
+    answers[machine_look_text(machine_state, root="/", commands=[])] = said(raised)
     for key in LIMITS:
         answers[machine_look_text(recorded_value, path=sysctl_record(settings, key))] = '"64"'
     run = Run(TEARDOWN, lab_data(), answers)
@@ -453,6 +456,8 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
         "Host | Remove the network's firewall rules",
         *(f"Host | Restore {key}" for key in LIMITS),
     ]
+    limits = [command for command in run.commands if "sops-lab 64 /proc/sys/" in command]
+    assert len(limits) == len(LIMITS)
     removed = "\n".join(command for command in run.commands if "rm " in command)
     for kept in (settings.keys_dir, settings.git_dir, settings.work_dir, settings.store):
         assert kept not in removed

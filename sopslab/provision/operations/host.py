@@ -88,28 +88,24 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
     + at_least: the value to which a lower limit is raised
     + record: the file that keeps the former value
     """
-    path = "/proc/sys/" + key.replace(".", "/")
-    machine = look_at_machine(machine_state, root="/", commands=[])
-    found = {
-        "fs.inotify.max_user_instances": machine.inotify_instances,
-        "fs.inotify.max_user_watches": machine.inotify_watches,
-    }[key]
+    found = _limit(key)
     if found >= at_least:
         host.noop(f"{key} is {found}")
         return
     sudo = through_sudo()
     note(f"{key} was {found}")
     yield script('mkdir -p "$(dirname "$1")"; [ -e "$1" ] || echo "$2" >"$1"', record, str(found))
-    yield script('echo "$1" >"$2"', str(at_least), path, sudo=sudo)
+    yield script('echo "$1" >"$2"', str(at_least), _file_of(key), sudo=sudo)
 
 
 @operation()
-def original_sysctl(key: str, record: str) -> Commands:
+def original_sysctl(key: str, raised_to: int, record: str) -> Commands:
     """
-    Give a kernel limit its former value again, once the last lab of the machine is gone, in
-    whatever root.
+    Give a kernel limit that a lab of this root has raised its former value again, once no lab of
+    the machine is up any more, in whatever root. A value that somebody else has set since stays.
 
     + key: the sysctl
+    + raised_to: the value that labs raise it to
     + record: the file that keeps the former value
     """
     before = look_at_machine(recorded_value, path=record)
@@ -119,9 +115,25 @@ def original_sysctl(key: str, record: str) -> Commands:
     if look_at_machine(lab_networks):
         host.noop(f"another lab still needs {key}")
         return
-    path = "/proc/sys/" + key.replace(".", "/")
-    yield script('echo "$1" >"$2"', before, path, sudo=through_sudo())
+    found = _limit(key)
+    if found == raised_to:
+        yield script('echo "$1" >"$2"', before, _file_of(key), sudo=through_sudo())
+    else:
+        note(f"{key} stays {found}, which is not what a lab has set")
     yield script('rm "$1"', record)
+
+
+def _limit(key: str) -> int:
+    """Return the present value of a kernel limit."""
+    machine = look_at_machine(machine_state, root="/", commands=[])
+    return {
+        "fs.inotify.max_user_instances": machine.inotify_instances,
+        "fs.inotify.max_user_watches": machine.inotify_watches,
+    }[key]
+
+
+def _file_of(key: str) -> str:
+    return "/proc/sys/" + key.replace(".", "/")
 
 
 @operation()

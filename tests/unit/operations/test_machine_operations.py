@@ -207,11 +207,11 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         assert (tmp_path / "limit").read_text() == "300\n"
     put_back, forget = commands(
         "host.original_sysctl", settings,
-        arguments={"key": key, "record": str(record)},
+        arguments={"key": key, "raised_to": 300, "record": str(record)},
         facts={
             "recorded_value": [json.dumps(record.read_text().strip())],
             "lab_networks": [],
-            "machine_state": {"uid": 0},
+            "machine_state": {"uid": 0, "inotify_watches": 300},
         },
     )  # fmt: skip
     carry_out(put_back, standins, place)
