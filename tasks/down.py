@@ -46,8 +46,10 @@ def release_host(settings: Settings) -> None:
         owner=settings.root,
         present=False,
     )
-    if settings.engine_host is None:
-        host.firewall_removal(name="Remove the network's firewall rules", settings=settings)
+    # Another machine's Docker knows nothing of this machine's rules, and of the labs on it.
+    if settings.engine_host is not None:
+        return
+    host.firewall_removal(name="Remove the network's firewall rules", settings=settings)
     for key, raised_to in LIMITS.items():
         host.original_sysctl(
             name=f"Restore {key}",

@@ -21,6 +21,7 @@ from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.docker import lab_networks
 from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.machine import machine_state, recorded_value
 from sopslab.layout import PROJECT
@@ -445,6 +446,7 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
     instances, watches = LIMITS.values()
     raised = replace(MACHINE, inotify_instances=instances, inotify_watches=watches)
     answers[machine_look_text(machine_state, root="/", commands=[])] = said(raised)
+    answers[machine_look_text(lab_networks)] = "[]"
     for key in LIMITS:
         answers[machine_look_text(recorded_value, path=sysctl_record(settings, key))] = '"64"'
     run = Run(TEARDOWN, lab_data(), answers)
@@ -461,6 +463,16 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
     removed = "\n".join(command for command in run.commands if "rm " in command)
     for kept in (settings.keys_dir, settings.git_dir, settings.work_dir, settings.store):
         assert kept not in removed
+
+
+def test_on_the_way_back_from_another_machine_nothing_of_this_one_is_changed(
+    lab_data: Data,
+) -> None:
+    """A lab on this machine, in the same root, may need what that Docker knows nothing of."""
+    operations = planned(TEARDOWN, lab_data(docker_host="tcp://docker:2376"))
+    labels = [operation.label for operation in operations]
+    assert "Remove the network" in labels
+    assert not [label for label in labels if re.search("firewall|Restore", label)]
 
 
 def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:

@@ -112,7 +112,11 @@ def original_sysctl(key: str, raised_to: int, record: str) -> Commands:
     if before is None:
         host.noop(f"{key} was not raised by this lab")
         return
-    if look_at_machine(lab_networks):
+    networks = look_at_machine(lab_networks)
+    if networks is None:
+        host.noop(f"Docker does not say whether another lab needs {key}")
+        return
+    if networks:
         host.noop(f"another lab still needs {key}")
         return
     found = _limit(key)

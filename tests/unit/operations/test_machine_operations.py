@@ -210,7 +210,7 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         arguments={"key": key, "raised_to": 300, "record": str(record)},
         facts={
             "recorded_value": [json.dumps(record.read_text().strip())],
-            "lab_networks": [],
+            "lab_networks": ["[]"],
             "machine_state": {"uid": 0, "inotify_watches": 300},
         },
     )  # fmt: skip
