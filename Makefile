@@ -1,7 +1,9 @@
 # The two commands of the README are `make lab` and `make test`; `make help` lists the rest.
 
 PYTHON ?= python3
-VENV := .venv
+# The Python environment. The devcontainer has it elsewhere, because it shares the checkout with the
+# machine that it runs on.
+VENV := $(or $(SOPSLAB_VENV),.venv)
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # Two stamps: what a lab needs, and what its developers need besides.

@@ -10,19 +10,27 @@
 # sops-lab-reports here, are then up.xml and verify.xml (JUnit); env, which a step reads with `.` to
 # use the lab; and support.tar.gz, if something failed. The exit code is that of what failed first.
 #
+# The Python environment is made in .venv of this project, or in the folder that $SOPSLAB_VENV names.
+#
 # With another $SOPSLAB_INVENTORY than inventories/ci.py, the lab is not the job's: only `down` takes
 # it down, and leaves its keys and Git data.
 set -u
 
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+# As make knows it: from the folder of the project.
+venv=${SOPSLAB_VENV:-.venv}
 reports=${SOPSLAB_REPORTS:-sops-lab-reports}
 export SOPSLAB_INVENTORY="${SOPSLAB_INVENTORY:-inventories/ci.py}"
 case $SOPSLAB_INVENTORY in
 inventories/ci.py | */inventories/ci.py) of_job=yes ;;
 *) of_job= ;;
 esac
-# Says to a later `down` that `up` ended before it had begun anything.
+# Says to a later `down` that no `up` of this job has begun anything.
 unbegun=$reports/nothing-was-begun
+# Is there while an `up` of this job may have begun a lab that was not taken down yet.
+begun=$reports/begun
+# Whether that was there before this `up`.
+earlier=
 # The last that was waited for: what runs now is `$!`, if it is another.
 ended=
 
@@ -31,6 +39,8 @@ main() {
 	run | up)
 		provide || exit
 		mkdir -p "$reports" && rm -f "$unbegun" || exit 1
+		[ ! -e "$begun" ] || earlier=yes
+		touch "$begun" || exit 1
 		trap 'finish $?' EXIT
 		trap 'stop 129' HUP
 		trap 'stop 130' INT
@@ -68,11 +78,18 @@ main() {
 }
 
 # Have this project's own command, whatever else is installed, in an environment of its own. One that
-# was made on another machine, or of a Python that is gone, does not start, and is made anew.
+# was made on another machine, or of a Python that is gone, does not start, and is made anew. What is
+# no environment is not removed, whatever SOPSLAB_VENV names.
 provide() {
-	PATH=$project/.venv/bin:$PATH
-	"$project/.venv/bin/pip" --version >/dev/null 2>&1 || rm -rf "$project/.venv"
-	[ -e "$project/.venv/bin/sopslab" ] || make --silent --directory "$project" .venv/.runtime >&2
+	case $venv in
+	/*) environment=$venv ;;
+	*) environment=$project/$venv ;;
+	esac
+	PATH=$environment/bin:$PATH
+	if ! "$environment/bin/pip" --version >/dev/null 2>&1 && [ -e "$environment/pyvenv.cfg" ]; then
+		rm -rf "$environment"
+	fi
+	make --silent --directory "$project" "$venv/.runtime" >&2
 }
 
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.
@@ -92,12 +109,13 @@ tell_github() {
 }
 
 # End because there is no lab. After bad input (2), beside another run (3) and on a lab of another
-# version (22), `up` has begun nothing: what there is belongs to somebody else.
+# version (22), `up` has begun nothing: what there is belongs to somebody else, or to an earlier `up`
+# of this job, and stays until `down`.
 give_up() {
 	case $1 in
 	2 | 3 | 22)
 		trap - EXIT
-		: >"$unbegun"
+		[ "$earlier" ] || mv "$begun" "$unbegun"
 		;;
 	esac
 	exit "$1"
@@ -135,7 +153,7 @@ finish() {
 # while, and have the lab's lock (exit code 3). `timeout` is out of reach of signals to the whole job.
 take_down() {
 	for pause in 5 10 20 40 80 160 ""; do
-		timeout -k 30 600 sopslab down ${of_job:+--purge --yes} && return
+		timeout -k 30 600 sopslab down ${of_job:+--purge --yes} && rm -f "$begun" && return
 		set -- $?
 		[ "$1" -eq 3 ] && [ "$pause" ] || return "$1"
 		sleep "$pause"

@@ -14,6 +14,7 @@ from sopslab.provision.deploys import step
 from sopslab.provision.look import look_at_machine
 from sopslab.provision.operations import docker, host, kind, kubernetes
 from sopslab.provision.operations.tree import tree
+from tasks.host import raise_limits
 from tasks.roster import enrolled
 
 
@@ -48,6 +49,8 @@ def begin_cluster(settings: Settings) -> None:
                 allowed=settings.git_url and settings.git_base_cluster_url,
             )
     if settings.cluster_provider == "kind":
+        if settings.firewalled:
+            raise_limits(settings)
         machine = look_at_machine(machine_state, root=settings.root, commands=[])
         # Alone, a learner waits for pods to start, and for nobody else's.
         share = SYSTEM_SHARE if enrolled(settings) else None

@@ -46,14 +46,17 @@ def release_host(settings: Settings) -> None:
         owner=settings.root,
         present=False,
     )
-    if settings.engine_host is None:
-        host.firewall(
-            name="Remove the network's firewall rules",
-            bridge=bridge_name(settings.lab),
-            present=False,
+    # Another machine's Docker knows nothing of this machine's rules, and of the labs on it.
+    if settings.engine_host is not None:
+        return
+    host.firewall_removal(name="Remove the network's firewall rules", settings=settings)
+    for key, raised_to in LIMITS.items():
+        host.original_sysctl(
+            name=f"Restore {key}",
+            key=key,
+            raised_to=raised_to,
+            record=sysctl_record(settings, key),
         )
-    for key in LIMITS:
-        host.original_sysctl(name=f"Restore {key}", key=key, record=sysctl_record(settings, key))
 
 
 @step(Step.PURGE)

@@ -42,12 +42,16 @@ def prepare_host(settings: Settings) -> None:
         patience=60 if settings.lease else 0,
     )
     docker.compatibility(name="Check Docker as it runs", settings=settings)
-    if settings.engine_host is not None:
-        return
-    docker.runtime(
-        name="Let containers be privileged",
-        wrapper=(PACKAGE / "lab" / "oci_runtime.py").read_text(),
-    )
+    if settings.engine_host is None:
+        docker.runtime(
+            name="Let containers be privileged",
+            wrapper=(PACKAGE / "lab" / "oci_runtime.py").read_text(),
+        )
+
+
+def raise_limits(settings: Settings) -> None:
+    """Raise the kernel limits that kind needs. By the network of a lab, the `down` of another one
+    knows that they are needed: so this comes after it."""
     for key, at_least in LIMITS.items():
         host.sysctl(
             name=f"Raise {key}",

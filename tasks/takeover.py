@@ -9,7 +9,7 @@ from sopslab.provision.deploys import step
 from sopslab.provision.operations import lab
 
 
-@step(Step.FORMAT)
+@step(Step.VERSION)
 def refuse_other(settings: Settings) -> None:
     """Refuse a lab of a newer product, and one that has to be taken over first."""
     lab.compatibility(name="Check the lab's format", settings=settings, oldest=FORMAT)

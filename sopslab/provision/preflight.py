@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sopslab.config.engine import engine_host
 from sopslab.config.settings import Settings
-from sopslab.model.engine import RUNTIME, EngineState, EngineTraits
+from sopslab.model.engine import RUNTIME, EngineState
 from sopslab.model.machine import MachineState
 
 _GIB = 1024 * 1024  # in KiB
@@ -84,58 +84,66 @@ def find_sudo_problems(sudo: str) -> list[str]:
 # somebody has connected its plug, which does not connect by itself.
 _SEEN_BY_SNAPS = re.compile(r"/home/[^/]+/[^./]|/root/[^./]")
 _MEDIA = re.compile(r"/media/|/run/media/|/mnt/")
+# Where the engine of the system listens, which a run may start.
+_OF_THE_SYSTEM = frozenset({"unix:///run/docker.sock", "unix:///var/run/docker.sock"})
 # With these storage drivers, a kind node chooses another snapshotter than the one for which its
 # images are unpacked.
 _OTHER_SNAPSHOTTERS = frozenset({"zfs", "fuse-overlayfs"})
 
 
-def find_engine_problems(engine: EngineTraits, settings: Settings) -> list[str]:
+def find_engine_problems(engine: EngineState, settings: Settings) -> list[str]:
     """Return a sentence for each reason why a lab does not work with this Docker.
 
-    + engine: the properties of the Docker engine
+    + engine: the state of the Docker engine, and its traits
     + settings: the lab's settings
     """
-    if engine.podman:
+    traits = engine.traits
+    if traits.podman:
         return [
             "`docker` is Podman's here, and the lab needs Docker itself: remove podman-docker or"
             " unset DOCKER_HOST, then install Docker; nothing was changed"
         ]
-    if _is_elsewhere(engine.endpoint):
+    if _is_elsewhere(traits.endpoint):
         return [
-            f"the Docker context {engine.context} leads to another machine, and a lab needs the"
+            f"the Docker context {traits.context} leads to another machine, and a lab needs the"
             " Docker of this one: `docker context use default` and unset DOCKER_CONTEXT, or name"
             " the service of a CI job in DOCKER_HOST"
         ]
+    if not engine.answers and traits.endpoint not in {"", *_OF_THE_SYSTEM}:
+        return [
+            f"the Docker context {traits.context} leads to {traits.endpoint}, where no Docker"
+            " answers: `docker context use default` and unset DOCKER_CONTEXT, or start that one"
+        ]
     problems = []
-    if "name=rootless" in engine.security:
+    if "name=rootless" in traits.security:
         problems.append(
             "this Docker is rootless, so rules of this machine's firewall do not keep its traffic"
             " here: use the Docker of the system (`docker context use default`)"
         )
-    elif "Docker Desktop" in engine.system:
+    elif "Docker Desktop" in traits.system:
         problems.append(
             "this is Docker Desktop, whose traffic rules of this machine's firewall do not keep"
             " here: install Docker in this system itself (`docker context use default`)"
         )
-    if "name=userns" in engine.security:
+    if "name=userns" in traits.security:
         problems.append(
             "this Docker maps users (`userns-remap`), and a node has to be privileged: take"
             " `userns-remap` out of /etc/docker/daemon.json and restart Docker"
         )
     if (
-        engine.driver in _OTHER_SNAPSHOTTERS
+        traits.driver in _OTHER_SNAPSHOTTERS
         and settings.cluster_provider == "kind"
         and settings.artifact_source != "upstream"
     ):
         problems.append(
-            f"Docker's storage driver is {engine.driver}, with which a node does not find the"
+            f"Docker's storage driver is {traits.driver}, with which a node does not find the"
             " images that are built into it: use overlay2, or set `artifact_source: upstream`"
         )
-    if engine.snap:
-        problems += _find_snap_problems(settings.root, engine.media)
-    if engine.proxies:
+    if traits.snap:
+        problems += _find_snap_problems(settings.root, traits.media)
+    if traits.proxies:
         problems.append(
-            f"{engine.proxies} has proxies, which Docker would put into every container and image"
+            f"{traits.proxies} has proxies, which Docker would put into every container and image"
             " of the lab: take `proxies` out of it, or set DOCKER_CONFIG to a folder without them"
         )
     return problems

@@ -13,7 +13,8 @@ import yaml
 
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import ENFORCER, PROJECT
-from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tasks.host import LIMITS
+from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 from tests.cluster.neighbour import address_of_this_machine
 
 CLUSTER = lab_name("hand-made")
@@ -54,6 +55,7 @@ def _create_cluster(lab: Lab, workers: int, shared: Mapping[Path, str]) -> None:
       tolerations run only on these
     + shared: folders of this machine, and their paths on every node
     """
+    _raise_limits()
     image = load_catalog(lab.settings.catalog).node_tag
     configuration = plain_configuration(image)
     roles = ["control-plane", *["worker"] * workers]
@@ -77,6 +79,15 @@ def _create_cluster(lab: Lab, workers: int, shared: Mapping[Path, str]) -> None:
         return
     if configuration["networking"]["disableDefaultCNI"]:
         connect_pods(lab)
+
+
+def _raise_limits() -> None:
+    """Raise the kernel limits as kind asks its users to: a lab does that only for a cluster of its
+    own."""
+    for key, at_least in LIMITS.items():
+        limit = Path("/proc/sys", *key.split("."))
+        if int(limit.read_text()) < at_least:
+            run(as_root("tee", str(limit)), stdin=str(at_least))
 
 
 def _takes_pods(lab: Lab) -> bool:

@@ -152,6 +152,7 @@ def workflow(tmp_path: Path, act: str) -> Iterator[tuple[Job, list[str]]]:
     shutil.copytree(PROJECT / "ci", checkout / "ci")
     # Made anew it would take minutes, and be the same.
     (checkout / ".venv").symlink_to(sys.prefix)
+    (checkout / "Makefile").write_text(".venv/.runtime:\n")
     for command in ("init --quiet", "add .", "commit --quiet --message=Checkout"):
         run(["git", *_AUTHOR, *command.split()], cwd=checkout)
     (tmp_path / "config" / "act").mkdir(parents=True)

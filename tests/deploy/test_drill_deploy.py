@@ -81,7 +81,7 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(
 ) -> None:
     done = run(deploy, lab_data, "joe", seats=2)
     assert done.failed
-    assert names(done) == ["Format | Check the lab's format", "Git | Begin with the drill"]
+    assert names(done) == ["Version | Check the lab's format", "Git | Begin with the drill"]
 
 
 @pytest.mark.parametrize("deploy", [END, PROJECT / "deploys" / "reset.py"])

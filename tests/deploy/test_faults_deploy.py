@@ -87,7 +87,7 @@ def test_who_has_no_environment_ends_the_run_before_anything_is_done(lab_data: D
     done, _ = run(BREAK, lab_data, "ada", learners=["joe"], faults=["wrong-key"])
     assert done.failed
     assert done.changed == []
-    assert done.unchanged == ["Format | Check the lab's format", "Faults | Begin to break"]
+    assert done.unchanged == ["Version | Check the lab's format", "Faults | Begin to break"]
 
 
 def test_fixing_is_about_everybody_who_is_broken(lab_data: Data) -> None:

@@ -49,7 +49,7 @@ def test_a_lab_of_another_version_is_changed_by_no_deploy(
     assert run.failed and run.changed == []
     assert refused in run.commands[-1]
     last = run.events[-1]
-    assert isinstance(last, Started) and str(last.operation) == "Format | Check the lab's format"
+    assert isinstance(last, Started) and str(last.operation) == "Version | Check the lab's format"
 
 
 def test_a_lab_of_a_newer_format_can_be_taken_down(

@@ -19,14 +19,19 @@ from sopslab.config.naming import bridge_name, git_server_name, network_name, no
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
-from sopslab.lab.observe.machine import recorded_value
+from sopslab.lab.beginning import sudo_state
+from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.docker import lab_networks
+from sopslab.lab.observe.git_pod import git_server_in
+from sopslab.lab.observe.machine import machine_state, recorded_value
 from sopslab.layout import PROJECT
 from sopslab.model.accounts import Accounts
 from sopslab.model.decryption import DecryptionKeyState, SecretDrift
 from sopslab.model.docker import Network
 from sopslab.model.engine import EngineState, EngineTraits
-from sopslab.model.events import Planned, Started
+from sopslab.model.events import Operation, Planned, Started
 from sopslab.model.formats import Format
+from sopslab.model.git_pod import GitServerLeft
 from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.repositories import LearnersClone
@@ -34,8 +39,9 @@ from sopslab.model.steps import Step
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
 from tasks.host import LIMITS, sysctl_record
-from tests.fake import Answers, Run, fact_text, machine_look_text, order_of
+from tests.fake import Answers, Run, fact_text, look_text, machine_look_text, order_of
 from tests.machines import (
+    MACHINE,
     STORE,
     Facts,
     bare,
@@ -437,6 +443,10 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
     finished: Finished, lab_data: Data
 ) -> None:
     settings, answers = finished
+    instances, watches = LIMITS.values()
+    raised = replace(MACHINE, inotify_instances=instances, inotify_watches=watches)
+    answers[machine_look_text(machine_state, root="/", commands=[])] = said(raised)
+    answers[machine_look_text(lab_networks)] = "[]"
     for key in LIMITS:
         answers[machine_look_text(recorded_value, path=sysctl_record(settings, key))] = '"64"'
     run = Run(TEARDOWN, lab_data(), answers)
@@ -448,9 +458,21 @@ def test_a_complete_lab_is_taken_down_and_what_cannot_be_made_anew_stays(
         "Host | Remove the network's firewall rules",
         *(f"Host | Restore {key}" for key in LIMITS),
     ]
+    limits = [command for command in run.commands if "sops-lab 64 /proc/sys/" in command]
+    assert len(limits) == len(LIMITS)
     removed = "\n".join(command for command in run.commands if "rm " in command)
     for kept in (settings.keys_dir, settings.git_dir, settings.work_dir, settings.store):
         assert kept not in removed
+
+
+def test_on_the_way_back_from_another_machine_nothing_of_this_one_is_changed(
+    lab_data: Data,
+) -> None:
+    """A lab on this machine, in the same root, may need what that Docker knows nothing of."""
+    operations = planned(TEARDOWN, lab_data(docker_host="tcp://docker:2376"))
+    labels = [operation.label for operation in operations]
+    assert "Remove the network" in labels
+    assert not [label for label in labels if re.search("firewall|Restore", label)]
 
 
 def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:
@@ -458,6 +480,24 @@ def test_a_purge_comes_last(finished: Finished, lab_data: Data) -> None:
     run = Run(TEARDOWN, lab_data(purge=True), answers)
     assert not run.failed
     assert run.changed[-1] == "Purge | Remove keys, Git data and clone"
+
+
+def test_a_lab_that_needs_no_root_is_purged_without(lab_data: Data) -> None:
+    data = lab_data(
+        cluster_provider="existing", kubeconfig="/home/ada/config", context="c",
+        git_url="https://git.example", git_username="ada", git_password="b", purge=True,
+    )  # fmt: skip
+    settings = load_settings(data)
+    answers = machine(settings, replace(MACHINE, uid=1000, gid=1000, user="ada"))
+    answers |= {
+        machine_look_text(sudo_state): '"missing"',
+        look_text(settings, git_server_in, kubeconfig="/home/ada/config"): said(GitServerLeft()),
+        look_text(settings, brought): "{}",
+        Facts(settings).data: "true",
+    }
+    run = Run(TEARDOWN, data, answers)
+    assert not run.failed
+    assert run.changed == ["Purge | Remove keys, Git data and clone"]
 
 
 def test_a_half_made_lab_is_taken_down(finished: Finished, lab_data: Data) -> None:
@@ -536,13 +576,44 @@ def test_secrets_are_in_no_command(lab_data: Data) -> None:
     assert not [command for command in run.commands if "hidden-password" in command]
 
 
+def planned(deploy: Path, data: dict[str, Any]) -> list[Operation]:
+    """Return the operations of a deploy on a bare machine, in their order."""
+    run = Run(deploy, data, bare(load_settings(data)))
+    (plan,) = [event for event in run.events if isinstance(event, Planned)]
+    return list(plan.operations)
+
+
+def test_the_limits_that_kind_needs_are_raised_once_the_labs_network_is_there(
+    lab_data: Data,
+) -> None:
+    """By its network, the `down` of another lab knows that the limits are needed."""
+    names = [str(operation) for operation in planned(DEPLOY, lab_data())]
+    network, *raised, cluster = [
+        name for name in names if re.search("Create the network|Raise|Begin the kind", name)
+    ]
+    assert network == "Network | Create the network sops-lab-lab"
+    assert raised == [f"Network | Raise {key}" for key in LIMITS]
+    assert cluster == "Network | Begin the kind cluster lab"
+
+
+def test_no_limit_is_raised_for_a_cluster_that_exists(lab_data: Data) -> None:
+    data = lab_data(cluster_provider="existing", kubeconfig="/home/ada/config", context="c")
+    labels = [operation.label for operation in planned(DEPLOY, data)]
+    assert "Create the network sops-lab-lab" in labels
+    assert not [label for label in labels if "Raise" in label]
+
+
 @pytest.mark.parametrize("deploy", [DEPLOY, TEARDOWN], ids=["deploy", "teardown"])
 @pytest.mark.parametrize("provider", ["kind", "existing"])
 def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data) -> None:
     given = {"kubeconfig": "/home/ada/config", "context": "c"} if provider == "existing" else {}
     data = lab_data(cluster_provider=provider, purge=True, **given)
-    run = Run(deploy, data, bare(load_settings(data)))
-    (plan,) = [event for event in run.events if isinstance(event, Planned)]
-    steps = {operation.belongs_to for operation in plan.operations}
+    steps = {operation.belongs_to for operation in planned(deploy, data)}
     assert Step.OTHER not in steps
     assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}
+
+
+def test_no_step_of_up_ends_as_if_nothing_had_been_begun(lab_data: Data) -> None:
+    codes = {operation.belongs_to.code for operation in planned(DEPLOY, lab_data())}
+    # After these, ci/lab.sh takes nothing down.
+    assert codes & {Exit.INPUT, Exit.LOCKED, Exit.FORMAT} == set()

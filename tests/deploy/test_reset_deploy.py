@@ -71,7 +71,7 @@ def steps(run: Run) -> list[str]:
 def test_a_lab_without_a_class_is_about_its_learner(lab_data: Data) -> None:
     done = run(lab_data)
     assert not done.failed
-    assert steps(done) == ["Format", "Git", "Flux", "Canary", "Class"]
+    assert steps(done) == ["Version", "Git", "Flux", "Canary", "Class"]
     assert "Git | Put the clone back" in done.changed + done.unchanged
 
 
@@ -80,7 +80,7 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
 ) -> None:
     done = run(lab_data, "s1", seats=3)
     assert not done.failed
-    assert steps(done) == ["Format", "Git", "Flux", "Canary", "Class"]
+    assert steps(done) == ["Version", "Git", "Flux", "Canary", "Class"]
     assert "Flux | Give Flux its Secrets" in done.changed
     assert not any("clone" in name for name in done.changed + done.unchanged)
     assert not any("s0" in command or "s2" in command for command in done.commands)
@@ -115,7 +115,7 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_dat
     done = run(lab_data, "s1", "joe", seats=3)
     assert done.failed
     assert done.changed == []
-    assert done.unchanged == ["Format | Check the lab's format", "Git | Begin a reset"]
+    assert done.unchanged == ["Version | Check the lab's format", "Git | Begin a reset"]
 
 
 def test_a_class_is_not_reset_because_nobody_was_named(lab_data: Data) -> None:
@@ -123,7 +123,7 @@ def test_a_class_is_not_reset_because_nobody_was_named(lab_data: Data) -> None:
     assert not done.failed
     assert done.changed == []
     assert done.unchanged == [
-        "Format | Check the lab's format",
+        "Version | Check the lab's format",
         "Git | Begin a reset",
         "Git | End the drills",
         "Git | Put 0 repositories back to start",

@@ -240,7 +240,7 @@ def test_whoever_has_no_environment_ends_the_run_before_anything_is_done(lab_dat
     done = run(lab_data, Cause.LEARNER_KEY, "s1", "joe", seats=3)
     assert done.failed
     assert done.changed == []
-    assert done.unchanged == ["Format | Check the lab's format", "Inventory | Begin a rotation"]
+    assert done.unchanged == ["Version | Check the lab's format", "Inventory | Begin a rotation"]
 
 
 def test_a_record_that_is_damaged_ends_the_run_before_anything_is_done(lab_data: Data) -> None:

@@ -20,7 +20,7 @@ import yaml
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
-from tests.texts import write_program
+from tests.texts import write_files, write_program
 
 SCHEMAS = {
     "action.yml": "github-actions",
@@ -54,11 +54,14 @@ exit "${code:-0}"
 PAUSE = """#!/bin/sh
 printf 'pause of %s s\\n' "$1" >>"$BENCH/calls"
 """
-# Makes the environment of a checkout.
+# Makes an environment in a checkout, unless it is up to date.
 MAKE = """#!/bin/sh
+cd "$3" || exit
+[ ! -e "$4" ] || exit 0
 echo "make $*" >>"$BENCH/calls"
-mkdir -p "$3/.venv/bin"
-cp "$BENCH/made" "$3/.venv/bin/sopslab"
+mkdir -p "${4%/*}/bin"
+cp "$BENCH/made" "${4%/*}/bin/sopslab"
+touch "$4"
 """
 REPORTS = "sops-lab-reports"
 UP = [f"up --junit {REPORTS}/up.xml", "env"]
@@ -80,9 +83,14 @@ class Bench:
     folder: Path
 
     @property
+    def venv(self) -> Path:
+        """The environment of the checkout."""
+        return self.folder / ".venv"
+
+    @property
     def sopslab(self) -> Path:
         """The command in the environment of the checkout."""
-        return self.folder / ".venv" / "bin" / "sopslab"
+        return self.venv / "bin" / "sopslab"
 
     @property
     def calls(self) -> list[str]:
@@ -120,6 +128,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     write_program(bench.sopslab, STAND_IN)
     write_program(bench.sopslab.with_name("pip"), "#!/bin/sh\n")
+    for file in ("pyvenv.cfg", ".runtime"):
+        (bench.venv / file).touch()
+    shutil.copy(bench.sopslab, tmp_path / "made")
     write_program(tmp_path / "bin" / "sleep", PAUSE)
     write_program(tmp_path / "bin" / "make", MAKE)
     shutil.copytree(PROJECT / "ci", tmp_path / "ci")
@@ -400,6 +411,34 @@ def test_a_lab_on_which_up_has_begun_nothing_is_left_alone(
     assert bench.calls == [UP[0], *UP, DOWN]
 
 
+@pytest.mark.parametrize("code", [Exit.INPUT, Exit.LOCKED, Exit.FORMAT])
+def test_an_up_that_begins_nothing_leaves_an_earlier_lab_of_the_job_to_its_teardown(
+    code: Exit, bench: Bench
+) -> None:
+    bench.ends("up", 0, code, code)
+    assert bench.lab("up") == 0
+    assert bench.lab("up") == code
+    assert bench.lab("down") == 0
+    assert bench.calls == [*UP, UP[0], DOWN]
+    # From then on the job has none again.
+    assert bench.lab("up") == code
+    assert bench.lab("down") == 0
+    assert bench.calls == [*UP, UP[0], DOWN, UP[0]]
+
+
+def test_what_a_killed_up_has_begun_is_taken_down_also_after_one_that_begins_nothing(
+    bench: Bench,
+) -> None:
+    process = bench.start("sh", "ci/lab.sh", "up", WAITS="up")
+    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    bench.ends("up", Exit.LOCKED)
+    assert bench.lab("up") == Exit.LOCKED
+    assert bench.lab("down") == 0
+    assert bench.calls == [UP[0], UP[0], DOWN]
+
+
 @pytest.mark.parametrize("inventory", ["inventories/local.py", "/srv/inventories/classroom.py"])
 def test_a_lab_that_is_not_the_jobs_stays_until_it_is_taken_down(
     inventory: str, bench: Bench
@@ -419,13 +458,32 @@ def test_the_inventory_of_jobs_is_known_by_its_path_too(bench: Bench) -> None:
     assert bench.calls == [UP[0], SUPPORT, DOWN]
 
 
+DEVCONTAINER = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
+
+
 def test_a_devcontainer_goes_on_where_its_first_up_has_failed(bench: Bench) -> None:
-    definition = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
-    command = definition["postCreateCommand"].split()
+    command = DEVCONTAINER["postCreateCommand"].split()
     bench.ends("up", 11, 0)
-    assert bench.run(*command, **definition["containerEnv"]) == 11
-    assert bench.run(*command, **definition["containerEnv"]) == 0
+    variables = {**DEVCONTAINER["containerEnv"], "SOPSLAB_VENV": str(bench.venv)}
+    assert bench.run(*command, **variables) == 11
+    assert bench.run(*command, **variables) == 0
     assert bench.calls == [UP[0], SUPPORT, *UP]
+
+
+def test_a_devcontainer_leaves_the_environment_of_the_machine_that_it_runs_on(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """The checkout is that machine's, and what was made there does not start in the container."""
+    assert Path(DEVCONTAINER["containerEnv"]["SOPSLAB_VENV"]).is_absolute()
+    for program in ("pip", "sopslab"):
+        write_program(bench.sopslab.with_name(program), "#!/gone/bin/python\n")
+    before = sorted(bench.venv.rglob("*"))
+    own = tmp_path / "own"
+    variables = {**DEVCONTAINER["containerEnv"], "SOPSLAB_VENV": str(own)}
+    assert bench.run(*DEVCONTAINER["postCreateCommand"].split(), **variables) == 0
+    made = f"make --silent --directory {bench.folder} {own}/.runtime"
+    assert bench.calls == [made, *UP]
+    assert sorted(bench.venv.rglob("*")) == before
 
 
 def test_a_lab_that_is_left_to_other_steps_is_up(bench: Bench) -> None:
@@ -444,22 +502,36 @@ def test_what_is_no_task_is_explained_and_nothing_is_done(bench: Bench) -> None:
     assert "lab.sh run [COMMAND…]" in said
 
 
+MADE = "make --silent --directory {} .venv/.runtime"
+
+
 def test_where_there_is_no_environment_it_is_made(bench: Bench) -> None:
-    bench.sopslab.rename(bench.folder / "made")
+    shutil.rmtree(bench.venv)
     assert bench.lab("down") == 0
-    assert bench.calls == [f"make --silent --directory {bench.folder} .venv/.runtime", DOWN]
+    assert bench.calls == [MADE.format(bench.folder), DOWN]
+
+
+def test_an_environment_that_is_out_of_date_is_made_again(bench: Bench) -> None:
+    (bench.venv / ".runtime").unlink()
+    assert bench.lab("down") == 0
+    assert bench.calls == [MADE.format(bench.folder), DOWN]
 
 
 def test_an_environment_that_does_not_start_is_made_anew(bench: Bench) -> None:
-    shutil.copy(bench.sopslab, bench.folder / "made")
-    stamp = bench.folder / ".venv" / ".runtime"
-    stamp.touch()
     # As in a checkout that was moved, or brought here from another machine.
     for program in ("pip", "sopslab"):
         write_program(bench.sopslab.with_name(program), "#!/gone/bin/python\n")
     assert bench.lab("down") == 0
-    assert bench.calls == [f"make --silent --directory {bench.folder} .venv/.runtime", DOWN]
-    assert not stamp.exists()
+    assert bench.calls == [MADE.format(bench.folder), DOWN]
+    # Nothing of the former one is left.
+    assert not bench.sopslab.with_name("pip").exists()
+
+
+def test_a_folder_that_is_no_environment_is_not_removed(bench: Bench, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    write_files(theirs, {"notes": "mine"})
+    assert bench.lab("down", SOPSLAB_VENV=str(theirs)) == 0
+    assert (theirs / "notes").read_text() == "mine"
 
 
 def test_another_command_that_is_installed_is_passed_over(bench: Bench) -> None:

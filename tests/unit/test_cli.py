@@ -22,6 +22,7 @@ from sopslab import __version__
 from sopslab.cli import verbs
 from sopslab.cli.main import main
 from sopslab.errors import MEANINGS, Exit
+from sopslab.run import runner
 from tests.texts import write_program
 
 VERBS = sorted(
@@ -266,6 +267,22 @@ def test_a_junit_file_that_could_not_be_written_is_refused_before_the_run(
     done = sopslab("up", "--junit", "missing/up.xml")
     assert (done.exit_code, "there is no folder missing" in done.stderr) == (2, True)
     assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"), [(Exit.OK, Exit.FAILED), (Exit.FLUX, Exit.FLUX), (Exit.HOST, Exit.HOST)]
+)
+def test_a_run_whose_steps_cannot_be_written_has_failed_and_keeps_its_own_code(
+    sopslab: Sopslab, root: Path, monkeypatch: pytest.MonkeyPatch, ended: Exit, told: Exit
+) -> None:
+    own = [] if ended is Exit.OK else ["the run says why"]
+    run = runner.Result(ended, 1.0, [], own, root / "log")
+    monkeypatch.setattr(runner, "run", lambda *_: run)
+    done = sopslab("up", "--json", "--junit", "/dev/full")
+    assert done.exit_code == told
+    shown = json.loads(done.stdout)
+    assert shown["ok"] is False
+    assert shown["problems"] == [*own, "/dev/full cannot be written: No space left on device"]
 
 
 def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> None:

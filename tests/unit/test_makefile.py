@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -73,3 +74,16 @@ def test_what_has_been_installed_is_not_installed_again(tmp_path: Path) -> None:
         (tmp_path / "venv" / stamp).touch()
         done = subprocess.run(told, cwd=PROJECT, capture_output=True, text=True, check=True)
         assert set(re.findall(r"\S+\.txt", done.stdout)) == left
+
+
+def test_the_environment_is_in_the_folder_that_is_named_for_it(tmp_path: Path) -> None:
+    """As in the devcontainer, whose ci/lab.sh asks for the stamp in that folder."""
+    venv = tmp_path / "venv"
+    done = subprocess.run(
+        ["make", "--dry-run", f"{venv}/.runtime", "lab"],
+        cwd=PROJECT, env={**os.environ, "SOPSLAB_VENV": str(venv)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"-m venv {venv}\n" in done.stdout
+    assert f"{venv}/bin/sopslab up" in done.stdout

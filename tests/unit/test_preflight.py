@@ -201,7 +201,8 @@ def test_a_machine_with_every_capability_is_not_restricted() -> None:
     assert replace(LARGE, bounding=0xA80425FB).restricted
 
 
-# What each kind of engine says, and a part of the sentence that refuses it; None lets it pass.
+# What each kind of engine says, and a part of the sentence that refuses it; None lets it pass. An
+# engine that answers says which storage driver it has.
 HOME = "/home/ada/.local/share/sops-lab"
 HIDDEN_OF_ROOT = "/".join(("/root", ".lab"))
 ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
@@ -252,7 +253,27 @@ ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
         "Docker context ci leads",
     ),
     "context-here": (EngineTraits(context="rootful", endpoint="unix:///run/docker.sock"), {}, None),
-    "context-loopback": (EngineTraits(context="vm", endpoint="tcp://127.0.0.1:2375"), {}, None),
+    "context-loopback": (
+        EngineTraits(context="vm", endpoint="tcp://127.0.0.1:2375", driver="overlay2"),
+        {},
+        None,
+    ),
+    "context-loopback-stopped": (
+        EngineTraits(context="vm", endpoint="tcp://127.0.0.1:2375"),
+        {},
+        "the Docker context vm leads to tcp://127.0.0.1:2375, where no Docker answers: `docker",
+    ),
+    "context-of-another-socket": (
+        EngineTraits(context="mine", endpoint="unix:///srv/docker.sock", driver="overlay2"),
+        {},
+        None,
+    ),
+    # What the run could start is another engine than the one that the client asks.
+    "context-of-another-socket-stopped": (
+        EngineTraits(context="rootless", endpoint="unix:///run/user/1000/docker.sock"),
+        {},
+        "leads to unix:///run/user/1000/docker.sock, where no Docker answers",
+    ),
 }
 
 
@@ -260,7 +281,8 @@ ENGINES: dict[str, tuple[EngineTraits, dict[str, Any], str | None]] = {
 def test_an_engine_that_a_lab_cannot_work_with_is_refused_in_a_sentence(
     kind: str, lab: Callable[..., Settings]
 ) -> None:
-    engine, changes, expected = ENGINES[kind]
+    traits, changes, expected = ENGINES[kind]
+    engine = EngineState(answers=bool(traits.driver), traits=traits)
     found = find_engine_problems(engine, lab(**changes))
     if expected is None:
         assert found == []
@@ -271,8 +293,8 @@ def test_an_engine_that_a_lab_cannot_work_with_is_refused_in_a_sentence(
 
 
 def test_all_that_speaks_against_an_engine_is_told_at_once(lab: Callable[..., Settings]) -> None:
-    engine = EngineTraits(driver="zfs", security="name=userns", proxies="/x/config.json")
-    assert len(find_engine_problems(engine, lab())) == 3
+    traits = EngineTraits(driver="zfs", security="name=userns", proxies="/x/config.json")
+    assert len(find_engine_problems(EngineState(True, traits=traits), lab())) == 3
 
 
 def test_what_is_the_users_is_not_changed_without_leave() -> None:

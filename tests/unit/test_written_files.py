@@ -9,6 +9,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from sopslab.config.naming import bridge_name
 from sopslab.config.settings import Settings
 from sopslab.files.render import RenderedFile
 from sopslab.model.passwords import essence
@@ -160,23 +161,25 @@ def test_leftovers_of_a_killed_run_are_swept_and_a_learners_files_are_not(
 
 
 def test_firewall_rules_come_in_order_and_go_without_those_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = lab()
+    bridge = bridge_name(settings.lab)
     for name in ("iptables", "iptables-restore"):
         write_program(tmp_path / name, STAND_IN_IPTABLES)
     write_program(tmp_path / "sudo", '#!/bin/sh\nwhile [ "$1" != sh ]; do shift; done\nexec "$@"\n')
     rules = tmp_path / "rules"
     others = "-N DOCKER-USER\n-A DOCKER-USER -i sl-b -p udp -j RETURN\n-A DOCKER-USER -j RETURN\n"
     # What an older version left, in another order.
-    rules.write_text(others + "-A DOCKER-USER -i sl-a ! -o sl-a -j REJECT\n")
+    rules.write_text(f"{others}-A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Applied(host.firewall, bridge="sl-a").changed
-    ours = [line for line in rules.read_text().splitlines() if "sl-a" in line]
+    assert Applied(host.firewall, bridge=bridge).changed
+    ours = [line for line in rules.read_text().splitlines() if bridge in line]
     assert [line.split()[-1] for line in ours if "53 " not in line] == [
         "RETURN", "icmp-port-unreachable", "RETURN", "icmp-port-unreachable",
     ]  # fmt: skip
-    assert ours[-1].startswith("-A DOCKER-USER ! -i sl-a -o sl-a -j REJECT")
-    assert not Applied(host.firewall, bridge="sl-a").changed
-    assert Applied(host.firewall, bridge="sl-a", present=False).changed
+    assert ours[-1].startswith(f"-A DOCKER-USER ! -i {bridge} -o {bridge} -j REJECT")
+    assert not Applied(host.firewall, bridge=bridge).changed
+    assert Applied(host.firewall_removal, settings=settings).changed
     assert rules.read_text() == others
-    assert not Applied(host.firewall, bridge="sl-a", present=False).changed
+    assert not Applied(host.firewall_removal, settings=settings).changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -152,8 +153,6 @@ def deploy_or_exit(
 
     from sopslab.cli.console import Console
     from sopslab.cli.display import Display
-    from sopslab.cli.junit import write_junit
-    from sopslab.cli.run_report import as_results
     from sopslab.files import events
     from sopslab.run.runner import run
 
@@ -167,12 +166,11 @@ def deploy_or_exit(
         else:
             with Display(console) as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)
-        if junit is not None:
-            verb = click.get_current_context().info_name
-            write_junit(junit, f"sopslab.{verb}", as_results(result), began)
     except LabError as error:
         echo(str(error), err=True)
         sys.exit(error.code)
+    if junit is not None:
+        result = _reported(result, junit, began)
     if as_json:
         echo_json(result.as_dict())
         sys.exit(result.code)
@@ -181,6 +179,21 @@ def deploy_or_exit(
             console.print(Text(problem, "red"), soft_wrap=True)
         console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
         sys.exit(result.code)
+    return result
+
+
+def _reported(result: Result, junit: Path, began: datetime) -> Result:
+    """Write the steps of a run as JUnit XML, and return its result. If they cannot be written, that
+    is one more problem of the run, which keeps the exit code of its own failure."""
+    from sopslab.cli.junit import write_junit
+    from sopslab.cli.run_report import as_results
+
+    verb = click.get_current_context().info_name
+    try:
+        write_junit(junit, f"sopslab.{verb}", as_results(result), began)
+    except LabError as error:
+        code = Exit.FAILED if result.code is Exit.OK else result.code
+        return replace(result, code=code, problems=[*result.problems, str(error)])
     return result
 
 

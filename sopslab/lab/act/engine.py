@@ -22,6 +22,8 @@ from sopslab.model.engine import GROUP
 # Where a distribution has its Python.
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
 _PATIENCE_S = 5
+# For what is asked only once, perhaps of an engine that has just been started.
+_LONG_PATIENCE_S = 20
 
 
 def put_runtime_in_front(wrapper: str, runtime: str, path: str, config: str, pid_file: str) -> None:
@@ -91,8 +93,8 @@ def await_answer(seconds: int) -> None:
         )
 
 
-def _answers() -> bool:
-    return try_docker("version", patience=_PATIENCE_S).code == 0
+def _answers(patience: float = _PATIENCE_S) -> bool:
+    return try_docker("version", patience=patience).code == 0
 
 
 def admit(user: str, uid: int, socket: str, join: bool) -> None:
@@ -113,3 +115,15 @@ def admit(user: str, uid: int, socket: str, join: bool) -> None:
             f"{user} could not be given access to {socket}: run `sudo usermod -aG {GROUP} {user}`,"
             " log in again, and run this again"
         ) from None
+
+
+def check_use(user: str) -> None:
+    """Raise LabError if the engine, which runs, does not answer the user who asks.
+
+    + user: the user's name
+    """
+    if not _answers(_LONG_PATIENCE_S):
+        raise LabError(
+            f"Docker runs now, and does not answer {user}: `docker version` says why; mend that and"
+            " run this again"
+        )

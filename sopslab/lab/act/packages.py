@@ -10,6 +10,8 @@ from sopslab.lab.tools.programs import ask, run
 from sopslab.model.packages import MANAGERS
 
 _PATIENCE = 900
+# Of it the package manager may wait minutes for another one to end.
+_PATIENCE_TO_INSTALL = 3600
 
 
 def install(manager: str, packages: list[tuple[str, ...]]) -> None:
@@ -24,9 +26,9 @@ def install(manager: str, packages: list[tuple[str, ...]]) -> None:
         run(way.update, environment, patience=_PATIENCE)
     wanted = [_chosen(way.known, names, environment) for names in packages]
     # What takes too long is killed. In a download that is harmless; amid the installation it would
-    # leave packages behind that are half configured.
+    # leave packages behind that are half configured, so that has much longer.
     run([*way.fetch, *wanted], environment, patience=_PATIENCE)
-    run([*way.install, *wanted], environment, patience=_PATIENCE)
+    run([*way.install, *wanted], environment, patience=_PATIENCE_TO_INSTALL)
 
 
 def _chosen(known: Sequence[str], names: Sequence[str], environment: dict[str, str]) -> str:

@@ -40,11 +40,12 @@ def image_labels(image: str) -> dict[str, str]:
     return dict((found.get("Config") or {}).get("Labels") or {})
 
 
-def lab_networks() -> list[str]:
-    """Return the names of the networks of all labs, in whatever root they are."""
+def lab_networks() -> list[str] | None:
+    """Return the names of the networks of all labs, in whatever root they are; None if Docker does
+    not say."""
     labelled = ("--filter", "label=sops-lab.root")
     listed = ask_docker("network", "ls", *labelled, "--format", "{{.Name}}", patience=_PATIENCE_S)
-    return listed.text.split()
+    return listed.text.split() if listed.code == 0 else None
 
 
 def _inspected(kind: str, name: str) -> Any:

@@ -59,8 +59,15 @@ def runtime_body(path: str) -> str:
     return body((read(path) or b"").decode("utf-8", "replace"))
 
 
+def has_group() -> bool:
+    """Return whether this process is in the group that may use the engine: a login has the groups
+    that its user was in when it began."""
+    return any(_name(group) == GROUP for group in {os.getegid(), *os.getgroups()})
+
+
 def is_member(user: str, gid: int) -> bool:
-    """Return whether a user is in the group that may use the engine.
+    """Return whether a user is recorded as one of the group that may use the engine, which counts
+    from the next login on.
 
     + gid: the user's own group
     """

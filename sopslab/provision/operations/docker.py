@@ -10,7 +10,7 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import engine as act
 from sopslab.lab.observe import docker as observe
-from sopslab.lab.observe.engine import CONFIG, engine_state, is_member, runtime_body
+from sopslab.lab.observe.engine import CONFIG, engine_state, has_group, is_member, runtime_body
 from sopslab.lab.observe.machine import machine_state
 from sopslab.model.engine import GROUP, RUNTIME, body
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
@@ -63,7 +63,7 @@ def runtime(wrapper: str) -> Commands:
 
 # The hosts whose Docker engine has already been judged in this run.
 _told: set[str] = set()
-# The hosts on which there was no part of Docker, so that all of it comes from this run.
+# The hosts on which there was no engine, so that it comes from this run.
 _installed: set[str] = set()
 
 
@@ -115,10 +115,10 @@ def compatibility(settings: Settings) -> Commands:
 
 
 def _unsuitable(settings: Settings) -> list[str]:
-    traits = recall_of_machine(engine_state).traits
-    if traits.driver:
+    engine = recall_of_machine(engine_state)
+    if engine.traits.driver:
         _told.add(host.name)
-    return find_engine_problems(traits, settings)
+    return find_engine_problems(engine, settings)
 
 
 @operation()
@@ -134,7 +134,7 @@ def packages(offline: bool = False) -> Commands:
         host.noop("the engine answers")
         return
     forget(engine_state)
-    if found.reason == "absent":
+    if found.reason in {"absent", "client"}:
         _installed.add(host.name)
     needed = CLIENT + ([] if found.reason == "remote" else ENGINE)
     yield from host_packages._inner(commands=needed, offline=offline)
@@ -145,7 +145,8 @@ def engine(install_docker: bool, patience: int) -> Commands:
     """
     Start the Docker engine, with or without systemd, and let the user who runs the lab use it. If
     this run has installed it, or was told to, that user joins the group of those who may. An engine
-    that DOCKER_HOST names is not started, but may be waited for.
+    that this user cannot use in the end is refused. One that DOCKER_HOST names is not started, but
+    may be waited for.
 
     + install_docker: whether the user's account may be added to that group
     + patience: how many seconds to wait for an engine that DOCKER_HOST names
@@ -171,18 +172,28 @@ def engine(install_docker: bool, patience: int) -> Commands:
     sudo = through_sudo()
     forget(engine_state)
     yield script_file("start-docker.sh", sudo=sudo)
-    if machine.user == "root" or look_at_machine(is_member, user=machine.user, gid=machine.gid):
-        return
-    join = install_docker or host.name in _installed
-    note(
-        f"{machine.user} was added to the group {GROUP}, which has root's rights on this machine"
-        if join
-        else f"{machine.user} may use Docker until it is restarted; to stay so:"
-        f" `sudo usermod -aG {GROUP} {machine.user}`"
-    )
-    yield changing_machine(
-        sudo, act.admit, user=machine.user, uid=machine.uid, socket=_SOCKET, join=join
-    )
+    if machine.user != "root" and not look_at_machine(has_group):
+        member = look_at_machine(is_member, user=machine.user, gid=machine.gid)
+        join = not member and (install_docker or host.name in _installed)
+        note(_what_is_given(machine.user, member=member, join=join))
+        yield changing_machine(
+            sudo, act.admit, user=machine.user, uid=machine.uid, socket=_SOCKET, join=join
+        )
+    yield changing_machine(False, act.check_use, user=machine.user)
+
+
+def _what_is_given(user: str, *, member: bool, join: bool) -> str:
+    """Return a sentence about how long a user may use the engine.
+
+    + member: whether the user is in its group already, since this login began
+    + join: whether the user joins the group
+    """
+    if join:
+        return f"{user} was added to the group {GROUP}, which has root's rights on this machine"
+    until = f"{user} may use Docker until it is restarted"
+    if member:
+        return f"{until}, and from the next login on by the group {GROUP}"
+    return f"{until}; to stay so: `sudo usermod -aG {GROUP} {user}`"
 
 
 @operation()

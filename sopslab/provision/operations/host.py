@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 from pyinfra import host
 from pyinfra.api import operation
 
-from sopslab.config.naming import node_name
+from sopslab.config.naming import bridge_name, node_name
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import packages as act
 from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.docker import container, lab_networks
 from sopslab.lab.observe.machine import addresses, machine_state, name_servers, recorded_value
-from sopslab.model.firewall import replacing_table, rules_of, table_of
+from sopslab.model.firewall import Rule, replacing_table, rules_of, table_of
 from sopslab.model.packages import MANAGERS, packages_of
 from sopslab.provision.command import Commands, changing_machine, refusal, script, script_file
 from sopslab.provision.facts.host import FirewallRules
@@ -88,46 +88,60 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
     + at_least: the value to which a lower limit is raised
     + record: the file that keeps the former value
     """
-    path = "/proc/sys/" + key.replace(".", "/")
-    machine = look_at_machine(machine_state, root="/", commands=[])
-    found = {
-        "fs.inotify.max_user_instances": machine.inotify_instances,
-        "fs.inotify.max_user_watches": machine.inotify_watches,
-    }[key]
+    found = _limit(key)
     if found >= at_least:
         host.noop(f"{key} is {found}")
         return
     sudo = through_sudo()
     note(f"{key} was {found}")
     yield script('mkdir -p "$(dirname "$1")"; [ -e "$1" ] || echo "$2" >"$1"', record, str(found))
-    yield script('echo "$1" >"$2"', str(at_least), path, sudo=sudo)
+    yield script('echo "$1" >"$2"', str(at_least), _file_of(key), sudo=sudo)
 
 
 @operation()
-def original_sysctl(key: str, record: str) -> Commands:
+def original_sysctl(key: str, raised_to: int, record: str) -> Commands:
     """
-    Give a kernel limit its former value again, once the last lab of the machine is gone, in
-    whatever root.
+    Give a kernel limit that a lab of this root has raised its former value again, once no lab of
+    the machine is up any more, in whatever root. A value that somebody else has set since stays.
 
     + key: the sysctl
+    + raised_to: the value that labs raise it to
     + record: the file that keeps the former value
     """
     before = look_at_machine(recorded_value, path=record)
     if before is None:
         host.noop(f"{key} was not raised by this lab")
         return
-    if look_at_machine(lab_networks):
+    networks = look_at_machine(lab_networks)
+    if networks is None:
+        host.noop(f"Docker does not say whether another lab needs {key}")
+        return
+    if networks:
         host.noop(f"another lab still needs {key}")
         return
-    path = "/proc/sys/" + key.replace(".", "/")
-    yield script('echo "$1" >"$2"', before, path, sudo=through_sudo())
+    found = _limit(key)
+    if found == raised_to:
+        yield script('echo "$1" >"$2"', before, _file_of(key), sudo=through_sudo())
+    else:
+        note(f"{key} stays {found}, which is not what a lab has set")
     yield script('rm "$1"', record)
 
 
+def _limit(key: str) -> int:
+    """Return the present value of a kernel limit."""
+    machine = look_at_machine(machine_state, root="/", commands=[])
+    return {
+        "fs.inotify.max_user_instances": machine.inotify_instances,
+        "fs.inotify.max_user_watches": machine.inotify_watches,
+    }[key]
+
+
+def _file_of(key: str) -> str:
+    return "/proc/sys/" + key.replace(".", "/")
+
+
 @operation()
-def firewall(
-    bridge: str, published: str | None = None, allowed: str | None = None, present: bool = True
-) -> Commands:
+def firewall(bridge: str, published: str | None = None, allowed: str | None = None) -> Commands:
     """
     Keep the traffic of a Docker bridge on this machine, and keep other hosts of the network away
     from the bridge.
@@ -144,20 +158,34 @@ def firewall(
     + bridge: the interface of the lab's network
     + published: the address of this machine at which other hosts may connect to the lab, if any
     + allowed: the URL of the only outside server that may be reached, if any
-    + present: whether the rules should exist
     """
+    wanted = rules_of(
+        bridge,
+        name_servers=look_at_machine(name_servers),
+        servers=_exceptions(allowed),
+        published=published,
+    )
+    yield from _with_rules(bridge, wanted)
+
+
+@operation()
+def firewall_removal(settings: Settings) -> Commands:
+    """
+    Remove the firewall rules of a lab. One without a network on this machine has none, but may have
+    had them by an earlier lab file. Only root can look at rules, and such a lab does without root.
+
+    + settings: the lab's settings
+    """
+    if not settings.firewalled and recall_of_machine(sudo_state) != "ok":
+        host.noop("the lab needs no rules, and only root could look for former ones")
+        return
+    yield from _with_rules(bridge_name(settings.lab), [])
+
+
+def _with_rules(bridge: str, wanted: Sequence[Rule]) -> Commands:
+    """Yield what makes these rules the only ones of a Docker bridge."""
     sudo = through_sudo()
     found = host.get_fact(FirewallRules, bridge=bridge, _sudo=sudo)
-    wanted = (
-        rules_of(
-            bridge,
-            name_servers=look_at_machine(name_servers),
-            servers=_exceptions(allowed),
-            published=published,
-        )
-        if present
-        else []
-    )
     if found.program == "nftables":
         table = [line.strip() for line in table_of(bridge, wanted).splitlines()]
         changed = list(found.lines) != table
@@ -165,7 +193,7 @@ def firewall(
         ours = [line for line in found.lines if line.startswith("-A ") and f" {bridge} " in line]
         changed = ours != [f"-A DOCKER-USER {rule.iptables}" for rule in wanted]
     if not changed:
-        host.noop(f"the rules of {bridge} are {'in place' if present else 'gone'}")
+        host.noop(f"the rules of {bridge} are {'in place' if wanted else 'gone'}")
         return
     if found.program == "nftables":
         yield script(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import json
 import os
+import re
 import shlex
 import signal
 import struct
@@ -18,8 +19,10 @@ from pyinfra.api import StringCommand
 
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.act.engine import await_answer
-from sopslab.lab.observe.engine import is_member, runtime_body
+from sopslab.lab.act import packages
+from sopslab.lab.act.engine import await_answer, check_use
+from sopslab.lab.observe.engine import has_group, is_member, runtime_body
+from sopslab.lab.tools.programs import Answer
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations import docker
 from sopslab.provision.operations.artifact import PACKERS
@@ -32,7 +35,7 @@ STOPPED: dict[str, Any] = {
     "arguments": {"patience": 0, "install_docker": False},
     "facts": {
         "engine_state": {"reason": "stopped"}, "machine_state": {}, "sudo_state": ['"ok"'],
-        "is_member": ["false"],
+        "has_group": ["false"], "is_member": ["false"],
     },
 }  # fmt: skip
 # The id of those entries of an access control list that name no user and no group.
@@ -151,6 +154,25 @@ def test_nothing_is_installed_before_all_of_it_is_on_the_machine(
     assert "--download-only" in calls(standins)[-1]
 
 
+def test_an_installation_may_take_much_longer_than_a_download(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, float] = {}
+
+    def note(argv: list[str], _environment: Mapping[str, str], *, patience: float) -> Answer:
+        given[" ".join(argv)] = patience
+        return Answer(0)
+
+    monkeypatch.setattr(packages, "run", note)
+    monkeypatch.setattr(packages, "ask", note)
+    packages.install("apt-get", [("docker.io",)])
+    *others, (installing, patience) = given.items()
+    assert "--download-only" in others[-1][0] and "--download-only" not in installing
+    # It waits for the lock of dpkg first, and may then need as long as a download several times.
+    (lock,) = re.findall(r"Lock::Timeout=(\d+)", installing)
+    assert patience >= int(lock) + 3 * max(seconds for _, seconds in others)
+
+
 def test_a_package_that_would_take_another_one_away_is_refused_in_a_sentence(
     lab: Callable[..., Settings], standins: Path
 ) -> None:
@@ -185,11 +207,11 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
         assert (tmp_path / "limit").read_text() == "300\n"
     put_back, forget = commands(
         "host.original_sysctl", settings,
-        arguments={"key": key, "record": str(record)},
+        arguments={"key": key, "raised_to": 300, "record": str(record)},
         facts={
             "recorded_value": [json.dumps(record.read_text().strip())],
-            "lab_networks": [],
-            "machine_state": {"uid": 0},
+            "lab_networks": ["[]"],
+            "machine_state": {"uid": 0, "inotify_watches": 300},
         },
     )  # fmt: skip
     carry_out(put_back, standins, place)
@@ -303,7 +325,7 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     socket = tmp_path / "docker.sock"
     socket.touch()
     socket.chmod(0o660)
-    _, admit = commands("docker.engine", lab(), **STOPPED)
+    _, admit, _ = commands("docker.engine", lab(), **STOPPED)
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(socket)})
     assert done.returncode == 0, done.stderr
     # Whoever is in the group has root's rights, and nobody was asked for that.
@@ -317,12 +339,14 @@ def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
 
 
 @pytest.mark.parametrize(
-    ("install_docker", "absent", "then"),
+    ("install_docker", "before", "then"),
     [
-        (True, False, "stopped"),
-        (False, True, "stopped"),
+        (True, "stopped", "stopped"),
+        (False, "absent", "stopped"),
         # systemd starts what is installed.
-        (False, True, "forbidden"),
+        (False, "absent", "forbidden"),
+        # Beside a client, an engine is installed with leave only.
+        (True, "client", "forbidden"),
     ],
 )
 def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_docker(
@@ -331,17 +355,19 @@ def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     install_docker: bool,
-    absent: bool,
+    before: str,
     then: str,
 ) -> None:
     monkeypatch.setattr(docker, "_installed", set())
-    if absent:
-        missing = {"missing": [*CLIENT, *ENGINE]}
-        facts = {**STOPPED["facts"], "engine_state": {"reason": "absent"}, "machine_state": missing}
-        commands("docker.packages", lab(), facts=facts)
+    missing = {"stopped": [], "absent": [*CLIENT, *ENGINE], "client": ENGINE}[before]
+    facts: dict[str, Any] = {
+        "engine_state": {"reason": before},
+        "machine_state": {"uid": 0, "missing": missing},
+    }
+    commands("docker.packages", lab(), facts=facts)
     facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
     arguments = {"patience": 0, "install_docker": install_docker}
-    _, admit = commands("docker.engine", lab(), arguments=arguments, facts=facts)
+    _, admit, _ = commands("docker.engine", lab(), arguments=arguments, facts=facts)
     stand_in(standins, "usermod")
     (tmp_path / "docker.sock").touch()
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(tmp_path / "docker.sock")})
@@ -357,6 +383,35 @@ def test_who_is_in_the_engines_group_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     assert not is_member("bob", 1001)
 
 
+@pytest.mark.parametrize(
+    ("own", "others", "seen"), [(998, [], True), (1000, [4, 998], True), (1000, [4], False)]
+)
+def test_a_login_is_in_the_group_only_if_it_began_with_it(
+    own: int, others: list[int], seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = grp.struct_group(("docker", "x", 998, ["ada"]))
+    monkeypatch.setattr(grp, "getgrgid", {998: group}.__getitem__)
+    monkeypatch.setattr(os, "getegid", lambda: own)
+    monkeypatch.setattr(os, "getgroups", lambda: others)
+    # What the group database says of the user by now does not count.
+    monkeypatch.setattr(os, "getgrouplist", lambda user, gid: [gid, 998])
+    assert has_group() is seen
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_engine_that_runs_and_does_not_answer_the_user_is_a_failure(
+    code: int, standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "docker", doing=f"exit {code}")
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    if code == 0:
+        check_use("ada")
+    else:
+        with pytest.raises(LabError, match="does not answer ada"):
+            check_use("ada")
+    assert calls(standins) == ["docker version"]
+
+
 def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
     lab: Callable[..., Settings], standins: Path, tmp_path: Path
 ) -> None:
@@ -369,7 +424,7 @@ def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
 def start_engine(
     settings: Settings, standins: Path, place: Path, instead: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command, _ = commands("docker.engine", settings, **STOPPED)
+    command, *_ = commands("docker.engine", settings, **STOPPED)
     places = {"/run/systemd/system": f"{place}/systemd", "/var/log/dockerd.log": f"{place}/log"}
     return carry_out(command, standins, places | dict(instead or {}))
 

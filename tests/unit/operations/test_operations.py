@@ -257,7 +257,8 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     settings = lab(**(yaml.safe_load(path.read_text()).get("settings") or {}))
     case = yaml.safe_load(fill(path.read_text(), settings))
     assert set(case) <= KEYS
-    monkeypatch.setattr(docker, "_told", set())
+    for name in ("_told", "_installed"):
+        monkeypatch.setattr(docker, name, set())
     events.take_notes()
     host, commands = run(case, path.parent.name, settings)
     assert host.asked == set(case.get("facts") or {}), "every recorded fact is read, and no other"
