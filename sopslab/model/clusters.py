@@ -52,8 +52,8 @@ class Flux(StrEnum):
     FOREIGN = "foreign"
     # Flux of another lab of the same name.
     NAMESAKE = "namesake"
-    # Kinds of Flux without the namespace `flux-system`, and without the labels of a lab of this
-    # name: either they belong to a Flux in another namespace, or they are left of one.
+    # Kinds of Flux without the namespace `flux-system`, without controllers in another one, and
+    # without the labels of a lab of this name: they are left of some Flux.
     KINDS = "kinds"
 
 

@@ -298,6 +298,7 @@ case " $* " in
 *" --raw /apis/admissionregistration.k8s.io/v1 "*) cat "$here/admission" ;;
 *" get namespaces "*) cat "$here/namespaces" ;;
 *" get customresourcedefinitions "*) cat "$here/definitions" ;;
+*" get deployments "*) cat "$here/deployments" ;;
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
@@ -342,6 +343,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
         "definitions": json.dumps({"items": []}),
+        "deployments": "",
         "shared": "",
         "rules": json.dumps({"status": {"resourceRules": [EVERYTHING], "incomplete": False}}),
         "words": "",
@@ -480,6 +482,28 @@ def test_a_flux_whose_namespace_is_gone_is_known_by_its_kinds(
     defines(answering, *((group, ids[whose]) for group, whose in kinds))
     assert look(answering).flux is found
     Path(answering.bin_dir, "definitions").unlink()
+    assert look(answering).flux is None
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("gitops", Flux.FOREIGN),
+        # A learner may call a Deployment whatever they like.
+        ("ada-develop", Flux.ABSENT),
+    ],
+)
+def test_the_labs_kinds_are_not_taken_back_from_a_flux_that_works_with_them(
+    answering: Settings, where: str, found: Flux
+) -> None:
+    has_id(answering)
+    has_namespaces(answering, namespace("ada-develop", "lab", ID), namespace("gitops", None))
+    serves(answering, SOURCE)
+    defines(answering, (SOURCE, ID))
+    there = Path(answering.bin_dir, "deployments")
+    there.write_text(f"{where}/source-controller ")
+    assert look(answering).flux is found
+    there.unlink()
     assert look(answering).flux is None
 
 

@@ -4,7 +4,7 @@ objects are the lab's."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from sopslab.config.naming import (
     seat_system_namespace,
 )
 from sopslab.config.places import Lab, Places
+from sopslab.lab.observe.manifests import OF_FLUX
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
 from sopslab.lab.observe.rights import denied_rights
 from sopslab.lab.observe.storage import storage_of
@@ -60,6 +61,7 @@ _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionp
 # What kubectl prints if the API server has nothing at a path.
 _NOT_FOUND = b"(NotFound)"
 _APP = "k8s-app"
+_NAMES = "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}"
 
 
 def context_of(lab: Lab, kubeconfig: str) -> bytes:
@@ -258,22 +260,40 @@ def _flux(
                 return Flux.OURS
             return Flux.NAMESAKE if label(namespace, LAB_LABEL) == owner.lab else Flux.FOREIGN
     toolkit = {group for group in groups if group.endswith(TOOLKIT)}
-    return _flux_by_kinds(kubectl, toolkit, owner) if toolkit else Flux.ABSENT
+    own = {one["metadata"]["name"] for one in namespaces if owner.has(one)}
+    return _flux_by_kinds(kubectl, toolkit, owner, own) if toolkit else Flux.ABSENT
 
 
-def _flux_by_kinds(kubectl: Kubectl, groups: Set[str], owner: Owner) -> Flux | None:
+def _flux_by_kinds(
+    kubectl: Kubectl, groups: Set[str], owner: Owner, own: Container[str]
+) -> Flux | None:
     """Return whose Flux has left its kinds in a cluster without its namespace, None if the kinds
-    were not seen. This lab's own count as no Flux: `up` makes the rest anew.
+    were not seen. This lab's own count as no Flux, since `up` makes the rest anew, unless
+    controllers of somebody else's work with them.
 
     + groups: the API groups of these kinds
+    + own: the lab's namespaces
     """
     try:
         kinds = kubectl.list(DEFINITIONS, selector=f"{LAB_LABEL}={owner.lab}", patience=60)
-    except Undecided:
+        is_at_work = bool(controllers_of_others(kubectl, own))
+    except (Failed, Undecided):
         return None
     if not all(map(owner.has, kinds)):
         return Flux.NAMESAKE
+    if is_at_work:
+        return Flux.FOREIGN
     return Flux.ABSENT if groups <= {one["spec"]["group"] for one in kinds} else Flux.KINDS
+
+
+def controllers_of_others(kubectl: Kubectl, own: Container[str]) -> list[str]:
+    """Return the Flux controllers in the namespaces of others, as `namespace/name`. Raises Failed.
+
+    + own: the lab's namespaces, in which a learner may have made something that looks like one
+    """
+    asked = ("get", "deployments", "--all-namespaces", "--selector", OF_FLUX, "--output", _NAMES)
+    found = kubectl.run(*asked, patience=_PATIENCE_S).decode().split()
+    return [one for one in found if one.partition("/")[0] not in own]
 
 
 def _pods_of_others(
