@@ -516,7 +516,7 @@ def test_flux_stays_with_all_else_while_others_use_its_kinds(
 
 
 def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> None:
-    def at_stake() -> list[str]:
+    def at_stake() -> list[str] | Trouble | None:
         return others_at_stake(taken.for_machine)
 
     theirs = listing(of_flux("flux-system", 0), of_flux("theirs", 1))
@@ -530,8 +530,11 @@ def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> No
     Path(taken.bin_dir, "of-flux").unlink()
     with pytest.raises(Failed):
         at_stake()
+    # Nor is a cluster taken for one without others if it does not say what the lab has there.
     refuse(taken, UNAUTHORIZED)
-    assert at_stake() == []
+    assert at_stake() is Trouble.DENIED
+    refuse(taken, "Unable to connect to the server: dial tcp 192.0.2.1:6443: i/o timeout")
+    assert at_stake() is None
 
 
 KIND = "gitrepositories.source.toolkit.fluxcd.io"

@@ -168,12 +168,14 @@ def has_flux(found: Mapping[str, Container[str]]) -> bool:
     return FLUX_NAMESPACE in found.get(NAMESPACES, ()) or DEFINITIONS in found
 
 
-def others_at_stake(lab: Lab) -> list[str]:
-    """Return the objects of others that would be deleted with this lab's Flux, as `Kind
-    namespace/name`; none if the cluster does not say what this lab has brought. Raises Failed, and
-    LabError as `brought` does."""
+def others_at_stake(lab: Lab) -> list[str] | Trouble | None:
+    """Return what others have that needs this lab's Flux, as `others_of_flux` does. If the cluster
+    does not say what this lab has brought, return None or a Trouble as `brought` does. Raises
+    Failed, and LabError as `brought` does."""
     found = brought(lab)
-    if not isinstance(found, dict) or not has_flux(found):
+    if found is None or isinstance(found, Trouble):
+        return found
+    if not has_flux(found):
         return []
     return others_of_flux(Kubectl(lab), found.get(NAMESPACES, []))
 
