@@ -44,6 +44,7 @@ from sopslab.model.clusters import (
     Reach,
 )
 from sopslab.model.git_pod import LABEL as GIT_LABEL
+from sopslab.model.git_pod import POD as GIT_POD
 from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
@@ -56,7 +57,6 @@ TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
 _TIMEOUT = ("--request-timeout", "10s")
 _MIB = 1024 * 1024
-_ENDED = ("Succeeded", "Failed")
 _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionpolicies"
 # What kubectl prints if the API server has nothing at a path.
 _NOT_FOUND = b"(NotFound)"
@@ -160,12 +160,15 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         namespaces = listed_namespaces.result()
         owner = owner_in(lab, _id_among(namespaces or ()))
         flux = _flux(kubectl, namespaces, named, owner)
-        # Only a class needs more room than its Flux has already.
-        needs_room = bool(seats) or flux is not Flux.OURS
-        pods = _pods_of_others(kubectl, namespaces or (), owner) if needs_room else []
+        wanted = dict(_wanted_namespaces(lab, seats))
+        own = _own(namespaces or (), wanted, owner)
+        new_seats = sum(seat_namespace(seat) not in own for seat in seats)
+        needs_git = lab.git_pod is not None and git_namespace(lab.lab) not in own
+        # What the lab has already has its room, whatever else has filled the cluster since.
+        needs_room = flux is not Flux.OURS or needs_git or new_seats > 0
+        pods = _listed(kubectl, "pods") if needs_room else []
         serves = True if policies is None else policies.result()
         shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
-    wanted = dict(_wanted_namespaces(lab, seats))
     if flux is Flux.OURS and owner.unmarked:
         # A lab of 0.1.0 did not label it. The next `up` does.
         del wanted[NAMESPACE]
@@ -175,6 +178,8 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         flux=flux,
         occupied=_occupied(namespaces, wanted, owner),
         nodes=nodes_of(nodes.result(), pods),
+        lacks_git=lab.git_pod is not None and needs_room and not _has_git_server(lab, pods or ()),
+        new_seats=None if namespaces is None else new_seats,
         denied=denied.result(),
         policies=serves,
         dns=(CLUSTER_DNS,) if dns is None else dns.result(),
@@ -296,19 +301,13 @@ def controllers_of_others(kubectl: Kubectl, own: Container[str]) -> list[str]:
     return [one for one in found if one.partition("/")[0] not in own]
 
 
-def _pods_of_others(
-    kubectl: Kubectl, namespaces: Iterable[Object], owner: Owner
-) -> list[Object] | None:
-    """Return the pods beside which the lab's environments need room, Flux's own among them; None if
-    pods were not seen.
+def _own(namespaces: Iterable[Object], wanted: Mapping[str, str], owner: Owner) -> set[str]:
+    """Return which of the namespaces that the lab wants are there, and are the lab's.
 
-    + namespaces: those of the cluster
+    + wanted: for each of these namespaces, the label that has the lab's name there
     """
-    own = {one["metadata"]["name"] for one in namespaces if owner.has(one)} - {FLUX_NAMESPACE}
-    pods = _listed(kubectl, "pods")
-    if pods is None:
-        return None
-    return [pod for pod in pods if pod["metadata"]["namespace"] not in own]
+    there = {one["metadata"]["name"]: one for one in namespaces}
+    return {name for name, key in wanted.items() if name in there and owner.has(there[name], key)}
 
 
 def _occupied(
@@ -341,6 +340,17 @@ def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...
     return tuple(f"{one['kind']} {one['metadata']['name']}" for one in found if not owner.has(one))
 
 
+def _has_git_server(lab: Places, pods: Iterable[Object]) -> bool:
+    """Return whether the pod of the lab's Git server is on a node."""
+    return any(
+        pod["metadata"]["name"] == GIT_POD
+        and pod["metadata"]["namespace"] == git_namespace(lab.lab)
+        and pod["spec"].get("nodeName") is not None
+        and not _has_ended(pod)
+        for pod in pods
+    )
+
+
 def nodes_of(
     nodes: Sequence[Object] | None, pods: Sequence[Object] | None
 ) -> tuple[ClusterNode, ...] | None:
@@ -349,9 +359,13 @@ def nodes_of(
         return None
     taken: dict[str, list[Object]] = {}
     for pod in pods:
-        if pod["status"].get("phase") not in _ENDED:
+        if not _has_ended(pod):
             taken.setdefault(pod["spec"].get("nodeName", ""), []).append(pod)
     return tuple(_node(node, taken.get(node["metadata"]["name"], [])) for node in nodes)
+
+
+def _has_ended(pod: Object) -> bool:
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:

@@ -1,6 +1,7 @@
 """In which namespaces the lab lists objects.
 
-A cluster that the lab did not make has others' namespaces, too. What is in those is not asked for.
+A cluster that the lab did not make has others' namespaces, too. What is in those is not asked for,
+except what `existing.py` has to know before the lab makes anything there.
 """
 
 from __future__ import annotations
