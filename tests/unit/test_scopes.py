@@ -125,6 +125,17 @@ def test_others_who_are_too_many_to_be_named_are_gone_around(settings: Settings,
         assert all(map(is_chosen, listings(settings)))
 
 
+def test_around_others_only_the_namespaces_are_asked_that_are_used(settings: Settings) -> None:
+    others = "".join(f"namespace/team-{number}\n" for number in range(1000))
+    Path(settings.bin_dir, "others").write_text(others)
+    of_everybody(settings)
+    asked = [call for call in listings(settings) if " --selector " not in call]
+    spaces = sorted(call.partition(" --namespace ")[2].partition(" ")[0] for call in asked)
+    assert spaces == (
+        ["ada-develop", "bob-develop"] if settings.cluster_provider == "existing" else [""]
+    )
+
+
 def test_a_cluster_that_does_not_list_its_namespaces_is_not_asked_for_everything(
     settings: Settings,
 ) -> None:
