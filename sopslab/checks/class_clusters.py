@@ -27,11 +27,12 @@ from sopslab.model.clusters import (
     SeatLimits,
     Share,
 )
+from sopslab.model.words import counted
 
 _ANOTHER = "or choose another cluster"
 
 
-def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -> list[Problem]:
+def find_class_problems(traits: ClusterTraits, limits: SeatLimits) -> list[Problem]:
     """Return what else a cluster lacks for a class, as far as this can be seen without starting a
     pod in it; empty if the cluster was not asked."""
     if not traits.asked or traits.unseen:
@@ -40,7 +41,7 @@ def find_class_problems(traits: ClusterTraits, seats: int, limits: SeatLimits) -
         *_shared(traits),
         *_served(traits),
         *_dns(traits),
-        *_room(traits, seats, limits.pod),
+        *_room(traits, limits.pod),
     ]
 
 
@@ -88,10 +89,11 @@ def _dns(traits: ClusterTraits) -> Iterator[Problem]:
         )
 
 
-def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
-    left = room_left(traits)
-    # `find_problems` reports that there is no room for Flux, or that the nodes were not seen.
-    if not left:
+def _room(traits: ClusterTraits, pod: Share) -> Iterator[Problem]:
+    left, seats = room_left(traits), traits.new_seats
+    # `find_problems` reports that there is no room for the lab's own pods, and that nodes or
+    # namespaces were not seen.
+    if not left or seats is None:
         return
     fitting = sum(
         # What is left may be negative, because pods can request more than the node has.
@@ -100,18 +102,19 @@ def _room(traits: ClusterTraits, seats: int, pod: Share) -> Iterator[Problem]:
     )
     if fitting < seats:
         yield Problem(
-            f"beside Flux, the nodes have room for {fitting} small pods"
-            f" ({pod.cpu_m} thousandths of a processor, {pod.memory_mib} MiB), and the class has"
-            f" {seats} seats",
+            f"beside all other pods, the nodes have room for {counted(fitting, 'small pod')}"
+            f" ({pod.cpu_m} thousandths of a processor, {pod.memory_mib} MiB), and the class gets"
+            f" {counted(seats, 'new seat')}",
             "remove something, or add a node",
             "room",
         )
 
 
 def whole_quotas(traits: ClusterTraits, quota: Share) -> int | None:
-    """Return how many learners could use their whole quota at once; None if this cannot be seen."""
+    """Return how many more learners could use their whole quota at once, beside all that runs in
+    the cluster; None if this cannot be seen."""
     left = room_left(traits)
-    if left is None:
+    if not left:
         return None
     return min(
         sum(max(0, node.cpu_m) for node in left) // quota.cpu_m,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
+from sopslab.checks import git_pod
 from sopslab.files.events import named
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.clusters import (
@@ -20,13 +21,14 @@ from sopslab.model.clusters import (
     Reach,
 )
 from sopslab.model.rights import Right
+from sopslab.model.words import counted
 
 # What `flux check --pre` demands of a cluster, in Flux 2.9.
 OLDEST_KUBERNETES = (1, 33)
 # The architectures for which the controllers are published
 # (https://fluxcd.io/flux/installation/).
 _ARCHITECTURES = frozenset({"amd64", "arm64", "arm"})
-# What each controller requests: thousandths of a processor, and MiB of memory.
+# What each controller of Flux requests: thousandths of a processor, and MiB of memory.
 REQUESTS = ((50, 64), (100, 64), (100, 64))
 KEEP_OFF = "or keep pods off there by a taint"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
@@ -151,27 +153,21 @@ def _nodes(traits: ClusterTraits) -> Iterator[Problem]:
             "room",
         )
     elif room_left(traits) is None:
-        cpu, memory = (sum(column) for column in zip(*REQUESTS, strict=True))
+        awaited = _requests(traits)
+        cpu, memory = (sum(column) for column in zip(*awaited, strict=True))
         yield Problem(
-            f"the nodes have no room for {len(REQUESTS)} pods that request {cpu} thousandths of a"
-            f" processor and {memory} MiB together",
+            f"the nodes have no room for {counted(len(awaited), 'pod')} of the lab's own"
+            f" ({cpu} thousandths of a processor, {memory} MiB)",
             "remove something, or add a node",
             "room",
         )
 
 
 def room_left(traits: ClusterTraits) -> list[ClusterNode] | None:
-    """Return the nodes on which pods may run, with the room that is left beside Flux; None if Flux
-    is not there yet and has no room."""
-    usable = [node for node in traits.nodes or () if node.usable]
-    return usable if traits.flux is Flux.OURS else _with_flux(usable)
-
-
-def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
-    """Return the nodes with the room that is left if each of Flux's pods is put on the node with
-    most room; None if one of the pods fits on no node."""
-    left = {node.name: node for node in nodes}
-    for cpu, memory in sorted(REQUESTS, reverse=True):
+    """Return the nodes on which pods may run, with the room that is left if each pod that the lab
+    itself still needs is put on the node with most room; None if one of them fits on no node."""
+    left = {node.name: node for node in traits.nodes or () if node.usable}
+    for cpu, memory in sorted(_requests(traits), reverse=True):
         fitting = [
             node
             for node in left.values()
@@ -187,6 +183,17 @@ def _with_flux(nodes: Sequence[ClusterNode]) -> list[ClusterNode] | None:
             pods=best.pods - 1,
         )
     return list(left.values())
+
+
+def _requests(traits: ClusterTraits) -> Sequence[tuple[int, int]]:
+    """Return what each pod of Flux and the Git server requests that is not there yet, as `REQUESTS`
+    has it."""
+    awaited: list[tuple[int, int]] = []
+    if traits.flux is not Flux.OURS:
+        awaited += REQUESTS
+    if traits.lacks_git:
+        awaited.append(git_pod.REQUESTS)
+    return awaited
 
 
 def find_reach_problems(nodes: Mapping[str, NodeReach], git: str) -> list[Problem]:

@@ -27,8 +27,13 @@ _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 _RECEIVER = 9292
 _OPENSHIFT_DNS = "dns.operator.openshift.io/daemonset-dns"
 _TMP = "192Mi"
+REQUESTS = (100, 256)
+"""What the Git server's pod requests: thousandths of a processor, and MiB of memory."""
 # The same limits as the embedded server has.
-_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
+_RESOURCES = {
+    "requests": {"cpu": f"{REQUESTS[0]}m", "memory": f"{REQUESTS[1]}Mi"},
+    "limits": {"memory": "768Mi"},
+}
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},

@@ -40,10 +40,10 @@ class Owner:
 def shared_flux(others: Sequence[str]) -> str:
     """Return in a sentence why a lab's Flux is not removed while others use its kinds.
 
-    + others: their objects of these kinds
+    + others: their objects of these kinds, and the controllers of a Flux of theirs
     """
     return (
         "this lab's Flux stays, and all that it has brought, because its kinds would go with it,"
-        f" and with them what others have made of them: {named(others)}. Remove those, or have"
-        " their owners do that, then run again"
+        f" and others use them: {named(others)}. Remove those, or have their owners do that, then"
+        " run again"
     )

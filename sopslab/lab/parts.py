@@ -109,7 +109,7 @@ def _lacking(settings: Settings) -> list[Problem]:
     if (git := settings.git_in_cluster) is not None:
         problems += find_storage_problems(traits, git.storage_class, git.size)
     if seats:
-        problems += find_class_problems(traits, len(seats), seat_limits())
+        problems += find_class_problems(traits, seat_limits())
     if (known := reach_of(settings)) is not None:
         there = {node.name for node in traits.nodes or () if node.usable}
         reached = {name: reach for name, reach in known.nodes.items() if name in there}

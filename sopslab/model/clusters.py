@@ -52,8 +52,8 @@ class Flux(StrEnum):
     FOREIGN = "foreign"
     # Flux of another lab of the same name.
     NAMESAKE = "namesake"
-    # Kinds of Flux without the namespace `flux-system`, and without the labels of a lab of this
-    # name: either they belong to a Flux in another namespace, or they are left of one.
+    # Kinds of Flux without the namespace `flux-system`, without controllers in another one, and
+    # without the labels of a lab of this name: they are left of some Flux.
     KINDS = "kinds"
 
 
@@ -98,9 +98,11 @@ class ClusterTraits:
     `storage` are each None if only this part could not be seen.
 
     `occupied` are the namespaces that the lab would make, but that belong to somebody else.
-    `denied` are the rights that the user lacks. What the lab's own environments use counts as free
-    on `nodes`. If the lab's own Flux is in the cluster and there is no class, what any pods use
-    counts as free, because the lab then needs no more room.
+    `denied` are the rights that the user lacks.
+
+    The lab needs room on `nodes` for its Flux, unless that is there, for its Git server if it
+    `lacks_git`, and for the number of `new_seats` of its class, which is None if it could not be
+    seen. If it needs no room, what pods use counts as free.
 
     Only a class asks for three of them: `policies` is whether ValidatingAdmissionPolicies are
     served, `dns` which kinds of pods answer DNS, and `shared` the objects outside namespaces that
@@ -114,6 +116,8 @@ class ClusterTraits:
     flux: Flux | None = Flux.ABSENT
     occupied: tuple[str, ...] | None = ()
     nodes: tuple[ClusterNode, ...] | None = None
+    lacks_git: bool = False
+    new_seats: int | None = 0
     denied: tuple[Right, ...] | None = None
     policies: bool | None = True
     dns: tuple[str, ...] | None = (CLUSTER_DNS,)

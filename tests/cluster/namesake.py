@@ -31,7 +31,7 @@ def refusals(lab: Lab, seats: list[str]) -> list[str]:
     settings = lab.settings
     traits = cluster_traits(settings.for_machine, str(settings.kubeconfig), seats)
     problems = find_problems(traits)
-    problems += find_class_problems(traits, len(seats), seat_limits())
+    problems += find_class_problems(traits, seat_limits())
     return refused(problems, frozenset())
 
 

@@ -336,6 +336,39 @@ def test_what_is_left_of_a_flux_whose_namespace_was_deleted_goes(
     assert (again["ok"], again["changed"]) == (True, 0)
 
 
+@pytest.mark.parametrize("where", ["flux-system", "gitops"])
+def test_a_flux_that_somebody_has_installed_since_stays_whole(
+    elsewhere: Classroom, shared: Lab, before: dict[str, str], where: str
+) -> None:
+    elsewhere.up()
+    remove_flux_namespace(shared)
+    flux = str(Path(elsewhere.lab.settings.bin_dir, "flux"))
+    theirs = run([flux, "install", "--export", "--namespace", where]).stdout
+
+    def of_theirs(verb: str, *options: str) -> str:
+        """Return what kubectl says of the objects of their Flux."""
+        words = [*users_kubectl(shared), verb, *options, "--filename", "-"]
+        return run(words, env=shared.environment, stdin=theirs).stdout
+
+    of_theirs("apply", "--server-side", "--force-conflicts")
+    try:
+        uids = ("get", "--output=jsonpath={.items[*].metadata.uid}")
+        whole = of_theirs(*uids)
+        refused = elsewhere.up(check=False)
+        assert "a Flux that this lab did not install" in "\n".join(refused["problems"])
+        assert told(elsewhere, "down")["ok"]
+        assert of_theirs(*uids) == whole
+        assert seat_namespace("ada") not in kubectl(shared, "get", "namespaces", "--output=name")
+        # The binding to all rights stays only where it has become theirs.
+        bindings = kubectl(shared, "get", "clusterrolebindings", "--output=name")
+        assert ("cluster-reconciler-flux-system" in bindings) is (where == "flux-system")
+        again = told(elsewhere, "down")
+        assert (again["ok"], again["changed"]) == (True, 0)
+    finally:
+        of_theirs("delete", "--ignore-not-found")
+    await_content(shared, before)
+
+
 def test_a_cluster_that_does_not_answer_costs_nothing_but_a_sentence(
     elsewhere: Classroom, shared: Lab, before: dict[str, str]
 ) -> None:

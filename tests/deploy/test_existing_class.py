@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.enrolled import record_of
 from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
@@ -253,9 +254,9 @@ def test_what_keeps_seats_apart_is_probed_before_flux_hears_of_one(
     assert done(run) == ["probes.probe"]
 
 
-@pytest.mark.parametrize("purge", [True, False])
-def test_where_others_use_the_labs_flux_nothing_is_taken_away(lab_data: Data, purge: bool) -> None:
-    data = lab_data(
+def with_git(lab_data: Data, purge: bool) -> dict[str, Any]:
+    """Return the data of a class whose Git server is in the cluster."""
+    return lab_data(
         cluster_provider="existing",
         kubeconfig="/home/ada/.kube/config",
         context="prod",
@@ -264,6 +265,19 @@ def test_where_others_use_the_labs_flux_nothing_is_taken_away(lab_data: Data, pu
         seats=seats(2),
         purge=purge,
     )
+
+
+TAKEN_AWAY = ("handouts.withdraw", "git_pod.take_away", "existing.leave")
+
+
+def taken_away(run: Run) -> list[str]:
+    """Return what a run takes away, in order."""
+    return [name for line in run.commands for name in TAKEN_AWAY if f"act.{name}" in line]
+
+
+def going(data: dict[str, Any]) -> Answers:
+    """Return the answers of a host whose lab on an existing cluster, with its Git server there, is
+    to be taken down."""
     settings = load_settings(data)
     answers = bare(settings)
     kubeconfig = str(settings.kubeconfig)
@@ -273,17 +287,33 @@ def test_where_others_use_the_labs_flux_nothing_is_taken_away(lab_data: Data, pu
         look_text(settings, brought): said({"namespaces": ["flux-system"]}),
         look_text(settings, others_at_stake): said([]),
     }
-    taken = ["handouts.withdraw", "git_pod.take_away", "existing.leave"]
+    return answers
 
-    def done(run: Run) -> list[str]:
-        return [name for line in run.commands for name in taken if f"act.{name}" in line]
 
-    assert done(Run(TEARDOWN, data, answers))[:3] == taken
-    answers[look_text(settings, others_at_stake)] = said(["GitRepository theirs/source"])
-    run = Run(TEARDOWN, data, answers.failing({"GitRepository theirs/source": "refused"}))
-    assert run.failed
-    assert run.changed == []
-    assert done(run) == []
+@pytest.mark.parametrize("purge", [True, False])
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (["GitRepository theirs/source"], "GitRepository theirs/source"),
+        (Trouble.DENIED, "so what this lab has brought there stays"),
+        (None, "nothing would know what this lab has brought there"),
+    ],
+    ids=["there", "denied", "silent"],
+)
+def test_what_others_may_lose_is_seen_before_anything_is_taken_away(
+    lab_data: Data, purge: bool, others: object, told: str
+) -> None:
+    data = with_git(lab_data, purge)
+    answers = going(data)
+    assert taken_away(Run(TEARDOWN, data, answers))[:3] == [*TAKEN_AWAY]
+    answers[look_text(load_settings(data), others_at_stake)] = said(others)
+    run = Run(TEARDOWN, data, answers.failing({told: "refused"}))
+    # Without a purge, nothing goes that the next `up` would not make anew.
+    refused = purge or isinstance(others, list)
+    assert run.failed is refused
+    if refused:
+        assert run.changed == []
+        assert taken_away(run) == []
 
 
 def built(folder: Path, laid_out: Tree) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.checks import git_pod
 from sopslab.checks.class_clusters import (
     find_class_problems,
     find_enforcement_problems,
@@ -53,11 +54,11 @@ def node(name: str, small: int = SEATS, **less: int) -> ClusterNode:
     return replace(whole, **{name: getattr(whole, name) - less[name] for name in less})
 
 
-FIT = ClusterTraits(asked=True, version="v1.37.0", nodes=(node("one"),), denied=())
+FIT = ClusterTraits(asked=True, version="v1.37.0", nodes=(node("one"),), new_seats=SEATS, denied=())
 
 
 def said(traits: ClusterTraits, *accept: str) -> list[str]:
-    return refused(find_class_problems(traits, SEATS, LIMITS), frozenset(accept))
+    return refused(find_class_problems(traits, LIMITS), frozenset(accept))
 
 
 def test_a_cluster_with_room_for_a_small_pod_of_each_seat_passes() -> None:
@@ -71,7 +72,7 @@ def test_a_cluster_without_room_for_a_small_pod_of_each_seat_is_refused(
     traits = replace(FIT, nodes=(node("one", **less),))
     (sentence,) = said(traits)
     assert "room for 6 small pods" in sentence
-    assert "has 7 seats" in sentence
+    assert "gets 7 new seats" in sentence
     assert said(traits, "room") == []
 
 
@@ -98,6 +99,26 @@ def test_where_the_labs_flux_is_there_the_nodes_alone_are_counted() -> None:
     assert len(said(replace(FIT, nodes=(replace(small, pods=SEATS - 1),), flux=Flux.OURS))) == 1
 
 
+def test_seats_that_the_class_has_already_need_no_more_room() -> None:
+    full = replace(node("one"), cpu_m=5, memory_mib=-40, pods=0)
+    there = replace(FIT, nodes=(full,), flux=Flux.OURS, new_seats=0)
+    assert said(there) == []
+    assert "room for 0 small pods" in said(replace(there, new_seats=1))[0]
+    # If the namespaces are not seen, that is said by itself.
+    assert said(replace(there, new_seats=None)) == []
+
+
+@pytest.mark.parametrize("less", [{"cpu_m": 1}, {"memory_mib": 1}, {"pods": 1}])
+def test_room_for_the_git_server_is_counted_before_that_for_seats(less: dict[str, int]) -> None:
+    cpu, memory = git_pod.REQUESTS
+    larger = {"cpu_m": -cpu, "memory_mib": -memory, "pods": -1}
+    traits = replace(FIT, nodes=(node("one", **larger),), lacks_git=True)
+    assert said(traits) == []
+    smaller = {name: larger[name] + less.get(name, 0) for name in larger}
+    (sentence,) = said(replace(traits, nodes=(node("one", **smaller),)))
+    assert "room for 6 small pods" in sentence
+
+
 def test_how_many_could_use_their_whole_quota_is_counted_beside_flux() -> None:
     big = ClusterNode("one", "amd64", usable=True, cpu_m=1249, memory_mib=1200, pods=28)
     assert whole_quotas(replace(FIT, nodes=(big,)), LIMITS.quota) == 3
@@ -108,6 +129,8 @@ def test_how_many_could_use_their_whole_quota_is_counted_beside_flux() -> None:
     assert whole_quotas(replace(FIT, nodes=None), LIMITS.quota) is None
     # There, Flux has its room already.
     assert whole_quotas(replace(FIT, nodes=(big,), flux=Flux.OURS), LIMITS.quota) == 4
+    assert whole_quotas(replace(FIT, nodes=None, flux=Flux.OURS), LIMITS.quota) is None
+    assert whole_quotas(replace(FIT, nodes=(big,), lacks_git=True), LIMITS.quota) == 2
 
 
 def test_the_limits_are_those_that_every_seat_gets() -> None:

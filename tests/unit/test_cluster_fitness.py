@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.checks.class_clusters import find_class_problems
 from sopslab.checks.clusters import (
     OLDEST_KUBERNETES,
     REQUESTS,
@@ -24,6 +25,7 @@ from sopslab.checks.clusters import (
 )
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
+from sopslab.files.seat_limits import seat_limits
 from sopslab.lab.observe.existing import cluster_traits, nodes_of
 from sopslab.lab.tools import flux
 from sopslab.lab.tools.manifests import documents
@@ -113,6 +115,19 @@ def test_pods_are_spread_over_nodes_where_none_has_room_for_all() -> None:
 def test_room_is_no_question_where_the_labs_flux_has_it_already() -> None:
     full = replace(NODE, cpu_m=0, memory_mib=0, pods=0)
     assert find_problems(replace(FIT, nodes=(full,), flux=Flux.OURS)) == []
+
+
+def test_the_git_server_needs_room_until_it_is_there() -> None:
+    traits = replace(FIT, lacks_git=True)
+    assert "have no room for 4 pods of the lab's own (350 thousandths of a processor, 448 MiB)" in (
+        texts(traits)
+    )
+    larger = replace(NODE, cpu_m=350, memory_mib=448, pods=4)
+    assert find_problems(replace(traits, nodes=(larger,))) == []
+    # Its memory has to be free on one node.
+    halves = tuple(replace(NODE, name=name, memory_mib=255, pods=9) for name in ("one", "two"))
+    assert "have no room for 4 pods" in texts(replace(traits, nodes=halves))
+    assert "have no room for 1 pod of" in texts(replace(traits, flux=Flux.OURS))
 
 
 def test_a_cluster_that_was_not_asked_is_not_judged() -> None:
@@ -298,6 +313,7 @@ case " $* " in
 *" --raw /apis/admissionregistration.k8s.io/v1 "*) cat "$here/admission" ;;
 *" get namespaces "*) cat "$here/namespaces" ;;
 *" get customresourcedefinitions "*) cat "$here/definitions" ;;
+*" get deployments "*) cat "$here/deployments" ;;
 *" get nodes "*) cat "$here/nodes" ;;
 *" get pods --namespace kube-system "*) cat "$here/dns" ;;
 *" get pods "*) cat "$here/pods" ;;
@@ -342,6 +358,7 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
         "dns": json.dumps({"items": [resolver("kube-dns"), resolver("kube-dns")]}),
         "pods": json.dumps({"items": []}),
         "definitions": json.dumps({"items": []}),
+        "deployments": "",
         "shared": "",
         "rules": json.dumps({"status": {"resourceRules": [EVERYTHING], "incomplete": False}}),
         "words": "",
@@ -480,6 +497,28 @@ def test_a_flux_whose_namespace_is_gone_is_known_by_its_kinds(
     defines(answering, *((group, ids[whose]) for group, whose in kinds))
     assert look(answering).flux is found
     Path(answering.bin_dir, "definitions").unlink()
+    assert look(answering).flux is None
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("gitops", Flux.FOREIGN),
+        # A learner may call a Deployment whatever they like.
+        ("ada-develop", Flux.ABSENT),
+    ],
+)
+def test_the_labs_kinds_are_not_taken_back_from_a_flux_that_works_with_them(
+    answering: Settings, where: str, found: Flux
+) -> None:
+    has_id(answering)
+    has_namespaces(answering, namespace("ada-develop", "lab", ID), namespace("gitops", None))
+    serves(answering, SOURCE)
+    defines(answering, (SOURCE, ID))
+    there = Path(answering.bin_dir, "deployments")
+    there.write_text(f"{where}/source-controller ")
+    assert look(answering).flux is found
+    there.unlink()
     assert look(answering).flux is None
 
 
@@ -659,35 +698,80 @@ def test_whether_policies_are_served_is_told_from_silence(
     assert look(answering, "ada").policies is served
 
 
-def test_where_the_labs_flux_is_pods_are_listed_for_a_class_alone(answering: Settings) -> None:
-    has_namespaces(answering, namespace("flux-system", answering.lab))
+def test_pods_are_listed_only_where_the_lab_needs_more_room(answering: Settings) -> None:
+    ours = [namespace(name, answering.lab) for name in ("flux-system", "ada-develop")]
+    has_namespaces(answering, *ours)
     Path(answering.bin_dir, "pods").unlink()
     assert find_problems(look(answering)) == []
+    assert find_problems(look(answering, "ada")) == []
+    assert look(answering, "ada", "bob").nodes is None
+    has_namespaces(answering, *ours[1:])
     assert look(answering, "ada").nodes is None
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_what_the_labs_own_environments_use_counts_as_free(
-    answering: Settings, there: bool
-) -> None:
+def uses(settings: Settings, **requested: dict[str, str]) -> None:
+    """Make the cluster have these pods on its node.
+
+    + requested: how much processor time each pod requests, by its name, by namespace
+    """
+    pods = [
+        {**pod("one", {"cpu": cpu}), "metadata": {"namespace": where, "name": name}}
+        for where, named in requested.items()
+        for name, cpu in named.items()
+    ]
+    Path(settings.bin_dir, "pods").write_text(json.dumps({"items": pods}))
+
+
+def test_new_seats_get_their_room_beside_all_that_runs(answering: Settings) -> None:
     has_id(answering)
-    own = ("flux-system", "ada-develop") if there else ("ada-develop",)
     has_namespaces(
         answering,
-        *(namespace(name, answering.lab, ID) for name in own),
-        namespace("bob-develop", answering.lab, ANOTHER),
+        *(namespace(name, answering.lab, ID) for name in ("flux-system", "ada-develop")),
         namespace("eve", None),
     )
-    used = {"ada-develop": "500m", "bob-develop": "40m", "eve": "100m"}
-    used |= {"flux-system": "250m"} if there else {}
-    pods = [
-        {**pod("one", {"cpu": cpu}), "metadata": {"namespace": where}}
-        for where, cpu in used.items()
-    ]
-    Path(answering.bin_dir, "pods").write_text(json.dumps({"items": pods}))
-    (one,) = look(answering, "ada").nodes or ()
-    # Flux's own pods take room from seats.
-    assert (one.cpu_m, one.pods) == ((1930 - 390, 14) if there else (1930 - 140, 15))
+    used = {"flux-system": {"a": "250m"}, "ada-develop": {"b": "500m"}, "eve": {"c": "100m"}}
+    uses(answering, **used)
+    seen = look(answering, "ada", "bob", "zoe")
+    (one,) = seen.nodes or ()
+    assert (one.cpu_m, one.pods, seen.new_seats) == (1930 - 850, 14, 2)
+    # A class that does not grow is not refused because others have filled the cluster.
+    uses(answering, **used, team={"d": "1080m"})
+    assert find_class_problems(look(answering, "ada", "bob"), seat_limits()) != []
+    assert find_class_problems(look(answering, "ada"), seat_limits()) == []
+
+
+def test_how_many_seats_are_new_is_not_guessed(answering: Settings) -> None:
+    Path(answering.bin_dir, "namespaces").unlink()
+    assert look(answering, "ada").new_seats is None
+
+
+def test_the_git_server_is_given_room_until_its_pod_is_on_a_node(
+    answering: Settings, lab: Callable[..., Settings]
+) -> None:
+    has_id(answering)
+    serving = lab(
+        cluster_provider="existing",
+        kubeconfig=str(answering.kubeconfig),
+        context=str(answering.context),
+        registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+    )
+    space = namespace("sops-lab-git-lab", None)
+    space["metadata"]["labels"] = {"sops-lab-git": "lab", "sops-lab/id": ID}
+    seat = namespace("ada-develop", "lab", ID)
+    assert look(serving).lacks_git
+    assert not look(answering).lacks_git
+    # The namespace stays with the repositories while the server is down.
+    has_namespaces(answering, space, seat)
+    assert look(serving).lacks_git
+    uses(answering, **{"sops-lab-git-lab": {"git-0": "100m"}})
+    seen = look(serving, "ada")
+    (one,) = seen.nodes or ()
+    assert (one.cpu_m, seen.lacks_git) == (1830, False)
+    # Beside the lab's own Flux, it is not looked for: it has its room.
+    has_namespaces(answering, space, seat, namespace("flux-system", "lab", ID))
+    uses(answering)
+    assert not look(serving, "ada").lacks_git
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ case " $* " in
 *" install --export "*) cat "$here/flux-manifests" ;;
 *" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
 *" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
+*" get kustomizations."*) cat "$here/kustomizations" ;;
 *" --selector "*)
     kind=$(echo "$*" | sed 's/.* get \\([a-z]*\\) .*/\\1/')
     cat "$here/$kind" && exit
@@ -70,7 +71,9 @@ case " $* " in
 *" delete kustomizations."*) test ! -e "$here/refused" ;;
 *" wait deployments "*) test ! -e "$here/without-controllers" ;;
 *" wait "*) test ! -e "$here/staying" ;;
+*" patch "*finalizers*) rm "$here/staying" ;;
 *" get namespace ada-develop "*) cat "$here/staying" ;;
+*" get namespace flux-system "*) cat "$here/flux-namespace" ;;
 *" get namespace kube-system "*) cat "$here/oldest" ;;
 *" get namespace sops-lab-probe-lab "*) cat "$here/probe" ;;
 *" get nodes "*) cat "$here/nodes" ;;
@@ -160,6 +163,9 @@ def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settin
         **dict.fromkeys((*WITHOUT_NAMESPACE, REQUESTS), listing()),
         "definitions": DEFINITIONS,
         "of-flux": listing(of_flux("flux-system", 0)),
+        "kustomizations": listing(),
+        "deployments": "",
+        "flux-namespace": "",
         "probe": "",
         "made": json.dumps(namespace("sops-lab-probe-lab")),
         "of-a-pod": POD_REFUSED,
@@ -510,7 +516,7 @@ def test_flux_stays_with_all_else_while_others_use_its_kinds(
 
 
 def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> None:
-    def at_stake() -> list[str]:
+    def at_stake() -> list[str] | Trouble | None:
         return others_at_stake(taken.for_machine)
 
     theirs = listing(of_flux("flux-system", 0), of_flux("theirs", 1))
@@ -524,8 +530,11 @@ def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> No
     Path(taken.bin_dir, "of-flux").unlink()
     with pytest.raises(Failed):
         at_stake()
+    # Nor is a cluster taken for one without others if it does not say what the lab has there.
     refuse(taken, UNAUTHORIZED)
-    assert at_stake() == []
+    assert at_stake() is Trouble.DENIED
+    refuse(taken, "Unable to connect to the server: dial tcp 192.0.2.1:6443: i/o timeout")
+    assert at_stake() is None
 
 
 KIND = "gitrepositories.source.toolkit.fluxcd.io"
@@ -553,6 +562,101 @@ def test_others_keep_a_flux_whose_namespace_is_gone(taken: Settings) -> None:
     say(taken, "customresourcedefinitions", listing(namespace(KIND, identity=ANOTHER)))
     assert others_at_stake(taken.for_machine) == []
     assert leave(taken) == []
+
+
+def of_flux_itself(name: str) -> dict[str, Any]:
+    found = namespace(name)
+    found["metadata"]["labels"]["app.kubernetes.io/part-of"] = "flux"
+    return found
+
+
+@pytest.fixture
+def bereft(taken: Settings) -> Settings:
+    """A class whose `flux-system` was deleted by hand, with what is left of its Flux."""
+    bring(taken)
+    say(taken, "namespaces", listing(of_seat("ada-develop"), of_seat("lab-ada-sys")))
+    say(taken, "customresourcedefinitions", listing(of_flux_itself(KIND)))
+    say(taken, "clusterroles", listing(of_flux_itself("crd-controller"), namespace("learner")))
+    say(taken, "clusterrolebindings", listing(of_flux_itself("cluster-reconciler")))
+    return taken
+
+
+def install_another(settings: Settings, where: str) -> None:
+    """Make the cluster have somebody else's Flux in a namespace, which works with the kinds that
+    are there."""
+    say(settings, "deployments", f"{where}/source-controller {where}/kustomize-controller ")
+    if where == "flux-system":
+        say(settings, "flux-namespace", json.dumps({"metadata": {"name": where}}))
+
+
+SHARED_ROLES = {"clusterroles": ["crd-controller"], "clusterrolebindings": ["cluster-reconciler"]}
+
+
+@pytest.mark.parametrize("where", ["flux-system", "gitops"])
+@pytest.mark.parametrize("used", [True, False])
+def test_a_flux_that_has_taken_over_the_kinds_stays_whole(
+    bereft: Settings, where: str, used: bool
+) -> None:
+    install_another(bereft, where)
+    say(bereft, "of-flux", listing(*([of_flux(where, 0)] if used else [])))
+    assert others_at_stake(bereft.for_machine) == []
+    found = brought(bereft.for_machine)
+    assert isinstance(found, dict)
+    assert "customresourcedefinitions" not in found
+    # The names of Flux's roles end in that of its namespace.
+    own = {} if where == "flux-system" else SHARED_ROLES
+    assert found["clusterroles"] == [*own.get("clusterroles", []), "learner"]
+    assert found.get("clusterrolebindings") == own.get("clusterrolebindings")
+    done = leave(bereft)
+    assert [call.partition(" delete ")[2].partition(" --")[0] for call in done] == [
+        "namespace ada-develop lab-ada-sys",
+        *(
+            f"{kind} {' '.join(found[kind])}"
+            for kind in (*WITHOUT_NAMESPACE, REQUESTS)
+            if kind in found
+        ),
+    ]
+    assert not Path(bereft.lab_kubeconfig).exists()
+
+
+def test_where_no_other_flux_is_what_is_left_of_the_labs_goes(bereft: Settings) -> None:
+    # A learner may call a Deployment whatever they like.
+    say(bereft, "deployments", "ada-develop/source-controller ")
+    say(bereft, "of-flux", listing())
+    done = leave(bereft)
+    assert any(call.startswith("uninstall ") for call in done)
+    assert any(f" delete customresourcedefinitions {KIND} " in call for call in done)
+
+
+def test_whether_another_flux_is_there_is_not_guessed(bereft: Settings) -> None:
+    Path(bereft.bin_dir, "deployments").unlink()
+    assert brought(bereft.for_machine) is None
+    with pytest.raises(LabError, match="does not answer"):
+        leave(bereft)
+
+
+def test_the_labs_flux_stays_while_another_one_works_with_its_kinds(taken: Settings) -> None:
+    bring(taken)
+    say(taken, "of-flux", listing())
+    install_another(taken, "gitops")
+    theirs = ["Deployment gitops/source-controller", "Deployment gitops/kustomize-controller"]
+    assert others_at_stake(taken.for_machine) == theirs
+    with pytest.raises(LabError, match=r"others use them: Deployment gitops/source-controller"):
+        leave(taken)
+    assert Path(taken.lab_kubeconfig).exists()
+
+
+def test_what_another_flux_does_not_let_go_of_is_let_go(bereft: Settings) -> None:
+    install_another(bereft, "gitops")
+    held = {"deletionTimestamp": "2027-03-01T09:00:00Z", "finalizers": ["finalizers.fluxcd.io"]}
+    ours, theirs = (
+        {"metadata": {"namespace": where, "name": "apps", **held}}
+        for where in ("lab-ada-sys", "gitops")
+    )
+    say(bereft, "kustomizations", listing(theirs, ours))
+    say(bereft, "staying", "")
+    (patched,) = [call for call in leave(bereft) if " patch " in call]
+    assert " --namespace lab-ada-sys patch kustomizations." in patched
 
 
 def test_without_kinds_of_flux_there_is_nothing_of_others(taken: Settings) -> None:

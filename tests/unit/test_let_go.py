@@ -28,6 +28,7 @@ case " $* " in
 esac
 """
 SPACES = ("flux-system", "lab-ada-sys", "team-a")
+EXISTING = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
 
 
 def going(namespace: str) -> dict[str, Any]:
@@ -36,15 +37,13 @@ def going(namespace: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("provider", "let_go"),
-    [
-        ({"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}, SPACES[:2]),
-        ({}, SPACES),
-    ],
-    ids=["existing", "kind"],
+    ("provider", "own", "let_go"),
+    [(EXISTING, SPACES[:2], SPACES[:2]), (EXISTING, SPACES[1:2], SPACES[1:2]), ({}, (), SPACES)],
+    ids=["existing", "with another Flux", "kind"],
 )
 def test_in_others_namespaces_no_finalizer_is_removed(
     provider: dict[str, str],
+    own: tuple[str, ...],
     let_go: tuple[str, ...],
     answered_by: Callable[..., Settings],
     monkeypatch: pytest.MonkeyPatch,
@@ -53,8 +52,8 @@ def test_in_others_namespaces_no_finalizer_is_removed(
     labels = {"sops-lab": "lab", "sops-lab/id": ID}
     told = {
         "namespaces": [
-            {"metadata": {"name": "lab-ada-sys", "uid": "1", "labels": labels}},
-            {"metadata": {"name": "team-a", "uid": "2", "labels": {}}},
+            {"metadata": {"name": name, "uid": name, "labels": labels if name in own else {}}}
+            for name in SPACES
         ],
         "kustomizations": [going(name) for name in SPACES],
     }

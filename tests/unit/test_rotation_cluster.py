@@ -25,6 +25,7 @@ from sopslab.lab.observe.live import live_values, old_consumers
 from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.observe.suspension import left_by_a_rotation, suspended_objects
 from sopslab.model.incidents import Cause
+from sopslab.model.results import Undecided
 from sopslab.model.rotation import Delivered, LiveValue
 from sopslab.model.suspension import Suspended
 from sopslab.provision.operations import logins, rotation, suspension
@@ -37,9 +38,12 @@ from tests.texts import write_files, write_program
 INCIDENT = "2026-11-25-test"
 ADA = at_seat(learner("ada"))
 # Answers with the list of a kind; of Secrets, it can also print the columns that are asked for. As
-# often as $here/busy has lines, no Kustomization is ready. What is annotated is recorded.
+# often as $here/busy has lines, no Kustomization is ready. What is annotated is recorded. A kind is
+# refused in the words of $here/<kind>.refused.
 STAND_IN = """#!/bin/sh
 here=$(dirname "$0")
+kind=$(echo "$*" | sed -n 's/.* get \\([a-z]*\\) .*/\\1/p')
+[ ! -e "$here/$kind.refused" ] || { cat "$here/$kind.refused" >&2; exit 1; }
 case "$*" in
 *" annotate "*) echo "$*" >"$here/annotated"; cat >"$here/asked.json" ;;
 *custom-columns*) jq -r '.items[] | "\\(.metadata.namespace)   \\(.metadata.resourceVersion)"' \\
@@ -52,7 +56,8 @@ case "$*" in
     else
         cat "$here/kustomizations.json"
     fi ;;
-*deployments*) cat "$here/workloads.json" ;;
+*" deployments "*) cat "$here/workloads.json" ;;
+*" statefulsets "*|*" daemonsets "*) echo '{"items": []}' ;;
 esac
 """
 
@@ -189,6 +194,61 @@ def test_who_reads_a_secret_at_the_start_is_restarted_once(settings: Settings) -
         incident=settings.incident or "",
         secrets=of_others,
     )
+
+
+FORBIDDEN = "Error from server (Forbidden): {kind} is forbidden: User ada cannot list resource"
+BUSY = "Error from server (TooManyRequests): the server has received too many requests"
+LOGGED_OUT = "error: You must be logged in to the server (Unauthorized)"
+RESTARTING: dict[str, Any] = {
+    "environments": [ADA],
+    "incident": INCIDENT,
+    "secrets": {"ada": ["backend"]},
+}
+
+
+def refuse(settings: Settings, kind: str, words: str) -> None:
+    """Make the cluster list no objects of a kind."""
+    Path(settings.bin_dir, f"{kind}.refused").write_text(words.format(kind=kind))
+
+
+def test_workloads_that_whoever_runs_up_may_not_list_are_passed_over(settings: Settings) -> None:
+    having(settings, workloads=[workload("web", {"envFrom": [{"secretRef": {"name": "backend"}}]})])
+    for kind in ("statefulsets", "daemonsets"):
+        refuse(settings, kind, FORBIDDEN)
+    assert old_consumers(settings.for_machine, **RESTARTING) == {"ada": ["deployment/web"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("deployments", BUSY),
+        ("deployments", LOGGED_OUT),
+        # `up` needs this right.
+        ("deployments", FORBIDDEN),
+        ("statefulsets", BUSY),
+        ("daemonsets", LOGGED_OUT),
+    ],
+)
+def test_workloads_that_are_not_shown_are_not_taken_for_none(
+    settings: Settings, kind: str, words: str
+) -> None:
+    having(settings, workloads=[])
+    refuse(settings, kind, words)
+    with pytest.raises(Undecided):
+        old_consumers(settings.for_machine, **RESTARTING)
+
+
+@pytest.mark.parametrize("words", [FORBIDDEN, BUSY, LOGGED_OUT])
+def test_secrets_that_are_not_shown_are_not_taken_for_none(
+    settings: Settings, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"ada": [Delivered("a.yaml", "a", "ada")]}
+    refuse(settings, "secrets", words)
+    with pytest.raises(Undecided):
+        live_values(settings.for_machine, [ADA], files)
+    monkeypatch.setattr(convergence, "_ARRIVING_S", 0)
+    with pytest.raises(Undecided):
+        convergence.await_values(settings.for_machine, [ADA], files)
 
 
 def test_the_cluster_is_compared_with_the_file_and_no_value_is_told(
@@ -489,3 +549,21 @@ def test_a_value_that_does_not_arrive_in_time_fails_its_learner(
     monkeypatch.setattr(convergence, "_ARRIVING_S", 0)
     convergence.await_values(settings.for_machine, [ADA], {})
     assert failed.read_text() == "the cluster has another value than a.yaml\n"
+
+
+def test_a_cluster_that_is_silent_for_a_moment_is_asked_again_for_its_values(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([LiveValue.DIFFERS, None, LiveValue.SAME])
+
+    def look(*_: object) -> dict[str, dict[str, LiveValue]]:
+        seen = next(looks)
+        if seen is None:
+            raise Undecided("the cluster could not be asked")
+        return {"ada": {"a.yaml": seen}}
+
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(convergence, "live_values", look)
+    convergence.await_values(settings.for_machine, [ADA], {})
+    assert next(looks, None) is None
+    assert not Path(settings.class_dir, "failed").exists()

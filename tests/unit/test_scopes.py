@@ -108,10 +108,12 @@ def test_what_is_in_others_namespaces_is_not_asked_for(settings: Settings, name:
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_one_call_is_enough_for_any_number_of_seats(settings: Settings, name: str) -> None:
+def test_a_kind_is_listed_once_for_any_number_of_seats(settings: Settings, name: str) -> None:
     LOOKS[name](settings)
     # Keys are listed by themselves.
-    assert len([call for call in listings(settings) if "=sops-age" not in call]) <= 1
+    calls = [call for call in listings(settings) if "=sops-age" not in call]
+    kinds = [call.partition(" get ")[2].split()[0] for call in calls]
+    assert len(kinds) == len(set(kinds))
 
 
 @pytest.mark.parametrize("name", ["contents", "names", "values", "mixed", "keys", "everybody"])
@@ -121,6 +123,17 @@ def test_others_who_are_too_many_to_be_named_are_gone_around(settings: Settings,
     LOOKS[name](settings)
     if settings.cluster_provider == "existing":
         assert all(map(is_chosen, listings(settings)))
+
+
+def test_around_others_only_the_namespaces_are_asked_that_are_used(settings: Settings) -> None:
+    others = "".join(f"namespace/team-{number}\n" for number in range(1000))
+    Path(settings.bin_dir, "others").write_text(others)
+    of_everybody(settings)
+    asked = [call for call in listings(settings) if " --selector " not in call]
+    spaces = sorted(call.partition(" --namespace ")[2].partition(" ")[0] for call in asked)
+    assert spaces == (
+        ["ada-develop", "bob-develop"] if settings.cluster_provider == "existing" else [""]
+    )
 
 
 def test_a_cluster_that_does_not_list_its_namespaces_is_not_asked_for_everything(

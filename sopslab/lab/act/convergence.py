@@ -6,6 +6,7 @@ import time
 
 from sopslab.checks.delivery import Ask
 from sopslab.checks.rotation import RESTARTED_FOR
+from sopslab.checks.snapshot import known
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.lab.act import delivery
@@ -15,6 +16,7 @@ from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
+from sopslab.model.results import Undecided
 from sopslab.model.rotation import Delivered, LiveValue
 
 _SETTLING_S = 20
@@ -35,23 +37,30 @@ def await_values(
     lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
 ) -> None:
     """Wait until the cluster holds the values of files; record a failure for each learner with a
-    value that still differs after 30 seconds.
+    value that still differs after 30 seconds. Raises Undecided if the cluster does not show its
+    Secrets then.
 
     + files: the files of each learner, by the learner's id
     """
     deadline = Deadline(_ARRIVING_S)
     while (left := _differing(lab, environments, files)) and not deadline.is_over:
         time.sleep(0.5)
-    for learner, path in left:
+    for learner, path in known(left):
         fail(lab, learner, f"the cluster has another value than {path}")
 
 
 def _differing(
     lab: Lab, environments: list[Environment], files: dict[str, list[Delivered]]
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, str]] | Undecided:
+    """Return the files whose values the cluster does not have, by learner and path, or why this is
+    not seen."""
+    try:
+        seen = live_values(lab, environments, files)
+    except Undecided as reason:
+        return reason
     return [
         (learner, path)
-        for learner, paths in live_values(lab, environments, files).items()
+        for learner, paths in seen.items()
         for path, how in paths.items()
         if how is LiveValue.DIFFERS
     ]

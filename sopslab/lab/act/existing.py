@@ -11,7 +11,7 @@ from sopslab.checks.ownership import shared_flux
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.act.manifests import holders
+from sopslab.lab.act.manifests import holders, let_go
 from sopslab.lab.observe.brought import (
     NAMESPACES,
     REQUESTS,
@@ -59,7 +59,8 @@ def leave(lab: Lab) -> None:
 
     What Flux applied is removed first, while Flux's controllers still remove their finalizers. If
     the controllers do not answer, or their namespace is gone, it is removed all the same, because
-    all of it is found by its label.
+    all of it is found by its label. If somebody else's Flux works with the kinds that the lab has
+    brought, those stay.
     """
     found = brought(lab)
     if isinstance(found, Trouble):
@@ -72,7 +73,7 @@ def leave(lab: Lab) -> None:
         if others := others_of_flux(kubectl, namespaces):
             raise LabError(shared_flux(others))
         _remove_flux(lab, kubectl)
-    _remove_namespaces(kubectl, namespaces)
+    _remove_namespaces(lab, kubectl, namespaces)
     for kind in (*WITHOUT_NAMESPACE, REQUESTS):
         if kind in found:
             kubectl.run("delete", kind, *found[kind], *_AT_ONCE)
@@ -117,7 +118,7 @@ def _has_kind(kubectl: Kubectl, kind: str) -> bool:
     return kubectl.succeeds("get", "customresourcedefinitions", kind, patience=120)
 
 
-def _remove_namespaces(kubectl: Kubectl, names: Sequence[str]) -> None:
+def _remove_namespaces(lab: Lab, kubectl: Kubectl, names: Sequence[str]) -> None:
     """Delete namespaces, and wait until they are gone. Raises Failed, and LabError that says what
     holds a namespace that stays."""
     if not names:
@@ -129,6 +130,8 @@ def _remove_namespaces(kubectl: Kubectl, names: Sequence[str]) -> None:
     while not kubectl.succeeds("wait", "--for=delete", *spaces, "--timeout", "10s"):
         if deadline.is_over:
             raise LabError(_staying(kubectl, names, patience))
+        # Somebody else's Flux may leave the objects in these namespaces alone.
+        let_go(lab)
 
 
 def _staying(kubectl: Kubectl, names: Sequence[str], patience: int) -> str:

@@ -22,7 +22,7 @@ from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
-from sopslab.layout import FLUX_FINALIZER, FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.layout import FLUX_FINALIZER, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 
@@ -102,7 +102,7 @@ def _await_end(
                 f" {holds(lab, left[0])}. Whoever put a finalizer there has to let go, or you"
                 f" remove it by hand{anew}"
             )
-        _let_go(lab)
+        let_go(lab)
         time.sleep(1)
 
 
@@ -131,12 +131,12 @@ def _left(lab: Lab, kind: str) -> str:
     return " ".join(named.decode().split())
 
 
-def _let_go(lab: Lab) -> None:
+def let_go(lab: Lab) -> None:
     """Remove Flux's own finalizer from those of its objects that are being deleted: they wait for a
     controller that may be gone itself. What they have applied stays, as with `flux uninstall`. In a
     cluster that the lab did not make, objects in others' namespaces are left alone."""
     kubectl, existing = Kubectl(lab), lab.cluster_provider == "existing"
-    own = {FLUX_NAMESPACE, *(lab_namespaces(lab) or ())} if existing else None
+    own = lab_namespaces(lab) or () if existing else None
     for kind in (KUSTOMIZATIONS, GIT_REPOSITORIES, RECEIVERS):
         for one in listed(lab, kind):
             named = one["metadata"]

@@ -3,14 +3,21 @@ carry."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 
 import yaml
 
 from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.existing import DEFINITIONS, TOOLKIT, address_in, context_of
+from sopslab.lab.observe.existing import (
+    DEFINITIONS,
+    TOOLKIT,
+    address_in,
+    context_of,
+    controllers_of_others,
+)
+from sopslab.lab.observe.manifests import OF_FLUX
 from sopslab.lab.observe.objects import is_unknown
 from sopslab.lab.observe.ownership import cluster_id, owner_by
 from sopslab.lab.tools.files import has_content, read
@@ -19,7 +26,7 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, SEAT_LABEL
 from sopslab.model.clusters import FormerCluster
-from sopslab.model.objects import Object
+from sopslab.model.objects import Object, label
 from sopslab.model.results import Undecided
 
 NAMESPACES = "namespaces"
@@ -45,7 +52,8 @@ def brought(lab: Lab) -> dict[str, list[str]] | Trouble | None:
     it answers, but does not list the objects.
 
     Objects in a namespace are not listed, because they are removed with it. An object with this
-    lab's name but another lab id is not this lab's. Raises LabError if the lab's own id is damaged.
+    lab's name but another lab id is not this lab's, and neither is an object of Flux with which
+    somebody else's Flux works by now. Raises LabError if the lab's own id is damaged.
     """
     return _brought(lab, Kubectl(lab)) if has_content(lab.lab_kubeconfig) else {}
 
@@ -82,21 +90,55 @@ def _leads_elsewhere(lab: Lab, kubeconfig: str, address: str) -> bool:
 
 
 def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | None:
-    labels = dict.fromkeys((NAMESPACES, *WITHOUT_NAMESPACE), LAB_LABEL) | {REQUESTS: REQUEST_LABEL}
     try:
-        found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
-        owner = owner_by(lab, kubectl)
+        own = _own(lab, kubectl)
+        for kind in _left_to_others(kubectl, own):
+            own[kind] = [one for one in own[kind] if not _is_of_flux(one)]
     except Failed as failure:
         trouble = trouble_of(failure.words)
         return trouble if trouble in _ANSWERED else None
     except Undecided:
         return None
+    return {
+        kind: [one["metadata"]["name"] for one in objects]
+        for kind, objects in own.items()
+        if objects
+    }
+
+
+def _own(lab: Lab, kubectl: Kubectl) -> dict[str, list[Object]]:
+    """Return the objects that carry this lab's labels, by resource. Raises Failed, Undecided, and
+    LabError if the lab's own id is damaged."""
+    labels = dict.fromkeys((NAMESPACES, *WITHOUT_NAMESPACE), LAB_LABEL) | {REQUESTS: REQUEST_LABEL}
+    found = {kind: _labelled(kubectl, kind, f"{key}={lab.lab}") for kind, key in labels.items()}
+    owner = owner_by(lab, kubectl)
     found[NAMESPACES] = [one for one in found[NAMESPACES] if _is_of_environments(one, lab.lab)]
-    own = {
-        kind: [one["metadata"]["name"] for one in objects if owner.has(one, labels[kind])]
+    return {
+        kind: [one for one in objects if owner.has(one, labels[kind])]
         for kind, objects in found.items()
     }
-    return {kind: names for kind, names in own.items() if names}
+
+
+def _left_to_others(kubectl: Kubectl, own: Mapping[str, Sequence[Object]]) -> Collection[str]:
+    """Return the resources whose objects of Flux are not the lab's any more, although they still
+    carry its labels: its `flux-system` was deleted by hand, and somebody has installed another Flux
+    since. Every Flux has the same kinds; its roles are the same if its namespace is. Raises Failed,
+    and Undecided.
+
+    + own: the objects with the lab's labels, by resource
+    """
+    namespaces = [one["metadata"]["name"] for one in own[NAMESPACES]]
+    outside = [one for kind in WITHOUT_NAMESPACE for one in own[kind]]
+    if FLUX_NAMESPACE in namespaces or not any(map(_is_of_flux, outside)):
+        return ()
+    if kubectl.get("namespace", FLUX_NAMESPACE, patience=_PATIENCE_S) is not None:
+        return WITHOUT_NAMESPACE
+    return (DEFINITIONS,) if controllers_of_others(kubectl, namespaces) else ()
+
+
+def _is_of_flux(found: Object) -> bool:
+    key, _, value = OF_FLUX.partition("=")
+    return label(found, key) == value
 
 
 def _labelled(kubectl: Kubectl, kind: str, selector: str) -> list[Object]:
@@ -126,30 +168,34 @@ def has_flux(found: Mapping[str, Container[str]]) -> bool:
     return FLUX_NAMESPACE in found.get(NAMESPACES, ()) or DEFINITIONS in found
 
 
-def others_at_stake(lab: Lab) -> list[str]:
-    """Return the objects of others that would be deleted with this lab's Flux, as `Kind
-    namespace/name`; none if the cluster does not say what this lab has brought. Raises Failed, and
-    LabError as `brought` does."""
+def others_at_stake(lab: Lab) -> list[str] | Trouble | None:
+    """Return what others have that needs this lab's Flux, as `others_of_flux` does. If the cluster
+    does not say what this lab has brought, return None or a Trouble as `brought` does. Raises
+    Failed, and LabError as `brought` does."""
     found = brought(lab)
-    if not isinstance(found, dict) or not has_flux(found):
+    if found is None or isinstance(found, Trouble):
+        return found
+    if not has_flux(found):
         return []
     return others_of_flux(Kubectl(lab), found.get(NAMESPACES, []))
 
 
 def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:
-    """Return the objects of Flux's kinds in the namespaces of others, as `Kind namespace/name`.
-    They would be deleted together with these kinds. Raises Failed.
+    """Return the objects of Flux's kinds in the namespaces of others, and the controllers of
+    another Flux there, as `Kind namespace/name`. The former would be deleted together with these
+    kinds, and the latter cannot work without them. Raises Failed.
 
     + own: the lab's namespaces
     """
+    others = [f"Deployment {one}" for one in controllers_of_others(kubectl, own)]
     said = kubectl.run("get", DEFINITIONS, "--output", "name", patience=_PATIENCE_S)
     kinds = [one.rpartition("/")[2] for one in said.decode().split() if one.endswith(TOOLKIT)]
     if not kinds:
-        return []
+        return others
     said = kubectl.run(
         "get", ",".join(kinds), "--all-namespaces", "--output", "json", patience=_LISTED_S
     )
-    return [
+    return others + [
         f"{one['kind']} {one['metadata']['namespace']}/{one['metadata']['name']}"
         for one in parsed(said)["items"]
         if one["metadata"]["namespace"] not in own

@@ -4,7 +4,7 @@ objects are the lab's."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from sopslab.config.naming import (
     seat_system_namespace,
 )
 from sopslab.config.places import Lab, Places
+from sopslab.lab.observe.manifests import OF_FLUX
 from sopslab.lab.observe.ownership import OLDEST, cluster_id, lab_id, owner_in
 from sopslab.lab.observe.rights import denied_rights
 from sopslab.lab.observe.storage import storage_of
@@ -43,6 +44,7 @@ from sopslab.model.clusters import (
     Reach,
 )
 from sopslab.model.git_pod import LABEL as GIT_LABEL
+from sopslab.model.git_pod import POD as GIT_POD
 from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
@@ -55,11 +57,11 @@ TOOLKIT = ".toolkit.fluxcd.io"
 _PATIENCE_S = 20.0
 _TIMEOUT = ("--request-timeout", "10s")
 _MIB = 1024 * 1024
-_ENDED = ("Succeeded", "Failed")
 _ADMISSION, _POLICIES = "admissionregistration.k8s.io/v1", "validatingadmissionpolicies"
 # What kubectl prints if the API server has nothing at a path.
 _NOT_FOUND = b"(NotFound)"
 _APP = "k8s-app"
+_NAMES = "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}"
 
 
 def context_of(lab: Lab, kubeconfig: str) -> bytes:
@@ -158,12 +160,15 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         namespaces = listed_namespaces.result()
         owner = owner_in(lab, _id_among(namespaces or ()))
         flux = _flux(kubectl, namespaces, named, owner)
-        # Only a class needs more room than its Flux has already.
-        needs_room = bool(seats) or flux is not Flux.OURS
-        pods = _pods_of_others(kubectl, namespaces or (), owner) if needs_room else []
+        wanted = dict(_wanted_namespaces(lab, seats))
+        own = _own(namespaces or (), wanted, owner)
+        new_seats = sum(seat_namespace(seat) not in own for seat in seats)
+        needs_git = lab.git_pod is not None and git_namespace(lab.lab) not in own
+        # What the lab has already has its room, whatever else has filled the cluster since.
+        needs_room = flux is not Flux.OURS or needs_git or new_seats > 0
+        pods = _listed(kubectl, "pods") if needs_room else []
         serves = True if policies is None else policies.result()
         shared = _shared(kubectl, owner, policies=bool(serves)) if seats else ()
-    wanted = dict(_wanted_namespaces(lab, seats))
     if flux is Flux.OURS and owner.unmarked:
         # A lab of 0.1.0 did not label it. The next `up` does.
         del wanted[NAMESPACE]
@@ -173,6 +178,8 @@ def cluster_traits(lab: Places, kubeconfig: str, seats: list[str]) -> ClusterTra
         flux=flux,
         occupied=_occupied(namespaces, wanted, owner),
         nodes=nodes_of(nodes.result(), pods),
+        lacks_git=lab.git_pod is not None and needs_room and not _has_git_server(lab, pods or ()),
+        new_seats=None if namespaces is None else new_seats,
         denied=denied.result(),
         policies=serves,
         dns=(CLUSTER_DNS,) if dns is None else dns.result(),
@@ -258,37 +265,49 @@ def _flux(
                 return Flux.OURS
             return Flux.NAMESAKE if label(namespace, LAB_LABEL) == owner.lab else Flux.FOREIGN
     toolkit = {group for group in groups if group.endswith(TOOLKIT)}
-    return _flux_by_kinds(kubectl, toolkit, owner) if toolkit else Flux.ABSENT
+    own = {one["metadata"]["name"] for one in namespaces if owner.has(one)}
+    return _flux_by_kinds(kubectl, toolkit, owner, own) if toolkit else Flux.ABSENT
 
 
-def _flux_by_kinds(kubectl: Kubectl, groups: Set[str], owner: Owner) -> Flux | None:
+def _flux_by_kinds(
+    kubectl: Kubectl, groups: Set[str], owner: Owner, own: Container[str]
+) -> Flux | None:
     """Return whose Flux has left its kinds in a cluster without its namespace, None if the kinds
-    were not seen. This lab's own count as no Flux: `up` makes the rest anew.
+    were not seen. This lab's own count as no Flux, since `up` makes the rest anew, unless
+    controllers of somebody else's work with them.
 
     + groups: the API groups of these kinds
+    + own: the lab's namespaces
     """
     try:
         kinds = kubectl.list(DEFINITIONS, selector=f"{LAB_LABEL}={owner.lab}", patience=60)
-    except Undecided:
+        is_at_work = bool(controllers_of_others(kubectl, own))
+    except (Failed, Undecided):
         return None
     if not all(map(owner.has, kinds)):
         return Flux.NAMESAKE
+    if is_at_work:
+        return Flux.FOREIGN
     return Flux.ABSENT if groups <= {one["spec"]["group"] for one in kinds} else Flux.KINDS
 
 
-def _pods_of_others(
-    kubectl: Kubectl, namespaces: Iterable[Object], owner: Owner
-) -> list[Object] | None:
-    """Return the pods beside which the lab's environments need room, Flux's own among them; None if
-    pods were not seen.
+def controllers_of_others(kubectl: Kubectl, own: Container[str]) -> list[str]:
+    """Return the Flux controllers in the namespaces of others, as `namespace/name`. Raises Failed.
 
-    + namespaces: those of the cluster
+    + own: the lab's namespaces, in which a learner may have made something that looks like one
     """
-    own = {one["metadata"]["name"] for one in namespaces if owner.has(one)} - {FLUX_NAMESPACE}
-    pods = _listed(kubectl, "pods")
-    if pods is None:
-        return None
-    return [pod for pod in pods if pod["metadata"]["namespace"] not in own]
+    asked = ("get", "deployments", "--all-namespaces", "--selector", OF_FLUX, "--output", _NAMES)
+    found = kubectl.run(*asked, patience=_PATIENCE_S).decode().split()
+    return [one for one in found if one.partition("/")[0] not in own]
+
+
+def _own(namespaces: Iterable[Object], wanted: Mapping[str, str], owner: Owner) -> set[str]:
+    """Return which of the namespaces that the lab wants are there, and are the lab's.
+
+    + wanted: for each of these namespaces, the label that has the lab's name there
+    """
+    there = {one["metadata"]["name"]: one for one in namespaces}
+    return {name for name, key in wanted.items() if name in there and owner.has(there[name], key)}
 
 
 def _occupied(
@@ -321,6 +340,17 @@ def _shared(kubectl: Kubectl, owner: Owner, *, policies: bool) -> tuple[str, ...
     return tuple(f"{one['kind']} {one['metadata']['name']}" for one in found if not owner.has(one))
 
 
+def _has_git_server(lab: Places, pods: Iterable[Object]) -> bool:
+    """Return whether the pod of the lab's Git server is on a node."""
+    return any(
+        pod["metadata"]["name"] == GIT_POD
+        and pod["metadata"]["namespace"] == git_namespace(lab.lab)
+        and pod["spec"].get("nodeName") is not None
+        and not _has_ended(pod)
+        for pod in pods
+    )
+
+
 def nodes_of(
     nodes: Sequence[Object] | None, pods: Sequence[Object] | None
 ) -> tuple[ClusterNode, ...] | None:
@@ -329,9 +359,13 @@ def nodes_of(
         return None
     taken: dict[str, list[Object]] = {}
     for pod in pods:
-        if pod["status"].get("phase") not in _ENDED:
+        if not _has_ended(pod):
             taken.setdefault(pod["spec"].get("nodeName", ""), []).append(pod)
     return tuple(_node(node, taken.get(node["metadata"]["name"], [])) for node in nodes)
+
+
+def _has_ended(pod: Object) -> bool:
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:

@@ -26,7 +26,7 @@ from sopslab.lab.observe.everywhere import (
 )
 from sopslab.lab.observe.followed import Followed
 from sopslab.lab.observe.objects import Objects, together
-from sopslab.lab.observe.scopes import Scope
+from sopslab.lab.observe.scopes import Scope, scopes_of_seats
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.layout import SEAT_LABEL
 from sopslab.model.objects import Object
@@ -140,15 +140,14 @@ class _Round:
         return together([self._namespaces.result(), *followed])
 
     def _renewed(self, known: Future[Live], namespaces: set[str]) -> Live:
-        """Return the known Secrets, updated for a namespace. If there are several namespaces, list
-        the Secrets of all seats again, which takes hardly longer."""
+        """Return the known Secrets, updated for some namespaces. If there are several, and the
+        Secrets of all seats are a single list, list them all again, which takes hardly longer."""
         if len(namespaces) > 1:
-            return live_secrets_of_seats(self._places, self._kubectl)
-        (only,) = namespaces
-        return {
-            **known.result(),
-            only: live_secrets(self._kubectl, [Scope(only)]).get(only, {}),
-        }
+            scopes = scopes_of_seats(self._places, self._kubectl)
+            if len(scopes) == 1:
+                return live_secrets(self._kubectl, scopes)
+        found = live_secrets(self._kubectl, map(Scope, sorted(namespaces)))
+        return {**known.result(), **{name: found.get(name, {}) for name in namespaces}}
 
     def _take(self, found: Object) -> None:
         seat = found["metadata"].get("labels", {}).get(SEAT_LABEL)

@@ -29,7 +29,7 @@ _MISSING = {
 }
 # On all that Flux's own manifests define. A cluster may have hundreds of other kinds, and each is
 # long.
-_OF_FLUX = "app.kubernetes.io/part-of=flux"
+OF_FLUX = "app.kubernetes.io/part-of=flux"
 _GOING = 'jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}'
 # A program for kubectl to compare with. It copies the two folders that kubectl gives it, because
 # kubectl removes them when it ends.
@@ -52,7 +52,7 @@ def ending_kinds(lab: Lab, manifests: str) -> list[str]:
     if not _KIND.search(manifests):
         return []
     named = set(_NAME.findall(manifests))
-    chosen = ("--selector", _OF_FLUX, "--output", _GOING)
+    chosen = ("--selector", OF_FLUX, "--output", _GOING)
     going = _names(lab, "customresourcedefinitions", *chosen)
     return [name for name in going if name in named]
 

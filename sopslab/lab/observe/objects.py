@@ -40,6 +40,8 @@ _KNOWN_GROUPS = (".k8s.io", ".toolkit.fluxcd.io")
 _UNKNOWN = b"doesn't have a resource type"
 # What the API server answers about a path of such a kind.
 _UNKNOWN_PATH = b"could not find the requested resource"
+# What kubectl prints if the user has no right. An ended login is told in other words.
+_FORBIDDEN = b"(Forbidden)"
 # How long kubectl may take besides: it has to start, and may have to ask which kinds exist.
 _START_S = 4.0
 
@@ -242,6 +244,23 @@ def listed_in(
     return gathered(scopes, ask)
 
 
+def permitted_in(kubectl: Kubectl, kind: str, scopes: Iterable[Scope]) -> list[Object]:
+    """Return the objects of a kind; none if the user has no right to list them. Raises Undecided if
+    the cluster does not show them for another reason."""
+
+    def ask(scope: Scope) -> list[Object]:
+        asked = (kind, *scope.arguments, "--output", "json")
+        try:
+            said = get(kubectl, *asked, patience=60)
+        except Failed as failure:
+            if _FORBIDDEN in failure.words:
+                return []
+            raise refused(failure) from None
+        return list(parsed(said)["items"])
+
+    return gathered(scopes, ask)
+
+
 def refused(failure: Failed) -> Undecided:
     """Return why the cluster could not be asked, according to the output of kubectl."""
     return Undecided(trouble_of(failure.words).value, UP)
@@ -263,15 +282,9 @@ def contents_of(kubectl: Kubectl, scopes: Iterable[Scope]) -> list[Object]:
     named = ("--namespaced", "--verbs", "list,delete", "--output", "name")
     kinds = kubectl.say("api-resources", *named).decode().split()
     wanted = ",".join(kind for kind in kinds if kind not in _BESIDE and not _is_others(kind))
-    return shown_in(kubectl, wanted, scopes)
-
-
-def shown_in(kubectl: Kubectl, kinds: str, scopes: Iterable[Scope]) -> list[Object]:
-    """Return the objects of those of some kinds that the user may list. Raises Undecided if the
-    cluster lists none."""
 
     def ask(scope: Scope) -> list[Object]:
-        said = kubectl.say("get", kinds, *scope.arguments, "--output", "json")
+        said = kubectl.say("get", wanted, *scope.arguments, "--output", "json")
         return list(parsed(said)["items"])
 
     return gathered(scopes, ask)

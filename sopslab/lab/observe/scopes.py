@@ -1,14 +1,17 @@
 """In which namespaces the lab lists objects.
 
-A cluster that the lab did not make has others' namespaces, too. What is in those is not asked for.
+A cluster that the lab did not make has others' namespaces, too. What is in those is not asked for,
+except what `existing.py` has to know before the lab makes anything there.
 """
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sopslab.config.naming import seat_namespace
 from sopslab.config.places import Places
 from sopslab.course.chapter import UP
 from sopslab.lab.tools.kubectl import Kubectl
@@ -70,11 +73,13 @@ def scopes_of(
 
 
 def scopes_of_seats(lab: Places, kubectl: Kubectl) -> Sequence[Scope]:
-    """Return what lists the objects in the namespaces of all seats, and nothing in those of others.
-    Raises Undecided if the namespaces cannot be listed."""
+    """Return what lists the objects in the namespaces where the learners of a class work, and
+    nothing in those of others. Raises Undecided if the namespaces cannot be listed."""
     if lab.cluster_provider == "kind":
         return [Scope()]
-    return only_in(namespaces(kubectl, f"!{SEAT_LABEL}"), namespaces(kubectl, SEAT_LABEL))
+    # In the other namespace of a seat, only objects with its label are asked for.
+    own = fnmatch.filter(namespaces(kubectl, SEAT_LABEL), seat_namespace("*"))
+    return only_in(namespaces(kubectl, f"!{SEAT_LABEL}"), own)
 
 
 def namespaces(kubectl: Kubectl, selector: str = "") -> Sequence[str]:

@@ -29,7 +29,11 @@ def queue(settings: Settings) -> Commands:
         host.noop("no build holds up the others")
         return
     name = f"{build.namespace}/{build.name}"
-    if not _is_ours(settings, build):
+    ours = _is_ours(settings, build)
+    if ours is None:
+        host.noop("the cluster does not say whose build holds up the others")
+        return
+    if not ours:
         note(
             f"the build of {name} has not ended, and all others wait for it; it is not this lab's,"
             " so have its owner delete that Kustomization"
@@ -40,7 +44,9 @@ def queue(settings: Settings) -> Commands:
     yield acting(settings, builds.end, build=build)
 
 
-def _is_ours(settings: Settings, build: Building) -> bool:
+def _is_ours(settings: Settings, build: Building) -> bool | None:
+    """Return whether a build is this lab's, None if the cluster does not say."""
     if settings.cluster_provider == "kind":
         return True
-    return build.namespace in (look(settings, lab_namespaces) or ())
+    own = look(settings, lab_namespaces)
+    return None if own is None else build.namespace in own

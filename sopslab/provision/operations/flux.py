@@ -163,11 +163,18 @@ def canaries(settings: Settings, environments: Sequence[Environment]) -> Command
 def sole_use(settings: Settings) -> Commands:
     """
     Refuse to take the lab out of a cluster as long as others there have objects of Flux's kinds,
-    which would be deleted with the lab's Flux.
+    which would be deleted with the lab's Flux, or a Flux that works with these kinds.
 
-    + settings: the lab's settings
+    + settings: the lab's settings; with `purge`, a cluster that does not say this is refused, too
     """
-    if others := look(settings, others_at_stake):
+    others = look(settings, others_at_stake)
+    if others is None or isinstance(others, Trouble):
+        if settings.purge:
+            yield refusal(_stays(settings, others))
+        else:
+            host.noop("the cluster does not say what others have there")
+        return
+    if others:
         yield refusal(shared_flux(others))
         return
     host.noop("no other objects would go with this lab's Flux")
@@ -182,30 +189,16 @@ def removal(settings: Settings) -> Commands:
     + settings: the lab's settings
     """
     found = look(settings, brought)
-    if isinstance(found, Trouble):
-        sentence = (
-            f"{found.value} (context {settings.context}), so what this lab has brought there stays:"
-            " log in again or have the rights of `up`, then run again"
-        )
+    if found is None or isinstance(found, Trouble):
+        sentence = _stays(settings, found)
         if settings.purge:
             yield refusal(sentence)
+            return
+        note(sentence)
+        if found is None:
+            host.noop("the cluster does not answer")
         else:
-            note(sentence)
             host.noop("the cluster does not say what it has of this lab")
-        return
-    if found is None and settings.purge:
-        yield refusal(
-            f"the cluster of the context {settings.context} does not answer, and nothing would know"
-            " what this lab has brought there: run again once it does, or remove"
-            f" {settings.lab_kubeconfig} if it is gone for good"
-        )
-        return
-    if found is None:
-        note(
-            f"the cluster of the context {settings.context} does not answer, and what this lab has"
-            " brought stays there: run `sopslab down` again once it does"
-        )
-        host.noop("the cluster does not answer")
         return
     # The cluster is taken off the record even if it has nothing of the lab. Otherwise, objects that
     # later get the lab's name there would count as the lab's.
@@ -213,3 +206,25 @@ def removal(settings: Settings) -> Commands:
         host.noop("the cluster has nothing of this lab")
         return
     yield acting(settings, existing.leave)
+
+
+def _stays(settings: Settings, trouble: Trouble | None) -> str:
+    """Return in a sentence why what the lab has brought into a cluster stays there.
+
+    + trouble: why the cluster does not say what that is; None if it does not answer
+    """
+    if trouble is not None:
+        return (
+            f"{trouble.value} (context {settings.context}), so what this lab has brought there"
+            " stays: log in again or have the rights of `up`, then run again"
+        )
+    if settings.purge:
+        return (
+            f"the cluster of the context {settings.context} does not answer, and nothing would know"
+            " what this lab has brought there: run again once it does, or remove"
+            f" {settings.lab_kubeconfig} if it is gone for good"
+        )
+    return (
+        f"the cluster of the context {settings.context} does not answer, and what this lab has"
+        " brought stays there: run `sopslab down` again once it does"
+    )

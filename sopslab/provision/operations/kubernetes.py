@@ -45,12 +45,10 @@ def preflight(settings: Settings, seats: list[str]) -> Commands:
         problems += find_storage_problems(traits, git.storage_class, git.size)
     if seats:
         limits = seat_limits()
-        problems += find_class_problems(traits, len(seats), limits)
-        whole = whole_quotas(traits, limits.quota)
-        if whole is not None and whole < len(seats):
-            note(
-                f"the nodes have room for the whole quota of {whole} of {len(seats)} seats at once"
-            )
+        problems += find_class_problems(traits, limits)
+        new, whole = traits.new_seats or 0, whole_quotas(traits, limits.quota)
+        if whole is not None and whole < new:
+            note(f"the nodes have room for the whole quota of {whole} of {new} new seats at once")
     if sentences := refused(problems, accept):
         yield refusal("\n".join(sentences))
         return

@@ -40,6 +40,8 @@ case "$*" in
 *"/kustomizations?"*) cat "$0.kustomizations" ;;
 *go-template*) cat "$0.secrets" ;;
 *metadata.name=sops-age*) echo '{"items": []}' ;;
+*" --selector !sops-lab/seat "*) seq --format namespace/somebody-elses-%g 1000 ;;
+*" get namespaces --selector "*) printf 'namespace/%s-develop\\n' ada bob zoe ;;
 *" get namespaces "*) echo '{"items": []}' ;;
 *) exit 1 ;;
 esac
@@ -220,6 +222,31 @@ def test_the_secrets_of_many_are_one_question(cluster: Cluster, following: Follo
     _seen(following)
 
     assert all(" get secrets " in one for one in cluster.asked())
+
+
+def test_where_secrets_are_listed_by_seat_only_those_of_seats_that_changed_are(
+    lab: Callable[..., Settings], executor: Executor
+) -> None:
+    elsewhere = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
+    cluster = Cluster(lab(**elsewhere))
+    seats = ("ada", "bob", "zoe")
+    cluster.has("kustomizations", *(_of("Kustomization", seat) for seat in seats))
+    with Following(cluster.settings, executor, lambda: cluster.now) as following:
+        _seen(following)
+        assert len(_listed(cluster)) == len(seats)
+        for seat in seats[:2]:
+            before = following.mark
+            changed = _of("Kustomization", seat, lastAppliedRevision="n")
+            cluster.tell("kustomizations", _event(changed))
+            _awaited(following, before)
+        _seen(following)
+    assert set(_listed(cluster)) == {"ada-develop", "bob-develop"}
+
+
+def _listed(cluster: Cluster) -> list[str]:
+    """Return the namespaces in which Secrets were listed since this was asked."""
+    asked = (one.partition(" get secrets --namespace ") for one in cluster.asked())
+    return [rest.partition(" ")[0] for _, found, rest in asked if found]
 
 
 def _revisions(following: Following) -> list[str]:

@@ -240,9 +240,8 @@ def test_watch_looks_again_until_it_is_interrupted(up: Callable[..., Class]) -> 
     kubeconfig.rename(kubeconfig.with_suffix(".away"))
     terminal, other = pty.openpty()
     environment: dict[str, Any] = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
-    command = "import sys; from sopslab.cli.verbs.status import status; status()"
     process = subprocess.Popen(
-        [sys.executable, "-c", command, "--watch"],
+        [sys.executable, "-m", "sopslab", "status", "--watch"],
         stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True,
     )  # fmt: skip
     try:
