@@ -39,7 +39,7 @@ SEED = int(os.environ.get("SOPSLAB_CAMPAIGN_SEED") or random.SystemRandom().getr
 # after how many acts the class is put in order. hypothesis leaves out some kinds of acts in each
 # sequence.
 SEQUENCES, LONGEST, TOGETHER = 4, 450.0, 3
-# A verb that was run so often has succeeded at least once.
+# What was done so often has succeeded at least once.
 OFTEN = 10
 Codes = defaultdict[str, list[int]]
 GUEST = "dan"
@@ -115,9 +115,9 @@ def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> Non
         # Nor is a failing campaign replayed: hypothesis would complain about that and hide the
         # reason.
         raise (failures or [error])[0] from None
-    print({verb: Counter(codes) for verb, codes in ended.items()})
-    often = {verb: codes for verb, codes in ended.items() if len(codes) >= OFTEN}
-    assert often and not [verb for verb, codes in often.items() if Exit.OK not in codes]
+    print({act: Counter(codes) for act, codes in ended.items()})
+    often = {act: codes for act, codes in ended.items() if len(codes) >= OFTEN}
+    assert often and not [act for act, codes in often.items() if Exit.OK not in codes]
 
 
 class Campaign(RuleBasedStateMachine):
@@ -221,21 +221,21 @@ class Campaign(RuleBasedStateMachine):
         if not self.begin("push", seat, good):
             return
 
-        def push(learner: Hostile) -> None:
+        def push(learner: Hostile) -> int:
             if not good:
                 self.spoiled.add(seat)
                 (learner.work / KUSTOMIZATION).write_text("resources: [nowhere.yaml]\n")
             (learner.work / "notes.md").write_text(str(time.time_ns()))
-            learner.push(check=False)
+            return learner.push(check=False).returncode == Exit.OK
 
-        self.learn(seat, push)
+        self.learn(seat, "push", push)
 
     @rule(seat=st.sampled_from(SEATS), name=st.sampled_from(sorted(ATTACKS)))
     def attacked(self, seat: str, name: str) -> None:
         if not self.begin("attack", seat, name):
             return
         self.spoiled.add(seat)
-        self.learn(seat, ATTACKS[name])
+        self.learn(seat, "attack", ATTACKS[name])
 
     @rule(seat=st.sampled_from(SEATS), what=st.sampled_from(sorted(DRIFT)))
     def drifted(self, seat: str, what: str) -> None:
@@ -279,17 +279,23 @@ class Campaign(RuleBasedStateMachine):
         self.ended[verb].append(done.returncode)
         return done.returncode
 
-    def learn(self, seat: str, action: Callable[[Hostile], None]) -> None:
-        """Let a learner do something in a fresh clone, if the Git server lets them have one."""
+    def learn(self, seat: str, what: str, action: Callable[[Hostile], int]) -> None:
+        """Let a learner do something in a fresh clone, if the Git server lets them have one.
+
+        + action: returns 0 if it did nothing
+        """
         folder = self.lab.folder / f"{seat}-{time.time_ns()}"
         folder.mkdir()
         learner = Hostile(self.classroom, seat, folder)
         try:
             assert learner.work.is_dir()
         except AssertionError:
+            self.ended["clone"].append(Exit.FAILED)
             return
+        self.ended["clone"].append(Exit.OK)
         with self.watched(seat):
-            action(learner)
+            done = action(learner)
+        self.ended[what].append(Exit.OK if done else Exit.FAILED)
 
     def watched(self, of: str = "") -> Watched:
         """Check that a block changes nothing for other seats than `of`, if `of` is given."""
