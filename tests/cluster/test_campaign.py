@@ -62,6 +62,14 @@ DRIFT = {
 }  # fmt: skip
 
 
+def drift(seat: str, what: str) -> list[str]:
+    """Return the arguments of kubectl that change the cluster for a seat."""
+    namespace, command = DRIFT[what]
+    names = {"own": seat_namespace(seat), "system": seat_system_namespace(seat)}
+    where = ["--namespace", namespace.format(**names)] if namespace else []
+    return [*where, *command.format(**names).split()]
+
+
 @pytest.fixture(scope="module")
 def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class of this module's own."""
@@ -77,6 +85,12 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
             yield found
         finally:
             lab.remove()
+
+
+@pytest.mark.parametrize("what", DRIFT)
+def test_each_drift_finds_something_to_change(classroom: Classroom, what: str) -> None:
+    said = classroom.lab.kubectl(*drift(SEATS[0], what), "--dry-run=server")
+    assert "(server dry run)" in said
 
 
 def test_whatever_is_done_to_a_class_an_up_mends_it(classroom: Classroom) -> None:
@@ -167,12 +181,14 @@ class Campaign(RuleBasedStateMachine):
             )  # fmt: skip
             try:
                 said, _ = process.communicate(timeout=seconds)
+                self.ended["killed"].append(Exit.FAILED)
             except subprocess.TimeoutExpired:
                 if group:
                     os.killpg(process.pid, signal.SIGKILL)
                 else:
                     process.kill()
                 said, _ = process.communicate()
+                self.ended["killed"].append(Exit.OK)
         self.check_said("killed", said)
 
     @rule(seat=st.sampled_from(SEATS), to=st.sampled_from(["start", "encrypted", "wired", "done"]))
@@ -241,18 +257,15 @@ class Campaign(RuleBasedStateMachine):
     def drifted(self, seat: str, what: str) -> None:
         if not self.begin("drift", seat, what):
             return
-        namespace, command = DRIFT[what]
-        names = {"own": seat_namespace(seat), "system": seat_system_namespace(seat)}
-        where = ["--namespace", namespace.format(**names)] if namespace else []
-        self.lab.kubectl(
-            "--request-timeout=10s", *where, *command.format(**names).split(), check=False
-        )
+        done = self.lab.run("kubectl", "--request-timeout=10s", *drift(seat, what), check=False)
+        self.ended["drift"].append(done.returncode)
 
     @rule(which=st.sampled_from(["node", "git_server"]), how=st.sampled_from(["stop", "pause"]))
     def stopped(self, which: str, how: str) -> None:
         if not self.begin("docker", how, which):
             return
-        run(["docker", how, getattr(self.lab, which)], check=False)
+        done = run(["docker", how, getattr(self.lab, which)], check=False)
+        self.ended[f"docker {how}"].append(done.returncode)
 
     @rule()
     def down(self) -> None:
