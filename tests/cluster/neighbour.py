@@ -98,6 +98,14 @@ def gateway_of(network: str) -> str:
     return run(["docker", "network", "inspect", "--format", template, network]).stdout.strip()
 
 
+def interface_of(address: str) -> str:
+    """Return the network interface of this machine that has an address."""
+    found = json.loads(run(["ip", "-json", "-4", "address", "show", "to", address]).stdout)
+    # An interface without the address is listed as an empty object.
+    (name,) = [link["ifname"] for link in found if link]
+    return str(name)
+
+
 def published_ports(container: str) -> set[int]:
     """Return the ports of this machine at which Docker publishes those of a container."""
     text = "{{json .NetworkSettings.Ports}}"
