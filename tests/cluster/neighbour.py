@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sopslab.layout import PROJECT
-from tests.cluster.lab import PREFIX, Lab, as_root, run
+from tests.cluster.lab import Lab, as_root, run
+from tests.cluster.links import link
 
-SPACE, OUTER, INNER = f"sops-lab-near-{PREFIX}", f"sl-n0-{PREFIX}"[:15], f"sl-n1-{PREFIX}"[:15]
-# RFC 5737, TEST-NET-2.
-HERE, THERE = "198.51.100.1", "198.51.100.2"
+SPACE, OUTER, INNER, HERE, THERE, _ = link("near")
 LOOPBACK = "127.0.0.1"
 
 
