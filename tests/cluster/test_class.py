@@ -278,15 +278,21 @@ def entries_of(classroom: Classroom, name: str) -> set[str]:
 
 @pytest.mark.soak
 def test_a_roster_that_changes_during_a_run_counts_from_the_next_one(
-    classroom: Classroom, tmp_path: Path
+    classroom: Classroom, archived: Path, tmp_path: Path
 ) -> None:
     roster = write_roster(tmp_path / "changing.yaml", SEATS)
-    with held_up(classroom.lab, "up", CLASSROOM, "--roster", str(roster), "--prune") as first:
+    words = (CLASSROOM, "--roster", str(roster))
+    with held_up(classroom.lab, "up", *words, "--prune") as first:
         write_roster(roster, ("dan",))
     assert (first.answer["code"], first.answer["changed"]) == (Exit.OK, 0)
     known = classroom.lab.kubectl("get", "namespaces", "--output", "name").split()
     assert {f"namespace/{seat}-develop" for seat in SEATS} <= set(known)
     assert "namespace/dan-develop" not in known
+
+    classroom.lab.up(*words)
+    assert classroom.has_canary("dan")
+    classroom.up("--prune")
+    assert "dan-develop" not in classroom.lab.kubectl("get", "namespaces")
 
 
 @pytest.mark.soak
