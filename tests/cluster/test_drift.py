@@ -75,14 +75,16 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
     def silent(*question: str) -> bool:
         return not lab.kubectl(*question)
 
-    suspend("true")
-    # Flux goes on with a reconciliation that has begun.
-    at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
-    for name in kustomizations:
-        ask = ("-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}")
-        wait_until(partial(silent, *ask), f"Flux is done with {name}")
-    yield
-    suspend("false")
+    try:
+        suspend("true")
+        # Flux goes on with a reconciliation that has begun.
+        at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
+        for name in kustomizations:
+            ask = ("-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}")
+            wait_until(partial(silent, *ask), f"Flux is done with {name}")
+        yield
+    finally:
+        suspend("false")
 
 
 def arguments_of(lab: Lab, controller: str) -> list[str]:
