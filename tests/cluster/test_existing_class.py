@@ -197,20 +197,6 @@ def test_a_push_of_a_learner_arrives_without_anybody_telling_flux(
     wait_until(lambda: elsewhere.has_fetched("bob", head), "Flux sees what was pushed", 100)
 
 
-def test_flux_reaches_the_api_server_and_the_git_server_and_no_more(elsewhere: Classroom) -> None:
-    policies = json.loads(
-        elsewhere.lab.kubectl("--namespace", "flux-system", "get", "netpol", "--output", "json")
-    )["items"]
-    ports = {
-        port["port"]
-        for one in policies
-        for rule in one["spec"].get("egress") or ()
-        if "to" not in rule
-        for port in rule["ports"]
-    }
-    assert ports == {6443, elsewhere.lab.settings.git_port}
-
-
 def test_one_is_put_back_and_nobody_else(elsewhere: Classroom) -> None:
     space = ("--namespace", seat_namespace("ada"))
     before = elsewhere.canary_digest("bob")
