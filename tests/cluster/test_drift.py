@@ -128,10 +128,9 @@ def test_a_deleted_decryption_key(lab: Lab) -> None:
 )
 def test_an_unusable_decryption_key(lab: Lab, entry: str, damage: str, explanation: str) -> None:
     identity = Path(f"{lab.settings.keys_dir}/{lab.settings.learner.id}.agekey").read_text()
-    value = {"none": identity, "empty": "", "one character": identity.replace("1", "2", 1)}[damage]
-    if damage == "one character":
-        head, _, tail = identity.rpartition("AGE-SECRET-KEY-1")
-        value = f"{head}AGE-SECRET-KEY-1{'Q' if tail[0] != 'Q' else 'P'}{tail[1:]}"
+    head, begin, tail = identity.rpartition("AGE-SECRET-KEY-1")
+    changed = f"{head}{begin}{'Q' if tail[0] != 'Q' else 'P'}{tail[1:]}"
+    value = {"none": identity, "empty": "", "one character": changed}[damage]
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
