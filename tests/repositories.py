@@ -47,6 +47,14 @@ def learner(name: str) -> Learner:
     return Learner(id=name, name=name, email=f"{name}@example.org")
 
 
+def seats(number: int) -> list[dict[str, str]]:
+    """Return the seats of so many learners, as the settings of a lab have them."""
+    return [
+        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
+        for one in range(number)
+    ]
+
+
 def make_identity(path: Path) -> str:
     """Make an age identity at `path` and return its public key."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 import subprocess
@@ -16,7 +18,7 @@ import yaml
 
 from sopslab.config.environment import at_seat
 from sopslab.config.inputs import CLASSROOM
-from sopslab.config.naming import seat_system_namespace
+from sopslab.config.naming import seat_namespace, seat_system_namespace
 from sopslab.config.settings import Learner
 from tests.cluster.lab import Lab, run
 
@@ -153,6 +155,19 @@ class Classroom:
             "--namespace", seat_system_namespace(seat), "get", "gitrepository", "lab",
             "--output", "jsonpath={.status.artifact.revision}",
         )  # fmt: skip
+
+    def canary_digest(self, seat: str) -> str:
+        """Return the SHA-256 of the seat's canary as the cluster has it; "" if it has none."""
+        live = self.lab.kubectl(
+            "--namespace", seat_namespace(seat), "get", "secret", "lab-canary",
+            "--output", "jsonpath={.data.value}", check=False,
+        )  # fmt: skip
+        return hashlib.sha256(base64.b64decode(live)).hexdigest() if live else ""
+
+    def has_canary(self, seat: str) -> bool:
+        """Return whether the cluster has the seat's canary with the value that the lab gave it."""
+        kept = Path(self.lab.settings.seat_dir(seat), "canary")
+        return self.canary_digest(seat) == kept.read_text().strip()
 
     def bare(self, seat: str) -> Path:
         """Return the learner's repository as the Git server keeps it."""

@@ -115,16 +115,21 @@ def classroom(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def put_back(lab: Lab) -> Iterator[None]:
+def put_back(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
     """Put the learner's repository back afterwards, and have Flux follow it."""
     head = lab.head()
     yield
-    lab.reset_repository(head)
-    lab.run(
-        "flux", "-n", "flux-system", "reconcile", "kustomization", KUSTOMIZATION, "--with-source",
-        "--timeout", "60s",
-    )  # fmt: skip
-    assert lab.flux_applied(head)
+    try:
+        lab.reset_repository(head)
+        lab.run(
+            "flux", "-n", "flux-system", "reconcile", "kustomization", KUSTOMIZATION,
+            "--with-source", "--timeout", "60s",
+        )  # fmt: skip
+        assert lab.flux_applied(head)
+    except Exception:
+        # The report of this is made only after `_whole_again` has decided.
+        request.node.stash[_FAILED] = True
+        raise
 
 
 def watch_birth(lab: Lab) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bcrypt
 
-from tests.cluster.lab import free_port, run
+from tests.cluster.lab import free_port, lab_name, run
 from tests.cluster.neighbour import address_of_this_machine
 
 CONFIGURATION = """
@@ -27,7 +27,7 @@ cgi.assign = ( "" => "" )
 setenv.set-environment = ( "GIT_PROJECT_ROOT" => "/srv/git", "GIT_HTTP_EXPORT_ALL" => "" )
 """
 USER, PASSWORD = "class", "a password: of / theirs"
-SERVER = "lab-other-git-server"
+SERVER = lab_name("other-git-server")
 
 
 @contextmanager

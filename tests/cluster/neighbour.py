@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sopslab.layout import PROJECT
-from tests.cluster.lab import PREFIX, Lab, as_root, run
+from tests.cluster.lab import Lab, as_root, run
+from tests.cluster.links import link
 
-SPACE, OUTER, INNER = f"sops-lab-near-{PREFIX}", f"sl-n0-{PREFIX}"[:15], f"sl-n1-{PREFIX}"[:15]
-# RFC 5737, TEST-NET-2.
-HERE, THERE = "198.51.100.1", "198.51.100.2"
+SPACE, OUTER, INNER, HERE, THERE, _ = link("near")
 LOOPBACK = "127.0.0.1"
 
 
@@ -96,6 +95,14 @@ def gateway_of(network: str) -> str:
     """Return this machine's address on a Docker network."""
     template = "{{(index .IPAM.Config 0).Gateway}}"
     return run(["docker", "network", "inspect", "--format", template, network]).stdout.strip()
+
+
+def interface_of(address: str) -> str:
+    """Return the network interface of this machine that has an address."""
+    found = json.loads(run(["ip", "-json", "-4", "address", "show", "to", address]).stdout)
+    # An interface without the address is listed as an empty object.
+    (name,) = [link["ifname"] for link in found if link]
+    return str(name)
 
 
 def published_ports(container: str) -> set[int]:

@@ -207,10 +207,7 @@ def test_what_the_cluster_grants_is_on_record(like_eks: Lab) -> None:
         assert one.end - one.renewal == GRANTED / 3
 
 
-def test_a_run_that_finds_all_as_it_should_be_asks_nothing(like_eks: Lab) -> None:
-    machine = like_eks.settings.for_machine
-    assert known_issuer(machine) is Issuer.TOKENS
-    assert seat_access(machine, list(SEATS)) == dict.fromkeys(SEATS, "current")
+def test_each_learner_has_one_account(like_eks: Lab) -> None:
     for seat in SEATS:
         assert accounts(like_eks, seat) == [f"learner-{FIRST}"]
 

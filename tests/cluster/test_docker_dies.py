@@ -24,7 +24,7 @@ from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.exclusive]
 
-NETWORK = "sops-lab-dies"
+NETWORK = f"sops-lab-{lab_name('dies')}"
 
 
 @dataclass

@@ -15,8 +15,7 @@ from tests.cluster.interruption import Run
 from tests.cluster.lab import Lab, as_root, lab_name, run, wait_until
 
 FOREIGN = lab_name("foreign")
-# The kernel allows 15 characters.
-INTERFACE = "sl-foreign"
+INTERFACE = bridge_name(FOREIGN)
 
 
 def remains(lab: Lab) -> list[str]:

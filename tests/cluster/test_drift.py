@@ -75,14 +75,16 @@ def suspended(lab: Lab, *kustomizations: str) -> Iterator[None]:
     def silent(*question: str) -> bool:
         return not lab.kubectl(*question)
 
-    suspend("true")
-    # Flux goes on with a reconciliation that has begun.
-    at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
-    for name in kustomizations:
-        ask = ("-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}")
-        wait_until(partial(silent, *ask), f"Flux is done with {name}")
-    yield
-    suspend("false")
+    try:
+        suspend("true")
+        # Flux goes on with a reconciliation that has begun.
+        at_work = '{.status.conditions[?(@.type=="Reconciling")].status}'
+        for name in kustomizations:
+            ask = ("-n", "flux-system", "get", "kustomization", name, "-o", f"jsonpath={at_work}")
+            wait_until(partial(silent, *ask), f"Flux is done with {name}")
+        yield
+    finally:
+        suspend("false")
 
 
 def arguments_of(lab: Lab, controller: str) -> list[str]:
@@ -126,10 +128,9 @@ def test_a_deleted_decryption_key(lab: Lab) -> None:
 )
 def test_an_unusable_decryption_key(lab: Lab, entry: str, damage: str, explanation: str) -> None:
     identity = Path(f"{lab.settings.keys_dir}/{lab.settings.learner.id}.agekey").read_text()
-    value = {"none": identity, "empty": "", "one character": identity.replace("1", "2", 1)}[damage]
-    if damage == "one character":
-        head, _, tail = identity.rpartition("AGE-SECRET-KEY-1")
-        value = f"{head}AGE-SECRET-KEY-1{'Q' if tail[0] != 'Q' else 'P'}{tail[1:]}"
+    head, begin, tail = identity.rpartition("AGE-SECRET-KEY-1")
+    changed = f"{head}{begin}{'Q' if tail[0] != 'Q' else 'P'}{tail[1:]}"
+    value = {"none": identity, "empty": "", "one character": changed}[damage]
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -159,6 +159,7 @@ def test_purge_leaves_of_the_root_what_a_limit_was_and_everything_of_others(
     before = {
         path: path.stat().st_mtime_ns for path in Path(lab.settings.store).glob("*/manifest.json")
     }
+    assert before
     answer = json.loads(elsewhere.sopslab("down", "--purge", "--yes", "--json").stdout)
     assert answer["ok"]
     # The other lab still needs the limit. What it was, a later `down` of this root has to know.

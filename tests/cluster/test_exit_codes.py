@@ -11,7 +11,7 @@ import pytest
 
 from sopslab.errors import Exit
 from tests.cluster.classroom import Classroom
-from tests.cluster.lab import Lab, run
+from tests.cluster.lab import Lab, lab_name, run
 from tests.cluster.test_rotate import rotate
 
 pytestmark = pytest.mark.soak
@@ -60,7 +60,7 @@ def test_the_canary_does_not_arrive(lab: Lab, tmp_path: Path) -> None:
 
 def test_a_tool_cannot_be_had(tmp_path: Path) -> None:
     # The root is empty, and no proxy serves modules.
-    lab = Lab("exit-codes", tmp_path, {}, root=str(tmp_path / "root"))
+    lab = Lab(lab_name("exit-codes"), tmp_path, {}, root=str(tmp_path / "root"))
     done = lab.sopslab("fetch", check=False, GOPROXY="off", GOFLAGS="-mod=mod")
     assert done.returncode == Exit.ARTIFACTS, done.stdout + done.stderr
 

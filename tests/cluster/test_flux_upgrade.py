@@ -215,8 +215,10 @@ def forgotten(lab: Lab, image: str) -> Iterator[None]:
     images = ["docker", "exec", lab.node, "ctr", "--namespace", "k8s.io", "images"]
     run([*images, "tag", image, "example.org/kept:1"])
     run([*images, "rm", image])
-    yield
-    run([*images, "tag", "example.org/kept:1", image])
+    try:
+        yield
+    finally:
+        run([*images, "tag", "example.org/kept:1", image])
 
 
 def assert_the_canary_is_decrypted(lab: Lab, folder: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sopslab.config.naming import git_namespace
+from sopslab.config.places import FLUX
 from sopslab.errors import Exit
+from sopslab.lab.tools.git import login_helper
 from tests.cluster.content import kubectl
 from tests.cluster.git_in_pod import lab_with_git_in_cluster, registry_in_nodes
 from tests.cluster.hand_made import as_instructor, identities, users_kubectl
@@ -79,6 +81,15 @@ def test_the_gate_and_the_policy_are_those_of_the_embedded_server(
     (learner.work / "flux" / "secrets" / "develop" / "plain.yaml").write_text(
         "apiVersion: v1\nkind: Secret\nmetadata: {name: plain}\nstringData: {password: hunter2}\n"
     )
+    # Without a login nobody is let in, and Flux's may not push.
+    without = {**cluster.environment, "GIT_TERMINAL_PROMPT": "0"}
+    stranger = ["git", "-c", "credential.helper="]
+    asked = run([*stranger, "ls-remote", "origin"], without, learner.work, check=False)
+    assert asked.returncode != 0 and "could not read Username" in asked.stderr, asked.stderr
+    flux = [*stranger, "-c", f"credential.helper={login_helper(cluster.settings.login_file(FLUX))}"]
+    run([*flux, "ls-remote", "origin"], without, learner.work)
+    pushed = run([*flux, "push", "origin", "HEAD:main"], without, learner.work, check=False)
+    assert pushed.returncode != 0 and "403" in pushed.stderr, pushed.stderr
     run(["git", "add", "--all"], cwd=learner.work)
     run(["git", "commit", "--no-verify", "--quiet", "--message", "Add it"], cwd=learner.work)
     refused = run(["git", "push", "origin", "HEAD:main"], cwd=learner.work, check=False)
@@ -116,10 +127,14 @@ def test_keys_and_passwords_are_replaced_there(cluster: Lab) -> None:
 
 
 def test_a_learner_puts_the_repository_back_by_a_push(cluster: Lab, tmp_path: Path) -> None:
+    cluster.sopslab("reset", "--json")
+    before = main(cluster)
     work = cluster.learner(tmp_path)
     push_notes(work, "not mine\n")
+    assert main(cluster) != before
     said = run(["git", "push", "origin", "HEAD:reset"], cwd=work).stderr
     assert "back at the checkpoint start" in said
+    assert main(cluster) == before
     assert json.loads(cluster.sopslab("reset", "--json").stdout)["ok"]
 
 

@@ -29,7 +29,7 @@ from tests.cluster.git_in_pod import (
 from tests.cluster.hand_made import CONTROL_PLANE, as_instructor, enforce_policies
 from tests.cluster.isolation.hostile import Hostile, pod
 from tests.cluster.lab import lab_name, run, wait_until
-from tests.cluster.test_existing_class import canary, changes, told
+from tests.cluster.test_existing_class import changes, told
 from tests.cluster.traffic import Place, Target, Traffic
 from tests.rights import roles
 
@@ -75,7 +75,7 @@ def fetched(served: Classroom, seat: str, path: str) -> str:
 
 def test_every_learner_has_a_secret_and_fetches_what_is_theirs(served: Classroom) -> None:
     for seat in SEATS:
-        assert canary(served, seat)
+        assert served.has_canary(seat)
         assert fetched(served, seat, "/~/kubeconfig") == served.kubeconfig(seat).read_text()
         assert f"Learner {seat}" in fetched(served, seat, "/~/")
     (cards,) = {served.lab.sopslab("cards", check=False).returncode}
@@ -193,10 +193,11 @@ def test_a_drill_is_staged_and_ended(served: Classroom) -> None:
 
 
 def test_a_key_that_leaked_is_replaced(served: Classroom) -> None:
-    recipient = served.lab.recipient("bob")
+    recipient, value = served.lab.recipient("bob"), served.canary_digest("bob")
     told(served, "rotate", "learner-key", "bob")
     assert served.lab.recipient("bob") != recipient
-    assert canary(served, "bob")
+    assert served.has_canary("bob")
+    assert served.canary_digest("bob") != value
     assert main(served, "bob")
 
 
@@ -241,7 +242,7 @@ def test_a_learner_comes_and_goes_and_no_push_that_was_accepted_is_lost(
     served: Classroom, tmp_path: Path
 ) -> None:
     served.up(ids=(*SEATS, "kai"))
-    assert canary(served, "kai")
+    assert served.has_canary("kai")
     given, login = Path(served.lab.settings.login_file("kai")), tmp_path / "login"
     login.write_bytes(given.read_bytes())
     clone = served.clone("kai", tmp_path)

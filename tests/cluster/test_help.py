@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from sopslab.model.hints import RECORD
 from sopslab.model.mark import MARK
 from tests.cluster.classroom import Classroom
 from tests.cluster.lab import run
+from tests.texts import replaced
 
 
 def _rows(classroom: Classroom) -> dict[str, dict[str, Any]]:
@@ -57,15 +59,17 @@ def test_a_push_to_help_shows_in_status_until_the_learner_was_helped(
 def test_hints_of_the_learner_and_of_the_instructor_are_counted_together(
     asking: Classroom, tmp_path: Path
 ) -> None:
+    # A step has three hints, and no other is counted.
+    (asking.bare("ada") / RECORD).unlink(missing_ok=True)
     clone = asking.clone("ada", tmp_path)
-    before = _rows(asking)["ada"]["hints"]
     first = run(["git", "push", "origin", "HEAD:hint"], cwd=clone).stderr
     given = json.loads(asking.lab.sopslab("hint", "ada", "--json").stdout)
+    # The Git server, which may run as another user, adds to the record that the verb has written.
     run(["git", "push", "origin", "HEAD:hint"], cwd=clone)
 
     assert "Hint " in first
     assert given["learner"] == "ada"
-    assert before < _rows(asking)["ada"]["hints"] <= before + 3
+    assert _rows(asking)["ada"]["hints"] == 3
     assert _rows(asking)["bob"]["hints"] == 0
 
 
@@ -73,9 +77,9 @@ def test_nobody_asks_for_help_in_the_name_of_somebody_else(
     asking: Classroom, tmp_path: Path
 ) -> None:
     clone = asking.clone("bob", tmp_path)
-    for remote in (asking.url("ada"), asking.url("ada").replace("ada/lab", "platform")):
+    for remote in (asking.url("ada"), replaced(asking.url("ada"), "ada/lab", "platform")):
         pushed = run(["git", "push", remote, "HEAD:help"], cwd=clone, check=False)
-        assert pushed.returncode != 0
+        assert pushed.returncode != 0 and "403" in pushed.stderr, pushed.stderr
     assert not (asking.bare("ada") / MARK).exists()
     assert {row["asked"] for row in _rows(asking).values()} == {None}
 

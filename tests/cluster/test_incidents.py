@@ -98,14 +98,19 @@ SOONEST = 0.1
 
 
 @pytest.fixture
-def drill(lab: Lab) -> Iterator[Drill]:
-    """A staged drill. Whatever is left of it at the end is removed."""
-    found = Drill(lab)
-    with CommandLines() as seen:
-        found.sopslab("drill", "leak")
-    assert not seen.contain(found.value)
-    yield found
+def unstaged(lab: Lab) -> Iterator[Drill]:
+    """A drill that is not staged. Whatever is left of it at the end is removed."""
+    yield Drill(lab)
     lab.sopslab("drill", "end")
+
+
+@pytest.fixture
+def drill(unstaged: Drill) -> Drill:
+    """A staged drill."""
+    with CommandLines() as seen:
+        unstaged.sopslab("drill", "leak")
+    assert not seen.contain(unstaged.value)
+    return unstaged
 
 
 def test_a_drill_is_worked_through_from_the_leak_to_the_closed_incident(drill: Drill) -> None:
@@ -191,8 +196,10 @@ def test_a_merge_on_top_of_a_leak_goes_through(drill: Drill) -> None:
 
 
 @pytest.mark.parametrize("end", mostly_soak((("drill", "end"), ("reset",)), ("drill", "end")))
-def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...]) -> None:
-    drill, before = Drill(lab), lab.head()
+def test_the_end_of_a_drill_leaves_nothing_of_it(
+    lab: Lab, unstaged: Drill, end: tuple[str, ...]
+) -> None:
+    drill, before = unstaged, lab.head()
     incidents = drill.sopslab("incident").stdout
     drill.sopslab("drill", "leak")
     drill.pull()
@@ -213,9 +220,9 @@ def test_the_end_of_a_drill_leaves_nothing_of_it(lab: Lab, end: tuple[str, ...])
 @pytest.mark.soak
 @pytest.mark.parametrize("seconds", [SOONEST, 0.6])
 def test_a_drill_that_is_killed_while_it_is_staged_or_ended_goes_on(
-    lab: Lab, tmp_path: Path, seconds: float
+    lab: Lab, unstaged: Drill, tmp_path: Path, seconds: float
 ) -> None:
-    drill = Drill(lab)
+    drill = unstaged
     refs = run(["git", "for-each-ref"], cwd=lab.bare).stdout
 
     data = {"learners": json.dumps([lab.settings.learner.id])}

@@ -14,11 +14,12 @@ import pytest
 from sopslab.artifacts.catalog import load_catalog
 from sopslab.layout import PROJECT
 from tests.cluster.lab import Lab, as_root, run, wait_until
+from tests.cluster.links import link
 
-# A network of our own stands for the world outside (RFC 5737, TEST-NET-3).
-SPACE, OUTER, INNER = "sops-lab-out", "sl-out0", "sl-out1"
-HERE, THERE, PORT = "203.0.113.1", "203.0.113.2", 8080
-URL = f"http://{THERE}:{PORT}/"
+# A network of our own stands for the world outside. The same server has the address of a Service.
+SPACE, OUTER, INNER, HERE, THERE, SERVICE = link("outside")
+PORT = 8080
+URL, SERVICE_URL = f"http://{THERE}:{PORT}/", f"http://{SERVICE}:{PORT}/"
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +35,14 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = None
     try:
         ip("link", "add", OUTER, "type", "veth", "peer", "name", INNER, "netns", SPACE)
-        ip("address", "add", f"{HERE}/24", "dev", OUTER)
+        ip("address", "add", f"{HERE}/30", "dev", OUTER)
         ip("link", "set", OUTER, "up")
-        ip("-n", SPACE, "address", "add", f"{THERE}/24", "dev", INNER)
+        ip("-n", SPACE, "address", "add", f"{THERE}/30", "dev", INNER)
+        ip("-n", SPACE, "address", "add", SERVICE, "dev", INNER)
         ip("-n", SPACE, "link", "set", "lo", "up")
         ip("-n", SPACE, "link", "set", INNER, "up")
         ip("-n", SPACE, "route", "add", "default", "via", HERE)
+        ip("route", "add", SERVICE, "via", THERE)
         folder = tmp_path_factory.mktemp("outside")
         (folder / "index.html").write_text("outside\n")
         server = subprocess.Popen(
@@ -77,18 +80,18 @@ def answering(port: int) -> Iterator[None]:
         server.wait(timeout=10)
 
 
-def ask(*prefix: str) -> subprocess.CompletedProcess[str]:
+def ask(*prefix: str, url: str = URL) -> subprocess.CompletedProcess[str]:
     """Ask the server outside, through `prefix`."""
     return run(
-        [*prefix, "curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "8", URL],
+        [*prefix, "curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "8", url],
         check=False,
     )
 
 
-def assert_rejected(*prefix: str) -> None:
+def assert_rejected(*prefix: str, url: str = URL) -> None:
     """Assert that a request through `prefix` to the server outside is rejected, and at once."""
     started = time.monotonic()
-    done = ask(*prefix)
+    done = ask(*prefix, url=url)
     # curl's 7: the connection failed; 28 would be a time-out.
     assert done.returncode == 7, done.stderr
     assert time.monotonic() - started < 3
@@ -155,11 +158,8 @@ def test_without_the_rule_the_node_would_reach_it(lab: Lab, outside: str) -> Non
 def test_a_service_address_without_endpoints_does_not_leave_the_machine(
     lab: Lab, outside: str
 ) -> None:
-    done = run(
-        ["docker", "exec", lab.node, "curl", "--silent", "--max-time", "8", "http://10.96.77.77/"],
-        check=False,
-    )
-    assert done.returncode == 7, done.stderr
+    assert "outside" in ask(url=SERVICE_URL).stdout, "this machine has a route to it"
+    assert_rejected("docker", "exec", lab.node, url=SERVICE_URL)
 
 
 @pytest.mark.restores

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.cluster.git_elsewhere import PASSWORD, USER, git_server
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import FILE, Learner
 from tests.cluster.test_rotate import assert_whole, rotate
+from tests.cluster.watching import CommandLines
 
 pytestmark = pytest.mark.soak
 
@@ -96,5 +99,20 @@ def test_a_password_that_is_not_ours_is_not_replaced(foreign: Lab) -> None:
 
 
 def test_the_password_is_in_no_argument_and_no_log(foreign: Lab) -> None:
-    logs = Path(foreign.settings.lab_dir, "log")
-    assert [path.name for path in logs.iterdir() if PASSWORD in path.read_text()] == []
+    with CommandLines() as seen:
+        foreign.up()
+        foreign.sopslab("reset", "--json")
+    # The watch must have seen the runs, or the test would prove nothing.
+    assert seen.contain("sopslab.run.start")
+    places = {
+        path.name: path.read_bytes() for path in Path(foreign.settings.lab_dir, "log").iterdir()
+    }
+    assert places
+    places["arguments"] = b"\n".join(seen.lines)
+    dresses = (
+        PASSWORD.encode(),
+        quote(PASSWORD, safe="").encode(),
+        base64.b64encode(PASSWORD.encode()),
+        base64.b64encode(f"{USER}:{PASSWORD}".encode()),
+    )
+    assert [place for place, text in places.items() if any(one in text for one in dresses)] == []

@@ -66,10 +66,10 @@ def kubectl(classroom: Classroom, *arguments: str, **more: Any) -> str:
     return classroom.lab.run("kubectl", *arguments, **more).stdout
 
 
-def objects_of(classroom: Classroom, seat: str) -> dict[str, Any]:
+def objects_of(classroom: Classroom, seat: str) -> dict[str, str]:
     """Return every object of a seat, with a mark that changes when anybody touches the object."""
     environment = classroom.environment(seat)
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for question in (
         ["--namespace", environment.namespace, "get", KINDS],
         ["--namespace", environment.system, "get", KINDS],
@@ -79,9 +79,9 @@ def objects_of(classroom: Classroom, seat: str) -> dict[str, Any]:
         answer = json.loads(kubectl(classroom, *question, "--output", "json"))
         for item in answer.get("items", [answer]):
             data = item["metadata"]
-            mark: Any = data["resourceVersion"]
+            mark = str(data["resourceVersion"])
             if item["kind"] in TICKING:
-                mark = (data["generation"], data["uid"], item["spec"])
+                mark = json.dumps([data["generation"], data["uid"], item["spec"]], sort_keys=True)
             found[f"{item['kind']} {data.get('namespace', '')}/{data['name']}"] = mark
     return found
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,7 @@ def test_a_dry_run_changes_nothing(rotated: Lab) -> None:
 def test_one_repository_that_is_away_stops_nobody_else(classroom: Classroom) -> None:
     lab = classroom.lab
     keys = {seat: lab.recipient(seat) for seat in SEATS}
+    canaries = {seat: classroom.canary_digest(seat) for seat in SEATS}
     away = classroom.bare("bob").with_suffix(".away")
     classroom.bare("bob").rename(away)
     try:
@@ -271,22 +273,8 @@ def test_one_repository_that_is_away_stops_nobody_else(classroom: Classroom) -> 
     assert {seat: classroom.head(seat) for seat in ("ada", "eve")} == heads
     assert lab.recipient("bob") != keys["bob"]
     for seat in SEATS:
-        wait_until(
-            lambda seat=seat: (
-                lab.kubectl(  # type: ignore[misc]
-                    "-n",
-                    f"{seat}-develop",
-                    "get",
-                    "secret",
-                    "lab-canary",
-                    "-o",
-                    "name",
-                    check=False,
-                )
-                != ""
-            ),
-            f"the canary of {seat} is there",
-        )
+        wait_until(partial(classroom.has_canary, seat), f"the new canary of {seat} is there")
+        assert classroom.canary_digest(seat) != canaries[seat]
     assert classroom.up()["changed"] == 0
 
 

@@ -4,7 +4,7 @@ once for all of them."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,38 +12,23 @@ import pytest
 
 from sopslab.config.enrolled import record_of
 from sopslab.config.enrolment import enrol
-from sopslab.config.environment import at_seat, solo
 from sopslab.config.places import FLUX, INSTRUCTOR
-from sopslab.config.settings import Settings, load_settings
-from sopslab.layout import API_PORT, ENFORCER, POD_PIDS_LIMIT, PROJECT
+from sopslab.config.settings import load_settings
+from sopslab.layout import POD_PIDS_LIMIT, PROJECT
 from sopslab.model.accounts import Accounts
-from sopslab.model.clusters import ApiServers
 from sopslab.model.events import Planned
 from sopslab.model.kind import Limits
-from tasks.flux import overlays, platform_files, tenant_base_tag
-from tasks.learners import learner_variables
 from tests.fake import Run
 from tests.machines import Facts, bare, cluster, said
+from tests.repositories import seats
 
 DEPLOY = PROJECT / "deploy.py"
 Data = Callable[..., dict[str, Any]]
 
 
-def seats(number: int) -> list[dict[str, Any]]:
-    return [
-        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
-        for one in range(number)
-    ]
-
-
 def run_class(lab_data: Data, number: int) -> Run:
     data = lab_data(seats=seats(number))
     return Run(DEPLOY, data, bare(load_settings(data)))
-
-
-@pytest.fixture
-def settings(lab_data: Data) -> Iterator[Settings]:
-    yield load_settings(lab_data(seats=seats(2)))
 
 
 def test_a_class_has_a_step_at_the_beginning_and_one_at_the_end(lab_data: Data) -> None:
@@ -113,19 +98,6 @@ def test_who_is_pruned_pushes_nothing_any_more_before_anything_is_archived(
     assert run.notes("Git | Refuse whose access has ended") == [f"refused now: {leaving}"]
 
 
-def test_who_has_no_access_any_more_is_nobody_in_the_platform_repository(
-    settings: Settings,
-) -> None:
-    users = {"s0": "sops-lab:s0:aa0000000000aa", "s1": "sops-lab:s1:bb0000000000bb"}
-    before = overlays(settings, settings.seats, (), users)
-    after = overlays(settings, settings.seats, {"s0"}, users)
-    path = "flux/clusters/lab/tenants/{}.yaml".format
-    assert after[path("s1")] == before[path("s1")]
-    changed = after[path("s0")].content.decode()
-    assert 'user: "sops-lab:s0:none"' in changed
-    assert "/spec/suspend" in changed
-
-
 @pytest.mark.parametrize(("recreate", "step"), [(False, "Platform"), (True, "Flux")])
 def test_access_is_issued_by_the_cluster_that_stays(
     recreate: bool, step: str, lab_data: Data
@@ -153,45 +125,3 @@ def test_what_starting_pods_take_is_limited_in_a_class_only(
     answers[facts.limits] = said(Limits(POD_PIDS_LIMIT, 0))
     run = Run(DEPLOY, data, answers)
     assert run.notes("Network | Limit what pods take from the node") == noted
-
-
-def test_only_a_class_is_laid_out_as_one(settings: Settings) -> None:
-    alone = platform_files(settings, (), ApiServers(ports=(API_PORT,)))
-    assert not any("classroom" in path or "tenants" in path for path in alone)
-    together = platform_files(settings, settings.seats, ApiServers(ports=(API_PORT,)))
-    assert ENFORCER in alone
-    assert alone.items() <= together.items()
-    assert set(overlays(settings, settings.seats, (), {})) == {
-        "flux/clusters/lab/tenants/s0.yaml",
-        "flux/clusters/lab/tenants/s1.yaml",
-    }
-
-
-def test_another_learner_changes_no_file_of_anybody_else(settings: Settings) -> None:
-    one, two = settings.seats[:1], settings.seats
-    common = platform_files(settings, one, ApiServers(ports=(API_PORT,)))
-    assert common == platform_files(settings, two, ApiServers(ports=(API_PORT,)))
-    assert overlays(settings, one, (), {}).items() <= overlays(settings, two, (), {}).items()
-    source = common["flux/clusters/lab/classroom/tenant-base.yaml"]
-    assert tenant_base_tag() in source.content.decode()
-
-
-def test_access_that_is_issued_anew_is_another_user(settings: Settings) -> None:
-    def user(users: dict[str, str]) -> str:
-        files = overlays(settings, settings.seats, (), users)
-        return files["flux/clusters/lab/tenants/s0.yaml"].content.decode()
-
-    assert 'user: "sops-lab:s0:aa0000000000aa"' in user({"s0": "sops-lab:s0:aa0000000000aa"})
-    assert 'user: "sops-lab:s0:none"' in user({}), "nobody's, and never one that was valid once"
-
-
-def test_a_seat_has_names_of_its_own_and_the_learner_alone_those_of_the_chapter(
-    settings: Settings,
-) -> None:
-    alone = learner_variables(settings, solo(settings))
-    assert (alone["namespace"], alone["flux_namespace"]) == ("develop", "flux-system")
-    assert not alone["classroom"]
-    seat = learner_variables(settings, at_seat(settings.seats[0]))
-    assert (seat["namespace"], seat["flux_namespace"]) == ("s0-develop", "lab-s0-sys")
-    assert seat["classroom"]
-    assert str(seat["repository_url"]).endswith("/s0/lab.git")

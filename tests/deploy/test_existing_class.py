@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sopslab.artifacts.catalog import pinned_catalog
 from sopslab.checks.snapshot import Trouble
@@ -17,7 +14,7 @@ from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
 from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
-from sopslab.files.archive import Tree, digest
+from sopslab.files.archive import digest
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought, others_at_stake
 from sopslab.lab.observe.existing import lab_namespaces
@@ -25,29 +22,20 @@ from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.handouts import handed_out
 from sopslab.lab.observe.host_secrets import secrets_drift
 from sopslab.lab.observe.ownership import lab_id
-from sopslab.lab.tools.flux import CONTROLLERS
-from sopslab.layout import ENFORCER, FLUX_FINALIZER, PROJECT
+from sopslab.layout import ENFORCER, PROJECT
 from sopslab.model.accounts import Accounts
 from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
 from sopslab.model.git_pod import GitServerLeft, PodState
 from tasks.flux import overlays, platform_files
-from tests.conftest import find_tool
-from tests.deploy.test_class import seats
 from tests.fake import Answers, Run, look_text
 from tests.machines import Facts, bare, said
+from tests.repositories import seats
 
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
-NETWORK = "flux/clusters/lab/flux-system/network.yaml"
-ASKED = "flux/clusters/lab/flux-system/asked.yaml"
-CLASSROOM = "flux/clusters/lab/classroom/kustomization.yaml"
-DEVELOP = "flux/clusters/lab/learners/develop.yaml"
-OWN = "flux/clusters/lab/flux-system/"
-KUSTOMIZATION = f"{OWN}kustomization.yaml"
 ID = "0123456789abcdef"
 API = ApiServers(("192.0.2.20", "2001:db8::20"), (443, 6443))
-BY_UP = ("flux-system/gotk-sync.yaml", "flux-system/receiver.yaml", "learners/develop.yaml")
 Data = Callable[..., dict[str, Any]]
 
 
@@ -109,15 +97,9 @@ def test_a_git_server_in_the_cluster_refuses_who_is_pruned_before_anything_is_ar
     assert [one for one in acts if one in steps][:4] == steps
 
 
-def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(
+def test_what_is_laid_out_for_where_the_api_server_listens_stays(
     data: dict[str, Any], settings: Settings, answers: Answers
 ) -> None:
-    laid_out = platform_files(settings, settings.seats, API)
-    assert ENFORCER in laid_out, "left out by what knows the network of the node"
-    policies = list(yaml.safe_load_all(laid_out[NETWORK].content))
-    reached = [rule["ports"] for one in policies for rule in one["spec"]["egress"]]
-    assert [{"protocol": "TCP", "port": port} for port in API.ports] in reached
-    assert [{"protocol": "TCP", "port": settings.git_port}] in reached
     laid_out = platform_files(settings, settings.seats, API, ID)
     files = {**laid_out, **overlays(settings, settings.seats, (), {}, ID)}
     answers[look_text(settings, lab_id)] = said(ID)
@@ -127,18 +109,6 @@ def test_flux_reaches_the_api_server_where_the_cluster_says_that_it_listens(
     assert "Platform | Lay out the platform repository" in Run(DEPLOY, data, answers).unchanged
 
 
-def test_the_api_server_asks_for_artifacts_from_where_it_is(
-    lab_data: Data, settings: Settings
-) -> None:
-    policy = yaml.safe_load(platform_files(settings, (), API)[ASKED].content)
-    (rule,) = policy["spec"]["ingress"]
-    asking = [one["ipBlock"]["cidr"] for one in rule["from"]]
-    assert asking == ["192.0.2.20/32", "2001:db8::20/128"]
-    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
-    assert ASKED not in kind
-    assert "asked.yaml" not in yaml.safe_load(kind[KUSTOMIZATION].content)["resources"]
-
-
 def test_a_cluster_that_does_not_say_where_ends_the_run_before_anything_is_laid_out(
     data: dict[str, Any], settings: Settings, answers: Answers
 ) -> None:
@@ -146,25 +116,6 @@ def test_a_cluster_that_does_not_say_where_ends_the_run_before_anything_is_laid_
     run = Run(DEPLOY, data, answers.failing({"at which port": "refused"}))
     assert run.failed
     assert not [command for command in run.commands if "platform.lay_out" in command]
-
-
-def test_no_port_of_its_nodes_is_taken(settings: Settings) -> None:
-    laid_out = platform_files(settings, settings.seats, API)
-    path = "flux/clusters/lab/flux-system/receiver.yaml"
-    kinds = {one["kind"]: one for one in yaml.safe_load_all(laid_out[path].content)}
-    assert kinds.keys() == {"Receiver", "Service"}
-    assert kinds["Service"]["spec"]["type"] == "ClusterIP"
-    assert "nodePort" not in kinds["Service"]["spec"]["ports"][0]
-
-
-def test_alone_on_such_a_cluster_flux_reaches_what_it_did(lab_data: Data) -> None:
-    settings = load_settings(
-        lab_data(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
-    )
-    alone = platform_files(settings, (), API)
-    assert NETWORK not in alone
-    patches = yaml.safe_load(alone[KUSTOMIZATION].content)["patches"]
-    assert not [one for one in patches if one["target"].get("name") == "allow-egress"]
 
 
 @pytest.mark.parametrize(("namespaces", "step"), [(["flux-system"], "Platform"), ([], "Flux")])
@@ -180,49 +131,6 @@ def test_access_is_issued_before_flux_hears_of_a_seat_where_there_is_one(
     assert isinstance(planned, Planned)
     steps = [one.step for one in planned.operations if one.label == "Issue the access of 2 seats"]
     assert steps == [step]
-
-
-def test_flux_stays_on_a_lost_node_only_where_there_is_no_other(
-    lab_data: Data, settings: Settings
-) -> None:
-    def tolerated(settings: Settings) -> list[int]:
-        files = platform_files(settings, settings.seats, API)
-        patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
-        wanted = [one["patch"] for one in patches if "tolerations" in one["patch"]]
-        values = [change["value"] for patch in wanted for change in yaml.safe_load(patch)]
-        return [one["tolerationSeconds"] for value in values for one in value]
-
-    assert tolerated(settings) == [30, 30]
-    assert tolerated(load_settings(lab_data())) == []
-
-
-def test_a_push_that_nobody_announces_is_seen_within_a_minute(settings: Settings) -> None:
-    (first, _) = overlays(settings, settings.seats, (), {}).values()
-    given = yaml.safe_load(first.content)["spec"]["postBuild"]["substitute"]
-    assert (given["interval"], given["lab"]) == ("1m0s", settings.lab)
-
-
-@pytest.mark.parametrize("identity", [ID, None])
-def test_all_that_is_made_carries_the_labs_id(settings: Settings, identity: str | None) -> None:
-    files = platform_files(settings, settings.seats, API, identity)
-    patches = yaml.safe_load(files[KUSTOMIZATION].content)["patches"]
-    (of_flux,) = (one["patch"] for one in patches if one["target"]["kind"] == "Namespace")
-    patched = {one["path"]: one["value"] for one in yaml.safe_load(of_flux)}
-    # A lab's own cluster has nobody else's.
-    outside = [one["patch"] for one in patches if "CustomResource" in one["target"]["kind"]]
-    assert outside == ([of_flux] if identity else [])
-    (of_class,) = yaml.safe_load(files[CLASSROOM].content)["labels"]
-    develop = next(yaml.safe_load_all(files[DEVELOP].content))["metadata"]["labels"]
-    (first, _) = overlays(settings, settings.seats, (), {}, identity).values()
-    of_seat = yaml.safe_load(first.content)["spec"].get("commonMetadata", {}).get("labels", {})
-    marked = {"sops-lab/id": identity} if identity else {}
-    assert patched == {
-        f"/metadata/labels/{key.replace('/', '~1')}": value
-        for key, value in {"sops-lab": settings.lab, **marked}.items()
-    }
-    assert of_class["pairs"] == {"sops-lab": settings.lab, **marked}
-    assert {key: develop[key] for key in develop if key.startswith("sops-lab")} == of_class["pairs"]
-    assert of_seat == marked
 
 
 # What leads a learner into the cluster, and Flux to a seat.
@@ -316,42 +224,6 @@ def test_what_others_may_lose_is_seen_before_anything_is_taken_away(
         assert taken_away(run) == []
 
 
-def built(folder: Path, laid_out: Tree) -> list[dict[str, Any]]:
-    """Return the objects of Flux's own folder, as kustomize builds them."""
-    for path, file in laid_out.items():
-        if path.startswith(OWN):
-            (folder / path.removeprefix(OWN)).write_bytes(file.content)
-    with (folder / "gotk-components.yaml").open("wb") as components:
-        export = ("install", "--export", f"--components={','.join(CONTROLLERS)}")
-        subprocess.run([find_tool("flux"), *export], check=True, stdout=components)
-    done = subprocess.run(
-        [find_tool("kubectl"), "kustomize", str(folder)], check=True, capture_output=True
-    )
-    return list(yaml.safe_load_all(done.stdout))
-
-
-def aggregated(objects: list[dict[str, Any]]) -> set[str]:
-    """Return the ClusterRoles that become part of others, by name."""
-    return {
-        one["metadata"]["name"]
-        for one in objects
-        if one["kind"] == "ClusterRole"
-        and any("/aggregate-to-" in label for label in one["metadata"].get("labels", {}))
-    }
-
-
-def test_nobody_else_gets_a_right_to_this_flux(
-    settings: Settings, lab_data: Data, tmp_path: Path
-) -> None:
-    made = built(tmp_path, platform_files(settings, settings.seats, API, ID))
-    assert aggregated(made) == set()
-    assert [one["metadata"]["name"] for one in made if one["kind"] == "ClusterRole"] == [
-        "crd-controller-flux-system"
-    ]
-    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
-    assert aggregated(built(tmp_path, kind)) == {"flux-edit-flux-system", "flux-view-flux-system"}
-
-
 @pytest.mark.parametrize(
     ("there", "changes"), [(said({"clusterroles": ["sops-lab-learner"]}), True), ("null", False)]
 )
@@ -376,28 +248,3 @@ def test_a_git_server_goes_that_the_lab_file_no_longer_names(
     run = Run(TEARDOWN, data, answers)
     assert not run.failed
     assert ("Cluster | Take the Git server out" in run.changed) is there
-
-
-def test_only_in_a_cluster_that_goes_with_the_lab_is_flux_waited_for_before_it_ran(
-    lab_data: Data, settings: Settings
-) -> None:
-    def held(laid_out: Tree) -> dict[str, set[str]]:
-        """Return the finalizers of Flux's objects that `up` itself applies."""
-        texts = [laid_out[f"flux/clusters/lab/{name}"].content for name in BY_UP]
-        return {
-            f"{one['kind']} {one['metadata']['name']}": {*one["metadata"].get("finalizers", ())}
-            for one in yaml.safe_load_all(b"---\n".join(texts))
-            if "toolkit.fluxcd.io/" in one["apiVersion"]
-        }
-
-    learner = settings.learner.id
-    objects = {
-        "GitRepository flux-system",
-        "Kustomization flux-system",
-        f"GitRepository {learner}",
-        "Kustomization secrets-develop",
-        "Receiver lab",
-    }
-    kind = platform_files(load_settings(lab_data()), (), ApiServers(ports=(6443,)))
-    assert held(kind) == {one: {FLUX_FINALIZER} for one in objects}
-    assert held(platform_files(settings, (), API)) == {one: set() for one in objects}

@@ -186,8 +186,9 @@ def test_what_the_learner_who_is_here_is_refused_ends_the_run_beside_seats(
     alone = solo(settings)
     wanted = secrets(settings, alone, ADA)
     show(settings, "live", {"items": [one | {"data": {}} for one in wanted]})
-    with pytest.raises(Failed):
+    with pytest.raises(Failed) as refused:
         giving.give(settings.for_machine, [alone, ADA])
+    assert refused.value.lines == said.splitlines()
     assert [path.name for path in Path(settings.class_dir).glob("failed/*")] == failed
 
 
@@ -200,15 +201,17 @@ def test_a_seat_alone_is_to_blame_beside_the_learner_who_is_here(settings: Setti
 @pytest.mark.parametrize("said", [SILENT, LATE])
 def test_a_cluster_that_is_silent_is_no_seats_failure(settings: Settings, said: str) -> None:
     refuse(settings, "apply", said)
-    with pytest.raises(Failed):
+    with pytest.raises(Failed) as silent:
         giving.give(settings.for_machine, [ADA, BOB])
+    assert silent.value.lines == said.splitlines()
     assert not Path(settings.class_dir, "failed").exists()
 
 
 def test_alone_on_a_lab_what_the_api_server_refuses_ends_the_run(settings: Settings) -> None:
     refuse(settings, "apply", "Error from server (Forbidden)\n")
-    with pytest.raises(Failed):
+    with pytest.raises(Failed) as refused:
         giving.give(settings.for_machine, [solo(settings)])
+    assert refused.value.lines == ["Error from server (Forbidden)"]
 
 
 @pytest.mark.parametrize("who", [ADA, None])

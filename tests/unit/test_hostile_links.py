@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,10 @@ def test_an_attribute_of_a_learner_runs_no_program(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     work = classroom.clone("ada")
     (work / ".gitattributes").write_text("* filter=lab diff=lab merge=lab\n")
+    # The instructor's own git calls the filter.
+    subprocess.run(["git", "hash-object", ".gitattributes"], cwd=work, check=True)
+    assert ran.exists()
+    ran.unlink()
     classroom.commit("ada", "Have attributes")
     assert not inject(classroom, "not-wired").failed
     assert not undo(classroom).failed

@@ -1,7 +1,8 @@
 """What a hostile learner does to hold up the others, and how long the others wait.
 
 An attack is a function that takes the learner and is over within seconds, whether or not the lab
-lets it through; `ATTACKS` names them all.
+lets it through. It returns how many of its requests a server has answered, or begun to take;
+`ATTACKS` names them all.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kubernetes import client, config
+from urllib3.exceptions import HTTPError
 
 from tests.cluster.isolation.hostile import APPS, PAUSE, SECRETS, Hostile, deployment, manifest
 from tests.cluster.lab import run, wait_until
@@ -38,6 +40,10 @@ NAME = "probe"
 # Real attackers have machines of their own: their clients must not take the lab's processors here.
 ELSEWHERE = ("nice", "-n", "19")
 _ONE_WRITES = threading.Lock()
+# What git says if the Git server refused the request, or hung up on it.
+_REFUSED = re.compile(r"^remote: |\[remote rejected\]|returned error: [45]|RPC failed", re.M)
+# What kubectl says of an object that the API server refused.
+_NOT_MADE = re.compile(r"^(Error from server|The .+ is invalid)", re.M)
 FIELDS = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
 
 
@@ -85,9 +91,9 @@ def delivery(learner: Hostile) -> Delivery:
     return Delivery(time.monotonic() - started, taken)
 
 
-def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:
+def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> int:
     """Push files, and name resources in the environment's kustomization. The Git server may refuse
-    the push."""
+    the push. Return 1 if it was asked, else 0."""
     for path, text in files.items():
         file = learner.work / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -97,53 +103,58 @@ def push(learner: Hostile, files: Mapping[str, str], *resources: str) -> None:
     run([*ELSEWHERE, "git", "add", "--all"], cwd=learner.work)
     commit = ("commit", "--quiet", "--no-verify", "--allow-empty", "-m", "x")
     run([*ELSEWHERE, "git", *commit], cwd=learner.work)
-    _git(learner, "push", "--quiet", "--force")
+    asked = _git(learner, "push", "--quiet", "--force")
     learner.classroom.announce(learner.seat)
+    return asked
 
 
-def _git(learner: Hostile, *arguments: str) -> None:
-    # An impatient client: it ends, even if the server goes on with its request.
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(
-            [*ELSEWHERE, "git", *arguments], cwd=learner.work, capture_output=True, timeout=MOST,
-            check=False,
+def _git(learner: Hostile, *arguments: str) -> int:
+    """Run git, and return 1 if the Git server was asked, else 0."""
+    try:
+        done = subprocess.run(
+            [*ELSEWHERE, "git", *arguments], cwd=learner.work, capture_output=True, text=True,
+            errors="replace", timeout=MOST, check=False,
         )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        # An impatient client: it ends, even if the server goes on with its request.
+        return 1
+    return int(done.returncode == 0 or _REFUSED.search(done.stderr) is not None)
 
 
-def _many_pushes(learner: Hostile) -> None:
-    for _ in range(8):
-        push(learner, {"notes.md": str(time.time_ns())})
+def _many_pushes(learner: Hostile) -> int:
+    return sum(push(learner, {"notes.md": str(time.time_ns())}) for _ in range(8))
 
 
-def _many_resets(learner: Hostile) -> None:
+def _many_resets(learner: Hostile) -> int:
+    asked = 0
     for _ in range(4):
-        push(learner, {"notes.md": str(time.time_ns())})
-        _git(learner, "push", "--quiet", "--force", "origin", "HEAD:reset")
+        asked += push(learner, {"notes.md": str(time.time_ns())})
+        asked += _git(learner, "push", "--quiet", "--force", "origin", "HEAD:reset")
+    return asked
 
 
-def _many_clones(learner: Hostile) -> None:
+def _many_clones(learner: Hostile) -> int:
     with ThreadPoolExecutor(10) as pool:
-        for _ in range(30):
-            pool.submit(_git, learner, "ls-remote", "origin")
+        return sum(pool.map(lambda _: _git(learner, "ls-remote", "origin"), range(30)))
 
 
-def _many_branches(learner: Hostile) -> None:
+def _many_branches(learner: Hostile) -> int:
     names = [f"HEAD:refs/heads/b{number}" for number in range(1000)]
-    _git(learner, "push", "--quiet", "origin", *names)
+    return _git(learner, "push", "--quiet", "origin", *names)
 
 
-def _remote_resource(learner: Hostile) -> None:
+def _remote_resource(learner: Hostile) -> int:
     """Name a URL as a file: that of the fetching controller's own profiler, for five minutes."""
-    push(learner, {}, "http://localhost:8080/debug/pprof/trace?seconds=300")
+    return push(learner, {}, "http://localhost:8080/debug/pprof/trace?seconds=300")
 
 
-def _remote_elsewhere(learner: Hostile) -> None:
+def _remote_elsewhere(learner: Hostile) -> int:
     """Name a URL that never answers, and do so in `components` instead of `resources`."""
     text = FIELDS.replace("resources:", "components:") + "- http://10.255.255.1/x?seconds=300\n"
-    push(learner, {f"{APPS}/kustomization.yaml": text}, "../../apps")
+    return push(learner, {f"{APPS}/kustomization.yaml": text}, "../../apps")
 
 
-def _doubling_overlays(learner: Hostile) -> None:
+def _doubling_overlays(learner: Hostile) -> int:
     """Push layers of overlays that each name two of the next layer: 65,000 builds of 30 files."""
     files = {}
     for layer in range(LAYERS):
@@ -151,25 +162,26 @@ def _doubling_overlays(learner: Hostile) -> None:
         for half in "ab":
             text = FIELDS + below if below else FIELDS.replace("resources:", "resources: []")
             files[f"flux/l{layer}{half}/kustomization.yaml"] = f"{text}namePrefix: {half}\n"
-    push(learner, files, "../../l0a", "../../l0b")
+    return push(learner, files, "../../l0a", "../../l0b")
 
 
-def _circle(learner: Hostile) -> None:
-    push(learner, {f"{APPS}/kustomization.yaml": FIELDS + "- ../secrets/develop\n"}, "../../apps")
+def _circle(learner: Hostile) -> int:
+    files = {f"{APPS}/kustomization.yaml": FIELDS + "- ../secrets/develop\n"}
+    return push(learner, files, "../../apps")
 
 
-def _aliases(learner: Hostile) -> None:
+def _aliases(learner: Hostile) -> int:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb}\n"
-    push(learner, {f"{SECRETS}/bomb.yaml": head + "\n".join(lines) + "\n"}, "bomb.yaml")
+    return push(learner, {f"{SECRETS}/bomb.yaml": head + "\n".join(lines) + "\n"}, "bomb.yaml")
 
 
-def _large_manifest(learner: Hostile) -> None:
+def _large_manifest(learner: Hostile) -> int:
     """Push 19 MB of YAML, for which kustomize-controller was once killed because of its memory."""
     with _ONE_WRITES:
         text = _large_text()
-    push(learner, {f"{SECRETS}/large.yaml": text}, "large.yaml")
+    return push(learner, {f"{SECRETS}/large.yaml": text}, "large.yaml")
 
 
 @cache
@@ -178,42 +190,46 @@ def _large_text() -> str:
     return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: large\ndata:\n" + lines
 
 
-def _many_manifests(learner: Hostile) -> None:
+def _many_manifests(learner: Hostile) -> int:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%s}\n"
     files = {f"{SECRETS}/c{number}.yaml": text % number for number in range(2000)}
-    push(learner, files, *(Path(path).name for path in files))
+    return push(learner, files, *(Path(path).name for path in files))
 
 
-def _slow_expression(learner: Hostile) -> None:
+def _slow_expression(learner: Hostile) -> int:
     """Push regular expressions on which a backtracking engine never comes to an end."""
     rules = learner.work / ".sops.yaml"
     slow = "(.*a)*(.*a)*(a+)+!$"
     text, found = re.subn(r"(path|encrypted)_regex: .*", rf"\1_regex: '{slow}'", rules.read_text())
     assert found >= 2, "no expression to replace"
     secret = manifest("Secret", "x", stringData={"a" * 40: "x"})
-    push(learner, {".sops.yaml": text, f"{SECRETS}/{'a' * 60}.yaml": json.dumps(secret)})
+    return push(learner, {".sops.yaml": text, f"{SECRETS}/{'a' * 60}.yaml": json.dumps(secret)})
 
 
-def _never_ready(learner: Hostile) -> None:
+def _never_ready(learner: Hostile) -> int:
     never = {"readinessProbe": {"httpGet": {"port": 1}, "periodSeconds": 1}}
     learner.bring(deployment("never", 1, never))
-    push(learner, {})
+    return push(learner, {})
 
 
-def _many_uploads(learner: Hostile) -> None:
+def _many_uploads(learner: Hostile) -> int:
     """Send ten bodies without a declared length at once: a server spools these before reading."""
     with ThreadPoolExecutor(10) as pool:
-        for _ in range(10):
-            pool.submit(_upload, learner, 60)
+        return sum(pool.map(lambda _: _upload(learner, 60), range(10)))
 
 
-def _upload(learner: Hostile, size: int) -> None:
+def _upload(learner: Hostile, size: int) -> int:
+    """Send a body of `size` MiB; return 1 if the server took one of them, or answered, else 0."""
+    taken = 0
+
     def body() -> Iterator[bytes]:
+        nonlocal taken
         until = time.monotonic() + 2 * LONG
         for _ in range(size):
             if time.monotonic() > until:
                 return
             yield bytes(MIB)
+            taken = 1
 
     with contextlib.suppress(OSError, http.client.HTTPException):
         connection = _connection(learner)
@@ -227,9 +243,11 @@ def _upload(learner: Hostile, size: int) -> None:
             encode_chunked=True,
         )  # fmt: skip
         connection.getresponse().read()
+        taken = 1
+    return taken
 
 
-def _idle_connections(learner: Hostile) -> None:
+def _idle_connections(learner: Hostile) -> int:
     """Open two hundred connections, and begin a request on each that does not end."""
     opened = []
     with contextlib.suppress(OSError):
@@ -238,10 +256,10 @@ def _idle_connections(learner: Hostile) -> None:
             connection.connect()
             connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
             opened.append(connection)
-    assert opened, "no connection was taken"
     time.sleep(LONG)
     for connection in opened:
         connection.close()
+    return len(opened)
 
 
 def _connection(learner: Hostile) -> http.client.HTTPConnection:
@@ -261,7 +279,7 @@ def _authorization(learner: Hostile) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
 
 
-def _api_requests(learner: Hostile) -> None:
+def _api_requests(learner: Hostile) -> int:
     """Ask for lists as fast as eight clients can, and do not read the answers.
 
     kubectl would burden this machine's processors, and not the API server.
@@ -274,36 +292,47 @@ def _api_requests(learner: Hostile) -> None:
         api.list_namespaced_config_map,
     )
 
-    def ask() -> None:
+    def ask(_: int) -> int:
+        answered = 0
         until = time.monotonic() + LONG
         while time.monotonic() < until:
             for one in lists:
-                with contextlib.suppress(client.ApiException):
+                # A connection with an answer that was not read may fail when it is used again.
+                with contextlib.suppress(client.ApiException, HTTPError):
                     one(learner.namespace, _preload_content=False).release_conn()
+                    answered += 1
+        return answered
 
     with ThreadPoolExecutor(8) as pool:
-        for _ in range(8):
-            pool.submit(ask)
+        return sum(pool.map(ask, range(8)))
 
 
-def _api_objects(learner: Hostile) -> None:
+def _api_objects(learner: Hostile) -> int:
     """Make, delete and make again as many large objects as the quota has room for."""
     large = {"x": "x" * 900_000}
+    judged = 0
     for _ in range(2):
         objects = [manifest("ConfigMap", f"large{number}", data=large) for number in range(10)]
-        learner.create(*objects, check=False)
+        judged += _judged(learner.create(*objects, check=False))
         learner.kubectl("delete", "configmaps", "--all", "--wait=false", check=False)
+    return judged
 
 
-def _pods(learner: Hostile) -> None:
+def _pods(learner: Hostile) -> int:
     """Run pods that end at once and are started again, as many as the quota has room for."""
     main = {"command": ["/nothing"], "image": PAUSE}
-    learner.create(*(deployment(f"d{number}", 10, main) for number in range(4)), check=False)
+    made = learner.create(*(deployment(f"d{number}", 10, main) for number in range(4)), check=False)
     time.sleep(LONG)
     learner.kubectl("delete", "deployments", "--all", "--wait=false", check=False)
+    return _judged(made)
 
 
-ATTACKS: dict[str, Callable[[Hostile], None]] = {
+def _judged(made: subprocess.CompletedProcess[str]) -> int:
+    """Return how many objects the API server has made or refused."""
+    return len(made.stdout.splitlines()) + len(_NOT_MADE.findall(made.stderr))
+
+
+ATTACKS: dict[str, Callable[[Hostile], int]] = {
     "many-pushes": _many_pushes,
     "many-resets": _many_resets,
     "many-clones": _many_clones,

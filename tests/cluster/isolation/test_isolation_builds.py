@@ -24,9 +24,6 @@ from tests.cluster.traffic import Target, Traffic
 
 pytestmark = pytest.mark.every_provider
 
-# How long another learner's push may take during an attack: in seconds, or as a multiple of the
-# usual time on this machine.
-PROMISED, SLOWER = 3.0, 3.0
 CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fetched}\ndata: {a: b}\n"
 FILE = "kustomization.yaml"
 
@@ -80,11 +77,6 @@ def refused(learner: Hostile) -> str:
     assert done.returncode != 0, "this was taken"
     run(["git", "reset", "--quiet", "--hard", head], cwd=learner.work)
     return done.stderr
-
-
-def allowed(learner: Hostile) -> float:
-    """Return the seconds that a delivery may take during an attack."""
-    return max(PROMISED, SLOWER * learner.delivers(IN_TIME))
 
 
 def test_what_names_a_place_elsewhere_is_not_taken(ada: Hostile, bob: Hostile) -> None:
@@ -143,7 +135,8 @@ def test_past_the_hook_nothing_is_fetched_even_if_the_network_is_open(ada: Hosti
 
         ada.smuggle()
 
-        assert ada.failure()
+        said = ada.failure()
+        assert f"{server.url}/a" in said, said
         assert server.asked == []
     assert not ada.lab.kubectl(
         "-n", ada.namespace, "get", "configmap", "fetched", "--ignore-not-found"
@@ -203,7 +196,6 @@ def overlays(learner: Hostile, depth: int) -> None:
 def test_what_would_be_built_for_long_is_not_taken(
     ada: Hostile, eve: Hostile, bob: Hostile
 ) -> None:
-    limit = allowed(bob)
     overlays(ada, 15)
     large = json.dumps(manifest("ConfigMap", "a", data={"a": "x" * 64}))
     write(eve, f"{SECRETS}/large.yaml", "\n---\n".join([large] * 9000))
@@ -217,14 +209,14 @@ def test_what_would_be_built_for_long_is_not_taken(
     for push in pushes:
         push.start()
 
-    beside = bob.delivers(IN_TIME)
+    # How much slower that is than without an attack is for the campaign to say.
+    assert bob.delivers(IN_TIME) < IN_TIME
 
     for push in pushes:
         push.join()
-    assert beside < limit
     assert time.monotonic() - started < 30
-    assert "kustomize-too-much" in said["ada"], said
-    assert "kustomize-" in said["eve"], said
+    for who in ("ada", "eve"):
+        assert "[kustomize-too-much]" in said[who], said
 
 
 @pytest.mark.soak

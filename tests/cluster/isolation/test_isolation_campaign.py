@@ -58,8 +58,7 @@ def test_what_another_learner_pushes_is_delivered_meanwhile(campaign: Campaign, 
             while len(took) < PUSHES and not all(attack.done() for attack in attacks):
                 took.append(delivery(eve))
             # She makes her last push when the whole attack was sent and the lab works on it.
-            for attack in attacks:
-                attack.result()
+            reached = [attack.result() for attack in attacks]
             took.append(delivery(eve))
     finally:
         for learner in campaign.attackers:
@@ -67,6 +66,7 @@ def test_what_another_learner_pushes_is_delivered_meanwhile(campaign: Campaign, 
             run(["git", "reset", "--quiet", "--hard", heads[learner.seat]], cwd=learner.work)
             run(["git", "clean", "-qfdx"], cwd=learner.work)
 
+    assert min(reached) > 0, f"an attack reached no server: {reached}"
     # Whatever else slows this machine down goes on after the attack: measure again.
     usual = max(usual, campaign.usual())
     assert max(took).seconds <= allowed(usual), f"{took}, without an attack {usual:.1f} s"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import unicodedata
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sopslab.model.hints import RECORD
+from tests.bench.board import board
 from tests.cluster.isolation.hostile import SECRETS, Hostile, manifest
 from tests.cluster.lab import run
 
@@ -30,6 +33,7 @@ def _as_it_was(ada: Hostile) -> Iterator[None]:
         cwd=ada.classroom.bare("ada"),
     ).stdout.split():
         run(["git", "update-ref", "-d", name], cwd=ada.classroom.bare("ada"))
+    (ada.classroom.bare("ada") / RECORD).unlink(missing_ok=True)
 
 
 def obeyed(text: str) -> list[str]:
@@ -39,26 +43,39 @@ def obeyed(text: str) -> list[str]:
     ]
 
 
-# Every verb that says something about a seat.
+# Every verb that says something about a seat; `board`, which serves a page, is asked beside them.
 VERBS = (
     "up",
     "status",
     "status --csv",
     "status --json",
     "doctor ada",
+    "hint ada",
+    "helped ada",
     "break wrong-recipient ada",
     "drill leak ada",
     "drill status ada",
     "credentials",
+    "credentials plan ada",
     "incident open leaked-api-key ada",
     "incident",
     "rotate cluster-key ada --dry-run",
     "policy history {bare}",
+    "cards",
+    "class report --output {folder}",
+    "support --output {report}",
     "reset ada --dry-run",
     "reset ada",
     "fix ada",
-    "report --output {report}",
+    "reissue ada",
 )
+
+
+def page(ada: Hostile) -> str:
+    """Return what the board shows in a browser."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with board(ada.classroom) as served, opener.open(served.address, timeout=60) as answer:
+        return str(answer.read().decode())
 
 
 @pytest.mark.soak
@@ -81,12 +98,20 @@ def test_no_verb_shows_the_instructor_what_a_terminal_obeys(ada: Hostile, tmp_pa
     ada.kubectl("create", "configmap", "mine")
     ada.kubectl("annotate", "configmap", "mine", f"example.org/x={OBEYED}")
 
-    said = {}
-    places = {"bare": ada.classroom.bare("ada"), "report": tmp_path / "report.tar.gz"}
+    said = {"board": page(ada)}
+    places = {
+        "bare": ada.classroom.bare("ada"),
+        "folder": tmp_path / "class",
+        "report": tmp_path / "report.tar.gz",
+    }
+    misused = []
     for verb in VERBS:
         done = ada.lab.sopslab(*verb.format(**places).split(), check=False)
         said[verb] = done.stdout + done.stderr
+        if "Usage:" in done.stderr:
+            misused.append(verb)
 
+    assert misused == [], "these verbs, or their options, do not exist"
     assert {verb: found for verb, text in said.items() if (found := obeyed(text))} == {}
     # The attack reached the output, or the test would prove nothing.
     history = said["policy history {bare}"]

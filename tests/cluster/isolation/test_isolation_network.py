@@ -13,12 +13,15 @@ import pytest
 
 from sopslab.layout import RECEIVER_PORT
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, manifest, pod
-from tests.cluster.lab import wait_until
+from tests.cluster.lab import as_root, run, wait_until
+from tests.cluster.neighbour import interface_of
 from tests.cluster.traffic import Target, Traffic, on
 
 pytestmark = pytest.mark.every_provider
 
 SERVER = "server"
+# The address at which clouds tell a machine about itself, with its credentials.
+METADATA = "169.254.169.254"
 COREFILE = ".:5353 {\n  health :8080\n  whoami\n}\n"
 
 
@@ -40,17 +43,36 @@ def _server(image: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _listener(address: str) -> Iterator[int]:
-    """Listen on this machine, at the address where a Docker daemon would listen."""
-    server = http.server.ThreadingHTTPServer((address, 0), http.server.BaseHTTPRequestHandler)
+def _listener(traffic: Traffic) -> Iterator[int]:
+    """Listen on this machine, at the address where a Docker daemon would listen, and answer for
+    METADATA, too. Yield the port."""
+    address = (traffic.gateway, 0)
+    server = http.server.ThreadingHTTPServer(address, http.server.BaseHTTPRequestHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield server.server_port
+        with _metadata(traffic, server.server_port):
+            yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def _metadata(traffic: Traffic, port: int) -> Iterator[None]:
+    """Lead what the nodes send to METADATA to a port of this machine."""
+    rule = [
+        "PREROUTING", "--in-interface", interface_of(traffic.gateway), "--destination", METADATA,
+        "--protocol", "tcp", "--dport", "80",
+        "--jump", "DNAT", "--to-destination", f"{traffic.gateway}:{port}",
+    ]  # fmt: skip
+    table = as_root("iptables", "-w", "10", "--table", "nat")
+    run([*table, "--insert", *rule])
+    try:
+        yield
+    finally:
+        run([*table, "--delete", *rule])
 
 
 def _serve(*learners: Hostile) -> None:
@@ -104,6 +126,7 @@ def _platform(traffic: Traffic, port: int) -> dict[str, Target]:
         "this machine, where dockerd may listen": Target(
             f"http://{traffic.gateway}:{port}/", traffic.here
         ),
+        "node metadata": Target(f"http://{METADATA}/", traffic.here),
     }
 
 
@@ -115,7 +138,7 @@ def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile)
     _await(ada, *names)
     server = traffic.pod(bob.namespace, SERVER)
 
-    with _listener(traffic.gateway) as port:
+    with _listener(traffic) as port:
         closed = {
             "a pod of another seat": Target(f"http://{_pod_ip(bob)}:8080/health", server),
             "a Service of another seat": Target(f"http://{_service_ip(bob)}:8080/health", server),
@@ -130,7 +153,6 @@ def test_a_pod_reaches_its_own_seat_and_nothing_else(ada: Hostile, bob: Hostile)
             assert traffic.resolves("10.96.0.10", attacker)
             reached = {what for what, one in closed.items() if traffic.reaches(one.url, attacker)}
             assert reached == set(), attacker.node
-            assert not traffic.reaches("http://169.254.169.254/", attacker), "node metadata"
 
 
 # Pods whose policies let everybody in. A new pod's packets reach these even before its own policies
@@ -142,7 +164,7 @@ def test_a_new_pod_is_not_heard_before_its_policies_are_there(ada: Hostile) -> N
     traffic = Traffic(ada.lab)
     _serve(ada)
     own = f"http://{_pod_ip(ada)}:8080/health"
-    with _listener(traffic.gateway) as port:
+    with _listener(traffic) as port:
         closed = _platform(traffic, port)
         assert traffic.unseen(closed) == set()
         urls = [own, *(one.url for name, one in closed.items() if name not in _OPEN)]

@@ -82,8 +82,9 @@ PODS: dict[str, tuple[dict[str, Any], str]] = {
         pod("x", nodeName="lab-class-control-plane"),
         "spec.nodeName is the scheduler's",
     ),
+    # With a node, it is refused as the one above.
     "static-pod": (
-        pod("x", nodeName="lab-class-control-plane")
+        pod("x")
         | {
             "metadata": {
                 "name": "x",
@@ -93,7 +94,7 @@ PODS: dict[str, tuple[dict[str, Any], str]] = {
                 },
             }
         },
-        "spec.nodeName is the scheduler's",
+        "must set spec.nodeName if mirror pod annotation is set",
     ),
     "evicts-others": (pod("x", priorityClassName="system-node-critical"), "spec.priorityClassName"),
     "tolerates-everything": (pod("x", tolerations=[{"operator": "Exists"}]), "spec.tolerations"),

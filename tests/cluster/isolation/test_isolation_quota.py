@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -117,8 +116,16 @@ def test_an_object_has_a_weight_that_etcd_can_bear(ada: Hostile, heavy: Manifest
 def test_replicas_end_at_the_quota(ada: Hostile) -> None:
     ada.create(deployment("many", replicas=100))
 
+    def is_refused() -> bool:
+        """Return whether the ReplicaSet was refused another pod."""
+        return any(
+            event["involvedObject"]["name"].startswith("many-")
+            and "exceeded quota: seat" in event.get("message", "")
+            for event in ada.owns("events")
+        )
+
     wait_until(lambda: len(ada.owns("pods")) == 5, "the first replicas did not come", 30)
-    time.sleep(3)
+    wait_until(is_refused, "no replica was refused", 30)
     assert len(ada.owns("pods")) == 5
 
 

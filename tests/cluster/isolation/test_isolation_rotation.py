@@ -11,7 +11,9 @@ import pytest
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.hostile import SECRETS, Hostile
 from tests.cluster.lab import run
+from tests.cluster.test_rotate import sops
 from tests.listening import listening
+from tests.texts import replaced
 
 pytestmark = pytest.mark.every_provider
 
@@ -36,19 +38,24 @@ def test_no_rotation_asks_a_service_that_a_learner_names(
             "created_at": "2026-01-01T00:00:00Z",
             "enc": "vault:v1:AAAA",
         }
-        text = canary.read_text()
-        canary.write_text(text.replace("sops:\n", f"sops:\n    hc_vault: [{json.dumps(key)}]\n"))
-        assert address in canary.read_text()
+        named = f"sops:\n    hc_vault: [{json.dumps(key)}]\n"
+        canary.write_text(replaced(canary.read_text(), "sops:\n", named))
+        # sops asks the vault if no identity opens the file.
+        assert sops(ada.lab, canary.read_text(), Path("/dev/null")).returncode != 0
+        assert calls
+        calls.clear()
         run(["git", "commit", "-qanm", "Name a vault"], cwd=ada.work)
-        ada.smuggle()
-        for cause in ("cluster-key ada bob", "value-exposed ada --exposed lab-canary"):
-            ada.lab.sopslab("rotate", *cause.split(), "--yes", check=False)
-        ada.lab.sopslab("doctor", "ada", check=False)
-        assert calls == []
-    # Nobody else was held up, and ada's seat can be repaired.
-    assert public.read_text() != old
-    ada.lab.sopslab("reset", "ada", "--to", "encrypted")
-    ada.lab.sopslab("rotate", "cluster-key", "ada", "--yes")
-    assert ada.lab.changes(ada.lab.up()) == []
-    # Leave ada's seat for the next test as it began.
-    ada.lab.sopslab("reset", "ada")
+        try:
+            ada.smuggle()
+            for cause in ("cluster-key ada bob", "value-exposed ada --exposed lab-canary"):
+                ada.lab.sopslab("rotate", *cause.split(), "--yes", check=False)
+            ada.lab.sopslab("doctor", "ada", check=False)
+            assert calls == []
+            # Nobody else was held up, and ada's seat can be repaired.
+            assert public.read_text() != old
+            ada.lab.sopslab("reset", "ada", "--to", "encrypted")
+            ada.lab.sopslab("rotate", "cluster-key", "ada", "--yes")
+            assert ada.lab.changes(ada.lab.up()) == []
+        finally:
+            # Leave ada's seat for the next test as it began.
+            ada.lab.sopslab("reset", "ada")

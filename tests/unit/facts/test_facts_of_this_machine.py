@@ -95,9 +95,13 @@ def test_a_recorded_value_is_read_and_no_file_is_none(tmp_path: Path) -> None:
     assert recorded_value(str(tmp_path / "absent")) is None
 
 
-def test_the_name_servers_of_this_machine_are_read() -> None:
-    servers = name_servers()
-    assert not [server for server in servers if server.startswith("127.") or ":" in server]
+def test_the_name_servers_of_this_machine_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "/etc/resolv.conf": b"nameserver 127.0.0.53\n",
+        "/run/systemd/resolve/resolv.conf": b"nameserver 127.0.0.1\nnameserver 192.0.2.53\n",
+    }
+    monkeypatch.setattr("sopslab.lab.observe.machine.read", files.get)
+    assert name_servers() == ["192.0.2.53"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,13 @@ from typing_extensions import override
 from sopslab.gitserver import pages
 from sopslab.gitserver.pages import PLACE
 from sopslab.gitserver.server import Limits
-from tests.unit.gitserver.gitserver_material import Client, serving, write_accounts, write_gate
+from tests.unit.gitserver.gitserver_material import (
+    Client,
+    eventually,
+    serving,
+    write_accounts,
+    write_gate,
+)
 
 STYLE = "body { color: #111; }"
 CA = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
@@ -219,10 +225,10 @@ def test_only_the_style_of_the_page_itself_is_allowed(root: Path) -> None:
 
 
 def test_no_user_asks_more_often_at_once_than_the_limit(root: Path) -> None:
-    write_gate(root, "sleep 30")
+    write_gate(root, f"touch {root}/begun; sleep 30")
     with serving(root, Limits(of_a_user=1, waiting=1)) as port:
         first = Client(port).begin("GET", "/ada/lab.git/info/refs")
-        time.sleep(0.3)
+        assert eventually((root / "begun").exists)
         assert Client(port).begin("GET", "/~/").status() == 503
         assert Client(port, "bob").begin("GET", "/~/").status() == 200
         first.close()

@@ -94,12 +94,12 @@ def test_more_than_a_request_may_bring_is_refused_before_it_is_read(
 
 
 def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
-    write_gate(root, f"[ $REQUEST_METHOD = GET ] || sleep 30; {HELLO}")
+    write_gate(root, f"[ $REQUEST_METHOD = GET ] || {{ touch {root}/begun; sleep 30; }}; {HELLO}")
     with serving(root) as port:
         uploads = [
             Client(port).begin("POST", PUSH, f"Content-Length: {16 * MIB}") for _ in range(10)
         ]
-        time.sleep(0.3)
+        assert eventually((root / "begun").exists)
         started = time.monotonic()
         assert Client(port, "bob").begin("GET", FETCH).status() == 200
         assert time.monotonic() - started < 1
@@ -108,15 +108,18 @@ def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
 
 
 def test_one_push_at_a_time_is_looked_at_for_a_repository(root: Path) -> None:
-    write_gate(root, f"echo $$ >>{root}/begun; cat >/dev/null; sleep 0.2; {HELLO}")
+    inside, overlapped = root / "inside", root / "overlapped"
+    write_gate(
+        root,
+        f"mkdir {inside} || touch {overlapped}; cat >/dev/null; sleep 0.2; rmdir {inside}; {HELLO}",
+    )
     with serving(root) as port:
         pushes = [Client(port).begin("POST", PUSH, LENGTH) for _ in range(3)]
-        assert eventually((root / "begun").exists)
-        time.sleep(0.1)
-        assert len((root / "begun").read_text().split()) == 1
+        assert eventually(inside.exists)
         for push in pushes:
             push.send(b"hello")
         assert [push.status() for push in pushes] == [200, 200, 200]
+    assert not overlapped.exists()
 
 
 @pytest.mark.parametrize("size", [LONG_BYTES - 1, LONG_BYTES])
@@ -131,10 +134,10 @@ def test_a_push_that_brings_much_makes_way_for_others(root: Path, size: int) -> 
 
 def test_whoever_has_no_turn_is_told_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_WAIT_SECONDS", 0.3)
-    write_gate(root, "sleep 30")
+    write_gate(root, f"touch {root}/begun; sleep 30")
     with serving(root) as port:
         first = Client(port).begin("POST", PUSH, LENGTH)
-        time.sleep(0.2)
+        assert eventually((root / "begun").exists)
         second = Client(port).begin("POST", PUSH, LENGTH)
         second.send(b"hello")
         said = second.answer()
@@ -143,11 +146,11 @@ def test_whoever_has_no_turn_is_told_so(root: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_user_has_more_requests_than_the_limit(root: Path) -> None:
-    write_gate(root, "sleep 30")
+    write_gate(root, f"touch {root}/$$.begun; sleep 30")
     limits = Limits(of_a_user=2, waiting=3)
     with serving(root, limits) as port:
         clients = [Client(port).begin("GET", FETCH) for _ in range(3)]
-        time.sleep(0.3)
+        assert eventually(lambda: len(list(root.glob("*.begun"))) == 2)
         assert Client(port).begin("GET", FETCH).status() == 503
         for client in clients:
             client.close()

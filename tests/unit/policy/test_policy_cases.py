@@ -156,7 +156,7 @@ def test_every_finding_has_a_rule_with_a_fix(judged: Judged) -> None:
             assert finding.line >= 1
 
 
-def test_the_repository_itself_passes(gitleaks: str) -> None:
+def test_the_package_and_the_tests_of_the_policy_pass(gitleaks: str) -> None:
     root = Path(__file__).parents[3]
     answer = callers.check(str(root / part) for part in ("sopslab", "tests/unit/policy"))
     cases = callers.check([str(DATA)])

@@ -129,7 +129,7 @@ def test_a_plaintext_secret_in_a_string_is_reported(secret: dict[str, Any], styl
 @given(
     st.binary(max_size=300), st.sampled_from(["a.yaml", "flux/secrets/a.yaml", "a.json", ".env"])
 )
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 def test_any_bytes_are_judged(data: bytes, path: str) -> None:
     rules = Rules(lambda _: None, lambda _: False, Trusted())
     try:
@@ -152,7 +152,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=40), st.sampled_from(["a.yaml", "flux/secrets/a.yaml", "a.json"]))
 @example(["stringData: {", f"password:{MARK}", "}"], "a.yaml")
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=400)
 def test_broken_input_ends_bounded_and_is_never_shown(pieces: list[str], path: str) -> None:
     try:
         shown = " ".join(hit.message for hit in hits("".join(pieces), path))
@@ -162,7 +162,7 @@ def test_broken_input_ends_bounded_and_is_never_shown(pieces: list[str], path: s
 
 
 @given(st.integers(1, 3000), st.sampled_from(["[", "{a: ", "- ", "? "]))
-@settings(max_examples=40, deadline=2000)
+@settings(max_examples=40)
 def test_deep_nesting_is_bounded(depth: int, piece: str) -> None:
     try:
         documents.parse(piece * depth)
