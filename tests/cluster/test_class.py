@@ -158,8 +158,7 @@ def test_a_spare_is_somebodys_seat_as_soon_as_it_is_assigned(
     classroom.up("--prune")
     assert "spare-1" not in classroom.lab.kubectl("get", "namespaces")
     (kept,) = archived.glob("spare-1-*/repositories/lab.git")
-    log = run(["git", "--git-dir", str(kept), "log", "--format=%s", "main"]).stdout
-    assert "Try" in log
+    assert "Try" in run(["git", "--git-dir", str(kept), "log", "--format=%s", "main"]).stdout
 
 
 def test_access_ends_at_its_time_and_comes_back_with_a_later_one(
