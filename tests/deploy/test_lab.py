@@ -20,7 +20,7 @@ from sopslab.config.places import FLUX, INSTRUCTOR
 from sopslab.config.settings import Settings, load_settings
 from sopslab.errors import Exit
 from sopslab.lab.beginning import sudo_state
-from sopslab.lab.observe.brought import brought
+from sopslab.lab.observe.brought import brought, others_at_stake
 from sopslab.lab.observe.docker import lab_networks
 from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.machine import machine_state, recorded_value
@@ -488,6 +488,7 @@ def test_a_lab_that_needs_no_root_is_purged_without(lab_data: Data) -> None:
     answers |= {
         machine_look_text(sudo_state): '"missing"',
         look_text(settings, git_server_in, kubeconfig="/home/ada/config"): said(GitServerLeft()),
+        look_text(settings, others_at_stake): "[]",
         look_text(settings, brought): "{}",
         Facts(settings).data: "true",
     }
