@@ -5,29 +5,40 @@ read the metadata of every installed package, which takes a fifth of the time of
 the metadata is read once. For each operation, pyinfra asks for the numbers of the lines from which
 it is called, and Python would read each line, too: a fourteenth of a run's own time. paramiko,
 which pyinfra imports but labs and rooms do not use, is made to believe that invoke is not
-installed: with invoke, paramiko would run the commands of an ssh_config (`Match exec`).
+installed: with invoke, paramiko would run the commands of an ssh_config (`Match exec`). Before it
+loads a deploy, pyinfra forbids Python to keep compiled modules, so that each run would compile the
+tasks and operations again.
 """
 
 from __future__ import annotations
 
 import inspect
-import runpy
 import sys
-from importlib import metadata
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module, metadata
 from types import FrameType, ModuleType, TracebackType
-from typing import cast
+from typing import Any, cast
 
 _getframeinfo = inspect.getframeinfo
 
 
 def main() -> None:
-    """Run pyinfra's own command, as `python -m pyinfra` does."""
+    """Run pyinfra's own command, as its script `pyinfra` does."""
     # Reading once is enough, because nothing is installed during a run.
     metadata.entry_points = metadata.entry_points().select
     inspect.getframeinfo = _without_source
     # With None here, Python reports that the module is not installed.
     sys.modules["invoke"] = cast(ModuleType, None)
-    runpy.run_module("pyinfra", run_name="__main__", alter_sys=True)
+    command: Any = import_module("pyinfra_cli.main")
+    command.cli = partial(_keeping_modules, command.cli, sys.dont_write_bytecode)
+    command.main()
+
+
+def _keeping_modules(cli: Callable[[], object], forbidden: bool) -> None:
+    """Call `cli`, with compiled modules kept unless that was `forbidden` before pyinfra came."""
+    sys.dont_write_bytecode = forbidden
+    cli()
 
 
 def _without_source(frame: FrameType | TracebackType, context: int = 0) -> inspect.Traceback:

@@ -1,0 +1,62 @@
+"""The process of a run: what pyinfra is spared there, and that all else is as pyinfra knows it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# What is asked is answered when pyinfra has ended, in the last line of standard error.
+PROGRAM = """
+import sys
+from importlib import metadata
+from sopslab.run import start
+{before}
+try:
+    start.main()
+finally:
+    print({asked}, file=sys.stderr)
+"""
+
+
+def answer(
+    folder: Path, asked: str, inventory: str = "@local", before: str = "", **environment: str
+) -> str:
+    """Start pyinfra as a run does, to show an inventory, and return what is `asked` then.
+
+    + folder: where pyinfra runs
+    + asked: an expression
+    + inventory: the inventory
+    + before: statements that come before the start
+    + environment: variables for that process
+    """
+    program = PROGRAM.format(before=before, asked=asked)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, inventory, "debug-inventory"],
+        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stderr.splitlines()[-1]
+
+
+def test_what_is_installed_is_looked_up_once(tmp_path: Path) -> None:
+    counting = """
+looked_up, known = [], metadata.distributions
+metadata.distributions = lambda **wanted: looked_up.append(wanted) or known(**wanted)
+"""
+    assert answer(tmp_path, "len(looked_up)", before=counting) == "1"
+
+
+@pytest.mark.parametrize("forbidden", ["", "1"])
+def test_compiled_modules_are_kept_unless_the_user_forbids_that(
+    tmp_path: Path, forbidden: str
+) -> None:
+    (tmp_path / "imported.py").write_text("HOSTS = ['@local']\n")
+    (tmp_path / "inventory.py").write_text("from imported import HOSTS\n")
+    kept = answer(
+        tmp_path, "os.path.exists(sys.modules['imported'].__cached__)", "inventory.py",
+        before="import os", PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden,
+    )  # fmt: skip
+    assert kept == str(not forbidden)
