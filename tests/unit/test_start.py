@@ -60,3 +60,20 @@ def test_compiled_modules_are_kept_unless_the_user_forbids_that(
         before="import os", PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden,
     )  # fmt: skip
     assert kept == str(not forbidden)
+
+
+def test_what_pyinfra_imports_for_exec_is_left_out_until_somebody_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    before = """
+from importlib import import_module
+
+def imported():
+    unused = ("pyinfra.operations.", "pyinfra.facts.")
+    return [name for name in sys.modules if name.startswith(unused)]
+
+def real():
+    return callable(import_module("pyinfra.operations.server").shell)
+"""
+    wanted = "hasattr(sys.modules['pyinfra_cli.cli'], 'server')"
+    assert answer(tmp_path, f"imported(), {wanted}, real()", before=before) == "[] True True"
