@@ -8,7 +8,8 @@ which pyinfra imports but labs and rooms do not use, is made to believe that inv
 installed: with invoke, paramiko would run the commands of an ssh_config (`Match exec`). Before it
 loads a deploy, pyinfra forbids Python to keep compiled modules, so that each run would compile the
 tasks and operations again. For its command `exec`, which no run is, pyinfra imports nineteen
-modules of operations, and as many of facts.
+modules of operations, and as many of facts. For each operation and fact, it evaluates the types of
+all arguments that every operation has.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module, metadata
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, cast
@@ -36,6 +37,9 @@ def main() -> None:
     sys.modules[_OF_EXEC] = ModuleType(_OF_EXEC)
     command: Any = import_module("pyinfra_cli.main")
     del sys.modules[_OF_EXEC]
+    # The types of a class stay what they are.
+    arguments: Any = import_module("pyinfra.api.arguments")
+    arguments.get_type_hints = cache(arguments.get_type_hints)
     command.cli = partial(_keeping_modules, command.cli, sys.dont_write_bytecode)
     command.main()
 

@@ -77,3 +77,18 @@ def real():
 """
     wanted = "hasattr(sys.modules['pyinfra_cli.cli'], 'server')"
     assert answer(tmp_path, f"imported(), {wanted}, real()", before=before) == "[] True True"
+
+
+def test_the_types_of_the_arguments_are_evaluated_once(tmp_path: Path) -> None:
+    before = """
+import typing
+evaluated, known = [], typing.get_type_hints
+typing.get_type_hints = lambda of, *more, **named: evaluated.append(of) or known(of, *more, **named)
+
+def seen():
+    arguments = sys.modules["pyinfra.api.arguments"]
+    first, second = (dict(arguments.all_global_arguments()) for _ in range(2))
+    right = first == second == known(arguments.AllArguments)
+    return right, evaluated.count(arguments.AllArguments)
+"""
+    assert answer(tmp_path, "seen()", before=before) == "(True, 1)"
