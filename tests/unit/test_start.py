@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sopslab.run import start
 
 # What is asked is answered when pyinfra has ended, in the last line of standard error.
 PROGRAM = """
@@ -92,3 +95,21 @@ def seen():
     return right, evaluated.count(arguments.AllArguments)
 """
     assert answer(tmp_path, "seen()", before=before) == "(True, 1)"
+
+
+def test_a_line_is_told_as_inspect_tells_it() -> None:
+    here = inspect.currentframe()
+    assert here is not None
+    assert start._place(here) == inspect.getframeinfo(here, 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        print(1 / 0)
+    assert start._place(caught.tb) == inspect.getframeinfo(caught.tb, 0)
+    assert start._place(caught.tb).lineno < here.f_lineno
+
+
+def test_pyinfra_is_told_lines_without_what_takes_long_to_find_out(tmp_path: Path) -> None:
+    asked = (
+        "sys.modules['pyinfra.api.util'].getframeinfo is start._place,"
+        " inspect.stack()[0].positions, inspect.stack()[0].code_context"
+    )
+    assert answer(tmp_path, asked, before="import inspect") == "True None None"
