@@ -1,8 +1,7 @@
-"""How a diagnosis is shown: for people, and as JSON."""
+"""How a diagnosis is shown to people."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,27 +12,6 @@ from sopslab.policy.printing import printable
 if TYPE_CHECKING:
     from sopslab.checks.diagnosis import Diagnosis
     from sopslab.checks.rules.results import Cause
-
-
-def as_json(diagnosis: Diagnosis, learner: str) -> str:
-    """Return the diagnosis as one JSON object."""
-    answer = {
-        "ok": diagnosis.exit_code == 0,
-        "environment": learner,
-        "causes": [
-            {
-                "id": one.id,
-                "cause": one.sentence,
-                "evidence": [
-                    {"object": evidence.what, "seen": evidence.seen} for evidence in one.evidence
-                ],
-                "next": one.next_step,
-            }
-            for one in diagnosis.causes
-        ],
-        "undecided": list(diagnosis.undecided),
-    }
-    return json.dumps(answer, indent=2)
 
 
 def as_text(diagnosis: Diagnosis) -> Iterator[Text]:

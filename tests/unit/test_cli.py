@@ -268,6 +268,29 @@ def test_a_junit_file_that_could_not_be_written_is_refused_before_the_run(
     assert not root.exists()
 
 
+@pytest.mark.parametrize("verb", ["up", "verify", "doctor", "status"])
+def test_an_answer_in_json_waits_for_no_import_of_rich(
+    sopslab: Sopslab, tmp_path: Path, verb: str
+) -> None:
+    program = """
+import sys
+from sopslab.cli.main import main
+try:
+    main()
+finally:
+    print("rich" in sys.modules, file=sys.stderr)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (tmp_path / "lab.yaml").write_text(f"git_port: {taken.getsockname()[1]}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", program, verb, "--json"],
+            env={**os.environ, "SOPSLAB_FILE": "lab.yaml"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert isinstance(json.loads(done.stdout), dict)
+    assert done.stderr.splitlines()[-1] == "False"
+
+
 def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> None:
     done = sopslab("status", "--json")
     assert done.exit_code == 1

@@ -23,6 +23,7 @@ from sopslab.model.formats import Format
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
+    from sopslab.cli.display import Display
     from sopslab.config.settings import Enrolled, Settings
     from sopslab.run.runner import Result
 
@@ -149,16 +150,11 @@ def deploy_or_exit(
     """
     # Imported here, because these modules take long to import, and help and completion do not need
     # them.
-    from rich.text import Text
-
-    from sopslab.cli.console import Console
-    from sopslab.cli.display import Display
     from sopslab.cli.junit import write_junit
     from sopslab.cli.run_report import as_results
     from sopslab.files import events
     from sopslab.run.runner import run
 
-    console = Console()
     log_dir = Path(settings.lab_dir) / "log"
     began = datetime.now(UTC)
     try:
@@ -166,7 +162,7 @@ def deploy_or_exit(
         if as_json:
             result = run(deploy, data, log_dir, events.write, inventory, stdin)
         else:
-            with Display(console) as display:
+            with _display() as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)
         if junit is not None:
             verb = click.get_current_context().info_name
@@ -178,11 +174,28 @@ def deploy_or_exit(
         echo_json(json.dumps(result.as_dict(), indent=2))
         sys.exit(result.code)
     if result.code is not Exit.OK:
-        for problem in result.problems:
-            console.print(Text(problem, "red"), soft_wrap=True)
-        console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
+        _show_problems(result)
         sys.exit(result.code)
     return result
+
+
+def _display() -> Display:
+    # rich takes long to import, and an answer in JSON does not need it.
+    from sopslab.cli.console import Console
+    from sopslab.cli.display import Display
+
+    return Display(Console())
+
+
+def _show_problems(result: Result) -> None:
+    from rich.text import Text
+
+    from sopslab.cli.console import Console
+
+    console = Console()
+    for problem in result.problems:
+        console.print(Text(problem, "red"), soft_wrap=True)
+    console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
 
 
 def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:

@@ -33,6 +33,7 @@ from sopslab.checks.snapshot import (
     known,
     unseen,
 )
+from sopslab.cli import answers
 from sopslab.cli import doctor_report as report
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Learner
@@ -543,6 +544,6 @@ def test_the_text_and_the_json_say_the_same() -> None:
         assert f"→ {one.next_step}" in text
         for evidence in one.evidence:
             assert f"{evidence.what}: {evidence.seen}" in text
-            assert evidence.seen in report.as_json(diagnosis, "learner")
+            assert evidence.seen in answers.of_diagnosis(diagnosis, "learner")
     (well,) = report.as_text(Diagnosis())
     assert well.plain.startswith("Nothing is wrong.")
