@@ -36,7 +36,7 @@ from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import CloneStanding, RepositoryState
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
-from sopslab.provision.look import look
+from sopslab.provision.look import forget, look, recall
 from sopslab.provision.operations.rotating import (
     change_of,
     identities,
@@ -211,7 +211,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
     + settings: the lab's settings
     + environments: the environments whose files are looked at
     """
-    begun = look(settings, begun_environments, environments=list(environments))
+    begun = recall(settings, begun_environments, environments=list(environments))
     states = identities(settings, [INSTRUCTOR, *dict.fromkeys(one.key for one in environments)])
     formers = _formers(begun, states, environments)
     if not formers:
@@ -254,6 +254,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
         " `git pull --rebase`"
     )
     message = "Encrypt to the instructor's present recipient"
+    forget(begun_environments)
     yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
     failed = look(settings, seat_failures) if alone else {}
     if any(one.id in failed for one in alone):
