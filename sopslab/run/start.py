@@ -26,11 +26,14 @@ from importlib import import_module, metadata
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, cast
 
+from sopslab.run.garbage import collect_seldom
+
 _OF_EXEC = "pyinfra.operations.server"
 
 
 def main() -> None:
     """Run pyinfra's own command, as its script `pyinfra` does."""
+    collect_seldom()
     # Reading once is enough, because nothing is installed during a run.
     metadata.entry_points = metadata.entry_points().select
     inspect.getframeinfo = _place

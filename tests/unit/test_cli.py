@@ -291,6 +291,23 @@ finally:
     assert done.stderr.splitlines()[-1] == "False"
 
 
+@pytest.mark.parametrize(("verb", "seldom"), [("verify", True), ("board", False)])
+def test_garbage_is_looked_for_seldom_by_verbs_that_soon_end(verb: str, seldom: bool) -> None:
+    program = """
+import gc, sys
+from sopslab.cli.main import main
+usual = gc.get_threshold()
+try:
+    main()
+finally:
+    print(gc.get_threshold() > usual, file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, verb, "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == f"{seldom}\n"
+
+
 def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> None:
     done = sopslab("status", "--json")
     assert done.exit_code == 1

@@ -113,3 +113,7 @@ def test_pyinfra_is_told_lines_without_what_takes_long_to_find_out(tmp_path: Pat
         " inspect.stack()[0].positions, inspect.stack()[0].code_context"
     )
     assert answer(tmp_path, asked, before="import inspect") == "True None None"
+
+
+def test_garbage_is_looked_for_once_there_is_much_of_it(tmp_path: Path) -> None:
+    assert answer(tmp_path, "gc.get_threshold()", before="import gc") == "(50000, 20, 50)"
