@@ -44,7 +44,7 @@ case "$*" in
 *" annotate "*) echo "$*" >"$here/annotated"; cat >"$here/asked.json" ;;
 *custom-columns*) jq -r '.items[] | "\\(.metadata.namespace)   \\(.metadata.resourceVersion)"' \\
     "$here/secrets.json" ;;
-*" secrets "*) cat "$here/secrets.json" ;;
+*/secrets*) cat "$here/secrets.json" ;;
 *kustomizations*)
     if [ -s "$here/busy" ]; then
         sed -i 1d "$here/busy"
@@ -52,6 +52,7 @@ case "$*" in
     else
         cat "$here/kustomizations.json"
     fi ;;
+*gitrepositories*) echo '{"items": []}' ;;
 *deployments*) cat "$here/workloads.json" ;;
 esac
 """
