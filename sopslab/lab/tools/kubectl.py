@@ -138,18 +138,19 @@ class Kubectl:
         said = self._get(*names, "--ignore-not-found", patience=patience)
         return _objects(parsed(said)) if said.strip() else []
 
-    def get_file(self, path: str, *, patience: float = 60) -> Sequence[Object]:
-        """Return the objects that the manifests in a file name. Raises Undecided where one of them
-        is not there, or cannot be seen."""
-        return _objects(parsed(self._get("--filename", path, patience=patience)))
+    def named(self, objects: Iterable[Object], *, patience: float = 60) -> Sequence[Object]:
+        """Return the objects of the cluster that are named as these are. Raises Undecided where one
+        of them is not there, or cannot be seen."""
+        names = listed(map(identity, objects))
+        return _objects(parsed(self._get("--filename", "-", stdin=names, patience=patience)))
 
-    def _get(self, *arguments: str, patience: float = 60) -> bytes:
-        return self._said("get", *arguments, "--output", "json", patience=patience)
+    def _get(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
+        return self._said("get", *arguments, "--output", "json", stdin=stdin, patience=patience)
 
-    def _said(self, *arguments: str, patience: float) -> bytes:
+    def _said(self, *arguments: str, stdin: bytes = b"", patience: float) -> bytes:
         """Return what kubectl prints. Raises Undecided where it fails."""
         try:
-            return self.run(*arguments, patience=patience)
+            return self.run(*arguments, stdin=stdin, patience=patience)
         except Failed:
             raise Undecided("the cluster could not be asked", "sopslab up") from None
 
