@@ -34,6 +34,7 @@ from sopslab.lab.observe.clones import clone_standing
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import CloneStanding, RepositoryState
+from sopslab.provision import known
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.facts.rotation import Remembered
 from sopslab.provision.look import forget, look, recall
@@ -212,7 +213,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
     + environments: the environments whose files are looked at
     """
     begun = recall(settings, begun_environments, environments=list(environments))
-    states = identities(settings, [INSTRUCTOR, *dict.fromkeys(one.key for one in environments)])
+    states = known.identities(settings, [INSTRUCTOR, *(one.key for one in environments)])
     formers = _formers(begun, states, environments)
     if not formers:
         host.noop("the instructor's recipient is the one that files are encrypted to")

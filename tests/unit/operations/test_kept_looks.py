@@ -10,9 +10,12 @@ import pytest
 from pyinfra.context import ctx_host
 
 from sopslab.config.environment import solo
+from sopslab.config.places import INSTRUCTOR
 from sopslab.config.settings import Settings
 from sopslab.layout import PROJECT
-from sopslab.provision.operations import git, reencryption
+from sopslab.model.identities import IdentityState
+from sopslab.model.wire import encode
+from sopslab.provision.operations import age, git, reencryption
 
 SEED = str(PROJECT / "tests" / "data" / "seed")
 
@@ -53,3 +56,18 @@ def test_which_environments_have_begun_is_asked_again_only_if_some_were_filled(
         list(reencryption.instructor._inner(settings=settings, environments=environments))
     assert bool(filled) is not bool(begun)
     assert host.asked.count("begun_environments") == looks
+
+
+@pytest.mark.parametrize(("recorded", "looks"), [("age1x", 1), (None, 2)])
+def test_identities_are_asked_for_again_only_if_one_was_changed(
+    lab: Callable[..., Settings], recorded: str | None, looks: int
+) -> None:
+    settings = lab()
+    alone, state = solo(settings), encode(IdentityState("age1x", recorded))
+    keys = dict.fromkeys([INSTRUCTOR, alone.key])
+    host = Host({"identity_states": dict.fromkeys(keys, state)})
+    with ctx_host.use(host):
+        changed = list(age.identities._inner(settings=settings, keys=keys))
+        list(reencryption.instructor._inner(settings=settings, environments=[alone]))
+    assert bool(changed) is (recorded is None)
+    assert host.asked.count("identity_states") == looks
