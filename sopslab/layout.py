@@ -18,6 +18,7 @@ FLUX_NAMESPACE = "flux-system"
 FLUX_FINALIZER = "finalizers.fluxcd.io"
 GIT_REPOSITORIES = "gitrepositories.source.toolkit.fluxcd.io"
 KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
+RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
 KEY_SECRET = "sops-age"
 KEY_ENTRY = "age.agekey"
 # While a key is replaced, the one that follows lies beside it: Flux tries every entry.

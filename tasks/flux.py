@@ -216,7 +216,7 @@ def overlays(
             "lab_id": identity,
             "suspended": over,
         }
-        overlay = tenants.render(given)["overlay.yaml"]
+        overlay = tenants.file("overlay.yaml", given)
         laid_out[f"flux/clusters/lab/tenants/{seat.id}.yaml"] = overlay
     return laid_out
 

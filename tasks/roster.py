@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+
+from typing_extensions import override
 
 from sopslab.config.enrolment import Enrolment, enrolment_for
 from sopslab.config.environment import Environment, at_seat, solo
@@ -29,8 +32,30 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 
 def enrolment_of(settings: Settings) -> Enrolment:
-    """Return what the run does with the seats on the roster and those on the host's record."""
-    return enrolment_for(settings, known.enrolled(settings))
+    """Return what the run does with the seats on the roster and those on the host's record: the
+    same for all steps, also if somebody's time ends in between."""
+    return _enrolment(_Same(settings), known.enrolled(settings))
+
+
+class _Same:
+    """Settings that equal only themselves. Those of another run may be equal, but it begins at
+    another time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.settings is other.settings
+
+    @override
+    def __hash__(self) -> int:
+        return id(self.settings)
+
+
+@cache
+def _enrolment(given: _Same, recorded: tuple[Enrolled, ...]) -> Enrolment:
+    return enrolment_for(given.settings, recorded)
 
 
 def known_environments(settings: Settings) -> dict[str, Environment]:

@@ -125,6 +125,7 @@ def bare(settings: Settings) -> Answers:
     answers[facts.secrets] = answer({learner: SecretDrift.ABSENT})
     effects: dict[tuple[str, ...], dict[str, str]] = {
         ("act.identities.generate",): {
+            facts.identities: identities(INSTRUCTOR, learner),
             facts.store: identities(INSTRUCTOR, learner),
         }
     }

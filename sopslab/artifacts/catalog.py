@@ -12,7 +12,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -311,7 +311,8 @@ class Catalog(_Part):
     modules: dict[str, dict[str, str]] = Field(default={}, exclude=True)
     recipes: dict[str, str] = Field(default={}, exclude=True)
     # Computed once: digests over all modules are not free, and every operation asks for them.
-    _entries: dict[tuple[Source, Arch], dict[str, Entry]] = PrivateAttr(default_factory=dict)
+    _works: dict[tuple[Thing, Source, Arch], Work] = PrivateAttr(default_factory=dict)
+    _module_json: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def version(self, name: str, source: Source) -> str:
         """Return the version of an entry in `source`."""
@@ -341,6 +342,12 @@ class Catalog(_Part):
 
     def work(self, thing: Thing, source: Source, arch: Arch) -> Work:
         """Return what has to be run for a thing."""
+        key = (thing, source, arch)
+        if key not in self._works:
+            self._works[key] = self._work(thing, source, arch)
+        return self._works[key]
+
+    def _work(self, thing: Thing, source: Source, arch: Arch) -> Work:
         match thing.kind:
             case "build":
                 return self._build(thing.name, source, arch)
@@ -359,12 +366,8 @@ class Catalog(_Part):
 
     def entries(self, source: Source, arch: Arch) -> dict[str, Entry]:
         """Return every entry that a source fills, by name."""
-        known = self._entries.get((source, arch))
-        if known is None:
-            works = [self.work(thing, source, arch) for thing in self.things(source)]
-            known = {entry.name: entry for work in works for entry in work.entries}
-            self._entries[source, arch] = known
-        return known
+        works = [self.work(thing, source, arch) for thing in self.things(source)]
+        return {entry.name: entry for work in works for entry in work.entries}
 
     def toolchain(self, arch: Arch) -> Work | None:
         """Return the work that fetches Go for a machine without it, None if the catalog names no
@@ -513,10 +516,19 @@ class Catalog(_Part):
         modules: Sequence[str] = (),
         needs: Sequence[str] = (),
     ) -> Entry:
-        texts = [self.modules[module] for module in modules]
-        told = encode(plan)
-        inputs = [name, version, source, arch, self._method(plan), told, texts, sorted(needs)]
-        return Entry(name, version, source, arch, _digest(inputs), tuple(files))
+        inputs = [
+            *map(_json, [name, version, source, arch, self._method(plan), encode(plan)]),
+            _array(map(self._texts, modules)),
+            _json(sorted(needs)),
+        ]
+        return Entry(name, version, source, arch, _sha256(_array(inputs)), tuple(files))
+
+    def _texts(self, module: str) -> str:
+        """Return the texts of a module in JSON, which is made once: those of Kubernetes have more
+        than a hundred kilobytes, and fourteen entries are made of them."""
+        if module not in self._module_json:
+            self._module_json[module] = _json(self.modules[module])
+        return self._module_json[module]
 
     def _build(self, name: str, source: Source, arch: Arch) -> Work:
         build = self.builds[name]
@@ -771,7 +783,23 @@ def _path(program: str, entries: Mapping[str, Entry]) -> str:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return _sha256(_json(value))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _array(parts: Iterable[str]) -> str:
+    """Return the JSON of a list, as `_json` writes it.
+
+    + parts: the JSON of each part of the list
+    """
+    return f"[{', '.join(parts)}]"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sentence(file: Path, problem: Any) -> str:

@@ -1,4 +1,4 @@
-"""How the class is shown: as a table for people, as JSON, or as a line of CSV for each learner."""
+"""How the class is shown to people: a table, and sentences about those who need help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
-from sopslab.cli import spreadsheet
 from sopslab.model.words import hours_and_minutes
 from sopslab.policy.printing import printable
 
@@ -21,57 +20,6 @@ _STUCK = "red"
 _ASKS = "bold yellow"
 _NAME = 22  # columns at most for a name, or for a time
 _ROOMY = 110  # columns that a screen needs to show more about learners than their ids
-
-
-def as_dicts(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """Return the class as `--json` prints it."""
-    return [
-        {
-            "seat": row.seat.id,
-            "name": row.seat.name,
-            "group": row.seat.group,
-            "done": row.done,
-            "needs_help": row.stuck,
-            "asked": row.asked,
-            "hints": row.hints,
-            "steps": {step.id: step.progress.value for step in row.steps},
-            "next": row.next,
-            "fix": row.fix,
-            "expires": row.seat.expires,
-        }
-        for row in rows
-    ]
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """Return a line with the names of the columns, and one for each learner.
-
-    The time of a request for help is in UTC, in ISO 8601.
-    """
-    about = ("seat", "name", "group", "done", "needs_help", "asked", "hints")
-    return spreadsheet.as_csv(
-        (*about, *STEPS, "next", "fix", "expires"),
-        (
-            (
-                row.seat.id,
-                row.seat.name,
-                row.seat.group or "",
-                _yes(row.done),
-                _yes(row.stuck),
-                "" if row.asked is None else spreadsheet.moment(row.asked),
-                str(row.hints),
-                *(step.progress.value for step in row.steps),
-                row.next,
-                row.fix,
-                row.seat.expires or "",
-            )
-            for row in rows
-        ),
-    )
-
-
-def _yes(value: bool) -> str:
-    return (Progress.YES if value else Progress.NO).value
 
 
 def table(rows: Sequence[Row], width: int, now: float) -> Table:

@@ -1,9 +1,9 @@
-"""How a diagnosis is shown: for people, and as JSON."""
+"""How a diagnosis is shown to people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -12,26 +12,6 @@ from sopslab.policy.printing import printable
 if TYPE_CHECKING:
     from sopslab.checks.diagnosis import Diagnosis
     from sopslab.checks.rules.results import Cause
-
-
-def as_dict(diagnosis: Diagnosis, learner: str) -> dict[str, Any]:
-    """Return the diagnosis as `--json` prints it."""
-    return {
-        "ok": diagnosis.exit_code == 0,
-        "environment": learner,
-        "causes": [
-            {
-                "id": one.id,
-                "cause": one.sentence,
-                "evidence": [
-                    {"object": evidence.what, "seen": evidence.seen} for evidence in one.evidence
-                ],
-                "next": one.next_step,
-            }
-            for one in diagnosis.causes
-        ],
-        "undecided": list(diagnosis.undecided),
-    }
 
 
 def as_text(diagnosis: Diagnosis) -> Iterator[Text]:

@@ -16,6 +16,7 @@ from typing_extensions import override
 from sopslab.cli import verbs
 from sopslab.errors import MEANINGS, Exit
 from sopslab.model.machine import elsewhere
+from sopslab.run.garbage import collect_seldom
 
 GROUPS = {
     "Make": {
@@ -75,6 +76,9 @@ _OF_ONE_LAB = frozenset(
     - {"roster", "reset"}
 )
 
+# A verb that runs for hours, and has to get rid of what it no longer needs.
+_LASTING = frozenset({"board"})
+
 # pydantic would read the metadata of every package to look for plugins, but the lab uses none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
@@ -104,6 +108,8 @@ class _Verbs(click.Group):
         if platform.system() == "Windows":
             # The modules of the verbs import modules that only POSIX has.
             raise _UnfitHost(elsewhere("Windows"))
+        if cmd_name not in _LASTING:
+            collect_seldom()
         verb: click.Command = getattr(import_module(f"{verbs.__name__}.{name}"), name)
         return verb
 

@@ -1,13 +1,12 @@
-"""How results are shown: for people, and as JSON."""
+"""How results are shown to people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 
-from sopslab.model.results import Result, Status, exit_code
+from sopslab.model.results import Result, Status
 from sopslab.policy.printing import printable
 
 _MARKS = {
@@ -17,31 +16,6 @@ _MARKS = {
     Status.UNKNOWN: ("?", "yellow"),
 }
 _WIDTH = 10
-
-
-def as_dict(
-    results: Sequence[Result], work: str | None, exposed: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return the results as `--json` prints them.
-
-    + work: the clone that was looked at
-    + exposed: what stays exposed for ever after a drill
-    """
-    return {
-        "ok": exit_code(results) == 0,
-        "clone": work,
-        "exposed_for_ever": list(exposed),
-        "checks": [
-            {
-                "id": result.id,
-                "status": result.status.value,
-                "found": result.found,
-                "next": result.next_step,
-                "seconds": result.seconds,
-            }
-            for result in results
-        ],
-    }
 
 
 def as_text(result: Result) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,14 +33,11 @@ def read_enrolled(settings: Settings) -> tuple[Enrolled, ...]:
 
 def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
     """Return who is on `record`, which was read from `path`. Raises LabError if it is damaged."""
-    # Imported here: they take long, and most importers of this module read no record.
-    from pydantic import TypeAdapter, ValidationError
-
-    from sopslab.config.settings import Enrolled
+    # Imported here: it takes long, and most importers of this module read no record.
+    from pydantic import ValidationError
 
     try:
-        # Not `validate_json`: in that mode a damaged file's content would be part of the message.
-        return TypeAdapter(tuple[Enrolled, ...]).validate_python(json.loads(record))
+        return _validated(record)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the list"
@@ -47,6 +45,17 @@ def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
     except ValueError:
         reason = "it is not JSON"
     raise _unreadable(path, reason)
+
+
+# A run reads the record for each of its steps, and the board at each look: it seldom changes.
+@lru_cache(maxsize=1)
+def _validated(record: str | bytes) -> tuple[Enrolled, ...]:
+    from pydantic import TypeAdapter
+
+    from sopslab.config.settings import Enrolled
+
+    # Not `validate_json`: in that mode a damaged file's content would be part of the message.
+    return TypeAdapter(tuple[Enrolled, ...]).validate_python(json.loads(record))
 
 
 def read_ids(path: Path) -> dict[str, bool]:

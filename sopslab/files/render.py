@@ -93,13 +93,13 @@ class Renderer:
         A path is relative to the directory, has `/`, and has no `.j2` at its end. The same input
         gives the same output, byte for byte. Raises RenderError.
         """
-        return {
-            name: RenderedFile(
-                _content(self._environment, self._source, path, variables),
-                bool(path.stat().st_mode & stat.S_IXUSR),
-            )
-            for name, path in sorted(self._paths.items())
-        }
+        return {name: self.file(name, variables) for name in sorted(self._paths)}
+
+    def file(self, name: str, variables: Mapping[str, object]) -> RenderedFile:
+        """Return one of the files that `render` returns. Raises RenderError."""
+        path = self._paths[name]
+        content = _content(self._environment, self._source, path, variables)
+        return RenderedFile(content, bool(path.stat().st_mode & stat.S_IXUSR))
 
 
 def render_tree(source: Path, variables: Mapping[str, object]) -> dict[str, RenderedFile]:

@@ -83,7 +83,8 @@ def namespace(name: str, labels: Mapping[str, str]) -> Object:
 
 def identity(found: Object) -> dict[str, Any]:
     """Return an object with the fields that name it, and no others."""
-    metadata = {key: found["metadata"].get(key) for key in ("name", "namespace")}
+    named = found["metadata"]
+    metadata = {key: named[key] for key in ("name", "namespace") if key in named}
     return {"apiVersion": found.get("apiVersion"), "kind": found["kind"], "metadata": metadata}
 
 

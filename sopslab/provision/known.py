@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sopslab.config.enrolled import enrolled_in
 from sopslab.config.environment import Environment
+from sopslab.config.naming import next_key
 from sopslab.config.settings import Enrolled, Settings
 from sopslab.course.fault_record import Injection, parse_record
 from sopslab.errors import InputError, LabError
@@ -14,12 +15,14 @@ from sopslab.incidents.records import Incident, parse_incident
 from sopslab.incidents.rotation.record import Rotation, parse_rotation
 from sopslab.lab.beginning import sudo_state
 from sopslab.lab.observe.faults import fault_records
+from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.leaked import record_file, rotation_record
 from sopslab.lab.observe.machine import listeners, machine_state
 from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.observe.roster import recorded_roster
+from sopslab.model.identities import IdentityState
 from sopslab.model.incidents import INCIDENTS_DIR
-from sopslab.provision.look import give_up, look, look_at_machine, recall_of_machine
+from sopslab.provision.look import give_up, look, look_at_machine, recall, recall_of_machine
 from sopslab.provision.preflight import find_sudo_problems
 
 
@@ -32,6 +35,13 @@ def enrolled(settings: Settings) -> tuple[Enrolled, ...]:
     except LabError as error:
         give_up(str(error))
         return ()
+
+
+def identities(settings: Settings, keys: Iterable[str]) -> dict[str, IdentityState]:
+    """Return the state of identities and of their successors, as seen since the last change of one
+    of them."""
+    asked = list(dict.fromkeys(keys))
+    return recall(settings, identity_states, keys=[*asked, *map(next_key, asked)])
 
 
 def through_sudo() -> bool:

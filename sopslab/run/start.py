@@ -1,38 +1,66 @@
 """pyinfra as the process of a run: ``python -P -m sopslab.run.start INVENTORY DEPLOY …``.
 
-gevent and pyinfra ask some thirty times which plugins are installed, and each time Python would
-read the metadata of every installed package, which takes a fifth of the time of their import. Here
-the metadata is read once. For each operation, pyinfra asks for the numbers of the lines from which
-it is called, and Python would read each line, too: a fourteenth of a run's own time. paramiko,
-which pyinfra imports but labs and rooms do not use, is made to believe that invoke is not
+Here pyinfra is spared what takes much of a run's own time, and gives a run nothing:
+
+- gevent and pyinfra ask some thirty times which plugins are installed, and each time Python would
+  read the metadata of every installed package. Here it is read once.
+- For each operation, pyinfra asks for the numbers of the lines that call it. Python would also look
+  for the file of each line, read it, and find out the columns.
+- For each operation and each fact, pyinfra evaluates the types of its own arguments.
+- For its command `exec`, which no run is, pyinfra imports nineteen modules of operations, and as
+  many of facts.
+- Before it loads a deploy, pyinfra forbids Python to keep compiled modules: each run would compile
+  tasks and operations again.
+
+paramiko, which pyinfra imports but labs and rooms do not use, is made to believe that invoke is not
 installed: with invoke, paramiko would run the commands of an ssh_config (`Match exec`).
 """
 
 from __future__ import annotations
 
 import inspect
-import runpy
 import sys
-from importlib import metadata
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module, metadata
 from types import FrameType, ModuleType, TracebackType
-from typing import cast
+from typing import Any, cast
 
-_getframeinfo = inspect.getframeinfo
+from sopslab.run.garbage import collect_seldom
+
+_OF_EXEC = "pyinfra.operations.server"
 
 
 def main() -> None:
-    """Run pyinfra's own command, as `python -m pyinfra` does."""
+    """Run pyinfra's own command, as its script `pyinfra` does."""
+    collect_seldom()
     # Reading once is enough, because nothing is installed during a run.
     metadata.entry_points = metadata.entry_points().select
-    inspect.getframeinfo = _without_source
+    inspect.getframeinfo = _place
     # With None here, Python reports that the module is not installed.
     sys.modules["invoke"] = cast(ModuleType, None)
-    runpy.run_module("pyinfra", run_name="__main__", alter_sys=True)
+    # Whoever asks for the module later gets the real one.
+    sys.modules[_OF_EXEC] = ModuleType(_OF_EXEC)
+    command: Any = import_module("pyinfra_cli.main")
+    del sys.modules[_OF_EXEC]
+    # The types of a class stay what they are.
+    arguments: Any = import_module("pyinfra.api.arguments")
+    arguments.get_type_hints = cache(arguments.get_type_hints)
+    command.cli = partial(_keeping_modules, command.cli, sys.dont_write_bytecode)
+    command.main()
 
 
-def _without_source(frame: FrameType | TracebackType, context: int = 0) -> inspect.Traceback:
-    """Do the same as `inspect.getframeinfo`, as if it were asked for no lines of source."""
-    return _getframeinfo(frame, 0)
+def _keeping_modules(cli: Callable[[], object], forbidden: bool) -> None:
+    """Call `cli`, with compiled modules kept unless that was `forbidden` before pyinfra came."""
+    sys.dont_write_bytecode = forbidden
+    cli()
+
+
+def _place(frame: FrameType | TracebackType, context: int = 0) -> inspect.Traceback:
+    """Return file, line and function as `inspect.getframeinfo` does, and nothing else."""
+    line = frame.tb_lineno if isinstance(frame, TracebackType) else frame.f_lineno
+    code = (frame.tb_frame if isinstance(frame, TracebackType) else frame).f_code
+    return inspect.Traceback(code.co_filename, line, code.co_name, None, None)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sopslab.artifacts.catalog import load_catalog
+from sopslab.artifacts.versions import read_versions
 from sopslab.errors import Exit, LabError
 from sopslab.validation import schemas
 
@@ -30,8 +30,8 @@ def schema_dir(settings: Settings) -> Path:
     They are made from what the store has pinned or, where tools came as release files, from what
     the lab's cluster said of its API. Raises LabError if there is neither.
     """
-    catalog = load_catalog(settings.catalog)
-    versions = {name: catalog.version(name, "modules") for name in (OPENAPI, FLUX)}
+    pinned = read_versions(settings.catalog)
+    versions = {name: pinned.version(name, "modules") for name in (OPENAPI, FLUX)}
     # Another version of the converter makes other schemas from the same sources.
     made_by = hashlib.sha256(Path(schemas.__file__).read_bytes()).hexdigest()[:8]
     store, served = Path(settings.store), Path(settings.served_api)

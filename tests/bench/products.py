@@ -49,7 +49,9 @@ def present() -> Product:
     """Return the product as it is in this checkout."""
     commit = run(["git", "rev-parse", "--short=12", "HEAD"], cwd=PROJECT).stdout.strip()
     changed = run(["git", "status", "--porcelain", "--untracked-files=no"], cwd=PROJECT).stdout
-    return Product("now", f"{commit}{' and changes' if changed else ''}", SOPSLAB)
+    product = Product("now", f"{commit}{' and changes' if changed else ''}", SOPSLAB)
+    _compile(product, PROJECT)
+    return product
 
 
 def earlier(revision: str) -> Product:
@@ -72,7 +74,11 @@ def earlier(revision: str) -> Product:
         run(words, cwd=PROJECT)
     run(["make", f"PYTHON={sys.executable}", ".venv/.requirements"], cwd=folder)
     product = Product("before", commit[:12], str(folder / ".venv" / "bin" / "sopslab"), BASE)
-    # Otherwise the first run would compile the modules while it is measured.
-    run([product.python, "-m", "compileall", "-q", *_SOURCES], cwd=folder)
+    _compile(product, folder)
     run([product.program, "fetch"])
     return product
+
+
+def _compile(product: Product, folder: Path) -> None:
+    """Compile the modules of a checkout, so that no run does that while it is measured."""
+    run([product.python, "-m", "compileall", "-q", *_SOURCES], cwd=folder)

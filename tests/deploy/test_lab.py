@@ -372,7 +372,7 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
     ),
     "a-lost-key": (
         lambda f, s: {
-            f.store: said({INSTRUCTOR: identity(INSTRUCTOR), "learner": LOST}),
+            f.identities: said({INSTRUCTOR: identity(INSTRUCTOR), "learner": LOST}),
             f.decryption: "",
         },
         "Keys | Make the identities",

@@ -123,7 +123,7 @@ KUBECTL = """#!/bin/sh
 here=$(dirname "$0")
 case " $* " in
 *" apply "*) cat "$here/made.json" ;;
-*" get --filename "*) cat "$here/live.json" ;;
+*" get --filename - "*) cat >"$here/named"; cat "$here/live.json" ;;
 *" --all-namespaces "*)
     echo "$4" >>"$here/asked"
     ! rm "$here/unserved" 2>/dev/null ;;
@@ -160,6 +160,23 @@ def was_compared(settings: Settings) -> bool:
 def test_what_is_as_it_was_applied_is_not_compared(settings: Settings) -> None:
     assert not was_compared(settings)
     assert Path(record_file(settings, path_of(settings))).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_cluster_is_asked_for_the_names_on_record(settings: Settings) -> None:
+    assert not was_compared(settings)
+    (asked,) = json.loads(Path(settings.bin_dir, "named").read_text())["items"]
+    assert asked == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "a", "namespace": "flux-system"},
+    }
+
+
+def test_a_record_of_no_objects_proves_nothing(settings: Settings) -> None:
+    record = Path(record_file(settings, path_of(settings)))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"objects": []}))
+    Path(settings.bin_dir, "live.json").write_text(json.dumps({"kind": "List", "items": []}))
+    assert was_compared(settings)
 
 
 def test_one_object_alone_is_as_it_was_applied_too(settings: Settings) -> None:

@@ -285,6 +285,46 @@ def test_a_run_whose_steps_cannot_be_written_has_failed_and_keeps_its_own_code(
     assert shown["problems"] == [*own, "/dev/full cannot be written: No space left on device"]
 
 
+@pytest.mark.parametrize("verb", ["up", "verify", "doctor", "status"])
+def test_an_answer_in_json_waits_for_no_import_of_rich(
+    sopslab: Sopslab, tmp_path: Path, verb: str
+) -> None:
+    program = """
+import sys
+from sopslab.cli.main import main
+try:
+    main()
+finally:
+    print("rich" in sys.modules, file=sys.stderr)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (tmp_path / "lab.yaml").write_text(f"git_port: {taken.getsockname()[1]}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", program, verb, "--json"],
+            env={**os.environ, "SOPSLAB_FILE": "lab.yaml"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert isinstance(json.loads(done.stdout), dict)
+    assert done.stderr.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(("verb", "seldom"), [("verify", True), ("board", False)])
+def test_garbage_is_looked_for_seldom_by_verbs_that_soon_end(verb: str, seldom: bool) -> None:
+    program = """
+import gc, sys
+from sopslab.cli.main import main
+usual = gc.get_threshold()
+try:
+    main()
+finally:
+    print(gc.get_threshold() > usual, file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, verb, "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == f"{seldom}\n"
+
+
 def test_status_of_nothing_says_so_and_exits_1(sopslab: Sopslab, root: Path) -> None:
     done = sopslab("status", "--json")
     assert done.exit_code == 1

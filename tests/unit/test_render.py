@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.files.render import SUFFIX, RenderedFile, RenderError, render_tree
+from sopslab.files.render import SUFFIX, RenderedFile, Renderer, RenderError, render_tree
 from sopslab.layout import PROJECT, TEMPLATES
 
 
@@ -34,6 +34,15 @@ def test_keeps_the_executable_bit(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "#!/bin/sh\n").chmod(0o755)
 
     assert render_tree(tmp_path, {})["run.sh"].executable
+
+
+def test_one_file_is_rendered_without_the_others(tmp_path: Path) -> None:
+    write(tmp_path / "bin" / "run.j2", "#{ name }#\n").chmod(0o755)
+    write(tmp_path / "other.j2", "#{ unknown }#")
+
+    found = Renderer(tmp_path).file("bin/run", {"name": "a"})
+
+    assert found == RenderedFile(b"a\n", executable=True)
 
 
 def test_blocks_and_comments_leave_no_lines_behind(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ case "$*" in
 *" annotate "*) echo "$*" >"$here/annotated"; cat >"$here/asked.json" ;;
 *custom-columns*) jq -r '.items[] | "\\(.metadata.namespace)   \\(.metadata.resourceVersion)"' \\
     "$here/secrets.json" ;;
-*" secrets "*) cat "$here/secrets.json" ;;
+*/secrets*) cat "$here/secrets.json" ;;
 *kustomizations*)
     if [ -s "$here/busy" ]; then
         sed -i 1d "$here/busy"
@@ -56,6 +56,7 @@ case "$*" in
     else
         cat "$here/kustomizations.json"
     fi ;;
+*gitrepositories*) echo '{"items": []}' ;;
 *" deployments "*) cat "$here/workloads.json" ;;
 *" statefulsets "*|*" daemonsets "*) echo '{"items": []}' ;;
 esac

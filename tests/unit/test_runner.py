@@ -265,22 +265,3 @@ def test_two_runs_do_not_work_on_one_lab_and_a_killed_one_makes_way_for_the_next
     third, _events = story()
     assert third.code is Exit.OK
     assert [step.changed for step in third.steps] == [0, 1, 1]
-
-
-def test_what_is_installed_is_looked_up_once(root: Path) -> None:
-    program = """
-import sys
-from importlib import metadata
-from sopslab.run import start
-looked_up, known = [], metadata.distributions
-metadata.distributions = lambda **wanted: looked_up.append(wanted) or known(**wanted)
-try:
-    start.main()
-finally:
-    print(len(looked_up), file=sys.stderr)
-"""
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program, "@local", "debug-inventory"],
-        cwd=root.parent, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stderr.splitlines()[-1] == "1"

@@ -32,7 +32,7 @@ case " $* " in
 *" get namespaces --selector !sops-lab/seat "*) cat "$here/others" ;;
 *" get namespaces --selector sops-lab/seat "*)
     printf 'namespace/%s\\n' ada-develop lab-ada-sys bob-develop lab-bob-sys ;;
-*" --raw "*) cat "$here/kustomizations" ;;
+*" --raw /apis/"*) cat "$here/kustomizations" ;;
 *" api-resources "*) printf 'configmaps\\nsecrets\\n' ;;
 *go-template*|*custom-columns*) ;;
 *) echo '{"items": []}' ;;
@@ -81,7 +81,10 @@ LOOKS: dict[str, Callable[[Settings], object]] = {
 def listings(settings: Settings) -> Sequence[str]:
     """Return the calls that list more than namespaces and objects of Flux."""
     calls = Path(settings.bin_dir, "calls").read_text().splitlines()
-    beside = (" get namespaces", " get --raw", " api-resources ", " get gitrepositories")
+    beside = (
+        " get namespaces", " --raw /apis/", " --raw /api/v1/namespaces ", " api-resources ",
+        " get gitrepositories",
+    )  # fmt: skip
     return [call for call in calls if not any(part in call for part in beside)]
 
 
@@ -90,7 +93,9 @@ def is_confined(call: str) -> bool:
 
 
 def is_chosen(call: str) -> bool:
-    return " --namespace " in call or " --selector sops-lab/seat" in call
+    inside, of_seats = (" --namespace ", "/namespaces/"), (" --selector ", "labelSelector=")
+    chosen = (*inside, *(f"{option}sops-lab/seat" for option in of_seats))
+    return any(part in call for part in chosen)
 
 
 @pytest.mark.parametrize("name", LOOKS)

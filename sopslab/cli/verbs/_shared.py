@@ -23,6 +23,7 @@ from sopslab.model.formats import Format
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
+    from sopslab.cli.display import Display
     from sopslab.config.settings import Enrolled, Settings
     from sopslab.run.runner import Result
 
@@ -149,14 +150,9 @@ def deploy_or_exit(
     """
     # Imported here, because these modules take long to import, and help and completion do not need
     # them.
-    from rich.text import Text
-
-    from sopslab.cli.console import Console
-    from sopslab.cli.display import Display
     from sopslab.files import events
     from sopslab.run.runner import run
 
-    console = Console()
     log_dir = Path(settings.lab_dir) / "log"
     began = datetime.now(UTC)
     try:
@@ -164,7 +160,7 @@ def deploy_or_exit(
         if as_json:
             result = run(deploy, data, log_dir, events.write, inventory, stdin)
         else:
-            with Display(console) as display:
+            with _display() as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)
     except LabError as error:
         echo(str(error), err=True)
@@ -175,9 +171,7 @@ def deploy_or_exit(
         echo_json(result.as_dict())
         sys.exit(result.code)
     if result.code is not Exit.OK:
-        for problem in result.problems:
-            console.print(Text(problem, "red"), soft_wrap=True)
-        console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
+        _show_problems(result)
         sys.exit(result.code)
     return result
 
@@ -195,6 +189,25 @@ def _reported(result: Result, junit: Path, began: datetime) -> Result:
         code = Exit.FAILED if result.code is Exit.OK else result.code
         return replace(result, code=code, problems=[*result.problems, str(error)])
     return result
+
+
+def _display() -> Display:
+    # rich takes long to import, and an answer in JSON does not need it.
+    from sopslab.cli.console import Console
+    from sopslab.cli.display import Display
+
+    return Display(Console())
+
+
+def _show_problems(result: Result) -> None:
+    from rich.text import Text
+
+    from sopslab.cli.console import Console
+
+    console = Console()
+    for problem in result.problems:
+        console.print(Text(problem, "red"), soft_wrap=True)
+    console.print(Text(f"The log is {result.log}", "dim"), soft_wrap=True)
 
 
 def planned_or_exit(plan: Callable[[], Plan], as_json: bool) -> Plan:

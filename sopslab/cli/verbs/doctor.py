@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
+
+if TYPE_CHECKING:
+    from sopslab.checks.diagnosis import Diagnosis
 
 
 @click.command(cls=RoomVerb)
@@ -30,8 +34,7 @@ def doctor(learner: str | None, as_json: bool) -> None:
     """
     # Imported here, because the help does not need it.
     from sopslab.checks.diagnosis import diagnose
-    from sopslab.cli import doctor_report as report
-    from sopslab.cli.console import Console
+    from sopslab.cli import answers
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 
     asked = [] if learner is None else [learner]
@@ -46,9 +49,16 @@ def doctor(learner: str | None, as_json: bool) -> None:
         viewpoint = viewpoint_of(settings, environment, Path.cwd())
         diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
     if as_json:
-        echo_json(report.as_dict(diagnosis, environment.id))
+        echo_json(answers.of_diagnosis(diagnosis, environment.id))
     else:
-        console = Console()
-        for text in report.as_text(diagnosis):
-            console.print(text, soft_wrap=True)
+        _show(diagnosis)
     sys.exit(diagnosis.exit_code)
+
+
+def _show(diagnosis: Diagnosis) -> None:
+    from sopslab.cli import doctor_report
+    from sopslab.cli.console import Console
+
+    console = Console()
+    for text in doctor_report.as_text(diagnosis):
+        console.print(text, soft_wrap=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from typing_extensions import override
@@ -16,6 +16,9 @@ from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import problems_or_exit, settings_or_exit
 from sopslab.errors import Exit
+
+if TYPE_CHECKING:
+    from sopslab.lab.board import Found
 
 
 class _Status(RoomVerb):
@@ -45,34 +48,51 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
     access, key or source. A learner's progress makes no difference.
     """
-    # Imported here, because the help does not need it.
-    from sopslab.cli import board as show
-    from sopslab.cli import status_display
-    from sopslab.cli.console import Console
+    # Imported here, because the help does not need it. rich is imported where people are told.
+    from sopslab.cli import answers
     from sopslab.lab.board import AT_A_TIME, looks
     from sopslab.lab.observe.observer import Observer
     from sopslab.lab.parts import look_at_parts
 
-    console = Console()
     if as_json + as_csv + watch > 1:
         raise click.UsageError("--json, --csv and --watch exclude each other")
-    if watch and not console.is_terminal:
+    if watch and not _is_terminal():
         raise click.UsageError("--watch needs a terminal")
     settings = settings_or_exit()
     with problems_or_exit(as_json=False), ThreadPoolExecutor(AT_A_TIME) as executor:
         parts = partial(look_at_parts, settings, executor)
         look = looks(settings, Observer(settings, executor), parts)
         if watch:
-            status_display.follow(look, console)
+            _follow(look)
         found = look()
     if as_json:
         answer: dict[str, object] = {"lab": settings.lab, "up": found.up}
         answer["parts"] = [asdict(part) for part in found.parts]
         if found.rows:
-            answer["class"] = show.as_dicts(found.rows)
+            answer["class"] = answers.of_class(found.rows)
         echo_json(answer)
     elif as_csv:
-        echo(show.as_csv(found.rows), nl=False)
+        echo(answers.lines_of_class(found.rows), nl=False)
     else:
-        status_display.show(found, console)
+        _show(found)
     sys.exit(Exit.OK if found.up else Exit.FAILED)
+
+
+def _is_terminal() -> bool:
+    from sopslab.cli.console import Console
+
+    return Console().is_terminal
+
+
+def _follow(look: Callable[[], Found]) -> NoReturn:
+    from sopslab.cli import status_display
+    from sopslab.cli.console import Console
+
+    status_display.follow(look, Console())
+
+
+def _show(found: Found) -> None:
+    from sopslab.cli import status_display
+    from sopslab.cli.console import Console
+
+    status_display.show(found, Console())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
         sys.exit(Exit.INPUT)
     keep_to_the_lab(settings)
     began = datetime.now(UTC)
-    results = _verify(settings, secret, wait, as_json=as_json)
+    results = (_answer if as_json else _tell)(settings, secret, wait)
     if junit is not None:
         try:
             write_junit(junit, "sopslab.verify", results, began)
@@ -65,41 +66,68 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
     sys.exit(exit_code(results))
 
 
-def _verify(settings: Settings, secret: str, wait: float, *, as_json: bool) -> list[Result]:
-    """Run every check, score a drill if one is staged, show the results and return them."""
-    # Imported here, because the help does not need it.
+@dataclass(frozen=True)
+class _Verified:
+    """The results of all checks, the clone that was looked at, and what stays exposed for ever
+    after a drill."""
+
+    results: list[Result]
+    work: str | None
+    exposed: list[str]
+
+
+def _answer(settings: Settings, secret: str, wait: float) -> list[Result]:
+    """Run every check, print the results as JSON, and return them."""
+    from sopslab.cli import answers
+
+    found = _verify(settings, secret, wait, lambda _result: None, lambda _step, _found, _s: None)
+    echo_json(answers.of_checks(found.results, found.work, found.exposed))
+    return found.results
+
+
+def _tell(settings: Settings, secret: str, wait: float) -> list[Result]:
+    """Run every check, show each result as soon as there is one, and return them all."""
+    # Imported here, because neither the help nor an answer in JSON needs it.
     from sopslab.cli import verification_report as report
     from sopslab.cli.console import Console
+
+    console = Console()
+
+    def tell(result: Result) -> None:
+        console.print(report.as_text(result), soft_wrap=True)
+
+    def tell_wait(check: str, found: str, seconds: float) -> None:
+        console.print(report.waiting(check, found, seconds), soft_wrap=True)
+
+    found = _verify(settings, secret, wait, tell, tell_wait)
+    console.print(report.conclusion(found.results), soft_wrap=True)
+    for sentence in found.exposed:
+        console.print(f"Exposed for ever: {sentence}", soft_wrap=True)
+    return found.results
+
+
+def _verify(
+    settings: Settings,
+    secret: str,
+    wait: float,
+    tell: Callable[[Result], None],
+    tell_wait: Callable[[str, str, float], None],
+) -> _Verified:
+    """Run every check, score a drill if one is staged, and return what was found."""
+    # Imported here, because the help does not need it.
     from sopslab.lab import verification as checks
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 
-    console = Console()
     viewpoint = viewpoint_of(settings, solo(settings), Path.cwd(), secret)
     listed = checks.checks(embedded_server=settings.git_embedded)
-
-    def tell(result: Result) -> None:
-        if not as_json:
-            console.print(report.as_text(result), soft_wrap=True)
-
-    def tell_wait(check: str, found: str, seconds: float) -> None:
-        if not as_json:
-            console.print(report.waiting(check, found, seconds), soft_wrap=True)
-
     with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         observer = Observer(settings, executor)
         results = checks.verify(observer, viewpoint, listed, wait, tell, tell_wait)
     steps, exposed = _drill(settings)
     for step in steps:
         tell(step)
-    results += steps
-    if as_json:
-        work = str(viewpoint.work) if isinstance(viewpoint.work, Path) else None
-        echo_json(report.as_dict(results, work, exposed))
-        return results
-    console.print(report.conclusion(results), soft_wrap=True)
-    for sentence in exposed:
-        console.print(f"Exposed for ever: {sentence}", soft_wrap=True)
-    return results
+    work = str(viewpoint.work) if isinstance(viewpoint.work, Path) else None
+    return _Verified([*results, *steps], work, exposed)
 
 
 def _drill(settings: Settings) -> tuple[list[Result], list[str]]:

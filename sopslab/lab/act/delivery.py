@@ -44,6 +44,8 @@ def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> 
     )
     deadline, again, late = Deadline(_LONGEST_S), Deadline(_AGAIN_S), Deadline(_LATE_S)
     while True:
+        # Flux takes a moment, and looking at many environments takes processor time that it needs.
+        time.sleep(1 if len(environments) > 5 else 0.3)
         found = look(lab, goal, environments)
         open_ones = [one for one in environments if found[one.id]]
         if not open_ones or deadline.is_over:
@@ -61,8 +63,6 @@ def reconcile(lab: Lab, environments: list[Environment], secrets: list[str]) -> 
                     for one in open_ones
                 },
             )
-        # Looking at many environments takes processor time that Flux needs.
-        time.sleep(1 if len(environments) > 5 else 0.3)
     for one in open_ones:
         fail(lab, one.id, found[one.id][0].said)
 

@@ -21,12 +21,11 @@ from sopslab.lab.observe.brought import (
     others_of_flux,
 )
 from sopslab.lab.observe.existing import context_of
-from sopslab.lab.observe.objects import RECEIVERS
 from sopslab.lab.observe.ownership import cluster_id, lab_id, unmarked_clusters
 from sopslab.lab.tools import files, flux
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS, RECEIVERS
 from sopslab.model.results import Undecided
 
 _AT_ONCE = ("--ignore-not-found", "--wait=false")

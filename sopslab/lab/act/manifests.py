@@ -17,12 +17,12 @@ from sopslab.errors import LabError
 from sopslab.lab.observe.applied import manifests_digest, record_file
 from sopslab.lab.observe.existing import lab_namespaces
 from sopslab.lab.observe.manifests import ending_kinds, ending_namespaces
-from sopslab.lab.observe.objects import RECEIVERS, listed
+from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools import files
 from sopslab.lab.tools.kubectl import MANAGER, Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import Deadline, wait_until
-from sopslab.layout import FLUX_FINALIZER, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.layout import FLUX_FINALIZER, GIT_REPOSITORIES, KUSTOMIZATIONS, RECEIVERS
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided
 

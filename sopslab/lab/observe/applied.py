@@ -38,10 +38,10 @@ def is_as_applied(lab: Lab, path: str) -> bool:
     """Return whether the manifests in a file are the ones applied last, and their objects in the
     cluster have not changed since. If not, only a comparison of the two shows what differs."""
     applied = _applied(lab, path)
-    if applied is None:
+    if not applied:
         return False
     try:
-        return are_as_applied(Kubectl(lab).get_file(path, patience=30), applied)
+        return are_as_applied(Kubectl(lab).named(applied, patience=30), applied)
     except Undecided:
         return False
 

@@ -13,14 +13,13 @@ from sopslab.config.places import Lab
 from sopslab.course.chapter import UP
 from sopslab.lab.observe.scopes import Scope, gathered, scopes_of
 from sopslab.lab.tools.files import has_content
-from sopslab.lab.tools.kubectl import Kubectl, parsed
+from sopslab.lab.tools.kubectl import Kubectl, parsed, path_to
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
-from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
+from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS, RECEIVERS
 from sopslab.model.objects import FLUX_KINDS, Object, is_deleted
 from sopslab.model.results import Undecided
 
-RECEIVERS = "receivers.notification.toolkit.fluxcd.io"
 # The resources of Flux's kinds, by kind.
 _OF_FLUX = {
     "GitRepository": GIT_REPOSITORIES,
@@ -154,8 +153,7 @@ def path_of(kind: str) -> str:
     kinds."""
     if kind == "Namespace":
         return "/api/v1/namespaces"
-    resource, _, _ = _OF_FLUX[kind].partition(".")
-    return f"/apis/{FLUX_KINDS[kind]}/{resource}"
+    return path_to(_OF_FLUX[kind])
 
 
 def whole_list(kubectl: Kubectl, path: str, *, patience: float) -> Any:

@@ -44,7 +44,9 @@ def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> in
         told = base64.b64encode(":".join(login).encode()).decode()
         request.add_header("Authorization", f"Basic {told}")
     try:
-        trusted = ssl.create_default_context(cafile=places.git_ca)
+        # It takes long to read the certificates of all authorities.
+        tls = url.startswith("https:")
+        trusted = ssl.create_default_context(cafile=places.git_ca) if tls else None
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
         )

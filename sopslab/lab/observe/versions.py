@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sopslab.artifacts.catalog import Catalog, load_catalog
+from sopslab.artifacts.versions import Versions, read_versions
 from sopslab.checks.snapshot import Tool
 from sopslab.lab.tools.programs import clean_environment, try_ask
 from sopslab.model.store import Source
@@ -31,8 +31,8 @@ _VERSION = re.compile(rb"\bv?(\d+\.\d+\.\d+[-+.\w]*)")
 
 def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
     """Return the tools of the lab, each with the versions that were found."""
-    catalog = load_catalog(settings.catalog)
-    source = _source(settings, catalog)
+    pinned = read_versions(settings.catalog)
+    source = _source(settings, pinned)
 
     def look(program: tuple[str, str, tuple[str, ...]]) -> Tool:
         name, entry, arguments = program
@@ -41,7 +41,7 @@ def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
         first = in_path if in_path is not None and not _is_same(own, Path(in_path)) else None
         return Tool(
             name,
-            catalog.version(entry, source),
+            pinned.version(entry, source),
             version_of([str(own), *arguments], clean_environment(settings)),
             in_path is not None,
             first,
@@ -51,14 +51,14 @@ def look_at_tools(settings: Settings, executor: Executor) -> list[Tool]:
     return list(executor.map(look, _PROGRAMS))
 
 
-def _source(settings: Settings, catalog: Catalog) -> Source:
+def _source(settings: Settings, pinned: Versions) -> Source:
     """Return the source that the store was filled from. Before that, return any source: it serves
     to name what is missing."""
     try:
         found = (Path(settings.root) / "source").read_text(encoding="utf-8").strip()
     except OSError:
         found = ""
-    sources = tuple(catalog.node_image)
+    sources = pinned.sources
     return next((source for source in sources if source == found), sources[0])
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from sopslab.config.places import Places
 from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lines, run
-from sopslab.model.objects import Object, identity
+from sopslab.layout import GIT_REPOSITORIES, KUSTOMIZATIONS, RECEIVERS
+from sopslab.model.objects import FLUX_KINDS, Object, identity
 from sopslab.model.results import Undecided
 
 MANAGER = "sops-lab"
@@ -26,6 +28,16 @@ _OWNED = ("--server-side", "--validate=warn", "--field-manager", MANAGER)
 # more it counts as dead. Otherwise, a process that waits for news would take a frozen node for a
 # quiet one.
 _ALIVE = {"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "3"}
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+# The kinds that are listed often, and may be many, with the paths of their APIs.
+_SERVED = {
+    "secrets": "/api/v1",
+    "clusterrolebindings": _RBAC,
+    "rolebindings": _RBAC,
+    GIT_REPOSITORIES: f"/apis/{FLUX_KINDS['GitRepository']}",
+    KUSTOMIZATIONS: f"/apis/{FLUX_KINDS['Kustomization']}",
+    RECEIVERS: f"/apis/{FLUX_KINDS['Receiver']}",
+}
 
 
 class Kubectl:
@@ -87,14 +99,27 @@ class Kubectl:
         """Return the objects of some kinds. Raises Undecided where they cannot be seen.
 
         + kinds: as kubectl takes them, with commas between
-        + namespace: the namespace to look into; without it, all of them
+        + namespace: the namespace to look into, for kinds that have one; without it, all of them
         + selector: a selector of labels
         + fields: a selector of fields
         """
+        names = kinds.split(",")
+        if _SERVED.keys() >= {*names}:
+            chosen = {"labelSelector": selector, "fieldSelector": fields}
+            paths = [path_to(name, namespace, **chosen) for name in names]
+            return [one for path in paths for one in self._served(path, patience)]
         where = ["--all-namespaces"] if namespace is None else ["--namespace", namespace]
         where += ["--selector", selector] if selector else []
         where += ["--field-selector", fields] if fields else []
         return list(parsed(self._get(kinds, *where, patience=patience))["items"])
+
+    def _served(self, path: str, patience: float) -> Sequence[Object]:
+        """Return the objects of a list as the API server writes it. kubectl passes it on unread."""
+        whole = parsed(self._said("get", "--raw", path, patience=patience))
+        # Objects of kinds that are built in come without their kind, which the list has.
+        kind = str(whole.get("kind", "")).removesuffix("List")
+        named = {"apiVersion": whole.get("apiVersion"), "kind": kind}
+        return [{**named, **one} for one in whole["items"]]
 
     def get(
         self, kind: str, name: str, namespace: str | None = None, *, patience: float = 60
@@ -113,14 +138,19 @@ class Kubectl:
         said = self._get(*names, "--ignore-not-found", patience=patience)
         return _objects(parsed(said)) if said.strip() else []
 
-    def get_file(self, path: str, *, patience: float = 60) -> Sequence[Object]:
-        """Return the objects that the manifests in a file name. Raises Undecided where one of them
-        is not there, or cannot be seen."""
-        return _objects(parsed(self._get("--filename", path, patience=patience)))
+    def named(self, objects: Iterable[Object], *, patience: float = 60) -> Sequence[Object]:
+        """Return the objects of the cluster that are named as these are. Raises Undecided where one
+        of them is not there, or cannot be seen."""
+        names = listed(map(identity, objects))
+        return _objects(parsed(self._get("--filename", "-", stdin=names, patience=patience)))
 
-    def _get(self, *arguments: str, patience: float = 60) -> bytes:
+    def _get(self, *arguments: str, stdin: bytes = b"", patience: float = 60) -> bytes:
+        return self._said("get", *arguments, "--output", "json", stdin=stdin, patience=patience)
+
+    def _said(self, *arguments: str, stdin: bytes = b"", patience: float) -> bytes:
+        """Return what kubectl prints. Raises Undecided where it fails."""
         try:
-            return self.run("get", *arguments, "--output", "json", patience=patience)
+            return self.run(*arguments, stdin=stdin, patience=patience)
         except Failed:
             raise Undecided("the cluster could not be asked", "sopslab up") from None
 
@@ -230,6 +260,20 @@ class Kubectl:
             f"reconcile.fluxcd.io/requestedAt={datetime.now(UTC).isoformat()}",
             stdin=stdin, patience=patience,
         )  # fmt: skip
+
+
+def path_to(kind: str, namespace: str | None = None, **selectors: str | None) -> str:
+    """Return the path at which the API server lists objects.
+
+    + kind: one of `_SERVED`
+    + namespace: their namespace; without it, all of them
+    + selectors: `labelSelector` and `fieldSelector`, as far as they choose
+    """
+    space = "" if namespace is None else f"/namespaces/{namespace}"
+    path = f"{_SERVED[kind]}{space}/{kind.partition('.')[0]}"
+    # These characters may be in a query as they are.
+    query = urlencode({name: text for name, text in selectors.items() if text}, safe="!=,/")
+    return f"{path}?{query}" if query else path
 
 
 def listed(objects: Iterable[Object]) -> bytes:

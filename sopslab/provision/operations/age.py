@@ -19,8 +19,9 @@ from sopslab.lab.observe.identities import identity_states, unused_identities
 from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.policy.sops import kind_of, short
+from sopslab.provision import known
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.look import look
+from sopslab.provision.look import forget, look
 from sopslab.provision.operations.seats import failing
 from sopslab.provision.operations.tree import tree
 
@@ -39,7 +40,7 @@ def recipients(settings: Settings, repositories: Mapping[str, str], path: str) -
     + path: the folder
     """
     keys = [INSTRUCTOR, *repositories.values()]
-    states = look(settings, identity_states, keys=[*keys, *(next_key(key) for key in keys)])
+    states = known.identities(settings, keys)
     files = {
         owner: RenderedFile(_lasting(states, (INSTRUCTOR, key)).encode(), executable=False)
         for owner, key in repositories.items()
@@ -69,8 +70,8 @@ def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Co
     + keys: the name of each identity in the store, with the environment whose Secret `sops-age` has
         the same identity, for comparison or recovery; None if the cluster does not have it
     """
-    states = {key: IdentityState() for key in keys}
-    states |= look(settings, identity_states, keys=list(keys))
+    seen = known.identities(settings, keys)
+    states = {key: seen.get(key, IdentityState()) for key in keys}
     held = _held(settings, keys, states)
     reasons = {key: _unusable(settings, key, state, held.get(key)) for key, state in states.items()}
     refused = {key: reason for key, reason in reasons.items() if reason is not None}
@@ -98,6 +99,7 @@ def identities(settings: Settings, keys: Mapping[str, Environment | None]) -> Co
     if not (refused or recovered or made or unnoted):
         host.noop("every identity is there")
         return
+    forget(identity_states)
     yield from failing(settings, refused)
     if recovered:
         note(f"recovered from the cluster: {named(list(recovered))}")

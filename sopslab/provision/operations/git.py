@@ -41,7 +41,7 @@ from sopslab.model.git_pod import CLAIM, PodShape
 from sopslab.model.repositories import Beginning, Origin
 from sopslab.policy.recipients import CONFIG as CREATION_RULES
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.look import look, look_at_machine
+from sopslab.provision.look import forget, look, look_at_machine
 
 CONFIG_LABEL = "sops-lab.config"
 
@@ -291,6 +291,7 @@ def seeds(
     # A seat without an identity has already failed, and the reason is recorded.
     ready = [one for one in missing if not one.is_seat or recipients.get(one.key)]
     renderer = Renderer(Path(template))
+    forget(begun_environments)
     yield acting(
         settings,
         act_seeds.seed,

@@ -34,9 +34,10 @@ from sopslab.lab.observe.clones import clone_standing
 from sopslab.lab.observe.failures import seat_failures
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import CloneStanding, RepositoryState
+from sopslab.provision import known
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.known import rotation_of
-from sopslab.provision.look import look
+from sopslab.provision.look import forget, look, recall
 from sopslab.provision.operations.rotating import (
     change_of,
     identities,
@@ -211,8 +212,8 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
     + settings: the lab's settings
     + environments: the environments whose files are looked at
     """
-    begun = look(settings, begun_environments, environments=list(environments))
-    states = identities(settings, [INSTRUCTOR, *dict.fromkeys(one.key for one in environments)])
+    begun = recall(settings, begun_environments, environments=list(environments))
+    states = known.identities(settings, [INSTRUCTOR, *(one.key for one in environments)])
     formers = _formers(begun, states, environments)
     if not formers:
         host.noop("the instructor's recipient is the one that files are encrypted to")
@@ -254,6 +255,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
         " `git pull --rebase`"
     )
     message = "Encrypt to the instructor's present recipient"
+    forget(begun_environments)
     yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
     failed = look(settings, seat_failures) if alone else {}
     if any(one.id in failed for one in alone):

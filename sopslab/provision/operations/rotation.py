@@ -30,7 +30,7 @@ from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.incidents import Cause
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.known import incidents, rotation_of
-from sopslab.provision.look import look
+from sopslab.provision.look import forget, look
 from sopslab.provision.operations import flux
 from sopslab.provision.operations.age import generate, record, unrecorded
 from sopslab.provision.operations.incidents import incident_record
@@ -126,6 +126,7 @@ def successors(settings: Settings, environments: Sequence[Environment]) -> Comma
     if not making and not unnoted:
         host.noop("every identity that is replaced has a successor, or is gone")
         return
+    forget(identity_states)
     if making:
         yield generate(settings, *(f"{settings.keys_dir}/{next_key(key)}" for key in making))
     if unnoted:
@@ -185,6 +186,7 @@ def retirement(settings: Settings, environments: Sequence[Environment]) -> Comma
         return
     yield from failing(settings, problems)
     if leaving:
+        forget(identity_states)
         yield acting(settings, retire, keys=leaving)
 
 

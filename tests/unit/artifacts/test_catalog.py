@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,7 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sopslab.artifacts import catalog as pinning
 from sopslab.artifacts.catalog import (
     ARCHES,
     METHODS,
@@ -23,6 +28,7 @@ from sopslab.artifacts.catalog import (
 from sopslab.errors import InputError, LabError
 from sopslab.lab.store.edits import replace_text
 from sopslab.model.recipes import DerivedPlan, NodeImagePlan, ProgramsPlan, RootfsPlan
+from sopslab.model.wire import encode
 
 ROOT = Path(__file__).resolve().parents[3]
 ARTIFACTS = ROOT / "artifacts"
@@ -307,6 +313,33 @@ def test_a_changed_input_changes_the_recipe_and_no_other(
     before, after = (part.entries("modules", "amd64") for part in (first, second))
     differing = {name for name in before if before[name].recipe != after[name].recipe}
     assert differing == {name for name in changed if ":" not in name}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_recipe_is_the_digest_of_all_inputs_as_one_text(catalog: Catalog, source: Any) -> None:
+    things = [thing for thing in catalog.things(source) if thing.kind != "build"]
+    assert things
+    for thing in things:
+        work = catalog.work(thing, source, "amd64")
+        (entry,) = work.entries
+        texts = [catalog.modules[module] for module in work.modules]
+        inputs = [
+            entry.name, entry.version, source, "amd64", catalog._method(work.plan),
+            encode(work.plan), texts, [],
+        ]  # fmt: skip
+        told = json.dumps(inputs, sort_keys=True).encode()
+        assert entry.recipe == hashlib.sha256(told).hexdigest(), thing
+
+
+@given(st.lists(st.recursive(st.none() | st.text() | st.integers(), st.lists), max_size=5))
+def test_a_list_of_parts_is_the_list_as_one_text(parts: list[Any]) -> None:
+    assert pinning._array(map(pinning._json, parts)) == json.dumps(parts, sort_keys=True)
+
+
+def test_what_a_thing_needs_is_worked_out_once(catalog: Catalog) -> None:
+    one, *_ = catalog.things("modules")
+    assert catalog.work(one, "modules", "amd64") is catalog.work(one, "modules", "amd64")
+    assert catalog.work(one, "modules", "arm64") != catalog.work(one, "modules", "amd64")
 
 
 def test_a_changed_recipe_changes_what_it_makes(catalog: Catalog) -> None:

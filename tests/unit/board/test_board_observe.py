@@ -20,6 +20,7 @@ import pytest
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import Progress, Row
 from sopslab.checks.rules.objects import LEFT_ALONE
+from sopslab.cli import answers
 from sopslab.cli import board as show
 from sopslab.config.environment import at_seat
 from sopslab.lab.observe import everywhere, refs, trees
@@ -62,7 +63,7 @@ def _programs(commands: list[list[str]]) -> Counter[str]:
 
 def _said(rows: list[Row]) -> str:
     console_text = "\n".join(text.plain for text in show.details(rows, time.time()))
-    return json.dumps(show.as_dicts(rows)) + show.as_csv(rows) + console_text
+    return json.dumps(answers.of_class(rows)) + answers.lines_of_class(rows) + console_text
 
 
 def _open(rows: list[Row]) -> dict[str, tuple[str, str]]:

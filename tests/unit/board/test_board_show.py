@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
+from sopslab.cli import answers
 from sopslab.cli import board as show
 from tests.unit.board.board_material import ADA, DONE, KUSTOMIZATION, fresh, suspended, with_facets
 
@@ -87,7 +88,7 @@ def test_only_who_needs_help_is_told_in_full() -> None:
 
 
 def test_json_has_each_learner_with_every_step() -> None:
-    first, second, _ = show.as_dicts(_rows(1, 1, 1))
+    first, second, _ = answers.of_class(_rows(1, 1, 1))
 
     assert first == {
         "seat": "seat-0",
@@ -107,7 +108,7 @@ def test_json_has_each_learner_with_every_step() -> None:
 
 
 def test_csv_is_a_line_of_names_and_one_for_each_learner() -> None:
-    header, *lines = csv.reader(io.StringIO(show.as_csv(_rows(1, 1))))
+    header, *lines = csv.reader(io.StringIO(answers.lines_of_class(_rows(1, 1))))
 
     assert header == [
         *("seat", "name", "group", "done", "needs_help", "asked", "hints"),
@@ -121,7 +122,7 @@ def test_csv_is_a_line_of_names_and_one_for_each_learner() -> None:
 def _csv_of(name: str, found: str = "") -> list[str]:
     step = Step("access", Progress.NO, found)
     row = Row(ADA.model_copy(update={"name": name}), (step,))
-    text = show.as_csv([row])
+    text = answers.lines_of_class([row])
     (_, line) = csv.reader(io.StringIO(text))
     return line
 
@@ -154,7 +155,7 @@ def test_a_name_that_begins_like_a_word_stays_as_it_is() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 def test_every_cell_is_quoted_and_reads_as_one(name: str) -> None:
     """Whatever a spreadsheet may take for a separator is inside quotes."""
-    text = show.as_csv([Row(ADA.model_copy(update={"name": name}), ())])
+    text = answers.lines_of_class([Row(ADA.model_copy(update={"name": name}), ())])
     outside = text.replace('""', "").split('"')[::2]
 
     assert set("".join(outside)) <= {",", "\n"}
@@ -206,9 +207,9 @@ def test_who_asks_for_help_is_told_in_full_and_counted() -> None:
 
 def test_json_and_csv_have_the_time_and_the_hints() -> None:
     rows = _asking(12, 1, 0, 1)
-    told = show.as_dicts(rows)[1]
+    told = answers.of_class(rows)[1]
     assert (told["asked"], told["hints"]) == (NOW - 720, 2)
-    header, _, line = csv.reader(io.StringIO(show.as_csv(rows)))
+    header, _, line = csv.reader(io.StringIO(answers.lines_of_class(rows)))
     row = dict(zip(header, line, strict=True))
     assert (row["asked"], row["hints"]) == ("2027-01-15T07:48:00+00:00", "2")
 

@@ -33,6 +33,7 @@ from sopslab.checks.snapshot import (
     known,
     unseen,
 )
+from sopslab.cli import answers
 from sopslab.cli import doctor_report as report
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Learner
@@ -538,7 +539,7 @@ def test_a_secret_that_flux_was_told_to_leave_alone_is_released_first() -> None:
 def test_the_text_and_the_json_say_the_same() -> None:
     diagnosis = diagnose(both(FAULTS["wrong-key"], FAULTS["not-wired"])(healthy()))
     text = "\n".join(part.plain for part in report.as_text(diagnosis))
-    causes = report.as_dict(diagnosis, "learner")["causes"]
+    causes = answers.of_diagnosis(diagnosis, "learner")["causes"]
     seen = [evidence["seen"] for cause in causes for evidence in cause["evidence"]]
     for one in diagnosis.causes:
         assert f"✗ {one.id}: {one.sentence}" in text

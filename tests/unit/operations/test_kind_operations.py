@@ -22,7 +22,8 @@ cd "$(dirname "$0")/cluster" || exit 1
 [ ! -e gone ] || { echo 'connection refused' >&2; exit 1; }
 case " $* " in
 *" get secrets "*) cat tokens ;;
-*" get clusterrolebindings,rolebindings "*) cat bindings.json ;;
+*" get --raw "*/clusterrolebindings*) cat bindings.json ;;
+*" get --raw "*/rolebindings*) echo '{"items": []}' ;;
 *" delete --namespace kube-system "*) while [ "${1#secret/}" = "$1" ]; do shift; done; echo "$1" ;;
 *" delete "* | *" replace "*)
     verb=deleted
@@ -52,8 +53,8 @@ RIGHT: dict[str, list[dict[str, str]] | None] = {
 
 
 def binding(name: str, subjects: list[dict[str, str]] | None, role: str = "role") -> dict[str, Any]:
-    made = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": name, "uid": "u"}, "roleRef": {"name": role}}  # fmt: skip
+    """Return a binding as a list of them has it: without its kind."""
+    made = {"metadata": {"name": name, "uid": "u"}, "roleRef": {"name": role}}
     return made if subjects is None else {**made, "subjects": subjects}
 
 
@@ -73,7 +74,8 @@ def cluster(settings: Settings) -> Path:
     bindings = [binding(name, subjects) for name, subjects in (STRANGE | MIXED | RIGHT).items()]
     public = binding("health", [{"kind": "Group", "name": "system:unauthenticated"}],
                      "system:public-info-viewer")  # fmt: skip
-    (folder / "bindings.json").write_text(json.dumps({"items": [*bindings, public]}))
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBindingList"}
+    (folder / "bindings.json").write_text(json.dumps({**kind, "items": [*bindings, public]}))
     (folder / "tokens").write_text("secret/bootstrap-token-abcdef\n")
     return folder
 

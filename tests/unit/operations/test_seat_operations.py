@@ -40,7 +40,7 @@ here=$(dirname "$0")
 case "$*" in
 *" wait "*) [ ! -s "$here/held" ] || { sed -i 1d "$here/held"; false; } ;;
 *" apply "*) cat >"$here/applied" ;;
-*" get secrets "*) cat "$here/live" 2>/dev/null || echo '{"items": []}' ;;
+*" get --raw "*/secrets*) cat "$here/live" 2>/dev/null || echo '{"items": []}' ;;
 esac
 """
 

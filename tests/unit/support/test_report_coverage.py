@@ -28,7 +28,7 @@ case " $* " in
 *" get namespaces --selector  --output name "*)
     printf 'namespace/%s\\n' team-a flux-system sops-lab-git-lab ;;
 *" get namespaces --show-labels --"*|*" get namespaces --show-labels ") echo team-a ;;
-*metadata.namespace!=team-a*"--output json"*) cat "$here/secrets" ;;
+*"/secrets?fieldSelector=metadata.namespace!=team-a "*) cat "$here/secrets" ;;
 *metadata.namespace!=team-a*|*" --namespace flux-system "*|*" --namespace sops-lab-git-lab "*)
     echo "what is the lab's" ;;
 *" get nodes "*|*" version"*|*" get namespaces "*) echo "what all may know" ;;

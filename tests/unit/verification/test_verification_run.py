@@ -23,6 +23,7 @@ from sopslab.checks.rules.machine import HOOKS_PATH
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Cluster, GitServer, Guard, Part, Snapshot, Tool, Trouble
 from sopslab.checks.verification import NEEDS
+from sopslab.cli import answers
 from sopslab.cli import verification_report as report
 from sopslab.cli.junit import as_junit
 from sopslab.lab import verification as checks
@@ -203,7 +204,7 @@ RESULTS = [
 
 
 def test_json_has_every_check_with_its_next_step() -> None:
-    told = report.as_dict(RESULTS, "/work")
+    told = answers.of_checks(RESULTS, "/work")
 
     assert told["ok"] is False
     assert told["clone"] == "/work"
@@ -272,7 +273,7 @@ def test_junit_tells_failed_unknown_and_not_run_apart() -> None:
 )
 def test_whatever_is_found_the_reports_can_be_read(results: list[Result]) -> None:
     _assert_junit(as_junit("sopslab.verify", results, BEGAN), results)
-    assert len(json.loads(json.dumps(report.as_dict(results, None)))["checks"]) == len(results)
+    assert len(json.loads(json.dumps(answers.of_checks(results, None)))["checks"]) == len(results)
     for result in results:
         assert "\x1b" not in report.as_text(result).plain
 
