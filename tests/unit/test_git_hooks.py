@@ -319,6 +319,8 @@ def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     new = guarded.commit(seat.clone, "three")
     names = ("HEAD", "packed-refs", "refs/heads/main", "refs/heads/topic")
     locks = [seat.bare / f"{name}.lock" for name in names]
+    # Git keeps what it receives from being cleared by one of these.
+    locks.append(seat.bare / "objects/pack/pack-1.keep")
     for lock in locks:
         lock.touch()
     assert seat.push("HEAD:main", check=False).returncode
@@ -328,6 +330,7 @@ def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
         os.utime(lock, (0, 0))
     seat.push("HEAD:main", "HEAD:topic")
     assert guarded.branches(seat.bare) == {"main": new, "topic": new}
+    assert not any(lock.exists() for lock in locks)
 
 
 def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
