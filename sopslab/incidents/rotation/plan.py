@@ -13,7 +13,8 @@ from sopslab.policy import sops
 if TYPE_CHECKING:
     from sopslab.incidents.rotation.record import Rotation
 
-# The trailer in the message of the commit that carries out a rotation.
+# The trailer in the message of the commit that carries out a rotation, for people to read: learners
+# can write it, too.
 TRAILER = "Sops-lab-incident"
 
 
@@ -24,7 +25,7 @@ class Version:
     + files: the blob of each encrypted file, by path
     + texts: the content of each of these blobs
     + rules: the text of the commit's `.sops.yaml`
-    + noted: the incidents for which this commit, or one before it, was made
+    + noted: whether a commit that the rotation has made is this one, or one before it
     + odd: whether encrypted files are left out because of their paths, which cannot be printed or
       contain `..`
     """
@@ -33,7 +34,7 @@ class Version:
     files: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     rules: str = ""
-    noted: frozenset[str] = frozenset()
+    noted: bool = False
     odd: bool = False
 
     def encrypted(self) -> Iterator[tuple[str, EncryptedFile]]:
@@ -98,7 +99,7 @@ def plan_version(
         opened = old is not None and old in found.recipients
         if opened:
             wanted = found.leaves
-        elif old is None and not is_noted(rotation, version):
+        elif old is None and not version.noted:
             wanted = _named(found, rotation.exposed)
         else:
             wanted = _named(found, given)
@@ -160,11 +161,6 @@ def unknown_values(version: Version, named: Sequence[str]) -> list[str]:
     return [name for name in named if name not in known]
 
 
-def is_noted(rotation: Rotation, version: Version) -> bool:
-    """Return whether a version already contains the commit of a rotation."""
-    return rotation.incident in version.noted
-
-
 def rotated_files(before: Version, after: Version) -> list[str]:
     """Return the paths of the files that are in both versions and differ."""
     return [path for path, blob in after.files.items() if before.files.get(path, blob) != blob]
@@ -185,6 +181,19 @@ def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
         if file.exposed:
             found.append(f"{path} holds a value in plain text")
     return found
+
+
+def still_exposed(before: Version, after: Version, exposed: Sequence[str]) -> list[str]:
+    """Return in sentences which files have a value that leaked, and are as they were before the
+    rotation.
+
+    + exposed: the values that leaked, as NAME or NAME/KEY
+    """
+    return [
+        f"{path} is as it was when the rotation began, with what leaked"
+        for path, found in after.encrypted()
+        if _named(found, exposed) and before.files.get(path) == after.files[path]
+    ]
 
 
 def remains(repository: str, before: Version, files: Sequence[str], old: str | None) -> list[str]:

@@ -12,7 +12,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.incidents.rotation.encrypted import splice
-from sopslab.incidents.rotation.plan import faults
+from sopslab.incidents.rotation.plan import faults, still_exposed
 from sopslab.lab.act import convergence, proof
 from sopslab.lab.observe.encrypted import past_versions
 from sopslab.lab.observe.identities import identity_states
@@ -161,7 +161,10 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
     for one in outcomes:
         learner = one.environment.id
         key = one.environment.key
-        found = faults(one.after, old=one.change.old, new=one.change.new)
+        found = [
+            *faults(one.after, old=one.change.old, new=one.change.new),
+            *still_exposed(one.before, one.after, rotation.exposed),
+        ]
         leaked = one.change.old or recipient_of(states, key)
         identity = (
             archived.get(one.change.old)

@@ -21,7 +21,6 @@ from sopslab.incidents.rotation.plan import (
     Version,
     VersionPlan,
     asks_elsewhere,
-    is_noted,
     plan_version,
     remains,
     unknown_values,
@@ -117,7 +116,13 @@ def files(
         yield from remember(settings, after)
     if orders:
         message = f"Replace what leaked\n\n{TRAILER}: {rotation.incident}"
-        yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
+        yield acting(
+            settings,
+            reencryption.reencrypt,
+            message=message,
+            orders=orders,
+            incident=rotation.incident,
+        )
 
 
 def _versions(
@@ -169,7 +174,7 @@ def _usable(
 ) -> list[str]:
     """Return the names of the typed values that have to be written into a version."""
     awaited = _awaited(rotation, learner)
-    return [name for name in given if name in awaited or not is_noted(rotation, version)]
+    return [name for name in given if name in awaited or not version.noted]
 
 
 def _awaited(rotation: Rotation, learner: str) -> tuple[str, ...]:
@@ -254,7 +259,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
         " `git pull --rebase`"
     )
     message = "Encrypt to the instructor's present recipient"
-    yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
+    yield acting(settings, reencryption.reencrypt, message=message, orders=orders, incident=None)
     failed = look(settings, seat_failures) if alone else {}
     if any(one.id in failed for one in alone):
         yield refusal(_sentences(alone, failed))
