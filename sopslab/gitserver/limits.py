@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sopslab.policy.sources import SourceError
 
-MAX_FILES, MAX_FOLDERS, MAX_TREE = 5000, 20_000, 32 * 1024 * 1024
+MAX_FILES, MAX_FOLDERS, MAX_TREE, MAX_PATHS = 5000, 20_000, 32 * 1024 * 1024, 4 * 1024 * 1024
 MAX_UPDATES, MAX_REFS = 100, 500
 # Each part of a ref's name is a folder inside another one; our programs cannot walk through a
 # thousand of these.
@@ -288,22 +288,24 @@ def too_large_trees(repository: Repository, asked: Iterable[Update]) -> str | No
             return f"refused: {new} leads to no files: push commits, and tags of commits"
         if too_large:
             return (
-                f"refused: more than {MAX_FILES} files, or more than {_size(MAX_TREE)} in all: a"
-                " lab needs neither"
+                f"refused: more than {MAX_FILES} files, more than {_size(MAX_TREE)} in all, or"
+                f" more than {_size(MAX_PATHS)} of paths: a lab needs none of that"
             )
     return None
 
 
 def _is_too_large(listed: Iterable[str]) -> bool:
-    files = folders = size = 0
+    files = folders = size = paths = 0
     for line in listed:
-        length = line.split(maxsplit=4)[3]
+        about, _, path = line.rstrip("\n").partition("\t")
+        length = about.split()[3]
+        paths += len(path)
         if line.startswith("040000"):
             folders += 1
         else:
             files += 1
             size += 0 if length == "-" else int(length)
-        if files > MAX_FILES or folders > MAX_FOLDERS or size > MAX_TREE:
+        if files > MAX_FILES or folders > MAX_FOLDERS or size > MAX_TREE or paths > MAX_PATHS:
             return True
     return False
 

@@ -9,6 +9,8 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
+from sopslab.incidents.rotation.plan import Version
+from sopslab.lab.observe import encrypted
 from sopslab.lab.observe.encrypted import encrypted_versions, made_file, past_versions
 from sopslab.lab.tools.git import Git
 from tests.repositories import git, learner
@@ -94,6 +96,23 @@ def test_what_a_rotation_made_is_known_by_its_own_record_alone(
     assert noted() == [False, True, True, True, False, False]
 
 
+@pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
+def test_a_commit_of_more_files_than_are_read_says_so(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    settings, bare, start = repository
+    commit = bare.commit_files(start, "Two", {"a.yaml": ENCRYPTED, "b.yaml": ENCRYPTED + b"b: 1\n"})
+    size = 2 if limit == "MOST_FILES" else 2 * len(ENCRYPTED) + 5
+
+    def version(most: int) -> Version:
+        monkeypatch.setattr(encrypted, limit, most)
+        found = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]}, None)
+        return found["ada"][commit]
+
+    assert not version(size).large and len(version(size).files) == 2
+    assert version(size - 1) == Version(commit, large=True)
+
+
 @pytest.mark.parametrize("name", ["a\nb.yaml", "a\x1b[1m.yaml", "a\udce4.yaml"])
 def test_an_encrypted_file_of_an_odd_name_is_left_alone_and_said(
     repository: tuple[Settings, Git, str], name: str
@@ -127,8 +146,31 @@ def test_what_a_file_held_before_is_found_each_content_once(
         commit = bare.commit_files(commit, "Change", {"a": content})
     last = bare.commit_files(commit, "After", {"a": b"four"})
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": ["a", "b"]})
-    assert sorted(found["ada"]["a"]) == ["one", "three", "two"] and found["ada"]["b"] == []
+    past = found["ada"]
+    assert past is not None
+    assert sorted(past["a"]) == ["one", "three", "two"] and past["b"] == []
     assert bare.blob(last, "a") == b"four"
+
+
+def test_the_past_of_files_is_read_as_far_as_its_limits(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, bare, commit = repository
+    for content in (b"one", b"two", b"three"):
+        commit = bare.commit_files(commit, "Change", {"a": content, "b": content})
+
+    def past() -> dict[str, list[str]] | None:
+        here, paths = settings.for_machine, {"ada": ["a", "b"]}
+        found = past_versions(here, [ADA], {"ada": commit}, paths)["ada"]
+        return found and {path: sorted(texts) for path, texts in found.items()}
+
+    assert past() == {path: ["one", "three", "two"] for path in "ab"}
+    monkeypatch.setattr(encrypted, "_PAST_OF_ALL", 3)
+    assert past() == {path: ["three"] for path in "ab"}
+    monkeypatch.setattr(encrypted, "_PAST_BYTES", 10)
+    assert past() == {path: ["three"] for path in "ab"}
+    monkeypatch.setattr(encrypted, "_PAST_BYTES", 9)
+    assert past() is None
 
 
 @pytest.mark.parametrize("name", [":(x).yaml", "[ab].yaml", "*.yaml"])
@@ -138,4 +180,5 @@ def test_the_name_of_a_file_is_no_pattern(repository: tuple[Settings, Git, str],
         commit = bare.commit_files(commit, "Change", {name: content, "a.yaml": b"of " + content})
     commit = bare.commit_files(commit, "Change", {"a.yaml": b"another"})
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": [name]})
-    assert sorted(found["ada"][name]) == ["one", "two"]
+    past = found["ada"]
+    assert past is not None and sorted(past[name]) == ["one", "two"]

@@ -596,6 +596,25 @@ def test_what_leaked_and_is_back_is_not_proven_and_is_replaced_again(
     assert found.record.over and not found.failures()
 
 
+def test_more_files_than_a_rotation_looks_at_are_neither_replaced_nor_proven(
+    world: Callable[..., World],
+) -> None:
+    found = world("value-exposed")
+    text = (found.clone("learner") / SECRET).read_text()
+    for number in range(201):
+        (found.clone("learner") / FOLDER / f"many-{number}.yaml").write_text(text)
+    found.commit("learner", "Many")
+    found.take_inventory("backend-secrets")
+    steps: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (reencryption.files, {"given": {}}),
+        (proof.attempts, {}),
+    ]
+    for operation, more in steps:
+        found.apply(operation, **more)
+        assert "more than 200 encrypted files" in found.failures()["learner"]
+        shutil.rmtree(Path(found.settings.class_dir) / "failed")
+
+
 def test_one_value_of_several_is_replaced_by_what_a_human_gives(
     world: Callable[..., World],
 ) -> None:

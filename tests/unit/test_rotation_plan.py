@@ -26,6 +26,7 @@ from sopslab.incidents.rotation.instructor import former_recipient, plan_success
 from sopslab.incidents.rotation.orders import Change, draw_up
 from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
+    LARGE,
     Version,
     asks_elsewhere,
     faults,
@@ -42,7 +43,9 @@ from sopslab.incidents.rotation.record import (
     parse_rotation,
     render_rotation,
 )
+from sopslab.incidents.rotation.sentences import rotation_plan
 from sopslab.model.incidents import Cause
+from sopslab.model.repositories import RepositoryState
 from tests.conftest import find_tool
 from tests.repositories import learner
 from tests.texts import replaced
@@ -196,6 +199,13 @@ def test_what_is_wrong_afterwards_is_told() -> None:
     assert faults(version(a=encrypted(NEW, KEY="plain")), old=OLD, new=NEW) == [
         "flux/a.yaml holds a value in plain text"
     ]
+
+
+def test_what_is_too_much_to_be_read_is_refused_and_no_end() -> None:
+    large = Version("d" * 40, large=True)
+    assert faults(large, old=None, new=None) == [LARGE]
+    found = rotation_plan(rotation(), RepositoryState(main="d" * 40), large, OLD)
+    assert found == [LARGE] and "more than 200 encrypted files" in LARGE
 
 
 def test_names_that_nothing_has_are_told() -> None:

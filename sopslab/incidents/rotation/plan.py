@@ -13,6 +13,15 @@ from sopslab.policy import sops
 if TYPE_CHECKING:
     from sopslab.incidents.rotation.record import Rotation
 
+MOST_FILES, MOST_BYTES = 200, 8 * 1024 * 1024
+"""How many encrypted files of a version, and how many bytes of these, a rotation looks at.
+
+A learner may push anything that the policy allows."""
+LARGE = (
+    f"it has more than {MOST_FILES} encrypted files, or more than {MOST_BYTES // 1024**2} MiB of"
+    " them, and a rotation looks at no more: remove some first"
+)
+
 # The trailer in the message of the commit that carries out a rotation, for people to read: learners
 # can write it, too.
 TRAILER = "Sops-lab-incident"
@@ -28,6 +37,7 @@ class Version:
     + noted: whether a commit that the rotation has made is this one, or one before it
     + odd: whether encrypted files are left out because of their paths, which cannot be printed or
       contain `..`
+    + large: whether the encrypted files are too many or too large to be read, and left out
     """
 
     commit: str
@@ -36,6 +46,7 @@ class Version:
     rules: str = ""
     noted: bool = False
     odd: bool = False
+    large: bool = False
 
     def encrypted(self) -> Iterator[tuple[str, EncryptedFile]]:
         """Yield the path of each encrypted file, and what can be read in the file."""
@@ -172,7 +183,7 @@ def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
     + old: the recipient that was removed, None if no key changed
     + new: the recipient that replaced it, None if no key changed
     """
-    found = []
+    found = [LARGE] if version.large else []
     for path, file in version.encrypted():
         if old is not None and old in file.recipients:
             found.append(f"{path} is still encrypted to the old key")

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab, Places
-from sopslab.incidents.rotation.plan import Version
+from sopslab.incidents.rotation.plan import MOST_BYTES, MOST_FILES, Version
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
 from sopslab.policy.recipients import CONFIG
 
 # The beginning of every value that sops encrypts.
 _ENCRYPTED = "ENC[AES256_GCM"
-# The number of past versions of a file that are tried at most; an attacker needs only one.
-_PAST = 100
+# Of the past: versions of a file, those of all files of a learner, and bytes of these. An attacker
+# needs only one.
+_PAST, _PAST_OF_ALL, _PAST_BYTES = 100, 1000, 32 * 1024 * 1024
 
 
 def encrypted_versions(
@@ -72,6 +73,8 @@ def _version(git: Git, commit: str, made: Sequence[str]) -> Version:
     blobs = {path: tree[path].blob for path in ordinary}
     rules = tree.get(CONFIG)
     wanted = [*blobs.values(), *([] if rules is None else [rules.blob])]
+    if len(ordinary) > MOST_FILES or git.size(wanted) > MOST_BYTES:
+        return Version(commit, large=True)
     texts = {blob: as_text(content) for blob, content in git.blobs(wanted).items()}
     return Version(
         commit,
@@ -117,22 +120,33 @@ def as_text(content: bytes) -> str:
 
 def past_versions(
     lab: Lab, environments: list[Environment], commits: dict[str, str], paths: dict[str, list[str]]
-) -> dict[str, dict[str, list[str]]]:
-    """Return the past contents of files, up to a commit, by learner and path.
+) -> dict[str, dict[str, list[str]] | None]:
+    """Return the past contents of files, up to a commit, by learner and path; None for a learner
+    where these are too large.
 
     + commits: the last commit to read, by the learner's id
     + paths: the files to read, by the learner's id
     """
+    return {
+        one.id: _past(Git(lab, bare_repository(lab, one)), commits[one.id], paths.get(one.id, []))
+        for one in environments
+    }
+
+
+def _past(git: Git, commit: str, paths: Sequence[str]) -> dict[str, list[str]] | None:
+    most = max(1, min(_PAST, _PAST_OF_ALL // max(len(paths), 1)))
+    versions = {path: _versions_of(git, commit, path, most) for path in paths}
+    if git.size(name for names in versions.values() for name in names) > _PAST_BYTES:
+        return None
     found = {}
-    for one in environments:
-        git = Git(lab, bare_repository(lab, one))
-        found[one.id] = {path: _past(git, commits[one.id], path) for path in paths.get(one.id, [])}
+    for path, names in versions.items():
+        blobs = git.blobs(names)
+        found[path] = [as_text(blobs[blob]) for blob in sorted(blobs)]
     return found
 
 
-def _past(git: Git, commit: str, path: str) -> list[str]:
+def _versions_of(git: Git, commit: str, path: str, most: int) -> list[str]:
     # A learner chooses the path: git would take some names for patterns.
-    options = ("-n", str(_PAST), "--format=%H")
+    options = ("-n", str(most), "--format=%H")
     changed = git.text("--literal-pathspecs", "log", *options, commit, "--", path).split()
-    blobs = git.blobs(f"{version}:{path}" for version in changed)
-    return [as_text(blobs[blob]) for blob in sorted(blobs)]
+    return [f"{version}:{path}" for version in changed]

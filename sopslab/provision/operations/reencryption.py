@@ -17,6 +17,7 @@ from sopslab.incidents.rotation.instructor import former_recipient, plan_success
 from sopslab.incidents.rotation.orders import Change, Order, draw_up
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
+    LARGE,
     TRAILER,
     Version,
     VersionPlan,
@@ -164,6 +165,8 @@ def _unfit(
         return state.problem
     if state.main is None or (learner, state.main) not in versions:
         return "its repository has no branch main"
+    if versions[learner, state.main].large:
+        return LARGE
     if versions[learner, state.main].odd:
         return "an encrypted file has a name with control characters or '..' in it: rename it first"
     return None

@@ -264,12 +264,14 @@ def test_what_leads_to_no_files_is_refused(bare: Bare, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "least"), [("MAX_FILES", 4), ("MAX_FOLDERS", 2), ("MAX_TREE", 600)]
+    ("limit", "least"),
+    [("MAX_FILES", 4), ("MAX_FOLDERS", 2), ("MAX_TREE", 600), ("MAX_PATHS", 64)],
 )
 def test_what_flux_would_unpack_is_counted_and_measured(
     bare: Bare, monkeypatch: pytest.MonkeyPatch, limit: str, least: int
 ) -> None:
-    """Names of files make no difference. Of a submodule, Flux would unpack only the folder."""
+    """What is in the name of a file makes no difference. Of a submodule, Flux would unpack only the
+    folder."""
     first, second, third = bare.file("a" * 100, "a"), bare.file("b" * 200, "b  7\tc d"), "c 9 e f"
     folder = bare.git("mktree", given=f"{second}\n", push=True)
     outer = bare.git("mktree", given=f"040000 tree {folder}\tinner\n{first}\n", push=True)
@@ -279,7 +281,7 @@ def test_what_flux_would_unpack_is_counted_and_measured(
     monkeypatch.setattr(limits, limit, least)
     assert bare.refusal(branch(new)) is None
     monkeypatch.setattr(limits, limit, least - 1)
-    assert "a lab needs neither" in (bare.refusal(branch(new)) or "")
+    assert "a lab needs none of that" in (bare.refusal(branch(new)) or "")
 
 
 def test_a_repository_has_a_size(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
