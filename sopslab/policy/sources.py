@@ -13,7 +13,7 @@ import re
 import stat
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -67,6 +67,11 @@ class Source(Protocol):
 
     def is_top(self, folder: str) -> bool:
         """True if *folder* is the top of a repository."""
+        ...
+
+    def share(self, commit: str) -> str:
+        """Return with which other files those of *commit* count together, where the cost of their
+        expressions is bounded."""
         ...
 
 
@@ -286,6 +291,10 @@ class Staged:
         """True for the empty path."""
         return not folder
 
+    def share(self, commit: str) -> str:
+        """Return the same for all files."""
+        return ""
+
 
 class Commits:
     """Every file version that a set of commits introduced, even if a later one replaced it."""
@@ -297,17 +306,20 @@ class Commits:
         *without: str,
         refs: Sequence[str],
         bounds: Bounds = OTHERS,
+        share: Callable[[str], str] = lambda _: "",
     ) -> None:
         """
         + tips: the revisions that the commits lead to
         + without: revisions whose commits are left out
         + refs: the names of refs to judge
         + bounds: what git may print for each question
+        + share: with which others the files of a commit count together, as in `Source.share`
         """
         self._git = Repository(folder, bounds=bounds)
         self._tips = tuple(tips)
         self._revisions = (*tips, *without)
         self._refs = tuple(refs)
+        self._share = share
 
     def blobs(self) -> Iterator[Blob]:
         """Yield each pair of content and path once, with the oldest commit that has it."""
@@ -362,6 +374,10 @@ class Commits:
         """True for the empty path."""
         return not folder
 
+    def share(self, commit: str) -> str:
+        """Return what was said when this was made."""
+        return self._share(commit)
+
 
 def history(folder: str) -> Commits:
     """Return all commits of all refs. Raises SourceError for a shallow clone, which hides some."""
@@ -370,7 +386,8 @@ def history(folder: str) -> Commits:
         raise SourceError("the repository is a shallow clone, so its history cannot be checked")
     names = Repository(folder).run("for-each-ref", "--format=%(refname)")
     refs = [os.fsdecode(name) for name in names.splitlines()]
-    return Commits(folder, ["--all"], refs=refs, bounds=OWN)
+    # What was pushed together was judged by itself, and may be as costly as a push.
+    return Commits(folder, ["--all"], refs=refs, bounds=OWN, share=str)
 
 
 def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
@@ -446,6 +463,10 @@ class Tree:
     def is_top(self, folder: str) -> bool:
         """True if *folder* holds a Git repository or work tree."""
         return (Path(folder) / ".git").exists()
+
+    def share(self, commit: str) -> str:
+        """Return the same for all files."""
+        return ""
 
     def _is_inside(self, target: Path) -> bool:
         return any(

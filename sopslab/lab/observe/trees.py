@@ -303,3 +303,7 @@ class _Heads:
     def is_top(self, folder: str) -> bool:
         """Return whether a folder is the folder of a tree."""
         return folder in self._heads
+
+    def share(self, commit: str) -> str:
+        """Return the name of the tree: no tree's expressions cost another one its judgement."""
+        return commit
