@@ -299,6 +299,38 @@ PODS: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
+def probing(where: str, handler: dict[str, Any], kind: str = "containers") -> dict[str, Any]:
+    """Return the spec of a pod whose second container asks something, as a probe or in a hook."""
+    asks = (
+        {"lifecycle": {where: handler}} if where in ("postStart", "preStop") else {where: handler}
+    )
+    spec: dict[str, Any] = {"containers": [{"name": "first"}]}
+    spec[kind] = [*spec.get(kind, []), {"name": "second", **asks}]
+    return spec
+
+
+HANDLERS = ("livenessProbe", "readinessProbe", "startupProbe", "postStart", "preStop")
+ASKED: list[dict[str, Any]] = [
+    {"httpGet": {"port": 80}},
+    {"httpGet": {"port": 80, "host": ""}, "periodSeconds": 1},
+    {"tcpSocket": {"port": 80}},
+    {"tcpSocket": {"port": 80, "host": ""}},
+    {"exec": {"command": ["true"]}},
+    {"grpc": {"port": 80}},
+]
+HOSTS: list[dict[str, Any]] = [
+    {"httpGet": {"port": 80, "host": "10.0.0.1"}},
+    {"tcpSocket": {"port": 80, "host": "127.0.0.1"}},
+]
+PODS += [(probing(where, handler), None) for where in HANDLERS for handler in ASKED]
+PODS += [
+    (probing(where, handler, kind), "must not name a host")
+    for where in HANDLERS
+    for handler in HOSTS
+    for kind in ("containers", "initContainers")
+]
+
+
 @pytest.mark.parametrize(("spec", "reason"), PODS)
 def test_a_pod_keeps_to_its_seat(spec: dict[str, Any], reason: str | None) -> None:
     said = refused("pods", {"spec": spec})

@@ -103,6 +103,17 @@ PODS: dict[str, tuple[dict[str, Any], str]] = {
         "metadata.finalizers",
     ),
     "another-account": (pod("x", serviceAccountName="reconciler"), '"reconciler" not found'),
+    # Of this, Pod Security or an admission policy speaks first.
+    "asks-elsewhere": (
+        pod("x", container={"livenessProbe": {"httpGet": {"host": "10.0.0.1", "port": 80}}}),
+        "host",
+    ),
+    "asks-elsewhere-at-its-end": (
+        pod(
+            "x", container={"lifecycle": {"preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}}
+        ),
+        "host",
+    ),
 }
 
 
@@ -139,6 +150,11 @@ def templates(metadata: dict[str, Any], **spec: Any) -> list[Manifest]:
 
 
 NEVER = {"finalizers": ["example.org/never"]}
+ASKING = {
+    "name": "main",
+    "image": PAUSE,
+    "readinessProbe": {"tcpSocket": {"host": "10.0.0.1", "port": 80}},
+}
 TEMPLATES = [
     (NEVER, {}, "a template must not have metadata.finalizers"),
     ({"finalizers": ["batch.kubernetes.io/job-tracking"]}, {}, "must not have metadata.finalizers"),
@@ -146,6 +162,7 @@ TEMPLATES = [
     ({}, {"priorityClassName": "system-node-critical"}, "spec.priorityClassName of a template"),
     ({}, {"tolerations": [{"operator": "Exists"}]}, "spec.tolerations of a template"),
     ({}, {"terminationGracePeriodSeconds": 86400}, "spec.terminationGracePeriodSeconds of a"),
+    ({}, {"containers": [ASKING]}, "of a template must not name a host"),
 ]
 
 
