@@ -425,6 +425,14 @@ def test_a_service_stays_in_the_cluster(kind: str) -> None:
     assert refused("services", {"spec": {"type": "ClusterIP", "externalIPs": ["192.0.2.1"]}}) != []
 
 
+def test_a_service_has_a_few_ports() -> None:
+    def ports(number: int) -> dict[str, Any]:
+        return {"spec": {"ports": [{"port": 1 + one} for one in range(number)]}}
+
+    assert refused("services", ports(0)) == refused("services", ports(10)) == []
+    assert refused("services", ports(11)) == ["spec.ports may have 10 entries"]
+
+
 def holding(*finalizers: str) -> dict[str, Any]:
     return {"metadata": {"finalizers": list(finalizers)}}
 

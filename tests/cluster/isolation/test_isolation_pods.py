@@ -253,10 +253,11 @@ def test_no_container_is_put_into_a_running_pod(ada: Hostile) -> None:
         ({"type": "LoadBalancer"}, "spec.type has to be ClusterIP"),
         ({"type": "ExternalName", "externalName": "example.org"}, "spec.type has to be ClusterIP"),
         ({"externalIPs": ["192.0.2.1"]}, "spec.externalIPs"),
+        ({"ports": [{"name": f"p{one}", "port": one} for one in range(1, 12)]}, "spec.ports may"),
     ],
-    ids=["node-port", "load-balancer", "external-name", "external-ip"],
+    ids=["node-port", "load-balancer", "external-name", "external-ip", "ports"],
 )
-def test_no_service_reaches_out_of_the_cluster(
+def test_no_service_reaches_out_of_the_cluster_or_has_ports_without_end(
     ada: Hostile, spec: dict[str, Any], reason: str
 ) -> None:
     service = manifest("Service", "x", spec={"ports": [{"port": 80}], **spec})
