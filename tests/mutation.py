@@ -154,6 +154,7 @@ _JUDGED = (
     "test_who_must_be_able_to_decrypt_depends_on_whose_repository_it_is",
     "test_more_than_flux_should_unpack_is_refused_however_small_it_is_to_push",
     "test_folders_without_end_and_without_a_file_are_refused",
+    "test_commits_that_list_more_than_can_be_looked_at_are_refused",
 )
 _ADMISSION = (
     "tests/unit/test_tenants.py::test_policies_fail_closed_and_deny",

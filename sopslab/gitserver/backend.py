@@ -6,33 +6,33 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from sopslab.gitserver.niceness import LONG_BYTES, make_group_way
 from sopslab.gitserver.protocol import (
     Refused,
     Request,
     answer_head,
-    body,
     parse_cgi,
     push_error,
 )
+from sopslab.gitserver.uploads import Pace, Upload
 
 MAX_PUSH = 32 * 1024 * 1024
 """Bytes of a push's request; git itself stops at a pack of 16 MiB (receive.maxInputSize)."""
-MAX_QUESTION = 2 * 1024 * 1024
-"""Bytes of any other request's body, which lists the commits that a client has and wants."""
+MAX_QUESTION = 1024 * 1024
+"""Bytes of any other request's body, which lists the commits that a client has and wants, and which
+is kept in memory until the request has a place."""
 JUDGES = "/tmp/judges"
 """The socket at which pushes are judged, in the container's own /tmp."""
 PUSH_SECONDS = 90.0
 FETCH_SECONDS = 120.0
-_IDLE_SECONDS = 15.0
+# So much of an answer is taken over from git, whether or not the client reads it: all of most
+# answers.
+_BUFFER = 256 * 1024
 _GRACE_SECONDS = 2.0
-
-_T = TypeVar("_T")
 
 
 class Gone(Exception):
@@ -71,11 +71,14 @@ class Backend:
     def __init__(
         self,
         request: Request,
+        upload: Upload,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self._request, self._reader, self._writer = request, reader, writer
+        self._request, self._upload = request, upload
+        self._reader, self._writer = reader, writer
         self._seconds = PUSH_SECONDS if request.is_push else FETCH_SECONDS
+        self._pace = Pace()
         self._begun = False
 
     async def run(self, program: str, environment: Mapping[str, str]) -> None:
@@ -91,6 +94,7 @@ class Backend:
             env=environment,
             start_new_session=True,
         )
+        self._writer.transport.set_write_buffer_limits(_BUFFER)
         answer = asyncio.create_task(self._answer(process))
         feed = asyncio.create_task(self._feed(process))
         try:
@@ -121,11 +125,9 @@ class Backend:
         """Pass the body on to the program, then wait until the client leaves. Raises Gone."""
         stdin = process.stdin
         assert stdin is not None
-        most = MAX_PUSH if self._request.is_push else MAX_QUESTION
-        pieces = body(self._reader, self._request, most)
         listens, brought = True, 0
         try:
-            while (piece := await _in_time(anext(pieces, None))) is not None:
+            async for piece in self._upload.pieces():
                 if not listens:
                     continue
                 brought += len(piece)
@@ -161,22 +163,18 @@ class Backend:
         await self._chunk(b"")
 
     async def _chunk(self, piece: bytes) -> None:
+        """Send a piece of the answer. Raises Gone if the client does not read."""
         self._writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        await _in_time(self._writer.drain())
+        self._pace.moved(len(piece))
+        try:
+            await self._pace.keep(self._writer.drain())
+        except TimeoutError:
+            raise Gone from None
 
     async def _say(self, sentence: str) -> None:
         with suppress(OSError, Gone):
             await self._chunk(push_error(sentence))
             await self._chunk(b"")
-
-
-async def _in_time(waiting: Awaitable[_T]) -> _T:
-    """Return the result of *waiting*. Raises Gone if the client sends or reads nothing for long."""
-    try:
-        async with asyncio.timeout(_IDLE_SECONDS):
-            return await waiting
-    except TimeoutError:
-        raise Gone from None
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:

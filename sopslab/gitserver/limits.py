@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from sopslab.policy.sources import SourceError
 
-MAX_FILES, MAX_FOLDERS, MAX_TREE = 5000, 20_000, 32 * 1024 * 1024
+MAX_FILES, MAX_FOLDERS, MAX_TREE, MAX_PATHS = 5000, 20_000, 32 * 1024 * 1024, 4 * 1024 * 1024
 MAX_UPDATES, MAX_REFS = 100, 500
 # Each part of a ref's name is a folder inside another one; our programs cannot walk through a
 # thousand of these.
@@ -97,6 +98,46 @@ class Repository:
             process.wait()
             process.stdout.close()
 
+    @property
+    def before(self) -> dict[str, str]:
+        """The environment in which git sees the repository as it was before the push."""
+        of_push = (
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+            "GIT_QUARANTINE_PATH",
+        )
+        return {name: value for name, value in self.environment.items() if name not in of_push}
+
+    def brought(self, most: int) -> list[tuple[str, str, int]]:
+        """Return the objects that came with a push, at most so many: name, kind, bytes of each.
+
+        Raises SourceError as `lines` does.
+        """
+        asked = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
+        with self.lines(
+            "cat-file", "--batch-all-objects", "--unordered", asked, alone=True
+        ) as listed:
+            found = map(str.split, itertools.islice(listed, most))
+            return [(name, kind, int(size)) for name, kind, size in found]
+
+    def had(self, names: Iterable[str]) -> set[str]:
+        """Return those objects, of all that are named, that were there before the push.
+
+        Raises SourceError if git fails.
+        """
+        done = subprocess.run(
+            ["git", "-C", str(self.folder), "cat-file", "--buffer", "--batch-check=%(objectname)"],
+            env=self.before,
+            input="".join(f"{name}\n" for name in names),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SourceError(f"git cat-file failed with exit code {done.returncode}")
+        # Of one that was not, git says so behind its name.
+        return set(done.stdout.splitlines())
+
 
 def problem(repository: Repository, asked: Sequence[Update]) -> str | None:
     """Return a sentence about the first limit that a push exceeds, None if it exceeds none.
@@ -157,23 +198,32 @@ def too_many_refs(repository: Repository, asked: Sequence[Update]) -> str | None
 
 
 def too_much_brought(repository: Repository) -> str | None:
-    """Return a refusal if one new object, or all together, exceed what a lab needs; else None."""
+    """Return a refusal if one new object, or all together, exceed what a lab needs; else None.
+
+    Git completes the pack of a push with the objects that its deltas begin with. These were there
+    before, and are told apart only where all of them would be too much.
+    """
+    # There is one of them for each new object at most.
+    brought = repository.brought(2 * MAX_OBJECTS + 1)
+    excess = _too_much(brought)
+    if excess is None or len(brought) > 2 * MAX_OBJECTS:
+        return excess
+    had = repository.had(name for name, _, _ in brought)
+    return _too_much(one for one in brought if one[0] not in had)
+
+
+def _too_much(brought: Iterable[tuple[str, str, int]]) -> str | None:
     most = {"blob": MAX_BLOB, "tree": MAX_FOLDER, "commit": MAX_MESSAGE, "tag": MAX_MESSAGE}
     what = {"blob": "a file", "tree": "a folder", "commit": "a commit's message", "tag": "a tag"}
-    with repository.lines(
-        "cat-file", "--batch-all-objects", "--unordered",
-        "--batch-check=%(objecttype) %(objectsize)", alone=True,
-    ) as listed:  # fmt: skip
-        brought = 0
-        for number, line in enumerate(listed, start=1):
-            kind, size = line.split()
-            if int(size) > most.get(kind, 0):
-                return f"refused: {what.get(kind, kind)} of more than {_size(most.get(kind, 0))}"
-            brought += int(size)
-            if brought > MAX_BROUGHT:
-                return f"refused: more than {_size(MAX_BROUGHT)} in a push. Push less at a time"
-            if number > MAX_OBJECTS:
-                return f"refused: more than {MAX_OBJECTS} new files, folders and commits in a push"
+    total = 0
+    for number, (_, kind, size) in enumerate(brought, start=1):
+        if size > most.get(kind, 0):
+            return f"refused: {what.get(kind, kind)} of more than {_size(most.get(kind, 0))}"
+        total += size
+        if total > MAX_BROUGHT:
+            return f"refused: more than {_size(MAX_BROUGHT)} in a push. Push less at a time"
+        if number > MAX_OBJECTS:
+            return f"refused: more than {MAX_OBJECTS} new files, folders and commits in a push"
     return None
 
 
@@ -200,15 +250,9 @@ def too_large(repository: Repository) -> str | None:
 
 def clear(repository: Repository) -> None:
     """Pack the repository, and delete objects older than ten minutes that no ref holds."""
-    kept = {
-        name: value
-        for name, value in repository.environment.items()
-        if name not in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
-        and name != "GIT_QUARANTINE_PATH"
-    }
     subprocess.run(
         ["git", "-C", str(repository.folder), "gc", "--quiet", _PRUNE],
-        env=kept, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        env=repository.before, stdin=subprocess.DEVNULL, capture_output=True, check=False,
     )  # fmt: skip
 
 
@@ -244,22 +288,24 @@ def too_large_trees(repository: Repository, asked: Iterable[Update]) -> str | No
             return f"refused: {new} leads to no files: push commits, and tags of commits"
         if too_large:
             return (
-                f"refused: more than {MAX_FILES} files, or more than {_size(MAX_TREE)} in all: a"
-                " lab needs neither"
+                f"refused: more than {MAX_FILES} files, more than {_size(MAX_TREE)} in all, or"
+                f" more than {_size(MAX_PATHS)} of paths: a lab needs none of that"
             )
     return None
 
 
 def _is_too_large(listed: Iterable[str]) -> bool:
-    files = folders = size = 0
+    files = folders = size = paths = 0
     for line in listed:
-        length = line.split(maxsplit=4)[3]
+        about, _, path = line.rstrip("\n").partition("\t")
+        length = about.split()[3]
+        paths += len(path)
         if line.startswith("040000"):
             folders += 1
         else:
             files += 1
             size += 0 if length == "-" else int(length)
-        if files > MAX_FILES or folders > MAX_FOLDERS or size > MAX_TREE:
+        if files > MAX_FILES or folders > MAX_FOLDERS or size > MAX_TREE or paths > MAX_PATHS:
             return True
     return False
 

@@ -26,6 +26,8 @@ from sopslab.policy.sources import SourceError
 
 SECONDS = 25.0
 """How long a push is looked at."""
+# Characters that are said of a push: until the client has read them, it keeps its place.
+_MOST_SAID = 64 * 1024
 # An option of prctl(2).
 _CHILD_SUBREAPER = 36
 
@@ -63,8 +65,18 @@ def judge(root: Path, given: str) -> int:
     lines = [line for line in given.split("\n") if line]
     with gitleaks.begin() as begun:
         answer = pushes.judge(lines, ".", begun)
-    print(report.as_text(answer))
+    print(shortened(report.as_text(answer)))
     return answer.exit_code
+
+
+def shortened(text: str) -> str:
+    """Return lines of which the last one sums up the others; if they are too long, without some of
+    those before it."""
+    if len(text) <= _MOST_SAID:
+        return text
+    lines, _, last = text.rpartition("\n")
+    shown = lines[:_MOST_SAID].rpartition("\n")[0]
+    return f"{shown}\n… and more, which is not shown here\n{last}"
 
 
 def supervised(work: Callable[[], int], seconds: float, asker: socket.socket) -> int:

@@ -1,7 +1,8 @@
 """The Git server: it knows the user, and counts their requests, before it reads a request's body.
 
-The body goes on to git as it arrives and is kept nowhere. A client that sends faster than git reads
-has to wait, and so has a user with more requests at once than a learner needs.
+A place among the requests of all is taken when the body is there, or at least its beginning. The
+rest goes on to git as it arrives and is kept nowhere. A client that sends faster than git reads has
+to wait, and so has a user with more requests at once than a learner needs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sopslab.config.naming import NO_SEATS, SPARE
 from sopslab.gitserver import pages
 from sopslab.gitserver.accounts import Accounts
-from sopslab.gitserver.backend import Backend, Gone, environment
+from sopslab.gitserver.backend import MAX_PUSH, MAX_QUESTION, Backend, Gone, environment
+from sopslab.gitserver.niceness import LONG_BYTES
 from sopslab.gitserver.protocol import (
     MAX_HEAD,
     Refused,
@@ -27,6 +30,7 @@ from sopslab.gitserver.protocol import (
 )
 from sopslab.gitserver.slots import Busy, Slots
 from sopslab.gitserver.strangers import Strangers
+from sopslab.gitserver.uploads import LEAST, Upload
 
 _HEAD_SECONDS = 10.0
 # A hundred pushes that come at once, handled one after the other, take this long.
@@ -47,7 +51,11 @@ class Limits:
     strangers: int = 128
     """Connections from one address on which no user's request is being answered."""
     questions: int = 16
+    """Requests that only ask what is there. A push and a fetch begin with one."""
+    fetches: int = 16
     pushes: int = 4
+    long_pushes: int = 2
+    """Pushes that bring much, and so hold their places while they come."""
     of_a_user: int = 4
     waiting: int = 32
     """Requests of one user, including those that wait."""
@@ -75,6 +83,8 @@ class Server:
         # Two pushes to one repository at a time would only do the same work twice.
         self._repositories = Slots(1, many, _WAIT_SECONDS)
         self._pushes = Slots(self._limits.pushes, many, _WAIT_SECONDS)
+        self._long_pushes = Slots(self._limits.long_pushes, many, _WAIT_SECONDS)
+        self._fetches = Slots(self._limits.fetches, many, _WAIT_SECONDS)
         self._questions = Slots(self._limits.questions, many, _WAIT_SECONDS)
 
     async def serve(self, port: int, certificate: Path | None) -> None:
@@ -121,11 +131,14 @@ class Server:
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             async with AsyncExitStack() as places:
                 if not public:
-                    await self._have_place(places, request, user)
+                    await _hold(places, self._users, user)
                 if pages.is_page(request):
                     writer.write(pages.answer(self._root, request, user))
                 else:
-                    await Backend(request, reader, writer).run(
+                    most = MAX_PUSH if request.is_push else MAX_QUESTION
+                    upload = Upload(reader, request, most)
+                    await self._have_place(places, request, user, upload)
+                    await Backend(request, upload, reader, writer).run(
                         str(self._root / "etc" / "gate"),
                         environment(self._root, request, user, peer),
                     )
@@ -152,23 +165,37 @@ class Server:
             raise Refused("401 Unauthorized", "log in with the account that you were given")
         return user
 
-    async def _have_place(self, places: AsyncExitStack, request: Request, user: str) -> None:
-        """Wait until the request has its turn. Raises Refused if it has none in time."""
-        try:
-            await places.enter_async_context(self._users.hold(user))
-            if request.is_push:
-                # The repository's own place comes first: then ten pushes to one repository hold
-                # only one of the places for all pushes.
-                await places.enter_async_context(self._repositories.hold(request.path))
-                await places.enter_async_context(self._pushes.hold(""))
-            else:
-                await places.enter_async_context(self._questions.hold(""))
-        except Busy:
-            raise Refused(
-                "503 Service Unavailable",
-                "refused: too many requests at once, so this one had no turn within"
-                f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
-            ) from None
+    async def _have_place(
+        self, places: AsyncExitStack, request: Request, user: str, upload: Upload
+    ) -> None:
+        """Wait until the request has come, as far as it is awaited, and has its turn. Raises
+        Refused if it has none in time."""
+        # Each of the lab's own users, Flux above all, has places that no learner takes.
+        whose = user if NO_SEATS.fullmatch(user) and not SPARE.fullmatch(user) else ""
+        if not request.is_push:
+            await upload.begin(MAX_QUESTION)
+            only_asks = request.method == "GET"
+            await _hold(places, self._questions if only_asks else self._fetches, whose)
+            return
+        is_all = await upload.begin(LONG_BYTES)
+        # The repository's own place comes first: then ten pushes to one repository hold only one of
+        # the places for all pushes.
+        await _hold(places, self._repositories, request.path)
+        if not is_all:
+            await _hold(places, self._long_pushes, whose)
+        await _hold(places, self._pushes, whose)
+
+
+async def _hold(places: AsyncExitStack, slots: Slots, name: str) -> None:
+    """Wait for a place and hold it. Raises Refused if none becomes free in time."""
+    try:
+        await places.enter_async_context(slots.hold(name))
+    except Busy:
+        raise Refused(
+            "503 Service Unavailable",
+            "refused: too many requests at once, so this one had no turn within"
+            f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
+        ) from None
 
 
 def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -180,7 +207,7 @@ def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
 
 def _refuse(writer: asyncio.StreamWriter, refused: Refused, request: Request | None) -> None:
     sentence = str(refused)
-    if request is not None and request.is_push and re.match("503|413", refused.status):
+    if request is not None and request.is_push and re.match("408|413|503", refused.status):
         # git shows a learner an answer to a push only if it is in git's own protocol.
         writer.write(answer_head("200 OK", _PUSHED) + push_error(sentence))
         return
@@ -194,7 +221,9 @@ def _refuse(writer: asyncio.StreamWriter, refused: Refused, request: Request | N
 async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """End a connection so that the client sees its whole answer."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
+        # With the time that it takes to read what is sent already, at the least rate.
+        more = writer.transport.get_write_buffer_size() / LEAST
+        async with asyncio.timeout(_LINGER_SECONDS + more):
             # With this, `drain` waits until everything is sent: what is not sent would be lost.
             writer.transport.set_write_buffer_limits(0)
             await writer.drain()

@@ -1,7 +1,7 @@
 """Remove the locks that a killed git has left in a repository.
 
 When the server's container ends, every git that runs in it is killed. If one of these held a lock,
-git would refuse every later push.
+git would refuse every later push, or never clear the pack that it had received.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ OLD_S = 180.0
 
 
 def remove_locks(repository: Path, refs: Iterable[str]) -> None:
-    """Remove old locks of *refs*, of main, and of the files that are locked with them.
+    """Remove old locks of *refs*, of main, of the files that are locked with them, and of packs.
 
     A push to another branch may change main, too.
     """
     now = time.time()
-    for name in ("HEAD", "packed-refs", "refs/heads/main", *refs):
-        lock = repository / f"{name}.lock"
+    names = ("HEAD", "packed-refs", "refs/heads/main", *refs)
+    locks = [repository / f"{name}.lock" for name in names]
+    for lock in (*locks, *(repository / "objects" / "pack").glob("*.keep")):
         with suppress(OSError):
             if now - lock.lstat().st_mtime > OLD_S:
                 lock.unlink()

@@ -33,7 +33,8 @@ def plan_rotation(
     found = repository_states(lab, asked, "start", "")
     mains = {one.id: main for one in asked if (main := found[one.id].main) is not None}
     commits = {learner: [main] for learner, main in mains.items()}
-    versions = encrypted_versions(lab, [one for one in asked if one.id in mains], commits)
+    read = [one for one in asked if one.id in mains]
+    versions = encrypted_versions(lab, read, commits, rotation.incident)
     plan = {}
     for one in asked:
         key = key_of(rotation, one)

@@ -14,6 +14,9 @@ from sopslab.policy import gitleaks
 if TYPE_CHECKING:
     from sopslab.policy.findings import Report
 
+# As many commits of a history may have expressions that are as costly as those of a push may be.
+_MOST_PUSHES = 20
+
 
 def check(paths: Iterable[str]) -> Report:
     """Judge files and trees on disk."""
@@ -27,10 +30,11 @@ def check(paths: Iterable[str]) -> Report:
 def history(folder: str = ".") -> Report:
     """Judge every file version in a repository's history, by the .sops.yaml of the same commit."""
     with gitleaks.begin() as begun:
-        from sopslab.policy import engine, findings, recipients, sources
+        from sopslab.policy import engine, findings, recipients, regex, sources
 
         try:
-            return engine.check(sources.history(folder), recipients.Trusted(), begun)
+            with regex.within(regex.Budget(_MOST_PUSHES * regex.RUN_STEPS)):
+                return engine.check(sources.history(folder), recipients.Trusted(), begun)
         except sources.SourceError as error:
             return findings.Report(undecided=[str(error)])
 

@@ -377,15 +377,11 @@ def check(source: Source, trusted: Trusted, begun: Begun) -> Report:
 
     A file that cannot be judged is always reported, in ``Report.undecided``.
     """
-    with regex.budget():
-        return _checked(source, trusted, begun)
-
-
-def _checked(source: Source, trusted: Trusted, begun: Begun) -> Report:
     report = Report()
     scanner: Gitleaks | None = None
     fed: list[_Fed] = []
     rules: dict[str, Rules] = {}
+    budgets: dict[str, regex.Budget] = {}
     found: set[Finding] = set()
     try:
         scanner = Gitleaks(begun)
@@ -399,7 +395,8 @@ def _checked(source: Source, trusted: Trusted, begun: Begun) -> Report:
             file = File(blob, rules[blob.commit], source)
             hits: list[Hit] = []
             try:
-                hits.extend(file.hits())
+                with regex.within(budgets.setdefault(source.share(blob.commit), regex.Budget())):
+                    hits.extend(file.hits())
             except SourceError:
                 raise
             except Undecidable as error:

@@ -29,9 +29,17 @@ MAX_DEPTH = 100
 MAX_STEPS = 500_000
 """Instructions for one search: less than a second."""
 RUN_STEPS = 5_000_000
-"""Instructions for all searches within `budget`."""
+"""Instructions for all searches of a run that count together."""
 
-_spent: ContextVar[list[int] | None] = ContextVar("spent", default=None)
+
+@dataclass
+class Budget:
+    """How many instructions searches may still take, however many patterns there are."""
+
+    left: int = RUN_STEPS
+
+
+_budgets: ContextVar[tuple[Budget, ...]] = ContextVar("budgets", default=())
 _LAST = 0x10FFFF
 
 
@@ -40,13 +48,13 @@ class PatternError(Exception):
 
 
 @contextmanager
-def budget() -> Iterator[None]:
-    """Bound the total cost of all searches in the block, however many patterns there are."""
-    token = _spent.set([0])
+def within(budget: Budget) -> Iterator[None]:
+    """Charge a budget for all searches in the block, besides those of blocks around it."""
+    token = _budgets.set((*_budgets.get(), budget))
     try:
         yield
     finally:
-        _spent.reset(token)
+        _budgets.reset(token)
 
 
 def search(pattern: str, text: str) -> bool:
@@ -501,15 +509,16 @@ class _Program:
     def search(self, text: str) -> bool:
         """Return whether the pattern matches somewhere in *text*."""
         steps = 0
-        spent = _spent.get() or [0]
+        budgets = _budgets.get()
         current: set[int] = set()
         for place in range(len(text) + 1):
             awaited, tried = self._reached([*current, self._start], text, place)
             if awaited is None:
                 return True
             steps += tried
-            spent[0] += tried
-            if steps > MAX_STEPS or spent[0] > RUN_STEPS:
+            for budget in budgets:
+                budget.left -= tried
+            if steps > MAX_STEPS or any(budget.left < 0 for budget in budgets):
                 raise PatternError("takes too long")
             if place < len(text):
                 current = {then for chars, then in awaited if chars.has(text[place])}

@@ -13,10 +13,12 @@ import re
 import stat
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
+
+from sopslab.policy.output import Bounds, Exceeded, printed, write_all
 
 SYMLINK, SUBMODULE = "120000", "160000"
 TEXT = "text"
@@ -26,6 +28,10 @@ KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization
 _REGULAR = "100644"
 MAX_BLOB = 64 * 1024 * 1024
 """At most this many bytes, and one more, are read of a file on disk."""
+OTHERS = Bounds(16 * 1024 * 1024, 60)
+"""What git may print of a repository that others write."""
+OWN = Bounds(128 * 1024 * 1024, 600)
+"""What git may print of a whole history, and of what is about to be committed."""
 _ZERO = re.compile(r"0+")
 _WORD = re.compile(rb"[^\s\"'=,\[\]{}/]+")
 
@@ -63,6 +69,11 @@ class Source(Protocol):
         """True if *folder* is the top of a repository."""
         ...
 
+    def share(self, commit: str) -> str:
+        """Return with which other files those of *commit* count together, where the cost of their
+        expressions is bounded."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -75,26 +86,48 @@ class _Entry:
 class Repository:
     """Git in one repository: lists of changes, and blobs by id or by ``<commit>:<path>``."""
 
-    def __init__(self, folder: str = ".", environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        folder: str = ".",
+        environment: Mapping[str, str] = os.environ,
+        bounds: Bounds = OTHERS,
+    ) -> None:
+        """
+        + bounds: what git may print for each question
+        """
         self._folder = folder
         # Replace refs and grafts would show other content than what is pushed.
         self._environment = {**environment, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+        self._bounds = bounds
         self._lookup: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """Return what git prints. Raises SourceError if it fails."""
+        """Return what git prints. Raises SourceError if it fails, and TooMuch."""
+        return b"".join(self._printed(arguments, stdin))
+
+    def records(self, *arguments: str, stdin: bytes = b"") -> Iterator[bytes]:
+        """Yield what git prints, up to each NUL, as it comes. Raises SourceError as `run` does."""
+        rest = b""
+        for piece in self._printed(arguments, stdin):
+            *whole, rest = (rest + piece).split(b"\0")
+            yield from whole
+        if rest:
+            yield rest
+
+    def _printed(self, arguments: Sequence[str], stdin: bytes) -> Iterator[bytes]:
+        command = ["git", "-C", self._folder, *arguments]
         try:
-            done = subprocess.run(
-                ["git", "-C", self._folder, *arguments],
-                input=stdin,
-                capture_output=True,
-                env=self._environment,
-            )
+            yield from printed(command, self._environment, self._bounds, stdin=stdin)
+        except Exceeded as error:
+            raise TooMuch(
+                f"there is too much to look at at once: git {arguments[0]} {error}"
+            ) from None
+        except subprocess.CalledProcessError as error:
+            raise SourceError(
+                f"git {arguments[0]} failed with exit code {error.returncode}"
+            ) from None
         except OSError as error:
             raise SourceError(f"git cannot be started: {error.strerror}") from None
-        if done.returncode:
-            raise SourceError(f"git {arguments[0]} failed with exit code {done.returncode}")
-        return done.stdout
 
     def tree(self, commit: str, *paths: str, most: tuple[int, int]) -> Iterator[Blob]:
         """Yield the files at or below *paths* in *commit*.
@@ -135,7 +168,7 @@ class Repository:
         process = self._batch()
         assert process.stdin is not None
         requests = "".join(f"{entry.oid}\0" for entry in wanted).encode()
-        writer = threading.Thread(target=_write_all, args=(process, requests), daemon=True)
+        writer = threading.Thread(target=write_all, args=(process, requests), daemon=True)
         writer.start()
         try:
             for entry in wanted:
@@ -199,16 +232,6 @@ def _listed(tree: bytes) -> Iterator[_Entry]:
         yield _Entry(os.fsdecode(path), about[:6].decode("ascii"), oid[0].decode("ascii"), "")
 
 
-def _write_all(process: subprocess.Popen[bytes], data: bytes) -> None:
-    assert process.stdin is not None
-    try:
-        process.stdin.write(data)
-        process.stdin.close()
-    except OSError:
-        # The reader gave up and killed the process; it reports why.
-        return
-
-
 def _answer(process: subprocess.Popen[bytes]) -> bytes | None:
     """Return one answer of ``git cat-file --batch``: the content of a blob, else None.
 
@@ -228,18 +251,17 @@ def _answer(process: subprocess.Popen[bytes]) -> bytes | None:
     return None
 
 
-def _entries(raw: bytes, commit: str = "") -> Iterator[_Entry]:
+def _entries(records: Iterator[bytes], commit: str = "") -> Iterator[_Entry]:
     """Yield the new side of each change that ``git diff --raw -z`` lists.
 
     With ``--stdin``, ``git diff-tree`` also lists the commit before its changes.
     """
-    tokens = iter(raw.split(b"\0"))
-    for token in tokens:
-        if token.startswith(b":"):
-            _, mode, _, oid, _ = token[1:].decode("ascii").split(" ")
-            yield _Entry(os.fsdecode(next(tokens)), mode, oid, commit)
-        elif token:
-            commit = token.decode("ascii")
+    for record in records:
+        if record.startswith(b":"):
+            _, mode, _, oid, _ = record[1:].decode("ascii").split(" ")
+            yield _Entry(os.fsdecode(next(records)), mode, oid, commit)
+        elif record:
+            commit = record.decode("ascii")
 
 
 _RAW = ("--raw", "--no-relative", "-z", "-r", "--no-renames", "--no-abbrev", "--diff-filter=d")
@@ -249,12 +271,12 @@ class Staged:
     """What the next commit would add: the index against HEAD."""
 
     def __init__(self, folder: str = ".") -> None:
-        self._git = Repository(folder)
+        self._git = Repository(folder, bounds=OWN)
 
     def blobs(self) -> Iterator[Blob]:
         """Yield every staged file that differs from HEAD."""
         options = (*_RAW, "--no-ext-diff", "--ignore-submodules=dirty")
-        entries = list(_entries(self._git.run("diff", "--cached", *options)))
+        entries = list(_entries(self._git.records("diff", "--cached", *options)))
         yield from self._git.blobs(entries)
         changed = {entry.path: "" for entry in entries}
         for blob in self._git.kustomizations(self._git.run("ls-files", "-s", "-z"), changed):
@@ -269,31 +291,44 @@ class Staged:
         """True for the empty path."""
         return not folder
 
+    def share(self, commit: str) -> str:
+        """Return the same for all files."""
+        return ""
+
 
 class Commits:
     """Every file version that a set of commits introduced, even if a later one replaced it."""
 
     def __init__(
-        self, folder: str, tips: Sequence[str], *without: str, refs: Sequence[str]
+        self,
+        folder: str,
+        tips: Sequence[str],
+        *without: str,
+        refs: Sequence[str],
+        bounds: Bounds = OTHERS,
+        share: Callable[[str], str] = lambda _: "",
     ) -> None:
         """
         + tips: the revisions that the commits lead to
         + without: revisions whose commits are left out
         + refs: the names of refs to judge
+        + bounds: what git may print for each question
+        + share: with which others the files of a commit count together, as in `Source.share`
         """
-        self._git = Repository(folder)
+        self._git = Repository(folder, bounds=bounds)
         self._tips = tuple(tips)
         self._revisions = (*tips, *without)
         self._refs = tuple(refs)
+        self._share = share
 
     def blobs(self) -> Iterator[Blob]:
         """Yield each pair of content and path once, with the oldest commit that has it."""
         commits = self._git.run("rev-list", "--reverse", "--topo-order", *self._revisions)
-        raw = self._git.run(
+        changes = self._git.records(
             "diff-tree", "--stdin", "-m", "--root", "--no-ext-diff", *_RAW, stdin=commits
         )
         unique: dict[tuple[str, str], _Entry] = {}
-        for entry in _entries(raw):
+        for entry in _entries(changes):
             unique.setdefault((entry.oid, entry.path), entry)
         known = {entry.oid for entry in unique.values()}
         # Refs may point to trees and blobs, too, which no commit leads to.
@@ -339,6 +374,10 @@ class Commits:
         """True for the empty path."""
         return not folder
 
+    def share(self, commit: str) -> str:
+        """Return what was said when this was made."""
+        return self._share(commit)
+
 
 def history(folder: str) -> Commits:
     """Return all commits of all refs. Raises SourceError for a shallow clone, which hides some."""
@@ -346,7 +385,9 @@ def history(folder: str) -> Commits:
     if shallow.strip() == b"true":
         raise SourceError("the repository is a shallow clone, so its history cannot be checked")
     names = Repository(folder).run("for-each-ref", "--format=%(refname)")
-    return Commits(folder, ["--all"], refs=[os.fsdecode(name) for name in names.splitlines()])
+    refs = [os.fsdecode(name) for name in names.splitlines()]
+    # What was pushed together was judged by itself, and may be as costly as a push.
+    return Commits(folder, ["--all"], refs=refs, bounds=OWN, share=str)
 
 
 def pushed(lines: Iterable[str], folder: str = ".") -> Commits | None:
@@ -422,6 +463,10 @@ class Tree:
     def is_top(self, folder: str) -> bool:
         """True if *folder* holds a Git repository or work tree."""
         return (Path(folder) / ".git").exists()
+
+    def share(self, commit: str) -> str:
+        """Return the same for all files."""
+        return ""
 
     def _is_inside(self, target: Path) -> bool:
         return any(

@@ -88,9 +88,9 @@ AWAITED = {
 Data = Callable[..., dict[str, Any]]
 
 
-def version(commit: str, recipient: str, *noted: str) -> Version:
+def version(commit: str, recipient: str, *, noted: bool = False) -> Version:
     text = SECRET.format(recipient=recipient, iv=commit[0] * 43, tag=commit[0] * 22)
-    return Version(commit, {PATH: commit}, {commit: text}, f"age: {recipient}", frozenset(noted))
+    return Version(commit, {PATH: commit}, {commit: text}, f"age: {recipient}", noted)
 
 
 def begun(cause: Cause, seats: Sequence[str], exposed: Sequence[str]) -> Rotation:
@@ -115,7 +115,7 @@ def answers(settings: Settings, cause: Cause, seats: Sequence[str]) -> Answers:
     encrypted again are found from then on.
     """
     before = version(BEFORE, OLD)
-    after = version(AFTER, NEW if cause.endswith("-key") else OLD, INCIDENT)
+    after = version(AFTER, NEW if cause.endswith("-key") else OLD, noted=True)
 
     def each(value: object) -> str:
         return said(dict.fromkeys(seats, value))

@@ -299,6 +299,38 @@ PODS: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
+def probing(where: str, handler: dict[str, Any], kind: str = "containers") -> dict[str, Any]:
+    """Return the spec of a pod whose second container asks something, as a probe or in a hook."""
+    asks = (
+        {"lifecycle": {where: handler}} if where in ("postStart", "preStop") else {where: handler}
+    )
+    spec: dict[str, Any] = {"containers": [{"name": "first"}]}
+    spec[kind] = [*spec.get(kind, []), {"name": "second", **asks}]
+    return spec
+
+
+HANDLERS = ("livenessProbe", "readinessProbe", "startupProbe", "postStart", "preStop")
+ASKED: list[dict[str, Any]] = [
+    {"httpGet": {"port": 80}},
+    {"httpGet": {"port": 80, "host": ""}, "periodSeconds": 1},
+    {"tcpSocket": {"port": 80}},
+    {"tcpSocket": {"port": 80, "host": ""}},
+    {"exec": {"command": ["true"]}},
+    {"grpc": {"port": 80}},
+]
+HOSTS: list[dict[str, Any]] = [
+    {"httpGet": {"port": 80, "host": "10.0.0.1"}},
+    {"tcpSocket": {"port": 80, "host": "127.0.0.1"}},
+]
+PODS += [(probing(where, handler), None) for where in HANDLERS for handler in ASKED]
+PODS += [
+    (probing(where, handler, kind), "must not name a host")
+    for where in HANDLERS
+    for handler in HOSTS
+    for kind in ("containers", "initContainers")
+]
+
+
 @pytest.mark.parametrize(("spec", "reason"), PODS)
 def test_a_pod_keeps_to_its_seat(spec: dict[str, Any], reason: str | None) -> None:
     said = refused("pods", {"spec": spec})
@@ -391,6 +423,14 @@ def test_a_service_stays_in_the_cluster(kind: str) -> None:
     assert refused("services", {"spec": {"type": "ClusterIP"}}) == []
     assert refused("services", {"spec": {"type": kind}}) != []
     assert refused("services", {"spec": {"type": "ClusterIP", "externalIPs": ["192.0.2.1"]}}) != []
+
+
+def test_a_service_has_a_few_ports() -> None:
+    def ports(number: int) -> dict[str, Any]:
+        return {"spec": {"ports": [{"port": 1 + one} for one in range(number)]}}
+
+    assert refused("services", ports(0)) == refused("services", ports(10)) == []
+    assert refused("services", ports(11)) == ["spec.ports may have 10 entries"]
 
 
 def holding(*finalizers: str) -> dict[str, Any]:

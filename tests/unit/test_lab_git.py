@@ -9,7 +9,9 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.encrypted import encrypted_versions, past_versions
+from sopslab.incidents.rotation.plan import Version
+from sopslab.lab.observe import encrypted
+from sopslab.lab.observe.encrypted import encrypted_versions, made_file, past_versions
 from sopslab.lab.tools.git import Git
 from tests.repositories import git, learner
 
@@ -53,20 +55,62 @@ def test_a_file_keeps_its_mode_where_that_is_said(repository: tuple[Settings, Gi
     }  # fmt: skip
 
 
-def test_what_is_encrypted_in_a_commit_is_found_with_its_rules_and_incidents(
+def test_what_is_encrypted_in_a_commit_is_found_with_its_rules(
     repository: tuple[Settings, Git, str],
 ) -> None:
     settings, bare, start = repository
     files = {".sops.yaml": b"rules\n", "flux/a.yaml": b"\xef\xbb\xbf" + ENCRYPTED, "plain": b"x"}
-    one = bare.commit_files(start, "One\n\nSops-lab-incident: first", files)
-    two = bare.commit_files(one, "Two\n\nSops-lab-incident: second", {"flux/a.yaml": b"gone\n"})
-    found = encrypted_versions(settings.for_machine, [ADA], {"ada": [one, two, "0" * 40]})
+    one = bare.commit_files(start, "One", files)
+    two = bare.commit_files(one, "Two", {"flux/a.yaml": b"gone\n"})
+    found = encrypted_versions(settings.for_machine, [ADA], {"ada": [one, two, "0" * 40]}, None)
     assert set(found) == {"ada"} and set(found["ada"]) == {one, two}
     version = found["ada"][one]
     assert dict(version.files) == {"flux/a.yaml": bare.tree(one)["flux/a.yaml"].blob}
     assert list(version.texts.values()) == [ENCRYPTED.decode()]
-    assert (version.rules, set(version.noted), version.odd) == ("rules\n", {"first"}, False)
-    assert found["ada"][two].noted == {"first", "second"} and not found["ada"][two].files
+    assert (version.rules, version.noted, version.odd) == ("rules\n", False, False)
+    assert not found["ada"][two].files
+
+
+def test_what_a_rotation_made_is_known_by_its_own_record_alone(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    settings, bare, start = repository
+    here = settings.for_machine
+    forged = bare.commit_files(start, "A\n\nSops-lab-incident: lost", {"a.yaml": ENCRYPTED})
+    made = bare.commit_files(forged, "B", {"a.yaml": ENCRYPTED + b"b: new\n"})
+    again = bare.commit_files(made, "C", {"a.yaml": ENCRYPTED + b"b: newer\n"})
+    later = bare.commit_files(again, "D", {"a.yaml": ENCRYPTED + b"c: of the learner\n"})
+    replaced = ENCRYPTED, ENCRYPTED + b"b: new\n"
+    reverted = [bare.commit_files(later, "E", {"a.yaml": text}) for text in replaced]
+    commits = [forged, made, again, later, *reverted]
+
+    def noted() -> list[bool]:
+        found = encrypted_versions(here, [ADA], {"ada": commits}, "lost")["ada"]
+        return [found[commit].noted for commit in commits]
+
+    assert noted() == [False] * 6
+    record = made_file(here, "lost", "ada")
+    record.parent.mkdir(parents=True)
+    # One that was never in the repository, and two that came to be on main.
+    record.write_text(f"{'0' * 40}\n{made}\n{again}\n")
+    assert noted() == [False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
+def test_a_commit_of_more_files_than_are_read_says_so(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    settings, bare, start = repository
+    commit = bare.commit_files(start, "Two", {"a.yaml": ENCRYPTED, "b.yaml": ENCRYPTED + b"b: 1\n"})
+    size = 2 if limit == "MOST_FILES" else 2 * len(ENCRYPTED) + 5
+
+    def version(most: int) -> Version:
+        monkeypatch.setattr(encrypted, limit, most)
+        found = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]}, None)
+        return found["ada"][commit]
+
+    assert not version(size).large and len(version(size).files) == 2
+    assert version(size - 1) == Version(commit, large=True)
 
 
 @pytest.mark.parametrize("name", ["a\nb.yaml", "a\x1b[1m.yaml", "a\udce4.yaml"])
@@ -77,7 +121,9 @@ def test_an_encrypted_file_of_an_odd_name_is_left_alone_and_said(
     entry = b"100644 blob " + bare.run("hash-object", "-w", "--stdin", stdin=ENCRYPTED).strip()
     tree = bare.text("mktree", "-z", stdin=entry + b"\t" + name.encode(errors="surrogateescape"))
     commit = bare.commit_tree(tree, [start], "Odd")
-    (version,) = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
+    (version,) = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]}, None)[
+        "ada"
+    ].values()
     assert version.odd and not version.files and not version.texts
 
 
@@ -86,7 +132,9 @@ def test_a_link_to_something_encrypted_is_no_encrypted_file(
 ) -> None:
     settings, bare, start = repository
     commit = bare.commit_files(start, "Link", {"link": ENCRYPTED}, modes={"link": "120000"})
-    (version,) = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]})["ada"].values()
+    (version,) = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]}, None)[
+        "ada"
+    ].values()
     assert not version.files and not version.odd
 
 
@@ -98,8 +146,31 @@ def test_what_a_file_held_before_is_found_each_content_once(
         commit = bare.commit_files(commit, "Change", {"a": content})
     last = bare.commit_files(commit, "After", {"a": b"four"})
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": ["a", "b"]})
-    assert sorted(found["ada"]["a"]) == ["one", "three", "two"] and found["ada"]["b"] == []
+    past = found["ada"]
+    assert past is not None
+    assert sorted(past["a"]) == ["one", "three", "two"] and past["b"] == []
     assert bare.blob(last, "a") == b"four"
+
+
+def test_the_past_of_files_is_read_as_far_as_its_limits(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, bare, commit = repository
+    for content in (b"one", b"two", b"three"):
+        commit = bare.commit_files(commit, "Change", {"a": content, "b": content})
+
+    def past() -> dict[str, list[str]] | None:
+        here, paths = settings.for_machine, {"ada": ["a", "b"]}
+        found = past_versions(here, [ADA], {"ada": commit}, paths)["ada"]
+        return found and {path: sorted(texts) for path, texts in found.items()}
+
+    assert past() == {path: ["one", "three", "two"] for path in "ab"}
+    monkeypatch.setattr(encrypted, "_PAST_OF_ALL", 3)
+    assert past() == {path: ["three"] for path in "ab"}
+    monkeypatch.setattr(encrypted, "_PAST_BYTES", 10)
+    assert past() == {path: ["three"] for path in "ab"}
+    monkeypatch.setattr(encrypted, "_PAST_BYTES", 9)
+    assert past() is None
 
 
 @pytest.mark.parametrize("name", [":(x).yaml", "[ab].yaml", "*.yaml"])
@@ -109,4 +180,5 @@ def test_the_name_of_a_file_is_no_pattern(repository: tuple[Settings, Git, str],
         commit = bare.commit_files(commit, "Change", {name: content, "a.yaml": b"of " + content})
     commit = bare.commit_files(commit, "Change", {"a.yaml": b"another"})
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": [name]})
-    assert sorted(found["ada"][name]) == ["one", "two"]
+    past = found["ada"]
+    assert past is not None and sorted(past[name]) == ["one", "two"]

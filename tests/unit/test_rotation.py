@@ -563,6 +563,58 @@ def test_only_the_named_secret_changes_and_every_key_stays(world: Callable[..., 
     assert "old values of backend-secrets.yaml" in found.record.remains["learner"][0]
 
 
+def test_no_commit_of_a_learners_passes_for_one_of_the_rotation(
+    world: Callable[..., World],
+) -> None:
+    found = world("value-exposed")
+    before = found.secret("learner", SECRET)
+    found.commit("learner", f"Mine\n\nSops-lab-incident: {INCIDENT}")
+    found.take_inventory("backend-secrets")
+    assert_done(found.rotate())
+    assert found.secret("learner", SECRET)["data"] != before["data"]
+    assert found.record.over and not found.failures()
+
+
+def test_what_leaked_and_is_back_is_not_proven_and_is_replaced_again(
+    world: Callable[..., World],
+) -> None:
+    found = world("value-exposed")
+    before, head = found.secret("learner", SECRET), found.refs("learner")["heads/main"]
+    found.take_inventory("backend-secrets")
+    found.reencrypt()
+    clone = found.clone("learner")
+    git(clone, "pull", "--quiet", "--rebase")
+    git(clone, "checkout", "--quiet", head, "--", SECRET)
+    found.commit("learner", "What was there before")
+    assert not found.apply(proof.attempts).failed
+    assert f"{SECRET} is as it was when the rotation began" in found.failures()["learner"]
+    found.apply(rotation.conclusion, given=[])
+    assert found.record.proven == ()
+    shutil.rmtree(Path(found.settings.class_dir) / "failed")
+    assert_done(found.rotate())
+    assert found.secret("learner", SECRET)["data"] != before["data"]
+    assert found.record.over and not found.failures()
+
+
+def test_more_files_than_a_rotation_looks_at_are_neither_replaced_nor_proven(
+    world: Callable[..., World],
+) -> None:
+    found = world("value-exposed")
+    text = (found.clone("learner") / SECRET).read_text()
+    for number in range(201):
+        (found.clone("learner") / FOLDER / f"many-{number}.yaml").write_text(text)
+    found.commit("learner", "Many")
+    found.take_inventory("backend-secrets")
+    steps: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (reencryption.files, {"given": {}}),
+        (proof.attempts, {}),
+    ]
+    for operation, more in steps:
+        found.apply(operation, **more)
+        assert "more than 200 encrypted files" in found.failures()["learner"]
+        shutil.rmtree(Path(found.settings.class_dir) / "failed")
+
+
 def test_one_value_of_several_is_replaced_by_what_a_human_gives(
     world: Callable[..., World],
 ) -> None:

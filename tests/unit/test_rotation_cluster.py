@@ -309,7 +309,7 @@ def test_a_machine_on_which_nothing_is_yet_has_nothing_to_say(lab: Callable[...,
     assert live_values(there, ada, {"ada": [Delivered("a.yaml", "a", "ada")]}) == {}
     assert archived_identities(there) == {}
     assert clone_standing(there, ADA) is None
-    gone = encrypted_versions(there, [ADA], {"ada": ["a" * 40]})
+    gone = encrypted_versions(there, [ADA], {"ada": ["a" * 40]}, INCIDENT)
     assert gone == {"ada": {}}
     assert leaked_logins(there, kept=logins_dir(settings), users=["ada"]) == {"ada": "unkept"}
 

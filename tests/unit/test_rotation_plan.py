@@ -26,12 +26,14 @@ from sopslab.incidents.rotation.instructor import former_recipient, plan_success
 from sopslab.incidents.rotation.orders import Change, draw_up
 from sopslab.incidents.rotation.phases import MEANING, PHASES, Phase, replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
+    LARGE,
     Version,
     asks_elsewhere,
     faults,
     plan_version,
     remains,
     rotated_files,
+    still_exposed,
     unknown_values,
 )
 from sopslab.incidents.rotation.record import (
@@ -41,7 +43,9 @@ from sopslab.incidents.rotation.record import (
     parse_rotation,
     render_rotation,
 )
+from sopslab.incidents.rotation.sentences import rotation_plan
 from sopslab.model.incidents import Cause
+from sopslab.model.repositories import RepositoryState
 from tests.conftest import find_tool
 from tests.repositories import learner
 from tests.texts import replaced
@@ -66,10 +70,10 @@ def encrypted(
     return "\n".join(lines) + "\n"
 
 
-def version(rules: str = "", noted: tuple[str, ...] = (), **texts: str) -> Version:
+def version(rules: str = "", **texts: str) -> Version:
     files = {f"flux/{name}.yaml": f"blob-{name}" for name in texts}
     blobs = {f"blob-{name}": text for name, text in texts.items()}
-    return Version("c" * 40, files, blobs, rules, frozenset(noted))
+    return Version("c" * 40, files, blobs, rules)
 
 
 def rotation(cause: Cause = Cause.LEARNER_KEY, **changes: Any) -> Rotation:
@@ -134,7 +138,7 @@ def test_a_value_changes_where_it_is_named(exposed: tuple[str, ...], keys: list[
     plan = plan_version(about, found, old=None, given=())
     assert [leaf.key for file in plan.files for leaf in file.fresh] == keys
     assert not plan.rules
-    done = replace(found, noted=frozenset({about.incident}))
+    done = replace(found, noted=True)
     assert plan_version(about, done, old=None, given=()).empty
     given = plan_version(about, done, old=None, given=("backend/A",))
     assert [leaf.key for file in given.files for leaf in file.given] == ["A"]
@@ -197,6 +201,13 @@ def test_what_is_wrong_afterwards_is_told() -> None:
     ]
 
 
+def test_what_is_too_much_to_be_read_is_refused_and_no_end() -> None:
+    large = Version("d" * 40, large=True)
+    assert faults(large, old=None, new=None) == [LARGE]
+    found = rotation_plan(rotation(), RepositoryState(main="d" * 40), large, OLD)
+    assert found == [LARGE] and "more than 200 encrypted files" in LARGE
+
+
 def test_names_that_nothing_has_are_told() -> None:
     found = version(a=encrypted(OLD))
     named = ("backend", "backend/KEY", "backend/NO", "no")
@@ -207,6 +218,18 @@ def test_files_that_came_later_were_not_rotated() -> None:
     before = version(a="1", b="2")
     after = Version("d" * 40, {"flux/a.yaml": "blob-other", "flux/b.yaml": "blob-b", "c": "blob"})
     assert rotated_files(before, after) == ["flux/a.yaml"]
+
+
+def test_what_is_as_it_was_is_still_exposed() -> None:
+    before = version(a=encrypted(OLD), b=encrypted(OLD, name="b"))
+    files = {**before.files, "flux/b.yaml": "another"}
+    texts = {**before.texts, "another": encrypted(OLD, name="b")}
+    after = replace(before, files=files, texts=texts)
+    (sentence,) = still_exposed(before, after, ("backend/KEY", "b"))
+    assert sentence.startswith("flux/a.yaml is as it was")
+    assert still_exposed(before, after, ("b/KEY",)) == still_exposed(before, after, ()) == []
+    # What came later had nothing that could have leaked before.
+    assert still_exposed(version(), after, ("backend",)) == []
 
 
 def test_what_remains_is_said_without_a_value() -> None:

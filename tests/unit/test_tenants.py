@@ -14,6 +14,7 @@ import yaml
 from sopslab.config.naming import seat_namespace, seat_system_namespace, seat_user
 from sopslab.files.render import render_tree
 from sopslab.layout import PLATFORM
+from sopslab.model.quantities import quantity
 
 SEAT = "ada"
 GENERATION = "5f0c9a31e27b44"
@@ -290,6 +291,17 @@ def test_the_quota_bounds_what_can_be_made_and_forbids_what_must_not(tmp_path: P
     assert {name for name in hard if ".toolkit.fluxcd.io" in name} <= closed
     # YAML reads a bare 5 as a number, and a quantity has to be text.
     assert all(isinstance(value, str) for value in hard.values())
+
+
+def test_what_a_container_may_have_begins_above_nothing(tmp_path: Path) -> None:
+    seat = seat_objects(tmp_path, SEAT)
+    (container,) = named(seat, "LimitRange", "seat")["spec"]["limits"]
+
+    assert container["type"] == "Container"
+    least, given, most = (container[name] for name in ("min", "defaultRequest", "max"))
+    assert set(least) == set(given) == set(container["default"]) == set(most)
+    for name, value in least.items():
+        assert 0 < quantity(value) <= quantity(given[name]), name
 
 
 def counted(hard: dict[str, str]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -25,11 +26,13 @@ from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.errors import Exit, InputError
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.incidents import Cause, check_id, incident_path
+from sopslab.model.results import Undecided
 from sopslab.model.words import counted
 
 if TYPE_CHECKING:
+    from sopslab.config.environment import Environment
     from sopslab.config.settings import Settings
-    from sopslab.incidents.records import Incident, Upstream
+    from sopslab.incidents.records import Exposure, Incident, Upstream
 
 _identifier = click.argument(
     "identifier",
@@ -115,7 +118,6 @@ def open_(
     from sopslab.incidents.closing import remaining
     from sopslab.incidents.coverage import not_covered
     from sopslab.incidents.records import Incident
-    from sopslab.lab.incidents.history import find_exposures
     from sopslab.lab.incidents.platform import read_incidents
 
     settings = lab_or_exit(as_json=as_json)
@@ -125,18 +127,22 @@ def open_(
         identifier = check_id(f"{day}-{words}")
     except ValueError as error:
         end(Exit.INPUT, [f"{words!r:.60} cannot name an incident: {error}"], as_json=as_json)
+    found: list[Exposure] = []
+    unsearched: dict[str, str] = {}
     with problems_or_exit(as_json=as_json):
         everybody = cause == Cause.INSTRUCTOR_KEY and not ids
         environments = [] if everybody else named_environments(settings, ids)
         known = read_incidents(settings)
-        found = [one for each in environments for one in find_exposures(settings, each)]
-    before = known.get(identifier)
-    if before is not None and before.closed is not None:
-        end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
-    learners = tuple(one.id for one in environments)
-    opened = before or Incident(identifier, Cause(cause), learners, day)
+        before = known.get(identifier)
+        if before is not None and before.closed is not None:
+            end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
+        leaked = Cause(cause) if before is None else before.cause
+        if leaked is Cause.VALUE_EXPOSED:
+            found, unsearched = _searched(settings, environments)
+    learners = tuple(one.id for one in environments if one.id not in unsearched)
+    opened = before or Incident(identifier, leaked, learners, day)
     others = [one for one in known.values() if one.id != identifier]
-    new = not_covered(found, others) if opened.cause is Cause.VALUE_EXPOSED else ()
+    new = not_covered(found, others)
     record = replace(
         opened,
         subjects=_joined(opened.subjects, learners),
@@ -152,6 +158,10 @@ def open_(
         named = ", ".join(one.keys) or "a value"
         echo(f"  {one.path} in commit {one.commit[:12]}: {named} [{one.rule}]")
     echo(f"Next: sopslab incident close {record.id}, which says what is still to be done")
+    if unsearched:
+        for learner, reason in unsearched.items():
+            echo(f"{learner} is not in the record: {reason}", err=True)
+        sys.exit(Exit.PARTIAL)
 
 
 @incident.command()
@@ -239,6 +249,25 @@ def close(identifier: str, as_json: bool) -> None:
     echo(f"the incident {found.id} is closed; exposed for ever:")
     for sentence in found.remains or ("nothing that is known",):
         echo(f"  {sentence}")
+
+
+def _searched(
+    settings: Settings, environments: Sequence[Environment]
+) -> tuple[list[Exposure], dict[str, str]]:
+    """Return what the histories of learners' repositories hold, and why some could not be searched,
+    by the learner's id. Raises Undecided if none could."""
+    from sopslab.lab.incidents.history import find_exposures
+
+    found: list[Exposure] = []
+    unsearched: dict[str, str] = {}
+    for one in environments:
+        try:
+            found += find_exposures(settings, one)
+        except Undecided as reason:
+            unsearched[one.id] = reason.found
+    if len(unsearched) == len(environments) > 0:
+        raise Undecided("; ".join(unsearched.values()))
+    return found, unsearched
 
 
 def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:

@@ -13,7 +13,17 @@ from sopslab.policy import sops
 if TYPE_CHECKING:
     from sopslab.incidents.rotation.record import Rotation
 
-# The trailer in the message of the commit that carries out a rotation.
+MOST_FILES, MOST_BYTES = 200, 8 * 1024 * 1024
+"""How many encrypted files of a version, and how many bytes of these, a rotation looks at.
+
+A learner may push anything that the policy allows."""
+LARGE = (
+    f"it has more than {MOST_FILES} encrypted files, or more than {MOST_BYTES // 1024**2} MiB of"
+    " them, and a rotation looks at no more: remove some first"
+)
+
+# The trailer in the message of the commit that carries out a rotation, for people to read: learners
+# can write it, too.
 TRAILER = "Sops-lab-incident"
 
 
@@ -24,17 +34,19 @@ class Version:
     + files: the blob of each encrypted file, by path
     + texts: the content of each of these blobs
     + rules: the text of the commit's `.sops.yaml`
-    + noted: the incidents for which this commit, or one before it, was made
+    + noted: whether a commit that the rotation has made is this one, or one before it
     + odd: whether encrypted files are left out because of their paths, which cannot be printed or
       contain `..`
+    + large: whether the encrypted files are too many or too large to be read, and left out
     """
 
     commit: str
     files: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     rules: str = ""
-    noted: frozenset[str] = frozenset()
+    noted: bool = False
     odd: bool = False
+    large: bool = False
 
     def encrypted(self) -> Iterator[tuple[str, EncryptedFile]]:
         """Yield the path of each encrypted file, and what can be read in the file."""
@@ -98,7 +110,7 @@ def plan_version(
         opened = old is not None and old in found.recipients
         if opened:
             wanted = found.leaves
-        elif old is None and not is_noted(rotation, version):
+        elif old is None and not version.noted:
             wanted = _named(found, rotation.exposed)
         else:
             wanted = _named(found, given)
@@ -160,11 +172,6 @@ def unknown_values(version: Version, named: Sequence[str]) -> list[str]:
     return [name for name in named if name not in known]
 
 
-def is_noted(rotation: Rotation, version: Version) -> bool:
-    """Return whether a version already contains the commit of a rotation."""
-    return rotation.incident in version.noted
-
-
 def rotated_files(before: Version, after: Version) -> list[str]:
     """Return the paths of the files that are in both versions and differ."""
     return [path for path, blob in after.files.items() if before.files.get(path, blob) != blob]
@@ -176,7 +183,7 @@ def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
     + old: the recipient that was removed, None if no key changed
     + new: the recipient that replaced it, None if no key changed
     """
-    found = []
+    found = [LARGE] if version.large else []
     for path, file in version.encrypted():
         if old is not None and old in file.recipients:
             found.append(f"{path} is still encrypted to the old key")
@@ -185,6 +192,19 @@ def faults(version: Version, *, old: str | None, new: str | None) -> list[str]:
         if file.exposed:
             found.append(f"{path} holds a value in plain text")
     return found
+
+
+def still_exposed(before: Version, after: Version, exposed: Sequence[str]) -> list[str]:
+    """Return in sentences which files have a value that leaked, and are as they were before the
+    rotation.
+
+    + exposed: the values that leaked, as NAME or NAME/KEY
+    """
+    return [
+        f"{path} is as it was when the rotation began, with what leaked"
+        for path, found in after.encrypted()
+        if _named(found, exposed) and before.files.get(path) == after.files[path]
+    ]
 
 
 def remains(repository: str, before: Version, files: Sequence[str], old: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sopslab.incidents.rotation.phases import replaces_keys
-from sopslab.incidents.rotation.plan import Version, plan_version, unknown_values
+from sopslab.incidents.rotation.plan import LARGE, Version, plan_version, unknown_values
 from sopslab.incidents.rotation.record import Rotation
 from sopslab.model.repositories import RepositoryState
 
@@ -18,6 +18,8 @@ def rotation_plan(
     """
     if repository.problem is not None or version is None:
         return [repository.problem or "its repository has no branch main"]
+    if version.large:
+        return [LARGE]
     unknown = unknown_values(version, rotation.exposed)
     sentences = [f"it holds no encrypted {name}" for name in unknown]
     goes = old if replaces_keys(rotation.cause) else None

@@ -19,7 +19,7 @@ from sopslab.incidents.rotation.orders import Change, NewFile, NewValue, NewVers
 from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import attempt, told
 from sopslab.lab.observe.checkpoints import START, Repository, checkpoint_ref
-from sopslab.lab.observe.encrypted import as_text
+from sopslab.lab.observe.encrypted import as_text, made_commits, made_file
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.leaked import archived_identities
 from sopslab.lab.tools import files
@@ -36,10 +36,11 @@ _CHECKPOINTS = ("encrypted", "wired", "done")
 _CANARY_VALUE = Leaf("stringData", "value")
 
 
-def reencrypt(lab: Lab, message: str, orders: list[Order]) -> None:
+def reencrypt(lab: Lab, message: str, orders: list[Order], incident: str | None) -> None:
     """Carry out orders, each in a commit on top of what its repository has.
 
     + message: the message of the commits
+    + incident: the incident of the rotation that they belong to, None without one
     """
     with worked_on(lab, [order.environment for order in orders]):
         for order in orders:
@@ -47,16 +48,19 @@ def reencrypt(lab: Lab, message: str, orders: list[Order]) -> None:
                 attempt(lab, order.environment.id, "its files could not be re-encrypted"),
                 new_folder(lab.class_dir) as folder,
             ):
-                _Work(lab, message, order, folder).publish()
+                _Work(lab, message, order, incident, folder).publish()
 
 
 class _Work:
     """The work on one repository, in a private folder."""
 
-    def __init__(self, lab: Lab, message: str, order: Order, folder: Path) -> None:
+    def __init__(
+        self, lab: Lab, message: str, order: Order, incident: str | None, folder: Path
+    ) -> None:
         self._lab = lab
         self._message = message
         self._order = order
+        self._incident = incident
         self._repository = Repository(lab, order.environment)
         self._git = self._repository.git.durable()
         self._holder = key_file(lab, order.change.holder)
@@ -76,6 +80,8 @@ class _Work:
             for ref, version in ((START, start), (MAIN, main))
             if version is not None
         }
+        if self._incident is not None:
+            self._record(self._incident)
         updates = []
         if MAIN in made:
             version, commit = made[MAIN]
@@ -94,6 +100,13 @@ class _Work:
         if updates:
             self._git.unlock((MAIN, START))
             self._git.update_refs(*updates)
+
+    def _record(self, incident: str) -> None:
+        """Record the commits that were made, before any branch has them: later, nothing in the
+        repository itself tells them from what a learner pushes."""
+        about = self._lab, incident, self._order.environment.id
+        commits = [*made_commits(*about), *self._commits.values()]
+        files.write(made_file(*about), "".join(f"{commit}\n" for commit in commits))
 
     def _made(self, version: NewVersion) -> str:
         """Return the commit that is made of a version. It is made once for both refs, if main is

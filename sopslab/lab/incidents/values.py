@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,9 @@ def secrets_on_main(settings: Settings, environment: Environment) -> dict[str, b
 
 
 def replace_value(path: str, key: str) -> str:
-    """Return the command with which a learner replaces one value of an encrypted file."""
-    name = Path(path).stem
+    """Return the command with which a learner replaces one value of an encrypted file. The learner
+    has chosen the names of both."""
+    name, key = shlex.quote(Path(path).stem), shlex.quote(key)
     return f"scripts/sops-encrypt-secret.sh {ENVIRONMENT} {name} --rotate-value {key}, then push"
 
 

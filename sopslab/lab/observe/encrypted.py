@@ -3,57 +3,100 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
+from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
-from sopslab.config.places import Lab
-from sopslab.incidents.rotation.plan import TRAILER, Version
+from sopslab.config.places import Lab, Places
+from sopslab.incidents.rotation.plan import MOST_BYTES, MOST_FILES, Version
+from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
 from sopslab.policy.recipients import CONFIG
 
 # The beginning of every value that sops encrypts.
 _ENCRYPTED = "ENC[AES256_GCM"
-# The number of past versions of a file that are tried at most; an attacker needs only one.
-_PAST = 100
+# Of the past: versions of a file, those of all files of a learner, and bytes of these. An attacker
+# needs only one.
+_PAST, _PAST_OF_ALL, _PAST_BYTES = 100, 1000, 32 * 1024 * 1024
 
 
 def encrypted_versions(
-    lab: Lab, environments: list[Environment], commits: dict[str, list[str]]
+    lab: Lab,
+    environments: list[Environment],
+    commits: dict[str, list[str]],
+    incident: str | None,
 ) -> dict[str, dict[str, Version]]:
     """Return the encrypted files in commits of learners' repositories, by learner and commit. A
     commit that a repository does not have is left out.
 
     + commits: the commits to read, by the learner's id
+    + incident: the incident of the rotation that is under way, None without one
     """
     return {
-        one.id: dict(_versions(Git(lab, bare_repository(lab, one)), commits[one.id]))
+        one.id: dict(
+            _versions(
+                Git(lab, bare_repository(lab, one)),
+                commits[one.id],
+                made_commits(lab, incident, one.id) if incident is not None else [],
+            )
+        )
         for one in environments
         if one.id in commits
     }
 
 
-def _versions(git: Git, commits: list[str]) -> Iterator[tuple[str, Version]]:
+def made_file(places: Places, incident: str, learner: str) -> Path:
+    """Return the file with the commits that a rotation has made in a learner's repository. What the
+    commits themselves say, any learner can write."""
+    return Path(places.lab_dir, "rotations", f"{incident}.commits", learner)
+
+
+def made_commits(places: Places, incident: str, learner: str) -> list[str]:
+    """Return the commits that a rotation has made in a learner's repository, also those that no
+    branch got as far as."""
+    made = files.read(made_file(places, incident, learner)) or b""
+    return made.decode("ascii", "replace").split()
+
+
+def _versions(
+    git: Git, commits: Iterable[str], made: Sequence[str]
+) -> Iterator[tuple[str, Version]]:
     for commit in commits:
         if git.commit(commit) is not None:
-            yield commit, _version(git, commit)
+            yield commit, _version(git, commit, made)
 
 
-def _version(git: Git, commit: str) -> Version:
+def _version(git: Git, commit: str, made: Sequence[str]) -> Version:
     tree = git.tree(commit)
     paths = list(_encrypted_paths(git, commit))
     ordinary = [path for path in paths if path in tree and is_ordinary(path)]
-    files = {path: tree[path].blob for path in ordinary}
+    blobs = {path: tree[path].blob for path in ordinary}
     rules = tree.get(CONFIG)
-    wanted = [*files.values(), *([] if rules is None else [rules.blob])]
+    wanted = [*blobs.values(), *([] if rules is None else [rules.blob])]
+    if len(ordinary) > MOST_FILES or git.size(wanted) > MOST_BYTES:
+        return Version(commit, large=True)
     texts = {blob: as_text(content) for blob, content in git.blobs(wanted).items()}
-    said = git.text("log", f"--format=%(trailers:key={TRAILER},valueonly)", commit)
     return Version(
         commit,
-        files,
-        {blob: texts[blob] for blob in files.values()},
+        blobs,
+        {blob: texts[blob] for blob in blobs.values()},
         "" if rules is None else texts.get(rules.blob, ""),
-        frozenset(filter(None, map(str.strip, said.splitlines()))),
+        noted=_follows(git, commit, set(blobs.values()), made),
         odd=len(ordinary) < len(paths),
+    )
+
+
+def _follows(git: Git, commit: str, blobs: Set[str], made: Sequence[str]) -> bool:
+    """Return whether a commit comes after one that a rotation has made, and has back nothing that
+    was replaced by such a commit.
+
+    + blobs: the encrypted files of the commit
+    """
+    followed = [one for one in made if git.is_ancestor(one, commit)]
+    return bool(followed) and not any(
+        change.split(" ")[2] in blobs
+        for one in followed
+        for change in git.text("diff-tree", "-r", "--no-renames", f"{one}^", one).splitlines()
     )
 
 
@@ -77,22 +120,33 @@ def as_text(content: bytes) -> str:
 
 def past_versions(
     lab: Lab, environments: list[Environment], commits: dict[str, str], paths: dict[str, list[str]]
-) -> dict[str, dict[str, list[str]]]:
-    """Return the past contents of files, up to a commit, by learner and path.
+) -> dict[str, dict[str, list[str]] | None]:
+    """Return the past contents of files, up to a commit, by learner and path; None for a learner
+    where these are too large.
 
     + commits: the last commit to read, by the learner's id
     + paths: the files to read, by the learner's id
     """
+    return {
+        one.id: _past(Git(lab, bare_repository(lab, one)), commits[one.id], paths.get(one.id, []))
+        for one in environments
+    }
+
+
+def _past(git: Git, commit: str, paths: Sequence[str]) -> dict[str, list[str]] | None:
+    most = max(1, min(_PAST, _PAST_OF_ALL // max(len(paths), 1)))
+    versions = {path: _versions_of(git, commit, path, most) for path in paths}
+    if git.size(name for names in versions.values() for name in names) > _PAST_BYTES:
+        return None
     found = {}
-    for one in environments:
-        git = Git(lab, bare_repository(lab, one))
-        found[one.id] = {path: _past(git, commits[one.id], path) for path in paths.get(one.id, [])}
+    for path, names in versions.items():
+        blobs = git.blobs(names)
+        found[path] = [as_text(blobs[blob]) for blob in sorted(blobs)]
     return found
 
 
-def _past(git: Git, commit: str, path: str) -> list[str]:
+def _versions_of(git: Git, commit: str, path: str, most: int) -> list[str]:
     # A learner chooses the path: git would take some names for patterns.
-    options = ("-n", str(_PAST), "--format=%H")
+    options = ("-n", str(most), "--format=%H")
     changed = git.text("--literal-pathspecs", "log", *options, commit, "--", path).split()
-    blobs = git.blobs(f"{version}:{path}" for version in changed)
-    return [as_text(blobs[blob]) for blob in sorted(blobs)]
+    return [f"{version}:{path}" for version in changed]

@@ -27,7 +27,7 @@ from sopslab.policy import documents, engine
 from sopslab.policy.findings import Report, Undecidable
 from sopslab.policy.gitleaks import begin
 from sopslab.policy.recipients import CONFIG, Trusted, creation_rule
-from sopslab.policy.sources import SYMLINK, Blob, SourceError
+from sopslab.policy.sources import SYMLINK, Blob, SourceError, TooMuch
 from sopslab.policy.sources import Repository as Git
 
 # A learner may push anything that the policy allows, so a look needs a limit.
@@ -156,13 +156,16 @@ def files_of(git: Git, commit: str) -> dict[str, Blob]:
     return {blob.path: blob for blob in git.tree(commit, CONFIG, SECRETS, most=MOST)}
 
 
-def once_listed(git: Git, commit: str, kustomization: str) -> frozenset[str]:
+def once_listed(git: Git, commit: str, kustomization: str) -> frozenset[str] | Undecided:
     """Return every file that the list of resources has had, up to a commit, as far as the last 200
-    changes of the list tell. Raises SourceError."""
-    changes = git.run(
-        "log", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
-        "--format=", f"--max-count={_MOST_COMMITS}", commit, "--", kustomization,
-    )  # fmt: skip
+    changes of the list tell; or that these say too much. Raises SourceError."""
+    try:
+        changes = git.run(
+            "log", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
+            "--format=", f"--max-count={_MOST_COMMITS}", commit, "--", kustomization,
+        )  # fmt: skip
+    except TooMuch as error:
+        return Undecided(f"what {kustomization} has listed is not known: {error}")
     lines = changes.decode("utf-8", "replace").splitlines()
     return frozenset(listed[1] for line in lines if (listed := _LISTED.fullmatch(line)))
 
@@ -217,7 +220,7 @@ def look_at_clone(
         named = git.run(
             "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", CONFIG, SECRETS
         )
-        listed = frozenset[str]()
+        listed: frozenset[str] | Undecided = frozenset()
         if commit is not None:
             listed = once_listed(git, commit, chapter.kustomization)
     except SourceError as error:
@@ -300,3 +303,7 @@ class _Heads:
     def is_top(self, folder: str) -> bool:
         """Return whether a folder is the folder of a tree."""
         return folder in self._heads
+
+    def share(self, commit: str) -> str:
+        """Return the name of the tree: no tree's expressions cost another one its judgement."""
+        return commit

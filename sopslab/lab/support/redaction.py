@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from sopslab.policy import keys
@@ -18,6 +19,10 @@ from sopslab.policy import keys
 _ALONE = 8
 # A shorter value stays: whoever knows that three characters were taken out knows hardly less.
 _SHORTEST = 4
+# Comparisons for one text: a few seconds. Only who has many values with one beginning needs more.
+_MOST = 20_000_000
+_BEFORE_A_WORD = re.compile(rb"(?<!\w)(?=.)", re.DOTALL)
+_WORD = re.compile(rb"\w")
 
 # What is secret whoever it belongs to: keys of age, bearer tokens, and logins in an address.
 _PATTERNS = (
@@ -51,39 +56,80 @@ class Redacted:
     places: int
 
 
+class TooMuch(Exception):
+    """More of a text begins as a secret does than can be looked at."""
+
+
+class _Span(NamedTuple):
+    """A place of a text that is taken out, and what is there, in words."""
+
+    start: int
+    end: int
+    what: str
+
+
 class Redactor:
-    """Takes secrets out of texts."""
+    """Takes secrets out of texts, all at once: what is put in their places is never looked at
+    again, since a learner chooses the names in it."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        forms: dict[bytes, str] = {}
-        self._alone: list[tuple[re.Pattern[bytes], bytes]] = []
+        self._forms: dict[bytes, str] = {}
+        self._alone: dict[bytes, str] = {}
         for secret in secrets:
             if len(secret.value) < _SHORTEST:
                 continue
             if len(secret.value) < _ALONE:
-                pattern = re.compile(rb"(?<![\w])" + re.escape(secret.value) + rb"(?![\w])")
-                self._alone.append((pattern, _mark(secret.what)))
+                self._alone[secret.value] = secret.what
             else:
-                forms.update(dict.fromkeys(_written(secret.value), secret.what))
-            forms.update(dict.fromkeys(_coded(secret.value), secret.what))
-        # The longest first: a part of it may be a secret of its own.
-        self._forms = sorted(forms.items(), key=lambda form: len(form[0]), reverse=True)
+                self._forms.update(dict.fromkeys(_written(secret.value), secret.what))
+            self._forms.update(dict.fromkeys(_coded(secret.value), secret.what))
+        # How long the forms are that begin with the same bytes.
+        self._lengths: dict[bytes, set[int]] = {}
+        for form in self._forms:
+            self._lengths.setdefault(form[:_ALONE], set()).add(len(form))
+        self._alone_lengths = sorted({len(value) for value in self._alone})
 
     def redact(self, text: bytes) -> Redacted:
-        """Return a text without any secret that is known, or looks like one."""
-        places = 0
-        for form, what in self._forms:
-            found = text.count(form)
-            if found:
-                places += found
-                text = text.replace(form, _mark(what))
-        for pattern, mark in self._alone:
-            text, found = pattern.subn(mark, text)
-            places += found
-        for pattern in _PATTERNS:
-            text, found = pattern.subn(_mark("a credential"), text)
-            places += found
-        return Redacted(text, places)
+        """Return a text without any secret that is known, or looks like one. Raises TooMuch."""
+        spans = [*self._known(text), *self._standing_alone(text), *_unknown(text)]
+        left: list[bytes] = []
+        places = done = 0
+        # Of those that begin together, the longest first: a part of it may be a secret of its own.
+        for start, end, what in sorted(spans, key=lambda span: (span.start, -span.end)):
+            if start >= done:
+                left += [text[done:start], _mark(what)]
+                places += 1
+            done = max(done, end)
+        return Redacted(b"".join([*left, text[done:]]), places)
+
+    def _known(self, text: bytes) -> Iterator[_Span]:
+        compared = 0
+        begins = self._lengths
+        for at in [at for at in range(len(text)) if text[at : at + _ALONE] in begins]:
+            lengths = begins[text[at : at + _ALONE]]
+            compared += len(lengths)
+            if compared > _MOST:
+                raise TooMuch
+            for length in lengths:
+                what = self._forms.get(text[at : at + length])
+                if what is not None:
+                    yield _Span(at, at + length, what)
+
+    def _standing_alone(self, text: bytes) -> Iterator[_Span]:
+        if not self._alone:
+            return
+        for found in _BEFORE_A_WORD.finditer(text):
+            for length in self._alone_lengths:
+                end = found.start() + length
+                what = self._alone.get(text[found.start() : end])
+                if what is not None and not _WORD.match(text, end):
+                    yield _Span(found.start(), end, what)
+
+
+def _unknown(text: bytes) -> Iterator[_Span]:
+    for pattern in _PATTERNS:
+        for found in pattern.finditer(text):
+            yield _Span(*found.span(), "a credential")
 
 
 def holds_key_material(text: bytes) -> bool:

@@ -13,7 +13,7 @@ from sopslab.errors import LabError
 from sopslab.lab.support import archive, collecting, secrets
 from sopslab.lab.support.collecting import Collected
 from sopslab.lab.support.coverage import cover
-from sopslab.lab.support.redaction import Redactor, Secret, holds_key_material
+from sopslab.lab.support.redaction import Redactor, Secret, TooMuch, holds_key_material
 from sopslab.model.results import Undecided
 
 if TYPE_CHECKING:
@@ -64,7 +64,11 @@ def _redacted(collected: Collected, known: Sequence[Secret]) -> tuple[Collected,
     redactor = Redactor(known)
     files, missing, places = {}, list(collected.missing), 0
     for name, content in collected.files.items():
-        redacted = redactor.redact(content)
+        try:
+            redacted = redactor.redact(content)
+        except TooMuch:
+            missing.append(f"{name}: too much of it begins as a secret does")
+            continue
         places += redacted.places
         if holds_key_material(redacted.text):
             missing.append(f"{name}: it still holds what looks like a key")

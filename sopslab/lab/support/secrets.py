@@ -31,6 +31,8 @@ _WHOLE = {"password", "token"}
 _NO_SECRETS = {"username", "ca.crt", "tls.crt", "namespace", "known_hosts"}
 # What the bootstrap tokens and certificates of Kubernetes are called.
 _TOKEN_TYPE = "bootstrap.kubernetes.io/token"
+# Characters of a name.
+_LONGEST = 48
 
 
 def on_disk(settings: Settings) -> list[Secret]:
@@ -82,16 +84,24 @@ def in_cluster(settings: Settings, coverage: Coverage) -> list[Secret]:
 def values_of(secrets: Iterable[Object]) -> Iterator[Secret]:
     """Yield the values of Secrets, as the API server shows them."""
     for secret in secrets:
-        named = f"{secret['metadata']['namespace']}/{secret['metadata']['name']}"
+        metadata = secret["metadata"]
+        named = f"{_short(metadata['namespace'])}/{_short(metadata['name'])}"
         for entry, coded in (secret.get("data") or {}).items():
             if entry in _NO_SECRETS:
                 continue
             if secret.get("type") == _TOKEN_TYPE and entry != "token-secret":
                 continue
+            what = f"{_short(entry)} of the Secret {named}"
             value = base64.b64decode(coded)
-            yield Secret(f"{entry} of the Secret {named}", value)
+            yield Secret(what, value)
             for part in values_in("", value):
-                yield Secret(f"{entry} of the Secret {named}", part)
+                yield Secret(what, part)
+
+
+def _short(name: str) -> str:
+    """Return a name, or its beginning: a report has it wherever the value was, and a learner
+    chooses it."""
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
 
 
 def _files(place: Path) -> Iterator[Path]:

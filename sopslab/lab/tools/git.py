@@ -203,6 +203,18 @@ class Git:
             return {}
         return dict(_blobs(self.run("cat-file", "--batch", stdin=os.fsencode(asked))))
 
+    def size(self, names: Iterable[str]) -> int:
+        """Return how many bytes objects have together. A name that stands for none is left out.
+        Raises Failed.
+
+        + names: ids, or paths in commits as `commit:path`, without line breaks
+        """
+        asked = "".join(f"{name}\n" for name in dict.fromkeys(names))
+        if not asked:
+            return 0
+        said = self.text("cat-file", "--batch-check=%(objectsize)", stdin=os.fsencode(asked))
+        return sum(int(line) for line in said.split("\n") if line.isdigit())
+
     def files(self, commit: str, folder: str) -> dict[str, bytes]:
         """Return the files of a commit below a folder, by their paths. Raises Failed."""
         entries = self.tree(commit, folder)

@@ -12,7 +12,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.incidents.rotation.encrypted import splice
-from sopslab.incidents.rotation.plan import faults
+from sopslab.incidents.rotation.plan import faults, still_exposed
 from sopslab.lab.act import convergence, proof
 from sopslab.lab.observe.encrypted import past_versions
 from sopslab.lab.observe.identities import identity_states
@@ -161,7 +161,11 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
     for one in outcomes:
         learner = one.environment.id
         key = one.environment.key
-        found = faults(one.after, old=one.change.old, new=one.change.new)
+        found = [
+            *faults(one.after, old=one.change.old, new=one.change.new),
+            *still_exposed(one.before, one.after, rotation.exposed),
+        ]
+        former = past.get(learner, {})
         leaked = one.change.old or recipient_of(states, key)
         identity = (
             archived.get(one.change.old)
@@ -172,8 +176,10 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
             problems[learner] = found[0]
         elif leaked is None or identity is None:
             problems[learner] = "the identity that leaked is not in the archive: nothing is proven"
+        elif former is None or one.before.large:
+            problems[learner] = "its files of before are too large to be tried: nothing is proven"
         else:
-            attempts += _attempts(one, past.get(learner, {}), leaked, identity)
+            attempts += _attempts(one, former, leaked, identity)
     if not attempts and not problems:
         host.noop("nothing was encrypted, so there is nothing to open")
         return
@@ -183,13 +189,16 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
         yield acting(settings, proof.prove, attempts=attempts)
 
 
-def _past(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[str]]]:
-    """Return the former content of the rotated files, by learner and path."""
+def _past(
+    settings: Settings, outcomes: Sequence[Outcome]
+) -> dict[str, dict[str, list[str]] | None]:
+    """Return the former content of the rotated files, by learner and path; None where it is too
+    large."""
     paths = {one.environment.id: [path for path, _ in one.rotated()] for one in outcomes}
     concerned = [one for one in outcomes if paths[one.environment.id]]
     if not concerned:
         return {}
-    found: dict[str, dict[str, list[str]]] = look(
+    found: dict[str, dict[str, list[str]] | None] = look(
         settings,
         past_versions,
         environments=[one.environment for one in concerned],

@@ -17,11 +17,11 @@ from sopslab.incidents.rotation.instructor import former_recipient, plan_success
 from sopslab.incidents.rotation.orders import Change, Order, draw_up
 from sopslab.incidents.rotation.phases import replaces_keys, touches_files
 from sopslab.incidents.rotation.plan import (
+    LARGE,
     TRAILER,
     Version,
     VersionPlan,
     asks_elsewhere,
-    is_noted,
     plan_version,
     remains,
     unknown_values,
@@ -118,7 +118,13 @@ def files(
         yield from remember(settings, after)
     if orders:
         message = f"Replace what leaked\n\n{TRAILER}: {rotation.incident}"
-        yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
+        yield acting(
+            settings,
+            reencryption.reencrypt,
+            message=message,
+            orders=orders,
+            incident=rotation.incident,
+        )
 
 
 def _versions(
@@ -160,6 +166,8 @@ def _unfit(
         return state.problem
     if state.main is None or (learner, state.main) not in versions:
         return "its repository has no branch main"
+    if versions[learner, state.main].large:
+        return LARGE
     if versions[learner, state.main].odd:
         return "an encrypted file has a name with control characters or '..' in it: rename it first"
     return None
@@ -170,7 +178,7 @@ def _usable(
 ) -> list[str]:
     """Return the names of the typed values that have to be written into a version."""
     awaited = _awaited(rotation, learner)
-    return [name for name in given if name in awaited or not is_noted(rotation, version)]
+    return [name for name in given if name in awaited or not version.noted]
 
 
 def _awaited(rotation: Rotation, learner: str) -> tuple[str, ...]:
@@ -256,7 +264,7 @@ def instructor(settings: Settings, environments: Sequence[Environment]) -> Comma
     )
     message = "Encrypt to the instructor's present recipient"
     forget(begun_environments)
-    yield acting(settings, reencryption.reencrypt, message=message, orders=orders)
+    yield acting(settings, reencryption.reencrypt, message=message, orders=orders, incident=None)
     failed = look(settings, seat_failures) if alone else {}
     if any(one.id in failed for one in alone):
         yield refusal(_sentences(alone, failed))

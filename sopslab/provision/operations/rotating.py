@@ -111,7 +111,11 @@ def versions_of(
     if not environments:
         return {}
     found = look(
-        settings, encrypted_versions, environments=list(environments.values()), commits=commits
+        settings,
+        encrypted_versions,
+        environments=list(environments.values()),
+        commits=commits,
+        incident=settings.incident,
     )
     return {
         (learner, commit): version

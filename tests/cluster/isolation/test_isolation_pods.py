@@ -104,6 +104,17 @@ PODS: dict[str, tuple[dict[str, Any], str]] = {
         "metadata.finalizers",
     ),
     "another-account": (pod("x", serviceAccountName="reconciler"), '"reconciler" not found'),
+    # Of this, Pod Security or an admission policy speaks first.
+    "asks-elsewhere": (
+        pod("x", container={"livenessProbe": {"httpGet": {"host": "10.0.0.1", "port": 80}}}),
+        "host",
+    ),
+    "asks-elsewhere-at-its-end": (
+        pod(
+            "x", container={"lifecycle": {"preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}}
+        ),
+        "host",
+    ),
 }
 
 
@@ -140,6 +151,11 @@ def templates(metadata: dict[str, Any], **spec: Any) -> list[Manifest]:
 
 
 NEVER = {"finalizers": ["example.org/never"]}
+ASKING = {
+    "name": "main",
+    "image": PAUSE,
+    "readinessProbe": {"tcpSocket": {"host": "10.0.0.1", "port": 80}},
+}
 TEMPLATES = [
     (NEVER, {}, "a template must not have metadata.finalizers"),
     ({"finalizers": ["batch.kubernetes.io/job-tracking"]}, {}, "must not have metadata.finalizers"),
@@ -147,6 +163,7 @@ TEMPLATES = [
     ({}, {"priorityClassName": "system-node-critical"}, "spec.priorityClassName of a template"),
     ({}, {"tolerations": [{"operator": "Exists"}]}, "spec.tolerations of a template"),
     ({}, {"terminationGracePeriodSeconds": 86400}, "spec.terminationGracePeriodSeconds of a"),
+    ({}, {"containers": [ASKING]}, "of a template must not name a host"),
 ]
 
 
@@ -237,10 +254,11 @@ def test_no_container_is_put_into_a_running_pod(ada: Hostile) -> None:
         ({"type": "LoadBalancer"}, "spec.type has to be ClusterIP"),
         ({"type": "ExternalName", "externalName": "example.org"}, "spec.type has to be ClusterIP"),
         ({"externalIPs": ["192.0.2.1"]}, "spec.externalIPs"),
+        ({"ports": [{"name": f"p{one}", "port": one} for one in range(1, 12)]}, "spec.ports may"),
     ],
-    ids=["node-port", "load-balancer", "external-name", "external-ip"],
+    ids=["node-port", "load-balancer", "external-name", "external-ip", "ports"],
 )
-def test_no_service_reaches_out_of_the_cluster(
+def test_no_service_reaches_out_of_the_cluster_or_has_ports_without_end(
     ada: Hostile, spec: dict[str, Any], reason: str
 ) -> None:
     service = manifest("Service", "x", spec={"ports": [{"port": 80}], **spec})

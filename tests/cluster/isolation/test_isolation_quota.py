@@ -145,6 +145,36 @@ def test_a_pod_that_asks_for_the_whole_machine_is_refused(ada: Hostile) -> None:
     assert "maximum" in ada.not_created(greedy)
 
 
+# Kubernetes takes a limit of 0 for none.
+UNLIMITED: dict[str, dict[str, Any]] = {
+    name: {"resources": {"limits": {name: "0"}, "requests": {name: "0"}}}
+    for name in ("cpu", "memory", "ephemeral-storage")
+}
+
+
+def test_no_pod_is_without_a_limit(ada: Hostile) -> None:
+    attacks = [pod(f"no-{name}", container=container) for name, container in UNLIMITED.items()]
+
+    said = ada.not_created(*attacks)
+
+    for name in UNLIMITED:
+        assert f"minimum {name} usage per Container" in said
+    assert not ada.owns("pods")
+
+
+def test_and_no_template_makes_one(ada: Hostile) -> None:
+    ada.create(
+        *[deployment(f"no-{name}", container=container) for name, container in UNLIMITED.items()]
+    )
+
+    def refused() -> bool:
+        text = ada.kubectl("get", "events", "-o", "jsonpath={.items[*].message}").stdout
+        return all(f"minimum {name} usage per Container" in text for name in UNLIMITED)
+
+    wait_until(refused, "nobody said that the pods of the Deployments are refused", 30)
+    assert not ada.owns("pods")
+
+
 @pytest.mark.soak
 def test_a_repository_ends_at_the_quota_too(ada: Hostile, bob: Hostile) -> None:
     ada.publish(*[manifest("ConfigMap", f"c{number}") for number in range(100)])

@@ -3,6 +3,7 @@ inside."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from sopslab.lab.observe import everywhere, refs, trees
 from sopslab.lab.observe.observer import Observer
 from sopslab.model.hints import RECORD, Given, render_given
 from sopslab.model.mark import MARK, render_mark
+from sopslab.policy import regex
 from tests.conftest import find_tool
 from tests.marks import soak
 from tests.unit.board.class_material import Class
@@ -117,6 +119,22 @@ def test_each_repository_is_judged_by_itself(
     assert found["tests"][1].startswith("flux/secrets/deploy.py holds what must not be")
     assert ".sops.yaml" in found["eve"][1]
     assert not {"ada", "docs"} & set(found)
+
+
+def test_costly_expressions_of_one_learner_leave_the_others_judged(
+    classroom: Callable[..., Class], executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regex, "Budget", functools.partial(regex.Budget, 100_000))
+    made = classroom(["ada", "bob"])
+    rules = "".join(
+        f"- {{path_regex: '(.*a)*(.*a)*(.*b)*{number}!$', age: age1x}}\n" for number in range(200)
+    )
+    made.push("ada", {".sops.yaml": f"creation_rules:\n{rules}"})
+    # What was searched before costs nothing.
+    regex._searched.cache_clear()
+    rows = _rows(made, Observer(made.settings, executor))
+
+    assert [row.seat.id for row in rows if row.done] == ["bob"]
 
 
 @pytest.mark.parametrize("name", ["x\u2028", "x\u2028y", "\x85", "übung"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.mains import Mains
 from sopslab.lab.observe.observer import Observer, viewpoint_of
 from sopslab.model.results import Undecided
+from sopslab.policy import sources
+from sopslab.policy.output import Bounds
 from tests.conftest import find_tool
 from tests.repositories import make_identity
 from tests.texts import write_files
@@ -210,6 +213,20 @@ def test_what_was_listed_once_is_remembered_and_what_is_commented_was_not(made: 
     found = made.look()
     assert found.once_listed == {"lab-canary.yaml", "backend-secrets.yaml"}
     assert found.kustomization is not None and "never" in found.kustomization
+
+
+def test_a_list_that_was_changed_too_much_hides_nothing_but_what_it_had(
+    made: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        made.write(f"{FOLDER}/kustomization.yaml", f"{UNLISTED}# {number}{'x' * 5000}\n")
+        made.push()
+    narrow = functools.partial(sources.Repository, bounds=Bounds(9999, 60))
+    monkeypatch.setattr(trees, "Git", narrow)
+    found = made.look()
+    assert isinstance(found.once_listed, Undecided)
+    assert "there is too much to look at at once: git log" in found.once_listed.found
+    assert set(found.manifests) == {"lab-canary.yaml", "backend-secrets.yaml"}
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,22 @@ from tests.texts import write_program
 
 READ, WRITE = "git-upload-pack", "git-receive-pack"
 Gate = Callable[[str, str, str], str]
-REACHED = "reached 262144\n"
-"""The answer of the backend: it runs, with at most this many kibibytes of address space."""
+REACHED = "reached 262144 262144 1\n"
+"""The answer of the backend: it runs, with at most this many kibibytes of address space, and blocks
+of 512 bytes of a file; what writes more of one fails with 1, and is not killed by a signal."""
+BACKEND = """\
+#!/bin/sh
+bounds="$(ulimit -S -v) $(ulimit -S -f)"
+ulimit -S -f 1
+head -c 9999 /dev/zero 2>/dev/null >"$0.written"
+echo reached $bounds $?
+"""
 
 
 @pytest.fixture
 def gate(lab: Callable[..., Settings], tmp_path: Path) -> Gate:
     """Return a function that asks the gate for a user, a path and a query: REACHED, or why not."""
-    backend = write_program(tmp_path / "backend", "#!/bin/sh\necho reached $(ulimit -S -v)\n")
+    backend = write_program(tmp_path / "backend", BACKEND)
     text = server_configuration(lab())["gate"].content.decode()
     script = tmp_path / "gate"
     script.write_text(text.replace("/usr/lib/git-core/git-http-backend", str(backend)))

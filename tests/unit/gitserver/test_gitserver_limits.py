@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b",
     "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
 }  # fmt: skip
+SERVERS = {**ENVIRONMENT, "GIT_CONFIG_SYSTEM": str(PROJECT / "templates/git/gitconfig")}
+"""The environment of the server's git, and of a git that pushes to it."""
 
 
 class Bare:
@@ -213,6 +215,44 @@ def test_the_objects_of_a_push_are_counted(bare: Bare, monkeypatch: pytest.Monke
     assert "more than 2 new files, folders and commits" in (bare.refusal(branch(new)) or "")
 
 
+def test_what_completes_a_thin_pack_was_there_before_and_is_not_brought(
+    bare: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = os.urandom(100_000).hex()
+    old = bare.commit(noise, push=False)
+    bare.git("update-ref", "refs/heads/main", old)
+    local = Bare(tmp_path / "local.git")
+    local.git("fetch", "--quiet", str(bare.folder), "main:main")
+    tree = local.git("rev-parse", f"{local.commit(f'{noise}!', push=False)}^{{tree}}")
+    new = local.git("commit-tree", tree, "-p", old, "-m", "m")
+    sent = subprocess.run(
+        ["git", "pack-objects", "--quiet", "--thin", "--stdout", "--revs"],
+        cwd=local.folder, env=ENVIRONMENT, input=f"{new}\n^{old}\n".encode(),
+        check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    subprocess.run(
+        ["git", "index-pack", "--stdin", "--fix-thin"],
+        cwd=bare.folder, env=bare.environment, input=sent, check=True, capture_output=True,
+    )  # fmt: skip
+    assert len(sent) < 10_000 < 100_000 < limits.folder_size(bare.incoming)
+    size = sum(int(local.git("cat-file", "-s", f"{new}{one}")) for one in (":file", "^{tree}", ""))
+
+    monkeypatch.setattr(limits, "MAX_BROUGHT", size)
+    assert bare.refusal(branch(new, old=old)) is None
+    monkeypatch.setattr(limits, "MAX_BROUGHT", size - 1)
+    assert "in a push" in (bare.refusal(branch(new, old=old)) or "")
+
+
+def test_a_git_that_cannot_say_what_was_there_before_refuses(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = bare.commit("a")
+    monkeypatch.setattr(limits, "MAX_OBJECTS", 2)
+    monkeypatch.setattr(Repository, "before", property(lambda _: {**ENVIRONMENT, "GIT_DIR": "/"}))
+    with pytest.raises(SourceError, match="git cat-file failed"):
+        bare.refusal(branch(new))
+
+
 @pytest.mark.parametrize("kind", ["blob", "tag"])
 def test_what_leads_to_no_files_is_refused(bare: Bare, kind: str) -> None:
     target = bare.git("hash-object", "-w", "--stdin", given="a", push=True)
@@ -224,12 +264,14 @@ def test_what_leads_to_no_files_is_refused(bare: Bare, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "least"), [("MAX_FILES", 4), ("MAX_FOLDERS", 2), ("MAX_TREE", 600)]
+    ("limit", "least"),
+    [("MAX_FILES", 4), ("MAX_FOLDERS", 2), ("MAX_TREE", 600), ("MAX_PATHS", 64)],
 )
 def test_what_flux_would_unpack_is_counted_and_measured(
     bare: Bare, monkeypatch: pytest.MonkeyPatch, limit: str, least: int
 ) -> None:
-    """Names of files make no difference. Of a submodule, Flux would unpack only the folder."""
+    """What is in the name of a file makes no difference. Of a submodule, Flux would unpack only the
+    folder."""
     first, second, third = bare.file("a" * 100, "a"), bare.file("b" * 200, "b  7\tc d"), "c 9 e f"
     folder = bare.git("mktree", given=f"{second}\n", push=True)
     outer = bare.git("mktree", given=f"040000 tree {folder}\tinner\n{first}\n", push=True)
@@ -239,7 +281,7 @@ def test_what_flux_would_unpack_is_counted_and_measured(
     monkeypatch.setattr(limits, limit, least)
     assert bare.refusal(branch(new)) is None
     monkeypatch.setattr(limits, limit, least - 1)
-    assert "a lab needs neither" in (bare.refusal(branch(new)) or "")
+    assert "a lab needs none of that" in (bare.refusal(branch(new)) or "")
 
 
 def test_a_repository_has_a_size(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,8 +359,43 @@ def test_git_itself_refuses_a_pack_of_more_than_16_mebibytes(
     pushed = subprocess.run(
         ["git", "push", "--quiet", str(bare.folder), f"{commit}:refs/heads/main"],
         cwd=local.folder, capture_output=True, text=True, check=False,
-        env={**ENVIRONMENT, "GIT_CONFIG_SYSTEM": str(PROJECT / "templates/git/gitconfig")},
+        env=SERVERS,
     )  # fmt: skip
     assert (pushed.returncode == 0) == accepted, pushed.stderr
     assert ("exceeds maximum allowed size" in pushed.stderr) != accepted
     assert bare.git("for-each-ref", "--format=%(objectname)") == (commit if accepted else "")
+
+
+def test_what_is_pushed_takes_no_more_on_disk_than_on_the_wire(bare: Bare, tmp_path: Path) -> None:
+    """Of files that differ in one byte, all but one are a few bytes of a pack each."""
+    local, noise = Bare(tmp_path / "local.git"), os.urandom(512 * 1024).hex()
+    entries = []
+    for number in range(20):
+        blob = local.git("hash-object", "-w", "--stdin", given=f"{noise}{number}")
+        entries.append(f"100644 blob {blob}\tfile-{number}\n")
+    tree = local.git("mktree", given="".join(entries))
+    commit = local.git("commit-tree", tree, "-m", "m")
+    before = limits.folder_size(bare.folder / "objects")
+    subprocess.run(
+        ["git", "push", "--quiet", str(bare.folder), f"{commit}:refs/heads/main"],
+        cwd=local.folder, env=SERVERS, check=True, capture_output=True,
+    )  # fmt: skip
+
+    assert bare.git("rev-parse", "main") == commit
+    assert limits.folder_size(bare.folder / "objects") - before < 2 * 1024 * 1024
+
+
+def test_what_no_branch_holds_any_more_stays_packed(bare: Bare, tmp_path: Path) -> None:
+    noise = os.urandom(512 * 1024).hex()
+    for number in range(4):
+        local = Bare(tmp_path / f"local-{number}.git")
+        commit = local.commit(f"{noise}{number}", push=False)
+        subprocess.run(
+            ["git", "push", "--quiet", "--force", str(bare.folder), f"{commit}:refs/heads/main"],
+            cwd=local.folder, env=SERVERS, check=True, capture_output=True,
+        )  # fmt: skip
+    limits.clear(Repository(bare.folder, SERVERS))
+
+    assert bare.git("cat-file", "--batch-all-objects", "--batch-check").count("blob") == 4
+    # A file for one object would be in a folder of two letters.
+    assert not [one for one in (bare.folder / "objects").iterdir() if len(one.name) == 2]

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sopslab.gitserver import receive
 from sopslab.layout import TEMPLATES
 from tests.processes import runs
 from tests.unit.gitserver import judges_at_work
@@ -162,3 +163,13 @@ def test_a_push_that_takes_long_makes_way_for_others(judges: Judges) -> None:
     hook = ask(judges(judges_at_work.makes_way))
     said = hook.communicate(timeout=60)[0]
     assert hook.returncode == 0, said
+
+
+def test_what_is_said_of_a_push_has_an_end_and_keeps_its_last_line() -> None:
+    lines = [f"{number} {'x' * 100}" for number in range(2000)]
+    text = "\n".join([*lines, "nothing is let through"])
+    said = receive.shortened(text).splitlines()
+    assert said[-2:] == ["… and more, which is not shown here", "nothing is let through"]
+    assert said[:-2] == lines[: len(said) - 2]
+    assert 60_000 < sum(map(len, said)) < 70_000
+    assert receive.shortened("a\nb") == "a\nb"

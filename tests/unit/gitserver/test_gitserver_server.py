@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.gitserver import backend, server
+from sopslab.gitserver import backend, server, uploads
 from sopslab.gitserver.niceness import LONG_BYTES, WAY
 from sopslab.gitserver.server import Limits
 from tests.processes import runs
@@ -80,7 +80,7 @@ def test_nothing_is_kept_of_what_git_has_not_read(root: Path, header: str) -> No
         client.close()
 
 
-@pytest.mark.parametrize(("target", "most"), [(PUSH, 32 * MIB), (FETCH, 2 * MIB)])
+@pytest.mark.parametrize(("target", "most"), [(PUSH, 32 * MIB), (FETCH, MIB)])
 def test_more_than_a_request_may_bring_is_refused_before_it_is_read(
     root: Path, target: str, most: int
 ) -> None:
@@ -108,18 +108,124 @@ def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
 
 
 def test_one_push_at_a_time_is_looked_at_for_a_repository(root: Path) -> None:
-    inside, overlapped = root / "inside", root / "overlapped"
     write_gate(
         root,
-        f"mkdir {inside} || touch {overlapped}; cat >/dev/null; sleep 0.2; rmdir {inside}; {HELLO}",
+        f"mkdir {root}/busy || touch {root}/twice; cat >/dev/null; sleep 0.2;"
+        f" rmdir {root}/busy; {HELLO}",
     )
     with serving(root) as port:
         pushes = [Client(port).begin("POST", PUSH, LENGTH) for _ in range(3)]
-        assert eventually(inside.exists)
         for push in pushes:
             push.send(b"hello")
         assert [push.status() for push in pushes] == [200, 200, 200]
-    assert not overlapped.exists()
+    assert not (root / "twice").exists()
+
+
+@pytest.mark.parametrize("service", ["git-upload-pack", "git-receive-pack"])
+def test_bodies_that_do_not_come_hold_up_no_other_user(root: Path, service: str) -> None:
+    hostile = ("ada", "bob", "cyd", "dan")
+    write_accounts(root, *hostile, "eve", "flux")
+    write_gate(root, DISCARD)
+    with serving(root) as port:
+        slow = [
+            Client(port, user).begin("POST", f"/{user}/lab.git/{service}", LENGTH)
+            for user in hostile
+            for _ in range(4)
+        ]
+        for client in slow:
+            client.send(b"he")
+        started = time.monotonic()
+        for user, method, target in (
+            ("flux", "GET", "/eve/lab.git/info/refs"),
+            ("flux", "POST", "/eve/lab.git/git-upload-pack"),
+            ("eve", "GET", "/eve/lab.git/info/refs"),
+            ("eve", "POST", "/eve/lab.git/git-upload-pack"),
+            ("eve", "POST", "/eve/lab.git/git-receive-pack"),
+        ):
+            client = Client(port, user).begin(method, target, LENGTH)
+            client.send(b"hello")
+            assert client.status() == 200
+        assert time.monotonic() - started < 5
+        for client in slow:
+            client.close()
+
+
+def test_long_pushes_hold_up_no_short_one(root: Path) -> None:
+    hostile = ("ada", "bob", "cyd", "dan")
+    write_accounts(root, *hostile, "eve")
+    write_gate(root, f"echo >>{root}/begun; cat >/dev/null; {HELLO}")
+    with serving(root) as port:
+        length = f"Content-Length: {2 * LONG_BYTES}"
+        slow = [
+            Client(port, user).begin("POST", f"/{user}/lab.git/git-receive-pack", length)
+            for user in hostile
+        ]
+        for client in slow:
+            client.send(b"x" * LONG_BYTES)
+        assert eventually(lambda: count(root / "begun") == 2)
+        short = Client(port, "eve").begin("POST", "/eve/lab.git/git-receive-pack", LENGTH)
+        short.send(b"hello")
+        assert short.status() == 200
+        # Two of the long ones, and the short one.
+        assert count(root / "begun") == 3
+        for client in slow:
+            client.close()
+
+
+def test_flux_and_the_instructor_have_places_that_no_learner_takes(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_WAIT_SECONDS", 0.5)
+    write_accounts(root, "ada", "spare-1", "bob", "flux", "instructor")
+    write_gate(
+        root,
+        f"case $REMOTE_USER in flux | instructor) {HELLO} ;;"
+        f" *) echo >>{root}/begun; sleep 30 ;; esac",
+    )
+    kinds = (("GET", "info/refs"), ("POST", "git-upload-pack"), ("POST", "git-receive-pack"))
+    with serving(root, Limits(questions=2, fetches=2, pushes=2)) as port:
+        busy = [
+            Client(port, user).begin(method, f"/{user}/lab.git/{path}")
+            for user in ("ada", "spare-1")
+            for method, path in kinds
+        ]
+        assert eventually(lambda: count(root / "begun") == len(busy))
+        assert Client(port, "bob").begin("GET", "/bob/lab.git/info/refs").status() == 503
+        for user in ("flux", "instructor"):
+            for method, path in kinds:
+                asked = Client(port, user).begin(method, f"/platform.git/{path}")
+                assert f"hello {user}" in asked.answer()
+        for client in busy:
+            client.close()
+
+
+def test_pages_wait_for_no_place_among_the_requests_to_repositories(root: Path) -> None:
+    write_accounts(root, "ada", "eve")
+    write_gate(root, f"echo >>{root}/begun; sleep 30")
+    with serving(root, Limits(questions=1, fetches=1)) as port:
+        busy = [Client(port).begin(method, FETCH) for method in ("GET", "POST")]
+        assert eventually(lambda: count(root / "begun") == 2)
+        # Nothing was written for her.
+        assert Client(port, "eve").begin("GET", "/~/").status() == 404
+        for client in busy:
+            client.close()
+
+
+def count(file: Path) -> int:
+    """Return how many lines a file has, none without the file."""
+    return file.read_text().count("\n") if file.exists() else 0
+
+
+def test_a_client_that_does_not_read_its_answer_is_hung_up_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_SECONDS", 0.3)
+    write_gate(root, rf"printf 'Content-Type: a/b\r\n\r\n'; echo $$ >{root}/pids; exec yes")
+    with serving(root) as port:
+        client = Client(port).begin("GET", FETCH)
+        assert eventually(lambda: len(pids(root)) == 1)
+        assert eventually(lambda: not any(map(runs, pids(root))))
+        client.close()
 
 
 @pytest.mark.parametrize("size", [LONG_BYTES - 1, LONG_BYTES])
@@ -137,6 +243,7 @@ def test_whoever_has_no_turn_is_told_so(root: Path, monkeypatch: pytest.MonkeyPa
     write_gate(root, f"touch {root}/begun; sleep 30")
     with serving(root) as port:
         first = Client(port).begin("POST", PUSH, LENGTH)
+        first.send(b"hello")
         assert eventually((root / "begun").exists)
         second = Client(port).begin("POST", PUSH, LENGTH)
         second.send(b"hello")
@@ -164,7 +271,9 @@ def test_a_request_ends_with_its_children_when_its_time_is_over(
         root, rf"printf 'Content-Type: a/b\r\n\r\n'; sleep 61 & echo $! $$ >{root}/pids; wait"
     )
     with serving(root) as port:
-        said = Client(port).begin("POST", PUSH, LENGTH).answer()
+        client = Client(port).begin("POST", PUSH, LENGTH)
+        client.send(b"hello")
+        said = client.answer()
         assert "\3refused: this took longer than" in said
         assert said.endswith("0\r\n\r\n")
         assert eventually(lambda: not any(map(runs, pids(root))))
@@ -188,14 +297,26 @@ def pids(root: Path) -> list[int]:
 
 def test_who_says_nothing_is_hung_up_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(backend, "_IDLE_SECONDS", 0.3)
-    write_gate(root, DISCARD)
     with serving(root) as port:
         silent = Client(port)
         silent.send(b"GET / HTTP/1.1\r\n")
-        slow = Client(port).begin("POST", PUSH, LENGTH)
+        assert silent.answer() == ""
+
+
+@pytest.mark.parametrize(("target", "begins"), [(PUSH, "HTTP/1.1 200 "), (FETCH, "HTTP/1.1 408 ")])
+def test_who_begins_a_body_and_does_not_go_on_is_told_why_it_ends(
+    root: Path, monkeypatch: pytest.MonkeyPatch, target: str, begins: str
+) -> None:
+    monkeypatch.setattr(uploads, "_SECONDS", 0.3)
+    write_gate(root, f"touch {root}/reached; {DISCARD}")
+    with serving(root) as port:
+        slow = Client(port).begin("POST", target, LENGTH)
         slow.send(b"he")
-        assert (silent.answer(), slow.answer()) == ("", "")
+        said = slow.answer()
+    assert said.startswith(begins)
+    assert "refused: this came too slowly" in said
+    assert ("\3refused" in said) == (target == PUSH)
+    assert not (root / "reached").exists()
 
 
 @pytest.mark.parametrize("limits", [Limits(strangers=5), Limits(connections=5)])
@@ -210,14 +331,17 @@ def test_silent_connections_keep_nobody_out(root: Path, limits: Limits) -> None:
 
 
 def test_requests_that_are_at_work_lose_their_connection_to_nobody(root: Path) -> None:
-    write_gate(root, f"touch {root}/$REMOTE_USER; {DISCARD}")
+    wait = f"until [ -e {root}/go ]; do sleep 0.05; done"
+    write_gate(root, f"touch {root}/$REMOTE_USER; {wait}; {DISCARD}")
     with serving(root, Limits(strangers=5, connections=8)) as port:
         asked = (("ada", PUSH), ("bob", FETCH))
         at_work = [Client(port, user).begin("POST", path, LENGTH) for user, path in asked]
-        assert eventually(lambda: (root / "ada").exists() and (root / "bob").exists())
-        silent = [Client(port) for _ in range(20)]
         for client in at_work:
             client.send(b"hello")
+        assert eventually(lambda: (root / "ada").exists() and (root / "bob").exists())
+        silent = [Client(port) for _ in range(20)]
+        assert silent[0].answer() == ""
+        (root / "go").touch()
         assert [client.status() for client in at_work] == [200, 200]
         for client in silent:
             client.close()

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
+from sopslab.config.environment import Environment, at_seat
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.closing import Use
@@ -19,7 +20,9 @@ from sopslab.incidents.credentials import Credential, Rotation
 from sopslab.incidents.records import Exposure, Incident, Upstream, parse_incident
 from sopslab.lab.incidents.values import Evidence
 from sopslab.model.incidents import Cause, incident_path
+from sopslab.model.results import Undecided
 from sopslab.run.runner import Result as RunResult
+from tests.repositories import learner
 
 DAY = date(2026, 11, 25)
 EXPOSURE = Exposure("learner/lab", "1" * 40, "a.yaml", ("API_KEY",), "secret-plaintext")
@@ -80,6 +83,33 @@ def test_opening_records_cause_subjects_and_what_the_history_holds(seen: Lab) ->
     assert record.unrevoked == ("the key",)
     assert record.remains[-1] == "a log" and "a.yaml" in record.remains[0]
     assert "sopslab incident close 2026-11-25-leaked-key" in done.output
+
+
+def test_one_history_that_cannot_be_searched_keeps_nobody_else_out_of_the_record(
+    seen: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [at_seat(learner(name)) for name in ("ada", "bob")]
+    monkeypatch.setattr("sopslab.cli.verbs.incident.named_environments", lambda *_: people)
+
+    def search(_settings: Settings, environment: Environment) -> tuple[Exposure, ...]:
+        if environment.id == "bob":
+            raise Undecided("the history of bob/lab could not be searched")
+        return (EXPOSURE,)
+
+    monkeypatch.setattr("sopslab.lab.incidents.history.find_exposures", search)
+    done = run("incident", "open", "leak")
+    assert done.exit_code == Exit.PARTIAL
+    assert "bob is not in the record: the history of bob/lab could not be" in done.stderr
+    assert (seen.record().subjects, seen.record().exposures) == (("ada",), (EXPOSURE,))
+    # Where nobody's can be searched, nothing is recorded.
+    people.pop(0)
+    seen.written = {}
+    done = run("incident", "open", "another")
+    assert done.exit_code == Exit.FAILED and "could not be searched" in done.stderr
+    assert seen.written == {}
+    # Of a key that leaked, no history says anything.
+    assert run("incident", "open", "key", "--cause", "learner-key").exit_code == 0
+    assert seen.record().subjects == ("bob",)
 
 
 def test_what_another_incident_has_is_not_taken_in(seen: Lab) -> None:

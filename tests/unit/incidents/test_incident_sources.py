@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ from sopslab.incidents.records import Exposure, Incident, render_incident
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.history import find_exposures
 from sopslab.lab.incidents.platform import incident_ids, read_credentials, read_incidents
-from sopslab.lab.incidents.values import exposed_digests, gather
+from sopslab.lab.incidents.values import exposed_digests, gather, replace_value
 from sopslab.lab.observe.clone import look_at_history
 from sopslab.layout import CANARY_PATH
 from sopslab.model.incidents import INCIDENTS_DIR, Cause, incident_path
@@ -133,6 +134,15 @@ def test_exposures_are_found_on_the_server_and_in_the_clone(
         (local, "b.yaml", ("API_KEY",)),
     }
     assert {one.repository for one in found} == {"learner/lab"}
+
+
+def test_nothing_in_a_name_is_run_where_the_command_is_pasted() -> None:
+    said = replace_value("flux/secrets/develop/a$(touch x);b.yaml", "k `id`")
+    command = said.removesuffix(", then push")
+    assert shlex.split(command) == [
+        "scripts/sops-encrypt-secret.sh", "develop", "a$(touch x);b", "--rotate-value", "k `id`",
+    ]  # fmt: skip
+    assert "'a$(touch x);b'" in command and "'k `id`'" in command
 
 
 def test_the_values_of_an_exposure_are_known_by_hash(

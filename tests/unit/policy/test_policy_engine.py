@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 
 import pytest
 from typing_extensions import override
 
-from sopslab.policy import documents, engine
+from sopslab.policy import documents, engine, regex
 from sopslab.policy.engine import File
 from sopslab.policy.findings import Report, Undecidable
 from sopslab.policy.gitleaks import LEAKS, Begun
@@ -39,8 +40,10 @@ PLAIN = (1, "not-encrypted", "a")
 class Files:
     """A source of files, all at the top of one repository."""
 
-    def __init__(self, *blobs: Blob, beside: Mapping[str, str] | None = None) -> None:
-        self._blobs, self._beside = blobs, beside or {}
+    def __init__(
+        self, *blobs: Blob, beside: Mapping[str, str] | None = None, apart: bool = False
+    ) -> None:
+        self._blobs, self._beside, self._apart = blobs, beside or {}, apart
 
     def blobs(self) -> Iterator[Blob]:
         yield from self._blobs
@@ -51,6 +54,9 @@ class Files:
 
     def is_top(self, folder: str) -> bool:
         return folder == ""
+
+    def share(self, commit: str) -> str:
+        return commit if self._apart else ""
 
 
 def blob(path: str, content: str | bytes, mode: str = FILE, commit: str = "") -> Blob:
@@ -632,6 +638,28 @@ def test_each_commit_has_its_own_rules() -> None:
         ("sops-wrong-recipient", "c0"),
         ("sops-missing-recipient", "c0"),
     }
+
+
+def test_what_counts_apart_costs_nothing_else_its_judgement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regex, "Budget", functools.partial(regex.Budget, 300))
+    text = f"a: {ENCRYPTED}\n{sops_block(RECIPIENT, options='unencrypted_suffix: _x')}"
+    rule = f"creation_rules: [{{path_regex: PATTERN, age: {RECIPIENT}}}]"
+    patterns = {"c0": "^a", "c1": "(a|b|c)*(a|b|c)*(a|b|c)*d", "c2": "^ab"}
+    beside = {f"{one}:.sops.yaml": rule.replace("PATTERN", each) for one, each in patterns.items()}
+    blobs = [blob(f"{'abc' * 9}.yaml", text, commit=one) for one in patterns]
+
+    def undecided(*, apart: bool) -> list[str]:
+        # What was searched before costs nothing.
+        regex._searched.cache_clear()
+        source = Files(*blobs, beside=beside, apart=apart)
+        return engine.check(source, Trusted(), Process().begun).undecided
+
+    costly, other = undecided(apart=False)
+    assert costly == other
+    assert "cannot be judged: a path_regex of .sops.yaml takes too long" in costly
+    assert undecided(apart=True) == [costly]
 
 
 def test_what_the_caller_trusts_counts() -> None:

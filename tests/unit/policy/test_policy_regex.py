@@ -268,10 +268,9 @@ def test_a_search_costs_what_it_tries(
     assert not regex.search(pattern, text)
 
 
-def test_searches_within_a_budget_cost_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regex, "RUN_STEPS", 6)
+def test_searches_within_a_budget_cost_together() -> None:
     for text in ("aa", "ab"):
-        with regex.budget():
+        with regex.within(regex.Budget(6)):
             assert not regex.search("za", text)
             # A repeated search costs nothing.
             assert not regex.search("za", text)
@@ -279,6 +278,19 @@ def test_searches_within_a_budget_cost_together(monkeypatch: pytest.MonkeyPatch)
             with pytest.raises(regex.PatternError, match="takes too long"):
                 regex.search("zc", text)
         assert not regex.search("zc", text)
+
+
+def test_a_search_is_charged_to_every_budget_around_it() -> None:
+    whole = regex.Budget(6)
+    with regex.within(whole):
+        for pattern in ("yd", "ye"):
+            with regex.within(regex.Budget(3)):
+                assert not regex.search(pattern, "ac")
+        assert whole.left == 0
+        with pytest.raises(regex.PatternError), regex.within(regex.Budget(3)):
+            regex.search("yf", "ac")
+    with pytest.raises(regex.PatternError), regex.within(whole):
+        regex.search("yf", "ac")
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "(a*)*c", "(.*)(.*)(.*)(.*)(.*)x"])
@@ -290,7 +302,7 @@ def test_takes_linear_time_where_backtracking_takes_for_ever(pattern: str) -> No
 
 def test_many_costly_searches_end_together() -> None:
     started = time.process_time()
-    with regex.budget(), pytest.raises(regex.PatternError, match="too long"):
+    with regex.within(regex.Budget()), pytest.raises(regex.PatternError, match="too long"):
         for number in range(1000):
             regex.search(f"(.*){{1,9}}{number}!", "a" * 1000)
     assert time.process_time() - started < 20

@@ -12,7 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sopslab.lab.support.redaction import Redactor, Secret, holds_key_material
+from sopslab.lab.support import redaction
+from sopslab.lab.support.redaction import (
+    Redacted,
+    Redactor,
+    Secret,
+    TooMuch,
+    holds_key_material,
+)
 
 VALUE = 'p/ss+"w0rd" of Zoë'.encode()
 FORMS: dict[str, Callable[[bytes], bytes]] = {
@@ -117,3 +124,31 @@ def test_what_the_policy_calls_a_key_is_noticed_in_the_end() -> None:
 )
 def test_what_a_reader_quotes_of_what_it_refuses_is_taken_out(line: str) -> None:
     assert b"MARK" not in Redactor([]).redact(line.encode()).text
+
+
+def test_what_is_put_in_the_place_of_a_secret_is_not_searched_for_others() -> None:
+    secrets = [
+        Secret("value-of-the-second", b"value-of-the-first"),
+        Secret("value-of-the-third", b"value-of-the-second"),
+        Secret("redacted", b"value-of-the-third"),
+        Secret("word", b"redacted"),
+        Secret("short", b"word"),
+    ]
+    text = b"value-of-the-first, value-of-the-third, word"
+    assert Redactor(secrets).redact(text) == Redacted(
+        b"[redacted: value-of-the-second], [redacted: redacted], [redacted: short]", 3
+    )
+
+
+def test_of_secrets_that_overlap_nothing_is_left() -> None:
+    assert redact(b"(opensesame-street)", b"opensesame", b"sesame-street") == b"([redacted: it])"
+
+
+def test_a_text_in_which_too_much_begins_as_a_secret_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    redactor = Redactor([Secret("it", b"a" * 8 + b"b" * more) for more in range(1, 100)])
+    assert redactor.redact(b"a" * 1000).places == 0
+    monkeypatch.setattr(redaction, "_MOST", 10_000)
+    with pytest.raises(TooMuch):
+        redactor.redact(b"a" * 1000)

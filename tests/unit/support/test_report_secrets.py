@@ -71,6 +71,13 @@ def test_values_of_secrets_in_the_cluster() -> None:
     assert values == [b"open sesame", PEM, b"MHcCAQEEIBf0", b"AwEHoUQDQgAE", b"0123456789"]
 
 
+def test_a_name_that_a_learner_has_chosen_is_not_told_at_any_length() -> None:
+    data = {"k" * 253: b64(b"open sesame")}
+    metadata = {"namespace": "ada-develop", "name": "n" * 253}
+    (found,) = secrets.values_of([{"metadata": metadata, "type": "Opaque", "data": data}])
+    assert found.what == f"{'k' * 48}… of the Secret ada-develop/{'n' * 48}…"
+
+
 def test_where_a_secret_cannot_be_read_there_is_no_report(
     lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
