@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sopslab.config.environment import Environment
 from sopslab.course.chapter import Chapter
+from sopslab.layout import KEY_ENTRY, NEXT_KEY_ENTRY
 from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
@@ -140,12 +141,61 @@ class Entry(Enum):
     INVALID = "holds no valid age identity"
 
 
+KEY_ENDING = ".agekey"
+"""How the name of an entry ends that Flux reads."""
+
+
 @dataclass(frozen=True)
 class ClusterKey:
-    """The Secret sops-age: for each entry its public keys, or why it has none."""
+    """The Secret sops-age, with which Flux decrypts: for each entry its public keys, or why it has
+    none. Flux reads every entry whose name ends in `.agekey`, and fails if one of them is damaged.
+    """
 
     present: bool
     entries: Mapping[str, frozenset[str] | Entry] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> dict[str, frozenset[str]]:
+        """The public keys in the entries that Flux can read, by entry."""
+        return {name: held for name, held in self._read if not isinstance(held, Entry)}
+
+    @property
+    def damaged(self) -> dict[str, Entry]:
+        """Why Flux cannot use entries that it reads, by entry."""
+        return {name: held for name, held in self._read if isinstance(held, Entry)}
+
+    @property
+    def recipients(self) -> frozenset[str]:
+        """The public keys of all identities with which Flux decrypts."""
+        return frozenset[str]().union(*self.valid.values())
+
+    @property
+    def kept(self) -> str | None:
+        """The entry with the identity that a lab takes from the cluster if it has lost its own: the
+        lab's entry, or another one that Flux can read, but not that of a successor. None without
+        one."""
+        found = [name for name in self.valid if name != NEXT_KEY_ENTRY]
+        return KEY_ENTRY if KEY_ENTRY in found else next(iter(found), None)
+
+    @property
+    def problem(self) -> str | None:
+        """Why Flux cannot decrypt with what is there, in words. Flux's own messages do not name
+        these causes."""
+        if self.damaged:
+            return f"its entry {next(iter(self.damaged))} {Entry.INVALID.value}"
+        if self.valid or not self.present:
+            return None
+        named = ", ".join(sorted(self.entries)) or "none"
+        return (
+            f"it lacks the entry {KEY_ENTRY} (it has: {named}); Flux reads what ends in"
+            f" {KEY_ENDING}"
+        )
+
+    @property
+    def _read(self) -> list[tuple[str, frozenset[str] | Entry]]:
+        return [
+            (name, held) for name, held in sorted(self.entries.items()) if name.endswith(KEY_ENDING)
+        ]
 
 
 @dataclass(frozen=True)

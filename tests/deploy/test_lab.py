@@ -14,6 +14,7 @@ from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
 from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.checks.snapshot import ClusterKey
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
@@ -22,7 +23,7 @@ from sopslab.errors import Exit
 from sopslab.lab.observe.machine import recorded_value
 from sopslab.layout import PROJECT
 from sopslab.model.accounts import Accounts
-from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.decryption import SecretDrift
 from sopslab.model.docker import Network
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Planned, Started
@@ -197,7 +198,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     ),
     "a-key-under-a-wrong-entry": (
         lambda f, s: {
-            f.decryption: held(DecryptionKeyState(present=True, entries=("key",), watched=True)),
+            f.decryption: held(ClusterKey(True, {"key": frozenset({"age1learner"})})),
             f.secrets: said({"learner": SecretDrift.DIFFERS}),
         },
         {
@@ -361,7 +362,9 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
     "another-key-in-the-cluster": (
-        lambda f, s: {f.decryption: held(DecryptionKeyState(True, "age1other", watched=True))},
+        lambda f, s: {
+            f.decryption: held(ClusterKey(True, {"age.agekey": frozenset({"age1other"})}))
+        },
         "Keys | Make the identities",
         "the store has age1learner, the cluster has age1other",
     ),
