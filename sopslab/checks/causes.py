@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.course.chapter import UP, Chapter
 from sopslab.layout import KEY_SECRET, KUSTOMIZATION
 
@@ -27,13 +28,15 @@ class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
 
     In `text`, `{namespace}` stands for the learner's namespace, and `{kustomization}` for the name
-    of the object that has the message.
+    of the object that has the message. `trouble` is why a cluster cannot be asked that answers a
+    look with such a message.
     """
 
     id: str
     pattern: str
     text: str
     fix: Callable[[Chapter], str] = _up
+    trouble: Trouble | None = None
 
     def meaning(self, chapter: Chapter) -> str:
         """Return what the message means, for a learner."""
@@ -225,19 +228,53 @@ ANSWERING = (
     ),
 )
 
-# Messages of the API server about an object that is applied, and of kubectl if nothing answers.
+
+def _asking(cause: str, pattern: str, trouble: Trouble) -> Cause:
+    """Return a cause for which the cluster cannot even be asked."""
+    return Cause(cause, pattern, trouble.value, trouble=trouble)
+
+
+# Messages of the API server about an object that is looked at or applied, and of kubectl 1.36 and
+# Go's network library if nothing answers.
 SERVING = (
     Cause(
-        "api-silent",
-        r"(?i)connection refused|unable to connect to the server|no route to host|i/o timeout"
-        r"|deadline exceeded|connection reset|TLS handshake|server misbehaving|no such host"
-        r"|EOF|server is currently unable|too many requests",
-        "the API server does not answer",
+        "refused-by-admission",
+        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
+        r"|failed calling webhook",
+        "an admission policy of the cluster refuses it",
     ),
+    # The only sentence that is the lab's own, and not kubectl's.
+    _asking("kubectl-missing", r"^kubectl: .*not found$", Trouble.NO_KUBECTL),
+    _asking(
+        "kubeconfig-unusable",
+        r'(?i)context ("[^"]*"|[^ ]+) does not exist|no context exists|error loading config file'
+        r"|invalid configuration|no server found for cluster"
+        r"|unable to (read|load) (client|root|certificate)|tls: failed to find any PEM",
+        Trouble.BAD_KUBECONFIG,
+    ),
+    _asking(
+        "certificate",
+        # A handshake for which there is no answer in time says nothing of a certificate.
+        r"(?i)x509|tls: ([^h]|handshake [^t])|gave HTTP response to HTTPS",
+        Trouble.CERTIFICATE,
+    ),
+    # The last one is about a program that fetches a token, and has none.
     Cause(
         "api-unauthorized",
-        r"(?i)unauthorized|must be logged in|x509: ",
-        "the API server does not accept the lab's certificate",
+        r"(?i)unauthorized|must be logged in|getting credentials:",
+        "the cluster refuses the credentials of the lab's kubeconfig",
+        trouble=Trouble.DENIED,
+    ),
+    _asking(
+        "api-refused",
+        r"(?i)connection refused|was refused|no route to host|network is unreachable|no such host",
+        Trouble.REFUSED,
+    ),
+    Cause(
+        "api-silent",
+        r"(?i)unable to connect to the server|i/o timeout|deadline exceeded|connection reset"
+        r"|TLS handshake|server misbehaving|EOF|server is currently unable|too many requests",
+        "the API server does not answer",
     ),
     Cause(
         "namespace-terminating",
@@ -246,12 +283,11 @@ SERVING = (
     ),
     Cause("over-quota", r"exceeded quota", "a quota of the cluster has no room for it"),
     Cause(
-        "refused-by-admission",
-        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
-        r"|failed calling webhook",
-        "an admission policy of the cluster refuses it",
+        "forbidden",
+        r"(?i)forbidden|not allowed",
+        "the lab may not do that in this cluster",
+        trouble=Trouble.DENIED,
     ),
-    Cause("forbidden", r"(?i)forbidden|not allowed", "the lab may not do that in this cluster"),
     Cause(
         "object-missing",
         r"(?i)not ?found|no matches for kind|doesn't have a resource type",

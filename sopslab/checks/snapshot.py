@@ -122,7 +122,7 @@ class Trouble(Enum):
     REFUSED = "nothing answers at the address of the cluster's API server"
     SILENT = "the cluster's API server does not answer in time"
     CERTIFICATE = "the cluster's certificate does not fit the lab's kubeconfig"
-    DENIED = "the cluster refuses the credentials of the lab's kubeconfig"
+    DENIED = "the cluster refuses the credentials of the lab's kubeconfig, or they lack a right"
     UNWELL = "the cluster's API server says that it is not ready"
 
 

@@ -27,6 +27,7 @@ from sopslab.checks.causes import (
     said,
     told,
 )
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.files.render import template_environment
@@ -35,6 +36,7 @@ from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.parts import flux_parts
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.provision.operations import flux, kubernetes
 from tests.fake import Applied
@@ -206,11 +208,45 @@ def test_the_first_sentence_of_ours_is_the_reason() -> None:
     assert reason([]) == reason(["", " "]) == "it ended without a word"
 
 
+# What kubectl says if the cluster cannot be asked.
+ASKING = [
+    (f"kubectl: {MARK}: not found", Trouble.NO_KUBECTL),
+    (f'error: context "{MARK}" does not exist', Trouble.BAD_KUBECONFIG),
+    (f'error: error loading config file "{MARK}": yaml: line 1', Trouble.BAD_KUBECONFIG),
+    ("error: tls: failed to find any PEM data in certificate input", Trouble.BAD_KUBECONFIG),
+    (
+        f"Unable to connect to the server: tls: failed to verify certificate: x509: {MARK}",
+        Trouble.CERTIFICATE,
+    ),
+    ("Unable to connect to the server: remote error: tls: handshake failure", Trouble.CERTIFICATE),
+    ("error: You must be logged in to the server (Unauthorized)", Trouble.DENIED),
+    ("Unable to connect to the server: getting credentials: exec: x failed", Trouble.DENIED),
+    (f"Error from server (Forbidden): nodes {MARK} is forbidden", Trouble.DENIED),
+    (f"The connection to the server {MARK} was refused", Trouble.REFUSED),
+    (f"Unable to connect to the server: dial tcp: lookup {MARK}: no such host", Trouble.REFUSED),
+    ("Unable to connect to the server: net/http: TLS handshake timeout", Trouble.SILENT),
+    ("kubectl timed out after 6 s", Trouble.SILENT),
+    (f"Error from server (NotFound): {MARK} not found", Trouble.UNWELL),
+    ("Error from server (Timeout): context deadline exceeded", Trouble.UNWELL),
+    (
+        f'Error from server (InternalError): failed calling webhook "{MARK}": dial tcp: connect:'
+        " connection refused",
+        Trouble.UNWELL,
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "trouble"), ASKING)
+def test_why_a_cluster_cannot_be_asked_is_told(words: str, trouble: Trouble) -> None:
+    assert trouble_of(words.encode()) is trouble
+
+
 @pytest.mark.parametrize(("kind", "causes"), [("API", SERVING), ("Program", RUNNING)])
 def test_a_learner_s_script_recognises_what_python_does(
     kind: str, causes: tuple[Cause, ...]
 ) -> None:
     lines = [line for words, _ in PROGRAMS for line in words.splitlines()]
+    lines += [words for words, _ in ASKING]
     by_python = [cause_of(line, causes) for line in lines]
     template = template_environment(TEMPLATES / "learner", escaping=False).get_template(
         "meaning.sh.j2"
