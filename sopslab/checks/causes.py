@@ -228,6 +228,31 @@ ANSWERING = (
     ),
 )
 
+# What a controller prints if a server that it was to ask gives no answer (Go's net and crypto).
+REACHING = (
+    Cause(
+        "name-unknown",
+        r"no such host|server misbehaving|lookup \S+.*i/o timeout",
+        "its name is not found",
+    ),
+    Cause("refused", r"connection refused", "the connection is refused"),
+    Cause("no-route", r"no route to host|network is unreachable", "there is no route to it"),
+    Cause(
+        "no-tls",
+        r"first record does not look like a TLS|HTTP response to HTTPS",
+        "it has no TLS",
+    ),
+    Cause("certificate", r"x509:|tls: ", "its certificate is not trusted"),
+    Cause("late", r"timeout|deadline exceeded", "it does not answer in time"),
+)
+
+# The messages of Flux's objects, by their kind.
+_OF_FLUX = {
+    "GitRepository": READING,
+    "Kustomization": APPLYING,
+    "Receiver": ANSWERING,
+}
+
 
 def _asking(cause: str, pattern: str, trouble: Trouble) -> Cause:
     """Return a cause for which the cluster cannot even be asked."""
@@ -477,18 +502,12 @@ RUNNING = (
     Cause("late", r"(?i)timed? ?out|deadline exceeded", "it took too long"),
 )
 
-_TABLES = {
-    "GitRepository": READING,
-    "Kustomization": APPLYING,
-    "Receiver": ANSWERING,
-    "API": SERVING,
-    "Program": RUNNING,
-}
 # A line of a script's errors that begins with this text and a colon has one of our own sentences.
 OURS = "sops-lab says"
 _UNKNOWN = "the reason is not one that is known here"
 _SILENT = "nothing was reported yet"
 _WORDLESS = "it ended without a word"
+_REASONLESS = "no reason given"
 LOGGED = "the log says more"
 # The reasons of conditions are constants in Flux's source.
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
@@ -499,6 +518,31 @@ def cause_of(message: str, causes: tuple[Cause, ...]) -> Cause | None:
     return next((cause for cause in causes if re.search(cause.pattern, message)), None)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why Flux's last attempt with one of its objects failed. `reason` is Flux's own word for it,
+    or that Flux gives none. `meaning` is the meaning of Flux's message, None if the message is not
+    known."""
+
+    reason: str
+    meaning: Cause | None
+
+
+def failure(kind: str, ready: Mapping[str, Any]) -> Failure | None:
+    """Return why Flux's last attempt with an object failed, None if it did not.
+
+    + kind: `GitRepository`, `Kustomization` or `Receiver`
+    + ready: the condition Ready, empty if nothing was reported
+    """
+    if ready.get("status") != "False":
+        return None
+    reason = str(ready.get("reason") or "")
+    return Failure(
+        reason if _REASON.fullmatch(reason) else _REASONLESS,
+        cause_of(str(ready.get("message") or ""), _OF_FLUX[kind]),
+    )
+
+
 def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
     """Return what the condition Ready of an object says, in our own words.
 
@@ -507,22 +551,18 @@ def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> s
     + name: the object's name
     + namespace: the namespace of the objects that it applies
     """
+    failed = failure(kind, ready)
+    if failed is not None:
+        if failed.meaning is None:
+            named = "" if failed.reason == _REASONLESS else f" ({failed.reason})"
+            return f"{_UNKNOWN}{named}"
+        return failed.meaning.text.format(namespace=namespace, kustomization=name)
     match ready.get("status"):
         case "True":
             return "ready"
-        case "False":
-            return _of_failure(kind, ready, name, namespace)
         case "Unknown":
             return "Flux is at work on it"
     return _SILENT
-
-
-def _of_failure(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
-    cause = cause_of(str(ready.get("message") or ""), _TABLES[kind])
-    if cause is not None:
-        return cause.text.format(namespace=namespace, kustomization=name)
-    reason = str(ready.get("reason") or "")
-    return f"{_UNKNOWN} ({reason})" if _REASON.fullmatch(reason) else _UNKNOWN
 
 
 # How messages of kubectl, flux and the API server begin; those of git and kind begin otherwise.

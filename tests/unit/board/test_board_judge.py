@@ -115,7 +115,7 @@ BROKEN = [
     (
         with_facets(platform=[not_ready(TENANT, "Secret/x: hunter2 is forbidden")]),
         "access",
-        "is not ready (BuildFailed)",
+        "is not ready: an object is not what Flux may apply here",
         "sopslab up",
     ),
     (

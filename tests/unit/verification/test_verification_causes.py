@@ -19,7 +19,9 @@ from sopslab.checks.causes import (
     RUNNING,
     SERVING,
     Cause,
+    Failure,
     cause_of,
+    failure,
     for_shell,
     meaning,
     of_programs,
@@ -100,6 +102,19 @@ def test_what_flux_says_is_told_and_nothing_is_quoted(kind: str, message: str) -
 def test_what_has_no_cause_quotes_nothing(found: dict[str, Any]) -> None:
     told = meaning("Kustomization", found, "k", "ns")
     assert MARK not in told
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_reason_that_is_not_fluxs_is_not_passed_on(kind: str) -> None:
+    assert failure(kind, ready("never seen", reason=MARK)) == Failure("no reason given", None)
+    assert failure(kind, ready("never seen", reason="Odd")) == Failure("Odd", None)
+    assert failure(kind, ready("fine", "True")) is None
+
+
+def test_each_kind_has_messages_of_its_own() -> None:
+    found = failure("Receiver", ready("unable to read token from secret 'lab-ada-sys/receiver'"))
+    assert found is not None and found.meaning is not None
+    assert found.meaning.id == "token-missing"
 
 
 @pytest.mark.parametrize(
