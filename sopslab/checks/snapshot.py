@@ -94,6 +94,15 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Access:
+    """What the lab has made for the learner of a seat: a kubeconfig, and a password for the Git
+    server."""
+
+    kubeconfig: bool
+    password: bool
+
+
+@dataclass(frozen=True)
 class Hooks:
     """The commit hooks. `path` is the file that Git runs, and `runs_pre_commit` is whether it runs
     pre-commit.
@@ -361,6 +370,7 @@ class InCluster:
     `platform` has the Kustomizations and sources that make the environment. `namespaces` has the
     phase of each namespace, by name. `login` is None if there is no Secret with a login. `stored`
     is whether the source controller has the artifact that the source names, None if it names none.
+    `holder` is the learner whose build all others wait for, empty if no build takes too long.
     `contents` are the objects in the environment's own namespaces.
     """
 
@@ -374,6 +384,7 @@ class InCluster:
     key: ClusterKey | Undecided = NOT_ASKED
     login: Login | Undecided | None = NOT_ASKED
     stored: bool | Undecided | None = NOT_ASKED
+    holder: str | Undecided = NOT_ASKED
     live: Mapping[str, LiveSecret] | Undecided = NOT_ASKED
     contents: Live | Undecided = NOT_ASKED
 
@@ -384,8 +395,9 @@ class Snapshot(InCluster):
 
     `url` is where Flux has to read the repository. `tree` is what is judged: the clone for the
     learner who works in it, and main otherwise. `there` is whether the Git server has the
-    repository. `hooks` is None if the clone is not on this machine, as for a seat. `expired` is
-    when the kubeconfig of a seat's learner expired, None while it is valid.
+    repository. `hooks` is None if the clone is not on this machine, as for a seat. `access` is None
+    without a seat. `expired` is when the kubeconfig of a seat's learner expired, None while it is
+    valid.
     """
 
     environment: Environment
@@ -402,6 +414,7 @@ class Snapshot(InCluster):
     commit: Commit | Undecided = NOT_ASKED
     push: Push | Undecided = NOT_ASKED
     history: History | Undecided = NOT_ASKED
+    access: Access | Undecided | None = NOT_ASKED
     expired: str | Undecided | None = None
 
 

@@ -29,6 +29,29 @@ def examine_tools(seen: Snapshot) -> Iterator[Cause]:
             )
 
 
+def examine_access(seen: Snapshot) -> Iterator[Cause]:
+    """Yield a cause for each thing that the lab owes a seat's learner and has not made."""
+    access, who = known(seen.access), seen.environment.id
+    if access is None:
+        return
+    if not access.kubeconfig:
+        yield cause(
+            "kubeconfig-missing",
+            "The seat has no kubeconfig yet.",
+            f"the kubeconfig of {who}",
+            "is not made",
+            UP,
+        )
+    if not access.password:
+        yield cause(
+            "password-missing",
+            "The seat has no password for the Git server yet.",
+            f"the password of {who}",
+            "is not made",
+            UP,
+        )
+
+
 def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:
     """Yield a cause if the kubeconfig of a seat's learner has expired."""
     end = known(seen.expired)
