@@ -172,9 +172,9 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 def exit_codes() -> str:
     """Return the page about exit codes, with the steps that end with them."""
     ends: dict[Exit, list[str]] = {}
-    for step in sorted(Step, key=lambda step: step.title):
+    for step in sorted(Step):
         if step is not Step.OTHER:
-            ends.setdefault(step.code, []).append(step.title)
+            ends.setdefault(step.code, []).append(step.value)
     rows = [
         (str(code.value), _prose(meaning), ", ".join(ends.get(code, [])))
         for code, meaning in MEANINGS.items()

@@ -546,6 +546,6 @@ def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data
     data = lab_data(cluster_provider=provider, purge=True, **given)
     run = Run(deploy, data, bare(load_settings(data)))
     (plan,) = [event for event in run.events if isinstance(event, Planned)]
-    steps = {operation.belongs_to for operation in plan.operations}
+    steps = {operation.step for operation in plan.operations}
     assert Step.OTHER not in steps
     assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}
