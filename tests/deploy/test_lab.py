@@ -35,7 +35,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
 from tasks.host import LIMITS, sysctl_record
-from tests.fake import Answers, Run, fact_text, machine_look_text, order_of
+from tests.fake import REFUSAL, Answers, Run, fact_text, machine_look_text, order_of
 from tests.machines import (
     STORE,
     Facts,
@@ -56,7 +56,7 @@ from tests.texts import replaced
 LOST = IdentityState(recorded="age1learner")
 MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
 # An operation refuses by a command that fails on the host.
-REFUSALS = {'say "$1"; exit 1': "refused"}
+REFUSALS = {REFUSAL: "refused"}
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
 Data = Callable[..., dict[str, Any]]
 

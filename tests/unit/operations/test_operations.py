@@ -263,7 +263,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
         (command,) = commands
-        (sentence,) = arguments_of(command)
+        sentence = "\n".join(arguments_of(command))
         assert command == refusal(sentence)
         assert case["refused"] in sentence
         return
