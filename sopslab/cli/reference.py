@@ -18,9 +18,10 @@ from typing import Any
 import click
 import yaml
 
+from sopslab.cli import reference_defaults
 from sopslab.cli.main import GROUPS, main
 from sopslab.cli.terminal import echo
-from sopslab.config.defaults import DEFAULTS, explained
+from sopslab.config.defaults import explained
 from sopslab.config.settings import Settings
 from sopslab.course import faults
 from sopslab.errors import MEANINGS, Exit
@@ -37,11 +38,6 @@ _MARKS = re.compile(r"[\\*<$]|(?<!\w)_|_(?!\w)")
 _NOTICE = "<!-- Made by `make reference` from {source}: change that, not this. -->"
 # The defaults shown do not depend on the user: this is the home folder, and no variable is set.
 _HOME = "/home/ada"
-_READ_DEFAULTS = """
-import json, runpy, sys
-defaults = runpy.run_path(sys.argv[1])
-print(json.dumps({name: defaults[name] for name in sys.argv[2:]}))
-"""
 
 
 def verbs() -> str:
@@ -123,7 +119,8 @@ def settings() -> str:
 
 def _defaults() -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", _READ_DEFAULTS, str(DEFAULTS), *Settings.model_fields],
+        [sys.executable, "-m", reference_defaults.__name__],
+        cwd=PROJECT,
         env={"HOME": _HOME},
         capture_output=True,
         text=True,
