@@ -64,7 +64,7 @@ APPLYING = (
     Cause(
         "key-other",
         r"did not match any of the recipients|incorrect identity for recipient",
-        f"the key in {KEY_SECRET} is not one of those that the file is encrypted to",
+        f"the file is not encrypted to the key in {KEY_SECRET}",
         lambda chapter: chapter.compare,
     ),
     Cause(
@@ -462,7 +462,7 @@ RUNNING = (
         "certificate",
         r"(?i)certificate (verify|verification|problem|has expired|signed by)|x509|ssl certificate"
         r"|unable to get local issuer",
-        "the server's certificate is not one that is trusted",
+        "the server's certificate is not trusted",
     ),
     Cause(
         "server-silent",
@@ -504,7 +504,7 @@ RUNNING = (
 
 # A line of a script's errors that begins with this text and a colon has one of our own sentences.
 OURS = "sops-lab says"
-_UNKNOWN = "the reason is not one that is known here"
+_UNKNOWN = "the reason is not known here"
 _SILENT = "nothing was reported yet"
 _WORDLESS = "it ended without a word"
 _REASONLESS = "no reason given"

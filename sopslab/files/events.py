@@ -23,7 +23,7 @@ _steps: WeakKeyDictionary[object, Step] = WeakKeyDictionary()
 
 
 def assign(step: Step, operations: Iterable[object]) -> None:
-    """Have operations belong to a step."""
+    """Note to which step operations belong."""
     for operation in operations:
         _steps[operation] = step
 

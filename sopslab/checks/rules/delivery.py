@@ -128,8 +128,8 @@ def examine_live(seen: Snapshot) -> Iterator[Cause]:
         elif found.owner != f"{seen.environment.system}/{seen.environment.kustomization}":
             yield cause(
                 "unowned-secret",
-                f"The Secret {name} was not made by Flux, though Flux has applied one of that"
-                " name.",
+                f"The Secret {name} was not made by Flux, although Flux has applied a Secret of"
+                " that name.",
                 f"Secret {namespace}/{name}",
                 "has no label of the Kustomization",
                 seen.chapter.reconcile,
@@ -139,7 +139,7 @@ def examine_live(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_values(seen: Snapshot) -> Iterator[Cause]:
-    """Yield a cause for each Secret that has another value than the one that Flux has applied."""
+    """Yield a cause for each Secret whose value is not what Flux has applied."""
     live = known(seen.live)
     for wanted in _applied(seen):
         found = live.get(wanted.name)

@@ -87,7 +87,7 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
         return
     yield Cause(
         "wrong-key",
-        "The cluster has another key than the one that files are encrypted to.",
+        "The key in the cluster is not the key that files are encrypted to.",
         keys,
         _give_back(seen),
     )

@@ -10,7 +10,7 @@ from sopslab.course.chapter import UP
 
 HOOKS_PATH = "/srv/git/etc/hooks"
 HOOK_CONFIG = ".pre-commit-config.yaml"
-_PARTS = {Part.MISSING: "is missing", Part.OTHER: "is not the one of this sopslab"}
+_PARTS = {Part.MISSING: "is missing", Part.OTHER: "is not what this sopslab delivers"}
 
 
 def examine_tools(seen: Snapshot) -> Iterator[Cause]:

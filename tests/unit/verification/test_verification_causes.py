@@ -129,8 +129,8 @@ def test_each_kind_has_messages_of_its_own() -> None:
         (f"Error from server (NotFound): namespaces {MARK} not found", "is not there"),
         (f"Error from server (Conflict): {MARK} has been modified", "at the same moment"),
         (f"Error from server (InternalError): {MARK}", "an error of its own"),
-        (f"E1128 10:00:00.123 1 memcache.go:265] {MARK}", "not one that is known"),
-        (f"Error from server (Teapot): {MARK}", "not one that is known"),
+        (f"E1128 10:00:00.123 1 memcache.go:265] {MARK}", "is not known here"),
+        (f"Error from server (Teapot): {MARK}", "is not known here"),
     ],
 )
 def test_what_kubectl_says_is_told_by_what_it_means(line: str, meant: str) -> None:
@@ -184,7 +184,7 @@ PROGRAMS = [
     (f"cp: cannot stat '{MARK}': No such file or directory", "is not there"),
     (f"never seen before: {MARK}", "the log says more"),
     (f"Error from server (Forbidden): secrets {MARK} is forbidden", "may not do that"),
-    (f"Error from server (Teapot): {MARK}", "not one that is known here"),
+    (f"Error from server (Teapot): {MARK}", "not known here"),
 ]
 
 
@@ -206,7 +206,7 @@ def test_what_programs_say_is_told_by_what_it_means(
     [
         ([f"fatal: {MARK}", f"{OURS}: ada: the clone failed", MARK], ["ada: the clone failed"]),
         ([f"{OURS}: one", f"{OURS}: two"], ["one", "two"]),
-        ([f"  {OURS}: {MARK}"], ["a command failed: the reason is not one that is known here;"]),
+        ([f"  {OURS}: {MARK}"], ["a command failed: the reason is not known here;"]),
         ([], []),
         (["", "  "], []),
     ],
@@ -274,7 +274,7 @@ def test_a_learner_s_script_recognises_what_python_does(
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    unknown = "the reason is not one that is known here"
+    unknown = "the reason is not known here"
     assert done.stdout.splitlines() == [one.text if one else unknown for one in by_python]
     assert done.stderr == ""
 
