@@ -107,7 +107,7 @@ def _give_seats(settings: Settings) -> None:
         seats=[seat.id for seat in seats],
     )
     access.handouts(
-        name="Hand out what learners fetch for themselves", settings=settings, learners=seats
+        name="Hand out what learners fetch for themselves", settings=settings, roster=seats
     )
 
 

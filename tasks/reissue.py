@@ -20,7 +20,7 @@ def replace_access(settings: Settings) -> None:
     access.handouts(
         name="Hand out the new access",
         settings=settings,
-        learners=[seat for seat in enrolled(settings) if seat.id in learners],
+        roster=[seat for seat in enrolled(settings) if seat.id in learners],
     )
 
 

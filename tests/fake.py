@@ -36,6 +36,9 @@ from sopslab.model.wire import encode, name_of
 from sopslab.provision.command import program
 from sopslab.run import reporter, session
 
+REFUSAL = '"$@" >&2; exit 1'
+"""The part of a command's text by which a fake host recognises a refusal."""
+
 
 def text_of(command: StringCommand) -> str:
     """Return the shell script that a command runs."""

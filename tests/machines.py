@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sopslab import __version__
 from sopslab.artifacts.catalog import Catalog, pinned_catalog
+from sopslab.checks.snapshot import ClusterKey
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.environment import solo
 from sopslab.config.naming import bridge_name, git_server_name, network_name, next_key, node_name
@@ -38,7 +39,7 @@ from sopslab.layout import API_PORT, CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TE
 from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
 from sopslab.model.clusters import ApiServers
-from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.decryption import SecretDrift
 from sopslab.model.docker import Container, Network
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.formats import Format
@@ -177,9 +178,9 @@ def stored(
     )
 
 
-def held(state: DecryptionKeyState) -> str:
+def held(key: ClusterKey) -> str:
     """Return the answer of a machine about the learner's key in the cluster."""
-    return answer({"learner": state})
+    return answer({"learner": key})
 
 
 def answer(value: object) -> str:
@@ -318,9 +319,7 @@ def complete(settings: Settings) -> Answers:
             )
         ),
         facts.store: identities(INSTRUCTOR, learner),
-        facts.decryption: held(
-            DecryptionKeyState(True, "age1learner", None, ("age.agekey",), watched=True)
-        ),
+        facts.decryption: held(ClusterKey(True, {"age.agekey": frozenset({"age1learner"})})),
         facts.begun: answer({learner: [f"age1{learner}", f"age1{INSTRUCTOR}"]}),
         facts.work: said(LearnersClone((), origin)),
         facts.note: said(platform_note(settings)),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sopslab.checks.snapshot import Trouble
 from sopslab.course.chapter import UP, Chapter
 from sopslab.layout import KEY_SECRET, KUSTOMIZATION
 
@@ -27,13 +28,15 @@ class Cause:
     """One way to fail: its id, how its message is recognised, what it means, and what helps.
 
     In `text`, `{namespace}` stands for the learner's namespace, and `{kustomization}` for the name
-    of the object that has the message.
+    of the object that has the message. `trouble` is why a cluster cannot be asked that answers a
+    look with such a message.
     """
 
     id: str
     pattern: str
     text: str
     fix: Callable[[Chapter], str] = _up
+    trouble: Trouble | None = None
 
     def meaning(self, chapter: Chapter) -> str:
         """Return what the message means, for a learner."""
@@ -61,7 +64,7 @@ APPLYING = (
     Cause(
         "key-other",
         r"did not match any of the recipients|incorrect identity for recipient",
-        f"the key in {KEY_SECRET} is not one of those that the file is encrypted to",
+        f"the file is not encrypted to the key in {KEY_SECRET}",
         lambda chapter: chapter.compare,
     ),
     Cause(
@@ -225,19 +228,78 @@ ANSWERING = (
     ),
 )
 
-# Messages of the API server about an object that is applied, and of kubectl if nothing answers.
+# What a controller prints if a server that it was to ask gives no answer (Go's net and crypto).
+REACHING = (
+    Cause(
+        "name-unknown",
+        r"no such host|server misbehaving|lookup \S+.*i/o timeout",
+        "its name is not found",
+    ),
+    Cause("refused", r"connection refused", "the connection is refused"),
+    Cause("no-route", r"no route to host|network is unreachable", "there is no route to it"),
+    Cause(
+        "no-tls",
+        r"first record does not look like a TLS|HTTP response to HTTPS",
+        "it has no TLS",
+    ),
+    Cause("certificate", r"x509:|tls: ", "its certificate is not trusted"),
+    Cause("late", r"timeout|deadline exceeded", "it does not answer in time"),
+)
+
+# The messages of Flux's objects, by their kind.
+_OF_FLUX = {
+    "GitRepository": READING,
+    "Kustomization": APPLYING,
+    "Receiver": ANSWERING,
+}
+
+
+def _asking(cause: str, pattern: str, trouble: Trouble) -> Cause:
+    """Return a cause for which the cluster cannot even be asked."""
+    return Cause(cause, pattern, trouble.value, trouble=trouble)
+
+
+# Messages of the API server about an object that is looked at or applied, and of kubectl 1.36 and
+# Go's network library if nothing answers.
 SERVING = (
     Cause(
-        "api-silent",
-        r"(?i)connection refused|unable to connect to the server|no route to host|i/o timeout"
-        r"|deadline exceeded|connection reset|TLS handshake|server misbehaving|no such host"
-        r"|EOF|server is currently unable|too many requests",
-        "the API server does not answer",
+        "refused-by-admission",
+        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
+        r"|failed calling webhook",
+        "an admission policy of the cluster refuses it",
     ),
+    # The only sentence that is the lab's own, and not kubectl's.
+    _asking("kubectl-missing", r"^kubectl: .*not found$", Trouble.NO_KUBECTL),
+    _asking(
+        "kubeconfig-unusable",
+        r'(?i)context ("[^"]*"|[^ ]+) does not exist|no context exists|error loading config file'
+        r"|invalid configuration|no server found for cluster"
+        r"|unable to (read|load) (client|root|certificate)|tls: failed to find any PEM",
+        Trouble.BAD_KUBECONFIG,
+    ),
+    _asking(
+        "certificate",
+        # A handshake for which there is no answer in time says nothing of a certificate.
+        r"(?i)x509|tls: ([^h]|handshake [^t])|gave HTTP response to HTTPS",
+        Trouble.CERTIFICATE,
+    ),
+    # The last one is about a program that fetches a token, and has none.
     Cause(
         "api-unauthorized",
-        r"(?i)unauthorized|must be logged in|x509: ",
-        "the API server does not accept the lab's certificate",
+        r"(?i)unauthorized|must be logged in|getting credentials:",
+        "the cluster refuses the credentials of the lab's kubeconfig",
+        trouble=Trouble.DENIED,
+    ),
+    _asking(
+        "api-refused",
+        r"(?i)connection refused|was refused|no route to host|network is unreachable|no such host",
+        Trouble.REFUSED,
+    ),
+    Cause(
+        "api-silent",
+        r"(?i)unable to connect to the server|i/o timeout|deadline exceeded|connection reset"
+        r"|TLS handshake|server misbehaving|EOF|server is currently unable|too many requests",
+        "the API server does not answer",
     ),
     Cause(
         "namespace-terminating",
@@ -246,12 +308,11 @@ SERVING = (
     ),
     Cause("over-quota", r"exceeded quota", "a quota of the cluster has no room for it"),
     Cause(
-        "refused-by-admission",
-        r"admission webhook .*denied|ValidatingAdmissionPolicy .*denied|violates PodSecurity"
-        r"|failed calling webhook",
-        "an admission policy of the cluster refuses it",
+        "forbidden",
+        r"(?i)forbidden|not allowed",
+        "the lab may not do that in this cluster",
+        trouble=Trouble.DENIED,
     ),
-    Cause("forbidden", r"(?i)forbidden|not allowed", "the lab may not do that in this cluster"),
     Cause(
         "object-missing",
         r"(?i)not ?found|no matches for kind|doesn't have a resource type",
@@ -401,7 +462,7 @@ RUNNING = (
         "certificate",
         r"(?i)certificate (verify|verification|problem|has expired|signed by)|x509|ssl certificate"
         r"|unable to get local issuer",
-        "the server's certificate is not one that is trusted",
+        "the server's certificate is not trusted",
     ),
     Cause(
         "server-silent",
@@ -441,18 +502,12 @@ RUNNING = (
     Cause("late", r"(?i)timed? ?out|deadline exceeded", "it took too long"),
 )
 
-_TABLES = {
-    "GitRepository": READING,
-    "Kustomization": APPLYING,
-    "Receiver": ANSWERING,
-    "API": SERVING,
-    "Program": RUNNING,
-}
 # A line of a script's errors that begins with this text and a colon has one of our own sentences.
 OURS = "sops-lab says"
-_UNKNOWN = "the reason is not one that is known here"
+_UNKNOWN = "the reason is not known here"
 _SILENT = "nothing was reported yet"
 _WORDLESS = "it ended without a word"
+_REASONLESS = "no reason given"
 LOGGED = "the log says more"
 # The reasons of conditions are constants in Flux's source.
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
@@ -463,6 +518,31 @@ def cause_of(message: str, causes: tuple[Cause, ...]) -> Cause | None:
     return next((cause for cause in causes if re.search(cause.pattern, message)), None)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why Flux's last attempt with one of its objects failed. `reason` is Flux's own word for it,
+    or that Flux gives none. `meaning` is the meaning of Flux's message, None if the message is not
+    known."""
+
+    reason: str
+    meaning: Cause | None
+
+
+def failure(kind: str, ready: Mapping[str, Any]) -> Failure | None:
+    """Return why Flux's last attempt with an object failed, None if it did not.
+
+    + kind: `GitRepository`, `Kustomization` or `Receiver`
+    + ready: the condition Ready, empty if nothing was reported
+    """
+    if ready.get("status") != "False":
+        return None
+    reason = str(ready.get("reason") or "")
+    return Failure(
+        reason if _REASON.fullmatch(reason) else _REASONLESS,
+        cause_of(str(ready.get("message") or ""), _OF_FLUX[kind]),
+    )
+
+
 def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
     """Return what the condition Ready of an object says, in our own words.
 
@@ -471,22 +551,18 @@ def meaning(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> s
     + name: the object's name
     + namespace: the namespace of the objects that it applies
     """
+    failed = failure(kind, ready)
+    if failed is not None:
+        if failed.meaning is None:
+            named = "" if failed.reason == _REASONLESS else f" ({failed.reason})"
+            return f"{_UNKNOWN}{named}"
+        return failed.meaning.text.format(namespace=namespace, kustomization=name)
     match ready.get("status"):
         case "True":
             return "ready"
-        case "False":
-            return _of_failure(kind, ready, name, namespace)
         case "Unknown":
             return "Flux is at work on it"
     return _SILENT
-
-
-def _of_failure(kind: str, ready: Mapping[str, Any], name: str, namespace: str) -> str:
-    cause = cause_of(str(ready.get("message") or ""), _TABLES[kind])
-    if cause is not None:
-        return cause.text.format(namespace=namespace, kustomization=name)
-    reason = str(ready.get("reason") or "")
-    return f"{_UNKNOWN} ({reason})" if _REASON.fullmatch(reason) else _UNKNOWN
 
 
 # How messages of kubectl, flux and the API server begin; those of git and kind begin otherwise.

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sopslab.checks.causes import REACHING, cause_of
 from sopslab.model.objects import Object
 
 ACCOUNT = "probe"
@@ -33,14 +34,6 @@ _RESOURCES = {
 # the error also names the request (Go's net/url).
 _ASKED = "failed to get server groups: "
 _NO_ANSWER = re.compile(r'failed to get server groups: Get \\?"')
-_WAYS = (
-    (r"no such host|server misbehaving|lookup \S+.*i/o timeout", "its name is not found"),
-    (r"connection refused", "the connection is refused"),
-    (r"no route to host|network is unreachable", "there is no route to it"),
-    (r"first record does not look like a TLS|HTTP response to HTTPS", "it has no TLS"),
-    (r"x509:|tls: ", "its certificate is not trusted"),
-    (r"timeout|deadline exceeded", "it does not answer in time"),
-)
 # If there was no connection, Go's error says that it could not dial.
 _DIALLED = re.compile(r'failed to get server groups: Get \\?"[^"]*\\?": dial tcp ')
 UNKNOWN_END = "what became of the question is not known"
@@ -186,9 +179,8 @@ def unanswered(message: str) -> str:
     + message: the controller's last line
     """
     if _NO_ANSWER.search(message):
-        return next(
-            (why for pattern, why in _WAYS if re.search(pattern, message)), "the connection breaks"
-        )
+        cause = cause_of(message, REACHING)
+        return "the connection breaks" if cause is None else cause.text
     return "" if _ASKED in message else UNKNOWN_END
 
 

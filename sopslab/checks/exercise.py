@@ -18,7 +18,8 @@ from sopslab.checks.snapshot import Relation, Snapshot, known
 from sopslab.course import lacks
 from sopslab.course.listing import read_list
 from sopslab.incidents.coverage import cover
-from sopslab.model.objects import Object, inventory
+from sopslab.model.builds import build_of
+from sopslab.model.objects import Object, condition, inventory
 from sopslab.model.results import Undecided, Verdict, awaited, failed
 from sopslab.policy.findings import Finding
 from sopslab.policy.printing import in_one_line
@@ -164,7 +165,16 @@ def applied(seen: Snapshot) -> Verdict | None:
 
 
 def _not_applied(found: Object, head: str, late: Pending, seen: Snapshot) -> Verdict:
-    chapter, name = seen.chapter, seen.environment.kustomization
+    chapter, environment = seen.chapter, seen.environment
+    name = environment.kustomization
+    waits = build_of(condition(found, "Reconciling")) is not None
+    # If the environment's own build does not end, a rule says so.
+    if waits and (holder := known(seen.holder)) not in ("", environment.id):
+        # Only the command names the other learner, and learners are not shown the command.
+        return awaited(
+            "Flux is held up by another build, which takes too long.",
+            f"sopslab reset {holder}",
+        )
     if late.why is Why.NOT_READY and (refused := failure(found)) is not None:
         meaning = refused.meaning
         if meaning is None:

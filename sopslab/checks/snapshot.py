@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sopslab.config.environment import Environment
 from sopslab.course.chapter import Chapter
+from sopslab.layout import KEY_ENTRY, NEXT_KEY_ENTRY
 from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Report
@@ -93,6 +94,15 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Access:
+    """What the lab has made for the learner of a seat: a kubeconfig, and a password for the Git
+    server."""
+
+    kubeconfig: bool
+    password: bool
+
+
+@dataclass(frozen=True)
 class Hooks:
     """The commit hooks. `path` is the file that Git runs, and `runs_pre_commit` is whether it runs
     pre-commit.
@@ -121,7 +131,7 @@ class Trouble(Enum):
     REFUSED = "nothing answers at the address of the cluster's API server"
     SILENT = "the cluster's API server does not answer in time"
     CERTIFICATE = "the cluster's certificate does not fit the lab's kubeconfig"
-    DENIED = "the cluster refuses the credentials of the lab's kubeconfig"
+    DENIED = "the cluster refuses the credentials of the lab's kubeconfig, or they lack a right"
     UNWELL = "the cluster's API server says that it is not ready"
 
 
@@ -140,12 +150,61 @@ class Entry(Enum):
     INVALID = "holds no valid age identity"
 
 
+KEY_ENDING = ".agekey"
+"""How the name of an entry ends that Flux reads."""
+
+
 @dataclass(frozen=True)
 class ClusterKey:
-    """The Secret sops-age: for each entry its public keys, or why it has none."""
+    """The Secret sops-age, with which Flux decrypts: for each entry its public keys, or why it has
+    none. Flux reads every entry whose name ends in `.agekey`, and fails if one of them is damaged.
+    """
 
     present: bool
     entries: Mapping[str, frozenset[str] | Entry] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> dict[str, frozenset[str]]:
+        """The public keys in the entries that Flux can read, by entry."""
+        return {name: held for name, held in self._read if not isinstance(held, Entry)}
+
+    @property
+    def damaged(self) -> dict[str, Entry]:
+        """Why Flux cannot use entries that it reads, by entry."""
+        return {name: held for name, held in self._read if isinstance(held, Entry)}
+
+    @property
+    def recipients(self) -> frozenset[str]:
+        """The public keys of all identities with which Flux decrypts."""
+        return frozenset[str]().union(*self.valid.values())
+
+    @property
+    def kept(self) -> str | None:
+        """The entry with the identity that a lab takes from the cluster if it has lost its own: the
+        lab's entry, or another one that Flux can read, but not that of a successor. None without
+        one."""
+        found = [name for name in self.valid if name != NEXT_KEY_ENTRY]
+        return KEY_ENTRY if KEY_ENTRY in found else next(iter(found), None)
+
+    @property
+    def problem(self) -> str | None:
+        """Why Flux cannot decrypt with what is there, in words. Flux's own messages do not name
+        these causes."""
+        if self.damaged:
+            return f"its entry {next(iter(self.damaged))} {Entry.INVALID.value}"
+        if self.valid or not self.present:
+            return None
+        named = ", ".join(sorted(self.entries)) or "none"
+        return (
+            f"it lacks the entry {KEY_ENTRY} (it has: {named}); Flux reads what ends in"
+            f" {KEY_ENDING}"
+        )
+
+    @property
+    def _read(self) -> list[tuple[str, frozenset[str] | Entry]]:
+        return [
+            (name, held) for name, held in sorted(self.entries.items()) if name.endswith(KEY_ENDING)
+        ]
 
 
 @dataclass(frozen=True)
@@ -311,6 +370,7 @@ class InCluster:
     `platform` has the Kustomizations and sources that make the environment. `namespaces` has the
     phase of each namespace, by name. `login` is None if there is no Secret with a login. `stored`
     is whether the source controller has the artifact that the source names, None if it names none.
+    `holder` is the learner whose build all others wait for, empty if no build takes too long.
     `contents` are the objects in the environment's own namespaces.
     """
 
@@ -324,6 +384,7 @@ class InCluster:
     key: ClusterKey | Undecided = NOT_ASKED
     login: Login | Undecided | None = NOT_ASKED
     stored: bool | Undecided | None = NOT_ASKED
+    holder: str | Undecided = NOT_ASKED
     live: Mapping[str, LiveSecret] | Undecided = NOT_ASKED
     contents: Live | Undecided = NOT_ASKED
 
@@ -334,8 +395,9 @@ class Snapshot(InCluster):
 
     `url` is where Flux has to read the repository. `tree` is what is judged: the clone for the
     learner who works in it, and main otherwise. `there` is whether the Git server has the
-    repository. `hooks` is None if the clone is not on this machine, as for a seat. `expired` is
-    when the kubeconfig of a seat's learner expired, None while it is valid.
+    repository. `hooks` is None if the clone is not on this machine, as for a seat. `access` is None
+    without a seat. `expired` is when the kubeconfig of a seat's learner expired, None while it is
+    valid.
     """
 
     environment: Environment
@@ -352,6 +414,7 @@ class Snapshot(InCluster):
     commit: Commit | Undecided = NOT_ASKED
     push: Push | Undecided = NOT_ASKED
     history: History | Undecided = NOT_ASKED
+    access: Access | Undecided | None = NOT_ASKED
     expired: str | Undecided | None = None
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import click
 import yaml
 
-from sopslab.cli.main import GROUPS, main
+from sopslab.cli import reference_defaults
+from sopslab.cli.main import GROUPS, VERBS, main
 from sopslab.cli.terminal import echo
-from sopslab.config.defaults import DEFAULTS, explained
+from sopslab.config.defaults import explained
 from sopslab.config.settings import Settings
 from sopslab.course import faults
 from sopslab.errors import MEANINGS, Exit
@@ -35,13 +36,9 @@ _WIDTH = 120
 # Characters that are markup in Markdown; an underscore within a word is not.
 _MARKS = re.compile(r"[\\*<$]|(?<!\w)_|_(?!\w)")
 _NOTICE = "<!-- Made by `make reference` from {source}: change that, not this. -->"
+_LOOKED = re.compile(r"Exit code: 0 ([^,]+), 1 ([^,]+), 2 ([^.]+)\.")
 # The defaults shown do not depend on the user: this is the home folder, and no variable is set.
 _HOME = "/home/ada"
-_READ_DEFAULTS = """
-import json, runpy, sys
-defaults = runpy.run_path(sys.argv[1])
-print(json.dumps({name: defaults[name] for name in sys.argv[2:]}))
-"""
 
 
 def verbs() -> str:
@@ -123,7 +120,8 @@ def settings() -> str:
 
 def _defaults() -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", _READ_DEFAULTS, str(DEFAULTS), *Settings.model_fields],
+        [sys.executable, "-m", reference_defaults.__name__],
+        cwd=PROJECT,
         env={"HOME": _HOME},
         capture_output=True,
         text=True,
@@ -170,11 +168,12 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 
 def exit_codes() -> str:
-    """Return the page about exit codes, with the steps that end with them."""
+    """Return the page about exit codes: of runs, with the steps that end with them, and of verbs
+    that only look."""
     ends: dict[Exit, list[str]] = {}
-    for step in sorted(Step, key=lambda step: step.title):
+    for step in sorted(Step):
         if step is not Step.OTHER:
-            ends.setdefault(step.code, []).append(step.title)
+            ends.setdefault(step.code, []).append(step.value)
     rows = [
         (str(code.value), _prose(meaning), ", ".join(ends.get(code, [])))
         for code, meaning in MEANINGS.items()
@@ -185,9 +184,31 @@ def exit_codes() -> str:
             "",
             *_table(("code", "meaning", "steps"), rows),
             "",
-            "Verbs that only look have codes of their own, which their [entries](verbs.md) tell.",
+            "Verbs that only look have codes of their own:",
+            "",
+            *_table(("verb", "0", "1", "2"), _looks()),
         ]
     )
+
+
+def _looks() -> Iterator[tuple[str, ...]]:
+    """Yield the verbs that only look, each with what its codes mean."""
+    context = main.make_context("sopslab", [], resilient_parsing=True)
+    for verb in VERBS:
+        command = main.get_command(context, verb)
+        if command is not None:
+            yield from _codes(command, verb)
+
+
+def _codes(command: click.Command, path: str) -> Iterator[tuple[str, ...]]:
+    """Yield a command whose help says what its codes mean, and such commands below it."""
+    found = _LOOKED.search(" ".join((command.help or "").split()))
+    if found is not None:
+        entry = f"[{_code(path)}](verbs.md#{path.replace(' ', '-')})"
+        yield (entry, *map(_prose, found.groups()))
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from _codes(below, f"{path} {name}")
 
 
 def rules() -> str:
@@ -255,7 +276,9 @@ def _in_class(fault: faults.Fault) -> str:
 PAGES: dict[str, tuple[str, str, Callable[[], str]]] = {
     "verbs.md": ("Verbs", "the commands in sopslab/cli", verbs),
     "settings.md": ("Settings", "sopslab/config/settings.py and group_data/all.py", settings),
-    "exit-codes.md": ("Exit codes", "sopslab/errors.py", exit_codes),
+    "exit-codes.md": (
+        "Exit codes", "sopslab/errors.py and the commands in sopslab/cli", exit_codes,
+    ),
     "rules.md": (
         "Rules", "sopslab/policy/findings.py and sopslab/validation/findings.py", rules,
     ),

@@ -20,7 +20,7 @@ limit_option = click.option(
     "--limit",
     multiple=True,
     metavar="WHO",
-    help="Of a room, these seats only: an ID, a group, or a pattern such as 'a*'; may be repeated.",
+    help="Only these seats of a room: an ID, a group, or a pattern such as 'a*'; may be repeated.",
     shell_complete=completing.learners,
 )
 

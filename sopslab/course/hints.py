@@ -172,7 +172,10 @@ _ALONE: Mapping[str, Hints] = {
             "Look at .pre-commit-config.yaml, and at what it has that is not committed.",
             ("git status",),
         ),
-        Hint("The lab installs the hooks again.", (UP,)),
+        Hint(
+            "The doctor names what Git runs instead, and the command that has it run the checks.",
+            ("sopslab doctor",),
+        ),
     ),
     "server": (
         Hint("Who looks at a push where the commit hooks were skipped?"),

@@ -1,4 +1,5 @@
-"""Write the events of a run, and collect the notes of the operation that runs now.
+"""Write the events of a run, collect the notes of the operation that runs now, and know to which
+step each operation belongs.
 
 Events are written to the file descriptor that `SOPSLAB_EVENTS_FD` names.
 """
@@ -6,15 +7,30 @@ Events are written to the file descriptor that `SOPSLAB_EVENTS_FD` names.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary
 
 from sopslab.errors import InputError, LabError
 from sopslab.model.events import Event, Refused, to_line
+from sopslab.model.steps import Step
 
 DESCRIPTOR = "SOPSLAB_EVENTS_FD"
 
 _NAMED = 6
 _notes: list[str] = []
+# By what pyinfra keeps of each operation.
+_steps: WeakKeyDictionary[object, Step] = WeakKeyDictionary()
+
+
+def assign(step: Step, operations: Iterable[object]) -> None:
+    """Note to which step operations belong."""
+    for operation in operations:
+        _steps[operation] = step
+
+
+def step_of(operation: object) -> Step:
+    """Return the step to which an operation belongs, `OTHER` without one."""
+    return _steps.get(operation, Step.OTHER)
 
 
 def note(text: str) -> None:

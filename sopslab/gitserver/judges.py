@@ -73,7 +73,7 @@ def _answer(asker: socket.socket, judge: Callable[[socket.socket], int]) -> NoRe
 
 
 def _take_the_place_of(asker: socket.socket) -> None:
-    """Have the streams, the folder, the environment and the priority of the hook that asks."""
+    """Take over the streams, the folder, the environment and the priority of the hook that asks."""
     told, streams, flags, _address = socket.recv_fds(asker, _MOST, len(_STREAMS))
     if flags & socket.MSG_TRUNC:
         raise ValueError("more than is taken")

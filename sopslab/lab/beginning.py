@@ -310,8 +310,8 @@ def _held(root: Path, product: str) -> Any:
 
 
 def install(root: Path, sha256: str, size: int, stream: Stream) -> None:
-    """Have the product of this sum, taken from a stream unless it is there, and nothing of older
-    ones but the one that was in use.
+    """Install the product of this sum, taken from a stream unless it is there, and remove all older
+    products but that which was in use.
 
     Raises Refused where the machine is not fit or the stream has something else.
     """
@@ -344,7 +344,7 @@ def _check_python() -> None:
 
 
 def _unpack(target: Path, sha256: str, size: int, stream: Stream) -> None:
-    """Have the wheels in a folder, once all of them are what was said."""
+    """Unpack the wheels into a folder, once all of them are what was said."""
     packed = target / "product.tar"
     counted, left = hashlib.sha256(), size
     with packed.open("wb") as file:
@@ -380,7 +380,7 @@ def _check_fit(about: dict[str, Any]) -> None:
 
 
 def _make_environment(target: Path) -> None:
-    """Have a Python environment with the product; pip comes as a wheel, and asks no network."""
+    """Make a Python environment with the product; pip comes as a wheel, and asks no network."""
     environment, wheels = target / "environment", target / "wheels"
     told = {
         name: text for name, text in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))
@@ -411,7 +411,7 @@ def _run(command: list[str], otherwise: str, environment: dict[str, str] | None 
 
 
 def _lead(link: Path, target: Path) -> str | None:
-    """Have a link lead to a product; return which one it led to before, None where it did to this
+    """Let a link lead to a product; return which one it led to before, None where it did to this
     one already."""
     wanted = f"../product/{target.name}/environment/bin/sopslab"
     before = str(link.readlink()) if link.is_symlink() else ""

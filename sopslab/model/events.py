@@ -20,15 +20,10 @@ from sopslab.model.wire import decode, encode
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of a run: the title of its step, and its own label."""
+    """An operation of a run: its step, and its own label."""
 
-    step: str
+    step: Step
     label: str
-
-    @property
-    def belongs_to(self) -> Step:
-        """The member of Step with that title."""
-        return Step.called(self.step)
 
     @override
     def __str__(self) -> str:

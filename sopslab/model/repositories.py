@@ -72,12 +72,23 @@ class Origin:
     ca: str
 
 
+class CommitHook(StrEnum):
+    """What Git runs before a commit: pre-commit with its checks; nothing, because the lab's hook is
+    not there or cannot be run; or a hook of the learner's own, or what is left of one, that does
+    not run pre-commit."""
+
+    CHECKS = "checks"
+    MISSING = "missing"
+    OTHER = "other"
+
+
 @dataclass(frozen=True)
 class LearnersClone:
     """The learner's clone on the lab's machine.
 
-    `missing` says which of "clone", "hooks" and "login" it lacks. `origin` is None if there is no
-    clone. `hook` is the text of the commit hook if sops-lab installed it, else "".
+    `missing` says which of "clone", "hooks" and "login" it lacks; a hook of the learner's own is
+    not missing. `origin` is None if there is no clone. `hook` is the text of the commit hook if
+    sops-lab installed it, else "".
     """
 
     missing: tuple[str, ...] = ("clone", "hooks")

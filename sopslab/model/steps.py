@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from sopslab.errors import Exit
 
 
-class Step(Enum):
-    """A step. Its title is what pyinfra puts in front of the step's operations."""
+class Step(StrEnum):
+    """A step. Its value is the title, which pyinfra puts in front of the step's operations; `code`
+    is the exit code of a run that fails in it."""
+
+    code: Exit
 
     HOST = "Host", Exit.HOST
     # No other step has this code: whoever reads it may count on a lab that is as it was.
@@ -36,11 +39,8 @@ class Step(Enum):
     # Operations of pyinfra outside all steps.
     OTHER = "", Exit.FAILED
 
-    def __init__(self, title: str, code: Exit) -> None:
-        self.title = title
-        self.code = code
-
-    @staticmethod
-    def called(title: str) -> Step:
-        """Return the step with a title, `OTHER` if there is none."""
-        return next((step for step in Step if step.title == title), Step.OTHER)
+    def __new__(cls, title: str, code: Exit) -> Step:
+        step = str.__new__(cls, title)
+        step._value_ = title
+        step.code = code
+        return step

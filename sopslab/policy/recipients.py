@@ -144,11 +144,9 @@ class Rules:
                 if name.endswith("_regex"):
                     line = documents.line_of(node)
                     yield from sops.pattern_problem(line, name, documents.text_of(value))
-        for part in documents.walk(config) if self._trusted.age_only else ():
-            for name, node, value in documents.entries(part):
-                if name.casefold() in _FOREIGN and not _is_empty(value):
-                    text = f"names recipients of the kind {short(name)}: only age keys are taken"
-                    yield Hit(documents.line_of(node), "sops-foreign-recipient", text)
+        for name, node in _foreign(config) if self._trusted.age_only else ():
+            text = f"names recipients of the kind {short(name)}: only age keys are taken"
+            yield Hit(documents.line_of(node), "sops-foreign-recipient", text)
 
     def _config(self, path: str) -> Node | None:
         if path not in self._configs:
@@ -161,6 +159,26 @@ class Rules:
                 node = parsed.documents[0] if parsed.documents else None
             self._configs[path] = node
         return self._configs[path]
+
+
+def is_age_only(text: str) -> bool:
+    """Return whether a .sops.yaml can be read, and has sops encrypt with nothing but age: about
+    other kinds of recipients, sops asks other programs or services."""
+    try:
+        parsed = documents.parse(text)
+    except Undecidable:
+        return False
+    foreign = [kind for one in parsed.documents for kind in _foreign(one)]
+    return not (parsed.error_line or foreign)
+
+
+def _foreign(config: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the kinds of recipients in a .sops.yaml that are not age's own, each with the node that
+    names it."""
+    for part in documents.walk(config):
+        for name, node, value in documents.entries(part):
+            if name.casefold() in _FOREIGN and not _is_empty(value):
+                yield name, node
 
 
 def creation_rule(config: Node | None, relative: str) -> Node | None:

@@ -9,7 +9,6 @@ standard input only, because arguments are visible in `ps`.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Concatenate, ParamSpec
@@ -27,10 +26,8 @@ Order = ParamSpec("Order")
 # What an operation returns: a generator of the commands that make what is missing.
 Commands = Generator[StringCommand, None, None]
 
-# Of a script's standard error, people see only the script's own sentences, which it writes with
-# `say`.
-_SAY = f"""say() {{ printf '%s\\n' "$*" | sed 's/^/{OURS}: /' >&2; }}
-"""
+# People see only marked lines of standard error. printf has each argument on a line of its own.
+_REFUSE = f'printf "{OURS}: %s\\n" "$@" >&2; exit 1'
 
 
 def script(
@@ -41,15 +38,13 @@ def script(
 ) -> StringCommand:
     """Return the command that runs the POSIX shell script `text` with `$1`, `$2`, … set.
 
-    The script writes sentences about a failure with `say`; all other messages go only to the log.
+    What the script writes to standard error goes only to the log.
 
     + text: a literal; it runs under `sh -eu`
     + arguments: the values of `$1`, `$2`, …
     + stdin: what the script reads; pyinfra adds a newline at the end
     + sudo: run it as root
     """
-    if re.search(r"\bsay ", text):
-        text = _SAY + text
     bits = ("sh", "-euc", QuoteString(text), "sops-lab", *map(QuoteString, arguments))
     return _command(*bits, stdin=stdin, sudo=sudo)
 
@@ -116,4 +111,4 @@ def refusal(sentence: str) -> StringCommand:
     An operation yields this command if the run cannot go on in the present state of the host. An
     exception in an operation would instead end the run on every host, with a traceback.
     """
-    return script('say "$1"; exit 1', sentence)
+    return script(_REFUSE, *sentence.splitlines())

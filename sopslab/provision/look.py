@@ -31,9 +31,9 @@ from sopslab.provision.command import program
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
 
-# What functions have seen, by host. `host` itself cannot be a key: it is a proxy for the host whose
-# turn it is.
-_kept: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+# What functions have seen, by host, by the function's name and by its arguments. `host` itself
+# cannot be a key: it is a proxy for the host whose turn it is.
+_kept: WeakKeyDictionary[Any, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
 
 class Look(FactBase[str | None]):
@@ -82,7 +82,7 @@ def recall(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what a function saw last, with whatever arguments. If it saw nothing, which may have
+    """Return what a function saw last with these arguments. If it saw nothing, which may have
     changed since, or this was forgotten, look."""
     return _recalled(function, {"lab": settings.for_machine, **order})
 
@@ -95,22 +95,27 @@ def recall_of_machine(
 
 
 def forget(function: Callable[..., Any]) -> None:
-    """Forget what a function saw, because this is about to change. The next `recall` looks
-    again."""
+    """Forget what a function saw, with whatever arguments, because this is about to change. The
+    next `recall` looks again."""
     _kept.get(ctx_host.get(), {}).pop(name_of(function), None)
 
 
 def _recalled(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
-    kept = _kept.get(ctx_host.get(), {})
-    found: Seen = kept.get(name_of(function)) or _seen(function, order)
+    kept = _kept.get(ctx_host.get(), {}).get(name_of(function), {})
+    found: Seen = kept.get(_told(order)) or _seen(function, order)
     return found
 
 
 def _seen(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
     local = isinstance(host.connector, LocalConnector)
-    found = _here(function, order) if local else _there(function, order)
-    _kept.setdefault(ctx_host.get(), {})[name_of(function)] = found
+    told = _told(order)
+    found = _here(function, order) if local else _there(function, told)
+    _kept.setdefault(ctx_host.get(), {}).setdefault(name_of(function), {})[told] = found
     return found
+
+
+def _told(order: Mapping[str, Any]) -> str:
+    return json.dumps(encode(order), ensure_ascii=False)
 
 
 def give_up(sentence: str) -> None:
@@ -131,8 +136,7 @@ def _here(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
     return found
 
 
-def _there(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
-    told = json.dumps(encode(order), ensure_ascii=False)
+def _there(function: Callable[..., Seen], told: str) -> Seen:
     said = host.get_fact(Look, what=name_of(function), order=told)
     kind = get_type_hints(function)["return"]
     # A host that is part of a test, or has failed, gives no answer.

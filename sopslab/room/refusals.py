@@ -62,7 +62,7 @@ REFUSALS = (
         "key-unverified",
         r"Host key verification failed",
         "its host key, or that of a jump host, could not be verified",
-        "compare its host key with the one that is known",
+        "compare its host key with the known key",
     ),
     Refusal(
         "too-many-keys",
@@ -121,7 +121,7 @@ REFUSALS = (
 OTHER = Refusal(
     "other",
     r"",
-    "OpenSSH could not connect, for a reason that is not one that is known here",
+    "OpenSSH could not connect, for a reason that is not known here",
     "run `ssh` to it by hand",
 )
 HUNG = Refusal(

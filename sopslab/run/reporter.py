@@ -11,7 +11,7 @@ from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
 from sopslab.checks.causes import OURS, said, told
-from sopslab.files.events import take_notes, write
+from sopslab.files.events import step_of, take_notes, write
 from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.model.steps import Step
 
@@ -73,13 +73,14 @@ class Reporter(BaseStateCallback):
 
 
 def _operation(state: State, op_hash: str) -> Operation:
-    # pyinfra puts the names of deploys in front of the operation's name.
-    step, bar, label = min(state.op_meta[op_hash].names).partition(" | ")
-    return Operation(step, label) if bar else Operation("", step)
+    meta = state.op_meta[op_hash]
+    step = step_of(meta)
+    # pyinfra puts the name of the deploy in front of the operation's own.
+    return Operation(step, min(meta.names).removeprefix(f"{step} | "))
 
 
 def _told(operation: Operation, lines: list[str]) -> tuple[str, ...]:
     # The output of a compiler or apt is worth reading, and has no secrets.
-    if operation.belongs_to is Step.ARTIFACTS:
+    if operation.step is Step.ARTIFACTS:
         return tuple([said(line.removeprefix(f"{OURS}: ")) for line in lines][-20:])
     return tuple(told(lines)[-20:])

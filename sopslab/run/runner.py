@@ -255,7 +255,7 @@ class _Story:
             self._step(self.broken).failed = True
 
     def _step(self, operation: Operation) -> StepResult:
-        return self.steps.setdefault(operation.step, StepResult(operation.step))
+        return self.steps.setdefault(operation.step, StepResult(operation.step.value))
 
     def _end(self, event: Ended) -> None:
         step = self._step(event.operation)
@@ -297,7 +297,7 @@ def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:
     if story.refused is not None:
         return story.refused
     if story.broken is not None:
-        return story.broken.belongs_to.code
+        return story.broken.step.code
     return Exit.OK if returncode == 0 else Exit.FAILED
 
 

@@ -27,7 +27,7 @@ from sopslab.model.store import Source, Store
 from sopslab.model.wire import encode
 from sopslab.provision.operations.artifact import PACKERS
 from tasks.artifacts import provide_artifacts
-from tests.fake import machine_look_text
+from tests.fake import REFUSAL, machine_look_text
 from tests.machines import MACHINE, said, stored
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOK, PROBE, GO = "observe.store.store_state", "observe.store.answers", "observe.store.go_version"
 BARE = said(Store())
 AT_ROOT = machine_look_text(machine_state, root="/srv/lab root", commands=[])
-REFUSING = {'say "$1"; exit 1': {"success": False}}
+REFUSING = {REFUSAL: {"success": False}}
 # Enough for what is fetched, and not for what is built.
 LITTLE_DISK = {AT_ROOT: said(replace(MACHINE, disk_kib=5 << 20))}
 
@@ -294,7 +294,7 @@ def test_root_file_systems_are_refused_in_a_sentence_where_there_is_no_apt(
         {
             **answers,
             fedora: said(replace(MACHINE, manager="dnf")),
-            'say "$1"; exit 1': {"success": False},
+            **REFUSING,
         }
     )
     assert run.failed

@@ -14,7 +14,7 @@ from sopslab.config.settings import load_settings
 from sopslab.layout import PROJECT
 from sopslab.model.events import Started
 from sopslab.model.formats import Format
-from tests.fake import Answers, Run
+from tests.fake import REFUSAL, Answers, Run
 from tests.machines import Facts, machine, said
 
 # `fetch` and `push` concern the store alone. The two deploys of a room concern labs on other
@@ -23,7 +23,7 @@ SPARED = {"fetch", "push", "seats", "teardown", "verb"}
 DEPLOYS = {path.stem: path for path in sorted((PROJECT / "deploys").glob("*.py"))}
 # The data without which a deploy does not begin.
 TOLD = {"rotate": {"cause": "learner-key", "incident": "2026-11-25-lost-laptop"}}
-REFUSALS = {'say "$1"; exit 1': "refused"}
+REFUSALS = {REFUSAL: "refused"}
 
 
 def run_on(path: Path, found: Format, data: dict[str, Any]) -> Run:

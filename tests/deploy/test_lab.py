@@ -14,6 +14,7 @@ from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
 from sopslab.artifacts.catalog import pinned_catalog
+from sopslab.checks.snapshot import ClusterKey
 from sopslab.checks.takeover import FORMAT
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.config.places import FLUX, INSTRUCTOR
@@ -26,7 +27,7 @@ from sopslab.lab.observe.git_pod import git_server_in
 from sopslab.lab.observe.machine import machine_state, recorded_value
 from sopslab.layout import PROJECT
 from sopslab.model.accounts import Accounts
-from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.decryption import SecretDrift
 from sopslab.model.docker import Network
 from sopslab.model.engine import EngineState, EngineTraits
 from sopslab.model.events import Operation, Planned, Started
@@ -39,7 +40,7 @@ from sopslab.model.steps import Step
 from sopslab.provision.operations import git
 from tasks.git import server_configuration, server_programs
 from tasks.host import LIMITS, sysctl_record
-from tests.fake import Answers, Run, fact_text, look_text, machine_look_text, order_of
+from tests.fake import REFUSAL, Answers, Run, fact_text, look_text, machine_look_text, order_of
 from tests.machines import (
     MACHINE,
     STORE,
@@ -61,7 +62,7 @@ from tests.texts import replaced
 LOST = IdentityState(recorded="age1learner")
 MARK = re.compile(r"sops-lab\.config=([0-9a-f]{64})")
 # An operation refuses by a command that fails on the host.
-REFUSALS = {'say "$1"; exit 1': "refused"}
+REFUSALS = {REFUSAL: "refused"}
 DEPLOY, TEARDOWN = PROJECT / "deploy.py", PROJECT / "deploys" / "teardown.py"
 Data = Callable[..., dict[str, Any]]
 
@@ -202,7 +203,7 @@ DRIFTS: dict[str, tuple[Drift, dict[str, list[str]]]] = {
     ),
     "a-key-under-a-wrong-entry": (
         lambda f, s: {
-            f.decryption: held(DecryptionKeyState(present=True, entries=("key",), watched=True)),
+            f.decryption: held(ClusterKey(True, {"key": frozenset({"age1learner"})})),
             f.secrets: said({"learner": SecretDrift.DIFFERS}),
         },
         {
@@ -366,7 +367,9 @@ STOPS: dict[str, tuple[Drift, str, str]] = {
         "there is a kind cluster lab that this lab did not make; it is left alone",
     ),
     "another-key-in-the-cluster": (
-        lambda f, s: {f.decryption: held(DecryptionKeyState(True, "age1other", watched=True))},
+        lambda f, s: {
+            f.decryption: held(ClusterKey(True, {"age.agekey": frozenset({"age1other"})}))
+        },
         "Keys | Make the identities",
         "the store has age1learner, the cluster has age1other",
     ),
@@ -605,12 +608,12 @@ def test_no_limit_is_raised_for_a_cluster_that_exists(lab_data: Data) -> None:
 def test_every_step_has_an_exit_code(deploy: Path, provider: str, lab_data: Data) -> None:
     given = {"kubeconfig": "/home/ada/config", "context": "c"} if provider == "existing" else {}
     data = lab_data(cluster_provider=provider, purge=True, **given)
-    steps = {operation.belongs_to for operation in planned(deploy, data)}
+    steps = {operation.step for operation in planned(deploy, data)}
     assert Step.OTHER not in steps
     assert {step for step in steps if step.code is Exit.FAILED} <= {Step.PURGE}
 
 
 def test_no_step_of_up_ends_as_if_nothing_had_been_begun(lab_data: Data) -> None:
-    codes = {operation.belongs_to.code for operation in planned(DEPLOY, lab_data())}
+    codes = {operation.step.code for operation in planned(DEPLOY, lab_data())}
     # After these, ci/lab.sh takes nothing down.
     assert codes & {Exit.INPUT, Exit.LOCKED, Exit.FORMAT} == set()

@@ -20,11 +20,12 @@ from sopslab.cli.main import main
 from sopslab.config.inputs import CHOOSING
 from sopslab.layout import PROJECT
 from sopslab.model.events import Operation, Planned, Started, to_line
+from sopslab.model.steps import Step
 from tests.sshd import Seat, make_key, seat
 from tests.texts import write_program
 
 LEARNERS = {"ada": "table 1", "bob": "table 2", "zoe": "table 2"}
-STEP = Operation("Canary", "Prove it")
+STEP = Operation(Step.CANARY, "Prove it")
 # The output of `sopslab --json` for a run: its events, and the answer.
 RUN = to_line(Planned((STEP,))) + to_line(Started(STEP)) + '{"ok": true,\n "changed": 2}\n'
 WELL = f"cat <<'END'\n{RUN}END"

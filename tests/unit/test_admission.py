@@ -310,7 +310,7 @@ def probing(where: str, handler: dict[str, Any], kind: str = "containers") -> di
 
 
 HANDLERS = ("livenessProbe", "readinessProbe", "startupProbe", "postStart", "preStop")
-ASKED: list[dict[str, Any]] = [
+ASKING: list[dict[str, Any]] = [
     {"httpGet": {"port": 80}},
     {"httpGet": {"port": 80, "host": ""}, "periodSeconds": 1},
     {"tcpSocket": {"port": 80}},
@@ -322,7 +322,7 @@ HOSTS: list[dict[str, Any]] = [
     {"httpGet": {"port": 80, "host": "10.0.0.1"}},
     {"tcpSocket": {"port": 80, "host": "127.0.0.1"}},
 ]
-PODS += [(probing(where, handler), None) for where in HANDLERS for handler in ASKED]
+PODS += [(probing(where, handler), None) for where in HANDLERS for handler in ASKING]
 PODS += [
     (probing(where, handler, kind), "must not name a host")
     for where in HANDLERS

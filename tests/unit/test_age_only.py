@@ -10,11 +10,13 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.lab.tools.sops import asks_elsewhere, encrypt
+from sopslab.lab.tools.programs import Answer
+from sopslab.lab.tools.sops import NOT_STARTED, decrypt, encrypt
 from sopslab.policy import sops
 from tests.conftest import find_tool
 from tests.listening import listening
 from tests.repositories import make_identity, public_key
+from tests.texts import write_program
 
 FILE = """a: ENC[AES256_GCM,data:pgpk,iv:kms=,tag:pgp=,type:str]
 sops:
@@ -34,21 +36,36 @@ FOREIGN = [
     '  "\\x70gp": [{enc: x}]',
     "  key_groups: [{hckms: [{enc: x}]}]",
     "  age : [{recipient: age1evil1qqqqqqqqqq, enc: x}]",
+    # What cannot be read may name anything.
+    "  kms: [",
 ]
 
 
+@pytest.fixture
+def standing_in(lab: Callable[..., Settings]) -> Settings:
+    """A lab whose sops prints what it is given, and ends with 7."""
+    settings = lab()
+    write_program(Path(settings.bin_dir) / "sops", "#!/bin/sh\ncat\nexit 7\n")
+    return settings
+
+
 @pytest.mark.parametrize("more", FOREIGN)
-def test_a_file_with_other_recipients_is_not_passed_on(more: str) -> None:
+def test_a_file_with_other_recipients_is_not_passed_on(more: str, standing_in: Settings) -> None:
     text = FILE.format(more=more)
     assert sops.foreign_kinds(text)
-    # A plugin of age is a program on this machine, and not a connection.
-    assert asks_elsewhere(text.encode()) or "evil" in more
+    assert decrypt(standing_in, "k", text.encode()) == Answer(NOT_STARTED)
 
 
-def test_a_file_with_age_recipients_is_passed_on() -> None:
-    text = FILE.format(more="  # of ours")
-    assert not asks_elsewhere(text.encode())
+@pytest.mark.parametrize("more", ["  # of ours", '  "note": "kms: and pgp: in a text"'])
+def test_a_file_with_age_recipients_is_passed_on(more: str, standing_in: Settings) -> None:
+    text = FILE.format(more=more)
     assert sops.foreign_kinds(text) == frozenset()
+    assert decrypt(standing_in, "k", text.encode()) == Answer(7, text.encode())
+
+
+def test_rules_that_cannot_be_read_are_not_passed_on(standing_in: Settings) -> None:
+    with pytest.raises(LabError, match="cannot be read"):
+        encrypt(standing_in, b"creation_rules: [", "a.yaml", b"a: b\n")
 
 
 @pytest.fixture

@@ -257,13 +257,15 @@ def answers(*objects: dict[str, Any], without: str = "") -> Answers:
         places[f"apis/{name}/v1"] = kinds
     for root, kinds in places.items():
         for plural, kind, own in kinds:
-            for space in ("ada-develop", "lab-ada-sys", "flux-system") if own else ("",):
+            # Of kinds with namespaces, None stands for all of them.
+            for space in ("ada-develop", "lab-ada-sys", "flux-system", None) if own else ("",):
                 found = [
                     each
                     for each in objects
-                    if (each["kind"], each["metadata"].get("namespace", "")) == (kind, space)
+                    if each["kind"] == kind
+                    and space in (None, each["metadata"].get("namespace", ""))
                 ]
-                folder = f"/{root}/namespaces/{space}/{plural}" if own else f"/{root}/{plural}"
+                folder = f"/{root}/namespaces/{space}/{plural}" if space else f"/{root}/{plural}"
                 version = root.removeprefix("api/").removeprefix("apis/")
                 told[folder] = (
                     200,
@@ -310,10 +312,34 @@ def test_each_facet_has_what_is_the_environments(place: Place) -> None:
     assert sorted(names(seen.platform)) == ["tenant-ada", "tenant-base"]
     assert seen.namespaces == {"ada-develop": "Active", "lab-ada-sys": "Terminating"}
     assert seen.stored is True
+    assert seen.holder == ""
     assert known(seen.key).present and seen.login is None
     secret = known(seen.live)["backend-secrets"]
     assert isinstance(secret, LiveSecret) and secret.keys == {"password"}
     assert "hunter2" not in repr(seen) and "aHVudGVyMg" not in repr(seen)
+
+
+def building(namespace: str, seat: str) -> dict[str, Any]:
+    """Return a Kustomization whose build has been under way for long."""
+    told = {
+        "type": "Reconciling",
+        "reason": "Progressing",
+        "message": f"Building manifests for revision main@sha1:{'a' * 40} with a timeout of 1m0s",
+        "lastTransitionTime": "2020-01-01T00:00:00Z",
+    }
+    found = one("Kustomization", "secrets-develop", namespace, status={"conditions": [told]})
+    found["metadata"]["labels"] = {"sops-lab/seat": seat}
+    return found
+
+
+def test_a_build_that_all_others_wait_for_is_seen_whoever_it_belongs_to(place: Place) -> None:
+    with serving(answers(*OBJECTS, building("lab-bob-sys", "bob"))) as server:
+        settings = place(server)
+        assert look(settings, ADA).holder == "bob"
+        # A learner alone on a lab has nobody to wait for.
+        assert look(settings).holder == ""
+    with serving(answers(building("flux-system", ""))) as server:
+        assert look(place(server)).holder == solo(settings).id
 
 
 @pytest.mark.parametrize(

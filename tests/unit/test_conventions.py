@@ -120,38 +120,65 @@ def is_name(node: ast.AST) -> bool:
     return isinstance(node, (ast.Attribute, ast.Name)) and isinstance(node.ctx, ast.Load)
 
 
-def shell_texts() -> Iterator[tuple[str, str]]:
-    """Yield every script: the texts in calls of facts and operations, and those that the lab's own
-    program gives a shell."""
+SHELLS, PYTHONS = {"sh", "bash"}, {"python", "python3", "sys.executable"}
+FLAG = re.compile(r"-[a-z]*c")
+# Programs in strings that no test here can read, with the reason.
+UNREAD = {
+    # What `script` is given is found where it is called.
+    ("sopslab/provision/command.py", "sh"),
+    # pyinfra has made it of a command.
+    ("sopslab/room/connector.py", "sh"),
+    # The machine has no file of ours yet: one line reads the program from standard input.
+    ("sopslab/room/delivery.py", "python"),
+}
+
+
+def programs() -> Iterator[tuple[Path, int, str, str | None]]:
+    """Yield every program in a string, with its module, line and language; None for one that is no
+    literal. It is what `script` is given, another text of many lines in a call of a fact or an
+    operation, or what a command line passes to a shell or to Python."""
     for path in SOURCES:
-        if path.parts[-2] in {"facts", "operations"}:
-            find = operation_texts
-        elif "lab" in path.relative_to(PROJECT).parts:
-            find = told_shell
-        else:
-            continue
-        namespace = vars(module_of(path))
         for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Call):
-                for text in find(node, namespace):
-                    yield f"{path.parts[-2]}-{path.stem}-{node.lineno}", text
+            found = list(passed(node))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                if node.func.id == "script":
+                    found.append(("sh", node.args[0]))
+                elif path.parts[-2] in {"facts", "operations"}:
+                    long = [one for one in node.args if "\n" in (text_at(one, path) or "")]
+                    found += [("sh", one) for one in long]
+            for language, program in found:
+                yield path, program.lineno, language, text_at(program, path)
 
 
-def operation_texts(call: ast.Call, namespace: dict[str, Any]) -> Iterator[str]:
-    """Yield the scripts among the arguments of a call."""
-    if isinstance(call.func, ast.Name):
-        position = 0 if call.func.id == "script" else None
-        for number, argument in enumerate(call.args):
-            text = constant(argument, namespace)
-            if text is not None and (number == position or "\n" in text):
-                yield text
+def text_at(node: ast.expr, path: Path) -> str | None:
+    """Return the text of an expression in a module, None if it is no literal."""
+    return constant(node, vars(module_of(path)))
 
 
-def told_shell(call: ast.Call, namespace: dict[str, Any]) -> Iterator[str]:
-    """Yield the script that a call runs with `sh -euc`."""
-    texts = [constant(argument, namespace) for argument in call.args]
-    if "-euc" in texts:
-        yield texts[texts.index("-euc") + 1] or ""
+def passed(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the program that a command line passes as a word, as in `sh -euc PROGRAM`, with its
+    language. A command line is a list, a tuple, or the arguments of a call."""
+    words: list[ast.expr] = []
+    if isinstance(node, ast.List | ast.Tuple):
+        words = node.elts
+    elif isinstance(node, ast.Call):
+        words = node.args
+    language = None
+    for number, word in enumerate(words[:-1]):
+        match word:
+            case ast.Constant(value=str(text)):
+                pass
+            case ast.Attribute(value=ast.Name(id="sys"), attr="executable"):
+                text = "sys.executable"
+            case _:
+                continue
+        if text in SHELLS:
+            language = "sh"
+        elif text in PYTHONS:
+            language = "python"
+        elif language is not None and FLAG.fullmatch(text):
+            yield language, words[number + 1]
+            return
 
 
 def constant(node: ast.expr, namespace: dict[str, Any]) -> str | None:
@@ -167,7 +194,11 @@ def constant(node: ast.expr, namespace: dict[str, Any]) -> str | None:
     return None
 
 
-SHELL = dict(shell_texts())
+SHELL = {
+    f"{path.parts[-2]}-{path.stem}-{line}": text
+    for path, line, language, text in programs()
+    if language == "sh" and text is not None
+}
 SHEBANG = re.compile(rb"#!.*\b(ba|da)?sh\b")
 
 
@@ -182,6 +213,17 @@ def test_no_program_is_in_a_string(name: str) -> None:
     text = SHELL[name].strip()
     assert len(text.splitlines()) <= 10
     assert PROGRAM.search(re.sub(r"(?m)^\s*#.*$", "", text)) is None
+
+
+def test_every_program_in_a_string_is_shell_that_can_be_read() -> None:
+    found = {
+        (str(path.relative_to(PROJECT)), language)
+        for path, _, language, text in programs()
+        if language != "sh" or text is None
+    }
+    # In both directions: a program that can be read by now must leave the list.
+    assert found == UNREAD
+    assert {"room-seat", "observe-kind"} <= {name.rpartition("-")[0] for name in SHELL}
 
 
 def test_every_shell_script_passes_shellcheck(tmp_path: Path) -> None:

@@ -150,6 +150,10 @@ def test_a_clone_works_with_nothing_of_the_users_configuration(settings: Setting
     hook.unlink()
     assert clone(settings, "#!/bin/sh\n").changed
     assert (work / "mine").exists() and hook.read_text() == "#!/bin/sh\n"
+    # A hook that sops-lab did not install stays, whatever else the clone lacks.
+    git(work, "config", "--unset-all", "credential.helper")
+    assert clone(settings, "#!/bin/sh\nexit 1\n").changed
+    assert hook.read_text() == "#!/bin/sh\n"
 
 
 def test_what_is_in_the_place_of_a_clone_stays(settings: Settings) -> None:

@@ -165,7 +165,7 @@ def test_the_operation_hands_out_once_and_then_changes_nothing(
     where: str, request: pytest.FixtureRequest
 ) -> None:
     settings: Settings = request.getfixturevalue(where)
-    arguments = {"settings": settings, "learners": (ADA, BOB)}
+    arguments = {"settings": settings, "roster": (ADA, BOB)}
     assert Applied(access.handouts, **arguments).changed
     assert not Applied(access.handouts, **arguments).changed
     page = found(settings)["ada/page.html"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sopslab.checks.snapshot import ClusterKey
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.lab.act import host_secrets as giving
@@ -21,7 +22,7 @@ from sopslab.lab.observe.host_secrets import (
     secrets_of,
 )
 from sopslab.lab.tools.programs import Failed
-from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.decryption import SecretDrift
 from tests.repositories import learner, make_identity
 from tests.texts import write_files
 
@@ -118,14 +119,20 @@ def test_who_has_failed_or_has_no_key_is_left_out(settings: Settings) -> None:
 def test_without_a_cluster_everything_is_absent(settings: Settings) -> None:
     Path(settings.lab_kubeconfig).unlink()
     assert drift(settings, ADA) == {"ada": "absent"}
-    assert held_keys(settings.for_machine, [ADA]) == {"ada": DecryptionKeyState()}
+    assert held_keys(settings.for_machine, [ADA]) == {"ada": ClusterKey(False)}
 
 
 def test_the_seats_whose_key_the_cluster_has_are_told(settings: Settings) -> None:
     show(settings, "live", {"items": secrets(settings, BOB)[:1]})
     found = held_keys(settings.for_machine, [ADA, BOB])
     recipient = Path(settings.keys_dir, "bob.pub").read_text().strip()
-    assert {who: one.recipient for who, one in found.items()} == {"ada": None, "bob": recipient}
+    assert {who: set(one.recipients) for who, one in found.items()} == {
+        "ada": set(), "bob": {recipient},
+    }  # fmt: skip
+    # Before the store is filled, nothing can read it.
+    Path(settings.bin_dir, "age-keygen").unlink()
+    found = held_keys(settings.for_machine, [ADA, BOB])
+    assert found == {"ada": ClusterKey(False), "bob": ClusterKey(False)}
 
 
 def failure(settings: Settings, seat: str) -> str:

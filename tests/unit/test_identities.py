@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.snapshot import Identity
+from sopslab.checks.snapshot import ClusterKey, Identity
 from sopslab.config.environment import solo
 from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR
@@ -21,7 +21,6 @@ from sopslab.lab.act.identities import generate
 from sopslab.lab.observe.host_secrets import held_keys
 from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.keys import PublicKeys, look_at_identity, recipients_here
-from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
 from tests.conftest import find_tool
@@ -59,9 +58,9 @@ esac
     )
 
 
-def key_secret(identity: Path, entry: str = "age.agekey", watch: str = "Enabled") -> object:
+def key_secret(identity: Path, entry: str = "age.agekey") -> object:
     return {
-        "metadata": {"namespace": "flux-system", "labels": {"reconcile.fluxcd.io/watch": watch}},
+        "metadata": {"namespace": "flux-system"},
         "data": {entry: base64.b64encode(identity.read_bytes()).decode()},
     }
 
@@ -333,7 +332,7 @@ def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Setting
     assert not list(folder.glob(".new.*"))
 
 
-def held(settings: Settings) -> DecryptionKeyState:
+def held(settings: Settings) -> ClusterKey:
     (found,) = held_keys(settings.for_machine, [solo(settings)]).values()
     return found
 
@@ -341,23 +340,30 @@ def held(settings: Settings) -> DecryptionKeyState:
 def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
     found = held(settings)
-    assert found.present
-    assert found.recipient == public(identity)
-    assert found.entries == ("age.agekey",)
-    assert found.watched
+    assert found == ClusterKey(True, {"age.agekey": frozenset({public(identity)})})
     assert found.problem is None
 
 
 def test_a_cluster_without_the_key_has_none(settings: Settings) -> None:
     write_program(Path(settings.bin_dir) / "kubectl", "#!/bin/sh\nexit 0\n")
     found = held(settings)
-    assert (found.present, found.recipient, found.problem) == (False, None, None)
+    assert (found, found.kept, found.problem) == (ClusterKey(False), None, None)
 
 
 def test_an_entry_that_flux_would_not_read_is_named(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry="identity"))
     found = held(settings)
     assert "lacks the entry age.agekey (it has: identity)" in (found.problem or "")
+    assert (found.recipients, found.kept) == (frozenset(), None)
+
+
+def test_an_entry_of_another_name_that_flux_reads_is_as_good(
+    settings: Settings, identity: Path
+) -> None:
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry="other.agekey"))
+    found = held(settings)
+    assert found.problem is None
+    assert (found.recipients, found.kept) == (frozenset({public(identity)}), "other.agekey")
 
 
 @pytest.mark.parametrize("content", ["", "AGE-SECRET-KEY-1DAMAGED\n"])
@@ -368,18 +374,15 @@ def test_an_entry_without_a_valid_identity_is_named(
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "key"))
     found = held(settings)
     assert found.problem == "its entry age.agekey holds no valid age identity"
+    assert found.kept is None
 
 
-def test_a_label_that_flux_does_not_watch_is_told(settings: Settings, identity: Path) -> None:
-    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, watch="Disabled"))
-    assert not held(settings).watched
-
-
+@pytest.mark.parametrize("entry", ["age.agekey", "other.agekey"])
 def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(
-    lab: Callable[..., Settings], settings: Settings, identity: Path
+    lab: Callable[..., Settings], settings: Settings, identity: Path, entry: str
 ) -> None:
     recipient, content = public(identity), identity.read_bytes()
-    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
+    stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry=entry))
     shutil.rmtree(settings.keys_dir)
     refused = Applied(age.identities, settings=settings, keys={"learner": solo(settings)})
     assert refused.failed

@@ -49,3 +49,16 @@ def test_each_look_and_each_host_is_kept_by_itself() -> None:
         assert recall_of_machine(one) == 1
     with ctx_host.use(here):
         assert recall_of_machine(one) == 1
+
+
+def placed(where: str) -> int:
+    """A look at a place."""
+    return 0
+
+
+def test_what_was_seen_at_one_place_is_not_taken_for_what_is_at_another() -> None:
+    with ctx_host.use(Host()):
+        places = ("here", "there", "here")
+        assert [recall_of_machine(placed, where=where) for where in places] == [1, 2, 1]
+        forget(placed)
+        assert [recall_of_machine(placed, where=where) for where in places] == [3, 4, 3]

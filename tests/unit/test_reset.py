@@ -798,7 +798,7 @@ SECRETIVE = [
         ({"own": {"spec": {"suspend": True}}}, "secrets-develop is suspended"),
         (
             {"tenant": {"status": {"conditions": BROKEN}}},
-            "tenant-ada is not ready: the reason is not one that is known here (BuildFailed)",
+            "tenant-ada is not ready: the reason is not known here (BuildFailed)",
         ),
         (
             {"own": {"status": {"conditions": SECRETIVE}}},

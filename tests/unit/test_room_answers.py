@@ -9,9 +9,11 @@ import pytest
 
 from sopslab.errors import Exit
 from sopslab.model.events import Ended, Event, Operation, Planned, SeatEnded, Started, to_line
+from sopslab.model.steps import Step
 from sopslab.room.answers import Answer, Exercise, Unreadable, changes_in, exercise_in, problems_in
 
-FETCH, PROVE = Operation("Artifacts", "Build the node image"), Operation("Canary", "Prove it")
+FETCH = Operation(Step.ARTIFACTS, "Build the node image")
+PROVE = Operation(Step.CANARY, "Prove it")
 RUN: list[Event] = [
     Planned((FETCH, PROVE)),
     Started(FETCH),
@@ -69,7 +71,7 @@ def test_lines_without_end_are_not_taken(line: str) -> None:
 
 
 def test_what_a_seat_does_is_said_in_a_few_words() -> None:
-    (doing,) = told(Answer(), to_line(Started(Operation("Git", "y" * 100_000))))
+    (doing,) = told(Answer(), to_line(Started(Operation(Step.GIT, "y" * 100_000))))
     assert len(doing) < 1_000
 
 
@@ -130,7 +132,7 @@ def test_why_it_did_not_go_well_is_said_in_sentences(case: str) -> None:
 def test_what_is_said_stays_in_a_line_of_its_own() -> None:
     forged = "late\nbob: nothing to do\r\n\tzoe: gone\x85"
     assert problems_in({"problems": [forged]}, 1) == ("late bob: nothing to do zoe: gone",)
-    (doing,) = told(Answer(), to_line(Started(Operation("Git", forged))))
+    (doing,) = told(Answer(), to_line(Started(Operation(Step.GIT, forged))))
     assert doing == "git 0/0: late bob: nothing to do zoe: gone"
 
 

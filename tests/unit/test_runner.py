@@ -18,6 +18,7 @@ from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, Event, GoesOn, Operation, Planned, Refused, Started
 from sopslab.model.results import Status
+from sopslab.model.steps import Step
 from sopslab.run import runner
 from sopslab.run.runner import Result, run
 
@@ -63,7 +64,8 @@ def ends(events: list[Event]) -> list[Ended]:
 
 def test_a_run_tells_its_plan_its_steps_and_what_they_changed(story: Runs) -> None:
     result, events = story()
-    operations = tuple(Operation(name, f"Make {name}") for name in ("Host", "Keys", "Canary"))
+    steps = (Step.HOST, Step.KEYS, Step.CANARY)
+    operations = tuple(Operation(step, f"Make {step}") for step in steps)
     assert events[0] == Planned(operations)
     assert [
         (type(event), event.operation) for event in events[1:] if isinstance(event, Started | Ended)
@@ -124,7 +126,7 @@ def test_a_failed_step_ends_the_run_with_its_own_code_and_words_and_the_next_run
     assert failed.problems == ["keys cannot be made: it's broken", "try again"]
     assert [step.changed for step in failed.steps] == [1, 0, 0]
     assert isinstance(events[-1], Ended)
-    assert (events[-1].operation, events[-1].failed) == (Operation("Keys", "Make Keys"), True)
+    assert (events[-1].operation, events[-1].failed) == (Operation(Step.KEYS, "Make Keys"), True)
     monkeypatch.delenv("SOPSLAB_TEST_FAIL")
     result, _events = story()
     assert [step.changed for step in result.steps] == [0, 1, 1]

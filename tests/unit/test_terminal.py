@@ -17,6 +17,7 @@ from sopslab.cli.console import Console
 from sopslab.cli.display import Display
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.model.events import Ended, Operation, Planned, Started
+from sopslab.model.steps import Step
 from sopslab.policy.printing import in_one_line, printable
 
 # A title, a cleared screen, a line written over, a hyperlink, the clipboard, reversed text, an
@@ -73,7 +74,7 @@ def print_live(console: Console) -> None:
 
 
 def print_run(console: Console) -> None:
-    operation = Operation("Git", HOSTILE)
+    operation = Operation(Step.GIT, HOSTILE)
     with Display(console) as display:
         display.follow(Planned((operation,)))
         display.follow(Started(operation))

@@ -19,8 +19,7 @@ from sopslab.checks.rules.objects import failure
 from sopslab.checks.rules.table import Examined, Rule, ask
 from sopslab.checks.snapshot import known
 from sopslab.course.chapter import UP
-from sopslab.model.builds import build_of
-from sopslab.model.objects import Object, condition
+from sopslab.model.objects import Object
 from sopslab.model.results import Undecided, Verdict, failed
 from sopslab.policy.printing import in_one_line
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 # The rules that are cheap enough for a whole class.
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "access": (
+        machine.examine_access,
         machine.examine_kubeconfig,
         source.examine_repository,
         platform.examine_namespaces,
@@ -44,7 +44,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "wired": (content.examine_list,),
     "source": (source.examine_source, source.examine_address),
-    "applied": (delivery.examine_kustomization,),
+    "applied": (delivery.examine_kustomization, delivery.examine_build),
     "secret": (delivery.examine_live,),
 }
 
@@ -94,14 +94,6 @@ def _open(name: str, progress: Progress, found: str, fix: str, *, stuck: bool) -
     return Step(name, progress, in_one_line(found), in_one_line(fix), stuck)
 
 
-def _access(seen: Seen) -> Verdict | None:
-    if not seen.kubeconfig:
-        return failed("the seat has no kubeconfig yet.", UP)
-    if not seen.password:
-        return failed("the seat has no password for the Git server yet.", UP)
-    return None
-
-
 def _pushed(seen: Seen) -> Verdict | None:
     main = known(seen.snapshot.branches).main
     if main is not None and seen.start is None:
@@ -113,29 +105,14 @@ def _pushed(seen: Seen) -> Verdict | None:
     )
 
 
-def _applied(seen: Seen) -> Verdict | None:
-    found, holder = objects.kustomization(seen.snapshot), seen.holder
-    if holder == seen.snapshot.environment.id:
-        return failed(
-            "the build of main does not end, and everybody waits for it.", f"sopslab reset {holder}"
-        )
-    if holder and found is not None and build_of(condition(found, "Reconciling")) is not None:
-        return failed(
-            # Only the command names the other learner, and learners are not shown the command.
-            "Flux is held up by another build, which takes too long.",
-            f"sopslab reset {holder}",
-        )
-    return exercise.applied(seen.snapshot)
-
-
 _LACKS: Mapping[str, Callable[[Seen], Verdict | None]] = {
-    "access": _access,
+    "access": lambda _: None,
     "key": lambda _: None,
     "pushed": _pushed,
     "encrypted": lambda seen: exercise.encrypted(seen.snapshot),
     "wired": lambda seen: exercise.wired(seen.snapshot),
     "source": lambda seen: exercise.read(seen.snapshot),
-    "applied": _applied,
+    "applied": lambda seen: exercise.applied(seen.snapshot),
     "secret": lambda seen: exercise.secret(seen.snapshot),
 }
 
@@ -150,8 +127,7 @@ def _cannot_read(seen: Seen) -> bool:
 
 def _cannot_apply(seen: Seen) -> bool:
     """Return whether Flux cannot apply main. If it can, what it has applied only lacks the file."""
-    mine = seen.holder == seen.snapshot.environment.id
-    return mine or _has_failed(objects.kustomization(seen.snapshot))
+    return _has_failed(objects.kustomization(seen.snapshot))
 
 
 def _has_failed(found: Object | None) -> bool:
@@ -160,7 +136,6 @@ def _has_failed(found: Object | None) -> bool:
 
 # For each step that is not done: whether the learner is stuck, or only has to go on.
 _STUCK: Mapping[str, Callable[[Seen], bool]] = {
-    "access": lambda _: True,
     "pushed": _never,
     "encrypted": _never,
     "wired": _never,

@@ -11,16 +11,12 @@ from sopslab.checks.snapshot import Snapshot
 class Seen:
     """One look at a seat.
 
-    `kubeconfig` and `password` are whether the lab has made them. `start` is the first commit of
-    the repository, None if it is not known. `holder` is the seat whose build holds up all others,
-    empty if none does. `asked` is when the learner asked for help, in seconds since 1970, None if
-    the learner does not ask now. `hints` is how many hints were given.
+    `start` is the first commit of the repository, None if it is not known. `asked` is when the
+    learner asked for help, in seconds since 1970, None if the learner does not ask now. `hints` is
+    how many hints were given.
     """
 
     snapshot: Snapshot
-    kubeconfig: bool
-    password: bool
     start: str | None
-    holder: str = ""
     asked: float | None = None
     hints: int = 0

@@ -12,6 +12,7 @@ from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.snapshot import LiveSecret, Manifest, Opened, Snapshot, known
 from sopslab.course.chapter import UP
 from sopslab.layout import KEY_SECRET
+from sopslab.model.builds import build_of
 from sopslab.model.objects import Object, condition, is_suspended
 from sopslab.policy.findings import key_path
 
@@ -41,6 +42,21 @@ def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
         )
     for id, sentence, seen_there in _drifted(found, seen):
         yield cause(id, sentence, what, f"{seen_there}{hands_off(found)}", restore(found, seen))
+
+
+def examine_build(seen: Snapshot) -> Iterator[Cause]:
+    """Yield a cause if the build of the environment's main does not end. Whoever waits for it has
+    no fault."""
+    own = known(seen.holder) == seen.environment.id
+    found = kustomization(seen)
+    if own and found is not None and build_of(condition(found, "Reconciling")) is not None:
+        yield cause(
+            "endless-build",
+            "The build of main does not end, and everybody waits for it.",
+            f"Kustomization {seen.chapter.system}/{seen.environment.kustomization}",
+            "is being built for longer than any ordinary build takes",
+            f"sopslab reset {seen.environment.id}",
+        )
 
 
 def _drifted(found: Object, seen: Snapshot) -> Iterator[tuple[str, str, str]]:
@@ -112,8 +128,8 @@ def examine_live(seen: Snapshot) -> Iterator[Cause]:
         elif found.owner != f"{seen.environment.system}/{seen.environment.kustomization}":
             yield cause(
                 "unowned-secret",
-                f"The Secret {name} was not made by Flux, though Flux has applied one of that"
-                " name.",
+                f"The Secret {name} was not made by Flux, although Flux has applied a Secret of"
+                " that name.",
                 f"Secret {namespace}/{name}",
                 "has no label of the Kustomization",
                 seen.chapter.reconcile,
@@ -123,7 +139,7 @@ def examine_live(seen: Snapshot) -> Iterator[Cause]:
 
 
 def examine_values(seen: Snapshot) -> Iterator[Cause]:
-    """Yield a cause for each Secret that has another value than the one that Flux has applied."""
+    """Yield a cause for each Secret whose value is not what Flux has applied."""
     live = known(seen.live)
     for wanted in _applied(seen):
         found = live.get(wanted.name)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 
 from sopslab.checks.rules.results import Cause, Evidence, cause
-from sopslab.checks.snapshot import Entry, Snapshot, known
+from sopslab.checks.snapshot import KEY_ENDING, Snapshot, known
 from sopslab.course.chapter import UP
 from sopslab.layout import KEY_ENTRY, KEY_SECRET
 from sopslab.policy.sops import short
-
-_ENDING = ".agekey"
 
 
 def listed(recipients: Set[str]) -> str:
@@ -53,20 +51,18 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
             chapter.setup,
         )
         return
-    # Flux reads every entry with this ending, and fails if one of them is not an identity.
-    read = {name: held for name, held in key.entries.items() if name.endswith(_ENDING)}
-    if not read:
+    if not (key.valid or key.damaged):
         names = ", ".join(sorted(key.entries)) or "none"
         yield cause(
             "key-without-agekey",
-            f"Flux does not read the key: no entry of it ends in {_ENDING}, as {KEY_ENTRY} does.",
+            f"Flux does not read the key: no entry of it ends in {KEY_ENDING}, as"
+            f" {KEY_ENTRY} does.",
             what,
             f"has the entries: {names}",
             _give_back(seen),
         )
         return
-    damaged = {name: held for name, held in sorted(read.items()) if isinstance(held, Entry)}
-    for name, problem in damaged.items():
+    for name, problem in key.damaged.items():
         yield cause(
             "corrupt-key",
             "The key in the cluster is damaged, so Flux cannot use it.",
@@ -74,9 +70,8 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
             f"its entry {name} {problem.value}",
             _give_back(seen),
         )
-    own = known(seen.identity).recipient
-    held = frozenset[str]().union(*(one for one in read.values() if not isinstance(one, Entry)))
-    if damaged or own is None or own in held:
+    own, held = known(seen.identity).recipient, key.recipients
+    if key.damaged or own is None or own in held:
         return
     keys = (
         Evidence(what, f"has {listed(held)}"),
@@ -92,7 +87,7 @@ def examine_key(seen: Snapshot) -> Iterator[Cause]:
         return
     yield Cause(
         "wrong-key",
-        "The cluster has another key than the one that files are encrypted to.",
+        "The key in the cluster is not the key that files are encrypted to.",
         keys,
         _give_back(seen),
     )

@@ -10,7 +10,7 @@ from sopslab.course.chapter import UP
 
 HOOKS_PATH = "/srv/git/etc/hooks"
 HOOK_CONFIG = ".pre-commit-config.yaml"
-_PARTS = {Part.MISSING: "is missing", Part.OTHER: "is not the one of this sopslab"}
+_PARTS = {Part.MISSING: "is missing", Part.OTHER: "is not what this sopslab delivers"}
 
 
 def examine_tools(seen: Snapshot) -> Iterator[Cause]:
@@ -27,6 +27,29 @@ def examine_tools(seen: Snapshot) -> Iterator[Cause]:
                 f"is {tool.version}, and {tool.wanted} is pinned",
                 UP,
             )
+
+
+def examine_access(seen: Snapshot) -> Iterator[Cause]:
+    """Yield a cause for each thing that the lab owes a seat's learner and has not made."""
+    access, who = known(seen.access), seen.environment.id
+    if access is None:
+        return
+    if not access.kubeconfig:
+        yield cause(
+            "kubeconfig-missing",
+            "The seat has no kubeconfig yet.",
+            f"the kubeconfig of {who}",
+            "is not made",
+            UP,
+        )
+    if not access.password:
+        yield cause(
+            "password-missing",
+            "The seat has no password for the Git server yet.",
+            f"the password of {who}",
+            "is not made",
+            UP,
+        )
 
 
 def examine_kubeconfig(seen: Snapshot) -> Iterator[Cause]:

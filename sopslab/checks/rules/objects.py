@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sopslab.checks.causes import APPLYING, READING, Cause, cause_of
+from sopslab.checks import causes
+from sopslab.checks.causes import Failure
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.model.objects import Object, condition
 
@@ -39,15 +39,6 @@ def tenant(seen: Snapshot) -> Object | None:
     return named(made, seen.environment.tenant)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why Flux's last attempt failed. `reason` is Flux's own word for it. `meaning` is the meaning
-    of Flux's message, None if the message is not known."""
-
-    reason: str
-    meaning: Cause | None
-
-
 def resume(found: Object) -> str:
     """Return the command that resumes a suspended object."""
     kind, named = found["kind"], found["metadata"]
@@ -57,9 +48,4 @@ def resume(found: Object) -> str:
 
 def failure(found: Object) -> Failure | None:
     """Return why Flux's last attempt with one of its objects failed, None if it did not."""
-    ready = condition(found, "Ready")
-    if ready.get("status") != "False":
-        return None
-    reason = str(ready.get("reason") or "no reason given")
-    table = READING if found["kind"] == "GitRepository" else APPLYING
-    return Failure(reason, cause_of(str(ready.get("message") or ""), table))
+    return causes.failure(found["kind"], condition(found, "Ready"))

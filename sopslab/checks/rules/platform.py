@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from sopslab.checks import causes
 from sopslab.checks.rules.objects import LEFT_ALONE, failure, is_left_alone, resume
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.rules.skew import skew
@@ -209,13 +210,13 @@ def examine_platform(seen: Snapshot) -> Iterator[Cause]:
                 "spec.suspend is true",
                 resume(one),
             )
-        elif condition(one, "Ready").get("status") == "False" and not _is_over(one, seen):
-            reason = condition(one, "Ready").get("reason", "no reason given")
+        elif failure(one) is not None and not _is_over(one, seen):
+            ready = condition(one, "Ready")
             yield cause(
                 "platform-not-ready",
                 f"Flux cannot bring the platform's {kind} {name} up to date.",
                 f"{kind} {FLUX_NAMESPACE}/{name}",
-                f"is not ready ({reason})",
+                f"is not ready: {causes.meaning(kind, ready, name, seen.environment.namespace)}",
                 UP,
             )
 

@@ -41,6 +41,7 @@ class Step(StrEnum):
 # Each rule, and the check that fails if the rule yields a cause.
 RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.TOOLS, machine.examine_tools),
+    (Step.TOOLS, machine.examine_access),
     (Step.TOOLS, machine.examine_kubeconfig),
     (Step.CLUSTER, platform.examine_cluster),
     (Step.FLUX, platform.examine_controllers),
@@ -60,6 +61,7 @@ RULES: tuple[tuple[Step, Rule], ...] = (
     (Step.KEY, key.examine_store),
     (Step.KEY, key.examine_key),
     (Step.FLUX, delivery.examine_kustomization),
+    (Step.APPLIED, delivery.examine_build),
     (Step.KEY, content.examine_rules),
     (Step.ENCRYPTED, content.examine_encryption),
     (Step.ENCRYPTED, content.examine_recipients),

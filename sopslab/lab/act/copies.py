@@ -47,7 +47,7 @@ def worked_on(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
 
 @contextmanager
 def archivable(lab: Lab, environments: Sequence[Environment]) -> Iterator[None]:
-    """Have the newest copies of environments' repositories on this machine during the block, where
+    """Keep the newest copies of environments' repositories on this machine during the block, where
     the Git server is in the cluster: no other run makes or changes a copy meanwhile. What the
     server has lost cannot be newer than its copy.
 

@@ -13,9 +13,9 @@ from sopslab.config.places import Lab
 from sopslab.lab.act.failures import fail
 from sopslab.lab.observe.host_secrets import (
     astray,
+    keys_at_seats,
     labels_of,
     live_secrets,
-    recipients_in_cluster,
     secrets_of,
 )
 from sopslab.lab.observe.ownership import owner_labels
@@ -74,8 +74,9 @@ def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:
 def refuse_keys(lab: Lab, seats: list[str]) -> None:
     """Record a failure for seats whose keys in the store and in the cluster differ: neither key is
     replaced before somebody says which one is right."""
-    for seat, live in recipients_in_cluster(lab, seats).items():
+    for seat, key in keys_at_seats(lab, seats).items():
         stored = (read(f"{lab.keys_dir}/{seat}.pub") or b"").decode().strip()
+        live = ", ".join(sorted(key.recipients)) or "no valid identity"
         fail(
             lab,
             seat,

@@ -3,18 +3,17 @@ once."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.failures import told
+from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
 from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import KEY_ENTRY, KEY_SECRET
+from sopslab.layout import KEY_SECRET
 
 # The options of age-keygen for an identity of each kind.
 _OPTIONS = {"x25519": (), "pq": ("-pq",)}
@@ -79,8 +78,8 @@ def recover(lab: Lab, path: str, namespace: str) -> None:
 
 
 def _held(lab: Lab, namespace: str) -> bytes:
-    secret = Kubectl(lab).get("secret", KEY_SECRET, namespace)
-    try:
-        return base64.b64decode((secret or {})["data"][KEY_ENTRY])
-    except (LookupError, TypeError, binascii.Error):
-        raise LabError(f"{KEY_SECRET} in {namespace} holds no identity any more") from None
+    data = (Kubectl(lab).get("secret", KEY_SECRET, namespace) or {}).get("data")
+    entry = look_at_cluster_key(data, PublicKeys(lab)).kept
+    if entry is None:
+        raise LabError(f"{KEY_SECRET} in {namespace} holds no identity any more")
+    return key_files(data)[entry]

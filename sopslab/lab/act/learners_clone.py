@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 from sopslab.config.places import Lab
+from sopslab.lab.observe.learners_clone import hook_of, is_the_learners
 from sopslab.lab.tools import files, git
 from sopslab.lab.tools.git import Author, Git
 
 
 def complete(lab: Lab, repository: str, author: Author, hook: str) -> None:
-    """Make the clone of a repository, if there is none, and install the hook in it.
+    """Make the clone of a repository, if there is none, and install the hook in it, unless the
+    learner has one of their own.
 
     + repository: its path on the Git server, without `.git`
     + author: who commits there
@@ -21,7 +23,8 @@ def complete(lab: Lab, repository: str, author: Author, hook: str) -> None:
     if not (work / ".git").is_dir():
         _clone(lab, repository, author)
     _log_in(lab)
-    files.write(work / ".git" / "hooks" / "pre-commit", hook, 0o755)
+    if not is_the_learners(hook_of(work)):
+        files.write(hook_of(work), hook, 0o755)
 
 
 def _clone(lab: Lab, repository: str, author: Author) -> None:

@@ -58,7 +58,7 @@ def check_space(lab: Lab, missing: Iterable[Member]) -> None:
 
 
 def record(lab: Lab, loaded: LoadedBundle) -> None:
-    """Have on record what the store was given, so that nothing of it is asked of a network."""
+    """Record what the store was given, so that nothing of it is asked of a network."""
     files.write(Path(lab.root, BUNDLE), record_text(loaded), 0o644)
 
 

@@ -70,8 +70,7 @@ def verify(lab: Lab, file: Path, trust: Trust, progress: Progress) -> BundleMani
 
 
 def load(lab: Lab, file: Path, trust: Trust, arch: Arch, progress: Progress) -> Loaded:
-    """Have what a bundle has in the store, all of it or nothing; who signed it is trusted from then
-    on.
+    """Put all that a bundle has into the store, or nothing, and trust its signer from then on.
 
     Raises LabError where the bundle is refused, is for other processors, or does not fit.
     """
@@ -109,7 +108,7 @@ def load(lab: Lab, file: Path, trust: Trust, arch: Arch, progress: Progress) -> 
 
 
 def _put(lab: Lab, unpacked: Path, member: Member) -> None:
-    """Have a member in its place: an entry in the store, the product with what was packed here."""
+    """Put a member in its place: an entry in the store, the product with what was packed here."""
     if member.what == "entry":
         put(unpacked, Path(lab.store, member.name))
     else:
@@ -192,7 +191,7 @@ def _unpack(
     beside: Path,
     progress: Progress,
 ) -> None:
-    """Have what is missing in a folder, once the whole bundle is what it should be."""
+    """Write what is missing to a folder, once the whole bundle is what it should be."""
     beside.mkdir()
     for member in _members(archive, manifest, progress):
         if missing.get(member.name) != member:
@@ -221,7 +220,7 @@ def _remember(lab: Lab, signers: Path | None) -> None:
 
 @contextmanager
 def _refusals(file: Path) -> Iterator[None]:
-    """Have every refusal in the block name the bundle."""
+    """Name the bundle in every refusal of the block."""
     try:
         yield
     except (Refused, MemberRefused) as reason:

@@ -33,7 +33,7 @@ def held(root: str) -> HeldStore:
 
 
 def take(root: str) -> None:
-    """Have in the store of a root what standard input brings: a line of JSON, a `Consignment`, and
+    """Put into the store of a root what standard input brings: a line of JSON, a `Consignment`, and
     the bytes of its members.
 
     Raises LabError where the store has no room for it, others are filling it, it is not what was

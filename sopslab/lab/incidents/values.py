@@ -25,12 +25,12 @@ from sopslab.lab.observe.cluster import secrets_in
 from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import digest_manifest
+from sopslab.lab.tools import sops
 from sopslab.lab.tools.git import MAIN
 from sopslab.lab.tools.kubectl import Kubectl
-from sopslab.lab.tools.programs import ask, clean_environment, git_environment
+from sopslab.lab.tools.programs import git_environment
 from sopslab.layout import ENVIRONMENT, SECRETS
 from sopslab.model.results import Undecided
-from sopslab.policy import sops
 from sopslab.policy.sources import Repository, SourceError
 
 if TYPE_CHECKING:
@@ -128,16 +128,9 @@ def _opened(
 ) -> Mapping[str, str]:
     """Return the hash of each value of an encrypted Secret, opened with the first of the lab's
     identities that can. Raises Undecided if none can."""
-    foreign = sops.foreign_kinds(data.decode("utf-8-sig", "replace"))
-    for key in () if foreign else (environment.key, INSTRUCTOR):
-        answer = ask(
-            [
-                str(Path(settings.bin_dir) / "sops"), "decrypt", "--ignore-mac",
-                "--input-type", "yaml", "--output-type", "json", "/dev/stdin",
-            ],
-            {**clean_environment(settings), "SOPS_AGE_KEY_FILE": str(key_file(settings, key))},
-            stdin=data,
-        )  # fmt: skip
+    for key in (environment.key, INSTRUCTOR):
+        identity, options = key_file(settings, key), ("--ignore-mac", "--output-type", "json")
+        answer = sops.decrypt(settings, identity, data, *options)
         if answer.code == 0:
             try:
                 return digest_manifest(json.loads(answer.out))[0]

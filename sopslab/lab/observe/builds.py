@@ -10,7 +10,7 @@ from sopslab.config.places import Lab
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import KUSTOMIZATIONS
-from sopslab.model.builds import Build, Building, build_of
+from sopslab.model.builds import HELD_S, Build, Building, build_of
 from sopslab.model.objects import Object, condition
 
 # As Kubernetes writes a time.
@@ -54,6 +54,13 @@ def oldest(kustomizations: Iterable[Object]) -> tuple[Object, Build] | None:
     return min(
         found, key=lambda each: (each[1].since, each[0]["metadata"]["namespace"]), default=None
     )
+
+
+def held_by(kustomizations: Iterable[Object], now: datetime) -> Object | None:
+    """Return the Kustomization whose build all others wait for, if that build already takes longer
+    than an ordinary one; else None."""
+    found = oldest(kustomizations)
+    return None if found is None or found[1].age(now) <= HELD_S else found[0]
 
 
 def _building(one: Object, build: Build) -> Building:

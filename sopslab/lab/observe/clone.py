@@ -4,7 +4,6 @@ the commit hooks are installed."""
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +16,17 @@ from sopslab.checks.snapshot import Branches, Commit, History, Hooks, Push, Rela
 from sopslab.course.chapter import UP, Chapter
 from sopslab.errors import LabError
 from sopslab.lab.incidents.platform import read_incidents
+from sopslab.lab.observe.learners_clone import commit_hook, hook_of
 from sopslab.lab.tools.git import MAIN, login_options
 from sopslab.lab.tools.programs import Answer, ask, git_environment
 from sopslab.layout import SECRETS, TEMPLATES
+from sopslab.model.repositories import CommitHook
 from sopslab.model.results import Undecided
 from sopslab.policy import callers
 from sopslab.policy.recipients import CONFIG
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
-
-_RUNS_PRE_COMMIT = re.compile(r"^[^#\n]*\bpre[-_]commit\b", re.MULTILINE)
 
 
 def find_work(settings: Settings, folder: Path) -> Path:
@@ -160,20 +159,36 @@ def look_at_history(settings: Settings, work: Path) -> History:
 
 
 def look_at_hooks(settings: Settings, work: Path) -> Hooks:
-    """Return whether Git runs the lab's commit hooks in a clone."""
-    # `--git-path` takes core.hooksPath into account.
+    """Return whether Git runs the lab's commit hooks in a clone, and if not, the command after
+    which it does. A hook of the learner's own stays."""
+    # `--git-path` takes the setting core.hooksPath into account.
     named = _asked(work, "rev-parse", "--git-path", "hooks/pre-commit").text
     path = work / named
-    own = work.resolve() == Path(settings.work_dir).resolve()
-    install = UP if own else f"cd {shlex.quote(str(work))} && pre-commit install"
-    text = read_text(path)
-    runs = text is not None and os.access(path, os.X_OK) and bool(_RUNS_PRE_COMMIT.search(text))
+    state = commit_hook(path)
+    install = "" if state is CommitHook.CHECKS else _install(settings, work, path, state)
     wanted = _hooks(read_text(TEMPLATES / "learner" / HOOK_CONFIG))
     found = _hooks(read_text(work / HOOK_CONFIG))
     if wanted is None:
         raise Undecided(f"the lab's own {HOOK_CONFIG} cannot be read")
     missing = tuple(name for name, hook in wanted.items() if (found or {}).get(name) != hook)
-    return Hooks(str(path), runs, found is not None, missing, install)
+    return Hooks(str(path), state is CommitHook.CHECKS, found is not None, missing, install)
+
+
+def _install(settings: Settings, work: Path, path: Path, state: CommitHook) -> str:
+    """Return the command that has Git run the lab's checks, beside a hook of the learner's own.
+
+    + path: where Git looks for the hook
+    + state: what is there
+    """
+    folder = hook_of(settings.work_dir).parent
+    here = path.parent.resolve() == folder.resolve()
+    if here and state is CommitHook.MISSING:
+        return UP
+    # Where this is set, pre-commit refuses to install, and Git does not look where `up` installs.
+    if not here and _git(work, "config", "--get", "core.hooksPath").code == 0:
+        return shlex.join(["git", "-C", str(work), "config", "core.hooksPath", str(folder)])
+    # pre-commit runs the hook that was there, too.
+    return f"cd {shlex.quote(settings.work_dir if here else str(work))} && pre-commit install"
 
 
 def _hooks(text: str | None) -> dict[str, dict[str, Any]] | None:

@@ -8,11 +8,12 @@ import hmac
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sopslab.checks.rules.objects import named
+from sopslab.checks.rules.objects import kustomization, named
 from sopslab.checks.snapshot import (
     UNASKED,
     Cluster,
@@ -25,6 +26,8 @@ from sopslab.checks.snapshot import (
 from sopslab.config.environment import Environment
 from sopslab.config.places import FLUX, Places
 from sopslab.lab.observe import server
+from sopslab.lab.observe.builds import held_by
+from sopslab.lab.observe.everywhere import holder, of_seats
 from sopslab.lab.observe.keys import PublicKeys, look_at_cluster_key
 from sopslab.lab.observe.objects import (
     DELIVERY,
@@ -64,7 +67,8 @@ class Asked:
         except Undecided as reason:
             return unseen(seen, reason)
         secrets = executor.submit(self._secrets)
-        seen = self.look_at_delivered(seen, executor)
+        building = executor.submit(self._holder, seen)
+        seen = replace(self.look_at_delivered(seen, executor), holder=building.result())
         try:
             entries = secrets.result()
         except Undecided as reason:
@@ -108,6 +112,18 @@ class Asked:
         if self._environment.is_seat:
             objects = objects.with_more(self._ask(self._environment.system, *FLUX_KINDS))
         return objects.of(seen)
+
+    def _holder(self, seen: Snapshot) -> str | Undecided:
+        """Return the learner whose build all others wait for, empty if no build takes too long."""
+        if not self._environment.is_seat:
+            own = kustomization(seen)
+            is_held = own is not None and held_by([own], datetime.now(UTC)) is not None
+            return self._environment.id if is_held else ""
+        try:
+            builds = of_seats(self._kubectl, ("Kustomization",)).items
+        except Undecided as reason:
+            return reason
+        return holder(builds, datetime.now(UTC))
 
     def _ask(self, namespace: str, *kinds: str) -> Objects:
         return ask_for(self._kubectl, kinds, "--namespace", namespace, patience=_PATIENCE_S)

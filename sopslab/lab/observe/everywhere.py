@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 
 from sopslab.checks.snapshot import NOT_ASKED, LiveSecret, Snapshot
 from sopslab.config.places import Places
-from sopslab.lab.observe.builds import oldest
+from sopslab.lab.observe.builds import held_by
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
 from sopslab.lab.observe.objects import Objects, ask_for, get, owner_of, refused
 from sopslab.lab.observe.scopes import EVERYWHERE, Scope, gathered, scopes_of_seats
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import KEY_SECRET, SEAT_LABEL
-from sopslab.model.builds import HELD_S
 from sopslab.model.objects import Object
 
 PATIENCE_S = 8.0
@@ -41,15 +40,6 @@ Live = Mapping[str, Mapping[str, LiveSecret]]
 
 
 @dataclass(frozen=True)
-class Everywhere:
-    """What the cluster has of all seats; `holder` is the seat whose build all others wait for,
-    empty if no build takes too long."""
-
-    seen: Sequence[Snapshot]
-    holder: str
-
-
-@dataclass(frozen=True)
 class Questions:
     """Requests about all namespaces that are under way. Each function waits for its answer, and may
     raise Undecided."""
@@ -58,20 +48,21 @@ class Questions:
     keys: Callable[[], Objects]
     live: Callable[[], Live]
 
-    def answered(self, seen: Iterable[Snapshot], public: PublicKeys) -> Everywhere:
+    def answered(self, seen: Iterable[Snapshot], public: PublicKeys) -> list[Snapshot]:
         """Return the snapshots of seats with what the cluster has of each. Raises Undecided."""
         objects, live = self.objects(), self.live()
         keys = {one["metadata"]["namespace"]: one.get("data") or {} for one in self.keys().items}
         public.learn(file for data in keys.values() for file in key_files(data).values())
-        found = [
+        building = holder(objects.items, datetime.now(UTC))
+        return [
             replace(
                 objects.of(one),
+                holder=building,
                 key=look_at_cluster_key(keys.get(one.environment.system), public),
                 live=live.get(one.environment.namespace, {}),
             )
             for one in seen
         ]
-        return Everywhere(found, holder(objects.items, datetime.now(UTC)))
 
 
 def ask_everywhere(places: Places, executor: Executor) -> Questions:
@@ -123,12 +114,9 @@ def secrets_without_values(kubectl: Kubectl, scopes: Iterable[Scope]) -> str:
 
 
 def holder(objects: Iterable[Object], now: datetime) -> str:
-    """Return the seat whose build is the oldest, if that build already takes longer than an
-    ordinary one; else ""."""
-    found = oldest(one for one in objects if one["kind"] == "Kustomization")
-    if found is None or found[1].age(now) <= HELD_S:
-        return ""
-    return str(found[0]["metadata"]["labels"][SEAT_LABEL])
+    """Return the seat whose build all others wait for, if that build takes too long; else ""."""
+    found = held_by((one for one in objects if one["kind"] == "Kustomization"), now)
+    return "" if found is None else str(found["metadata"]["labels"][SEAT_LABEL])
 
 
 def _live(lines: str) -> Live:

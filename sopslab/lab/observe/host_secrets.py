@@ -7,20 +7,17 @@ names.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from sopslab.checks.snapshot import ClusterKey
 from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import FLUX, Lab
 from sopslab.lab.observe.failures import seat_failures
-from sopslab.lab.observe.keys import key_file
+from sopslab.lab.observe.keys import PublicKeys, key_file, key_files, look_at_cluster_key
 from sopslab.lab.observe.objects import listed
-from sopslab.lab.tools import sops
 from sopslab.lab.tools.files import read
-from sopslab.lab.tools.programs import Failed
 from sopslab.layout import (
     KEY_ENTRY,
     KEY_SECRET,
@@ -28,7 +25,7 @@ from sopslab.layout import (
     SEAT_LABEL,
     WATCHED,
 )
-from sopslab.model.decryption import DecryptionKeyState, SecretDrift
+from sopslab.model.decryption import SecretDrift
 from sopslab.model.objects import Object
 
 _WORST = tuple(SecretDrift)
@@ -149,41 +146,26 @@ def _difference(wanted: Object, live: Object | None) -> SecretDrift | None:
     return None if _part(live) == _part(wanted) else SecretDrift.DIFFERS
 
 
-def recipients_in_cluster(lab: Lab, seats: Sequence[str]) -> dict[str, str]:
-    """Return the recipients of the identities with which the cluster decrypts, by seat; or in words
-    that it has no valid identity."""
-    live = listed(lab, "secrets", selector=SEAT_LABEL, fields=_KEYS)
-    held = {one["metadata"]["labels"][SEAT_LABEL]: one for one in live}
-    found = {seat: _recipients(lab, held.get(seat, {}), KEY_ENTRY) for seat in seats}
-    return {seat: " ".join(each) or "no valid identity" for seat, each in found.items()}
+def keys_at_seats(lab: Lab, seats: Sequence[str]) -> dict[str, ClusterKey]:
+    """Return the keys with which Flux decrypts, by seat."""
+    found = listed(lab, "secrets", selector=SEAT_LABEL, fields=_KEYS)
+    live = {one["metadata"]["labels"][SEAT_LABEL]: one for one in found}
+    return _read(lab, {seat: live.get(seat) for seat in seats})
 
 
-def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, DecryptionKeyState]:
-    """Return the state of the key with which Flux decrypts, by the learner's id."""
+def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, ClusterKey]:
+    """Return the keys with which Flux decrypts, by the learner's id. As long as nothing is there to
+    read them with, there is none."""
     spaces = [one.system for one in environments]
     found = listed(lab, "secrets", namespaces=spaces, fields=_KEYS)
     live = {one["metadata"]["namespace"]: one for one in found}
-    return {one.id: _held(lab, live.get(one.system)) for one in environments}
+    return _read(lab, {one.id: live.get(one.system) for one in environments})
 
 
-def _held(lab: Lab, live: Object | None) -> DecryptionKeyState:
-    if live is None:
-        return DecryptionKeyState()
-    labels = live["metadata"].get("labels") or {}
-    return DecryptionKeyState(
-        present=True,
-        recipient=next(iter(_recipients(lab, live, KEY_ENTRY)), None),
-        next=next(iter(_recipients(lab, live, NEXT_KEY_ENTRY)), None),
-        entries=tuple(sorted(live.get("data") or {})),
-        watched=labels.items() >= WATCHED.items(),
-    )
-
-
-def _recipients(lab: Lab, found: Any, entry: str) -> Sequence[str]:
-    """Return the recipients of the identities in an entry of a Secret; none if the entry is missing
-    or holds no valid identity."""
-    try:
-        identities = base64.b64decode((found.get("data") or {})[entry] or "")
-        return sops.recipients(lab, identities)
-    except (Failed, KeyError, binascii.Error):
-        return ()
+def _read(lab: Lab, secrets: Mapping[str, Object | None]) -> dict[str, ClusterKey]:
+    public = PublicKeys(lab)
+    if not public.can_be_asked:
+        return dict.fromkeys(secrets, ClusterKey(present=False))
+    entries = {who: None if one is None else one.get("data") or {} for who, one in secrets.items()}
+    public.learn(file for data in entries.values() for file in key_files(data).values())
+    return {who: look_at_cluster_key(data, public) for who, data in entries.items()}

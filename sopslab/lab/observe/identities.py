@@ -23,9 +23,9 @@ def identity_states(lab: Lab, keys: list[str]) -> dict[str, IdentityState]:
     flaws = {key: flaw_of(path) for key, path in paths.items() if os.path.lexists(path)}
     contents = {key: files.read(paths[key]) or b"" for key, flaw in flaws.items() if flaw is None}
     recipients: dict[str, frozenset[str]] = {}
+    public = PublicKeys(lab)
     # On a bare machine there is no age-keygen yet, and no identity to look at.
-    if Path(lab.bin_dir, "age-keygen").exists():
-        public = PublicKeys(lab)
+    if public.can_be_asked:
         public.learn(contents.values())
         recipients = {key: public(content) for key, content in contents.items()}
     return {

@@ -50,6 +50,11 @@ class PublicKeys:
         self._places = places
         self._known: dict[bytes, frozenset[str]] = {}
 
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether age-keygen is there, which it is not before the store is filled."""
+        return Path(self._places.bin_dir, "age-keygen").exists()
+
     def __call__(self, identities: bytes) -> frozenset[str]:
         """Return the public keys of one key file; none if it is not valid."""
         digest = _digest(identities)

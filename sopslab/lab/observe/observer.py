@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import chapter_at
-from sopslab.checks.snapshot import GitServer, Hooks, Identity, Snapshot, Tool, known, unseen
+from sopslab.checks.snapshot import (
+    Access,
+    GitServer,
+    Hooks,
+    Identity,
+    Snapshot,
+    Tool,
+    known,
+    unseen,
+)
 from sopslab.config.environment import Environment
 from sopslab.config.places import INSTRUCTOR
 from sopslab.course.chapter import SECRET, Chapter
@@ -20,7 +29,7 @@ from sopslab.lab.observe import asking, clone, keys, server, trees, versions
 from sopslab.lab.observe.access import expired_access
 from sopslab.lab.observe.cluster import Asked
 from sopslab.lab.observe.environments import begun
-from sopslab.lab.observe.everywhere import Everywhere, Questions, ask_everywhere
+from sopslab.lab.observe.everywhere import Questions, ask_everywhere
 from sopslab.lab.observe.mains import Mains
 from sopslab.lab.tools.files import has_content, read
 from sopslab.lab.tools.waiting import Deadline
@@ -62,24 +71,20 @@ class Observer:
         """Return a look at each seat, limited to what few processes can see."""
         settings = self._settings
         asked = self._ask()
-        expired = expired_access(settings, [one.id for one in environments])
-        seen = [replace(begun(settings, one), expired=expired.get(one.id)) for one in environments]
+        seen = _with_access(settings, [begun(settings, one) for one in environments])
         mains = self._mains.look(seen)
         found = self._everywhere([mains[one.environment.id].of(one) for one in seen], asked)
         return [
             Seen(
                 one,
-                has_content(f"{settings.seat_dir(one.environment.id)}/kubeconfig"),
-                has_content(f"{settings.account_dir(one.environment.id)}/password"),
                 mains[one.environment.id].start,
-                found.holder,
                 asking.asked(settings, one.environment),
                 asking.given(settings, one.environment).count,
             )
-            for one in found.seen
+            for one in found
         ]
 
-    def _everywhere(self, seen: Sequence[Snapshot], asked: Questions) -> Everywhere:
+    def _everywhere(self, seen: Sequence[Snapshot], asked: Questions) -> list[Snapshot]:
         identities = self._identities([*(one.environment.key for one in seen), INSTRUCTOR])
         seen = [
             replace(
@@ -90,7 +95,7 @@ class Observer:
         try:
             return asked.answered(seen, self._public)
         except Undecided as reason:
-            return Everywhere([unseen(one, reason) for one in seen], "")
+            return [unseen(one, reason) for one in seen]
 
     def _identities(self, owners: Sequence[str]) -> Mapping[str, Identity]:
         settings, public = self._settings, self._public
@@ -157,11 +162,8 @@ class Observer:
     def _begin(self, viewpoint: Viewpoint) -> _Looks:
         settings, public, executor = self._settings, self._public, self._executor
         cluster = Asked(settings, viewpoint.environment)
-        expired = expired_access(settings, [viewpoint.environment.id])
-        seen = replace(
-            begun(settings, viewpoint.environment, viewpoint.chapter),
-            expired=expired.get(viewpoint.environment.id),
-        )
+        bare = begun(settings, viewpoint.environment, viewpoint.chapter)
+        (seen,) = _with_access(settings, [bare])
 
         def identity(owner: str) -> Future[Identity | Undecided]:
             return executor.submit(_seen, lambda: keys.look_at_identity(settings, owner, public))
@@ -237,6 +239,26 @@ class _Looks:
             instructor=self.instructor.result(),
             hooks=self.hooks.result(),
         )
+
+
+def _with_access(settings: Settings, seen: Sequence[Snapshot]) -> list[Snapshot]:
+    """Return snapshots with what the lab has made for the learners of seats."""
+    expired = expired_access(settings, [one.environment.id for one in seen])
+    return [
+        replace(
+            one, access=_access(settings, one.environment), expired=expired.get(one.environment.id)
+        )
+        for one in seen
+    ]
+
+
+def _access(settings: Settings, environment: Environment) -> Access | None:
+    if not environment.is_seat:
+        return None
+    return Access(
+        has_content(f"{settings.seat_dir(environment.id)}/kubeconfig"),
+        has_content(f"{settings.account_dir(environment.id)}/password"),
+    )
 
 
 def _hooks(settings: Settings, viewpoint: Viewpoint) -> Hooks | None:

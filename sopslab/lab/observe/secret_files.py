@@ -12,18 +12,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sopslab.checks.snapshot import Manifest, Opened
 from sopslab.config.places import Places
 from sopslab.lab.observe.keys import key_file
-from sopslab.lab.tools.programs import ask, clean_environment
+from sopslab.lab.tools.sops import MAC_MISMATCH, NO_KEY, decrypt
 from sopslab.policy import documents, sops
 from sopslab.policy.findings import Undecidable, key_path
 
-# Exit codes of sops (getsops/sops, cmd/sops/codes/codes.go).
-_NO_KEY, _MAC_MISMATCH = 128, 51
+_REASONS = {MAC_MISMATCH: Opened.MAC, NO_KEY: Opened.KEY}
 
 
 def read_manifest(data: bytes) -> Manifest | None:
@@ -68,23 +66,9 @@ def open_manifest(places: Places, key: str, manifest: Manifest, data: bytes) -> 
     + key: the identity of the store to decrypt it with
     + data: the text of the manifest
     """
-    # For recipients that are not age's, sops would ask a service on the network.
-    if sops.foreign_kinds(data.decode("utf-8-sig", "replace")):
-        return replace(manifest, opened=Opened.NO)
-    answer = ask(
-        [
-            str(Path(places.bin_dir) / "sops"), "decrypt",
-            "--input-type", "yaml", "--output-type", "json", "/dev/stdin",
-        ],
-        {
-            **clean_environment(places),
-            "SOPS_AGE_KEY_FILE": str(key_file(places, key)),
-        },
-        stdin=data,
-    )  # fmt: skip
+    answer = decrypt(places, key_file(places, key), data, "--output-type", "json")
     if answer.code:
-        reasons = {_MAC_MISMATCH: Opened.MAC, _NO_KEY: Opened.KEY}
-        return replace(manifest, opened=reasons.get(answer.code, Opened.NO))
+        return replace(manifest, opened=_REASONS.get(answer.code, Opened.NO))
     try:
         secret = json.loads(answer.out)
     except ValueError:

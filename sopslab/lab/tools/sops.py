@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,25 +11,13 @@ from sopslab.config.places import Places
 from sopslab.errors import LabError
 from sopslab.lab.tools.files import new_folder
 from sopslab.lab.tools.programs import Answer, ask, clean_environment, run
-from sopslab.policy.recipients import CONFIG
+from sopslab.policy.recipients import CONFIG, is_age_only
+from sopslab.policy.sops import foreign_kinds
 
-# Keys of YAML, however they are quoted, of other kinds of recipients than age's: sops asks other
-# programs or services about them.
-_ELSEWHERE = re.compile(
-    rb"^[\s-]*[?]|\\[xuU]"
-    rb"|(^|[^a-z_])(pgp|(gcp_|hc)?kms|azure_(kv|keyvault)|hc_vault[a-z_]*)[\"']?\s*:",
-    re.MULTILINE,
-)
 # Exit codes of sops (getsops/sops, cmd/sops/codes/codes.go).
 NO_KEY, NO_VALUE, MAC_MISMATCH = 128, 25, 51
-
-
-def asks_elsewhere(text: bytes) -> bool:
-    """Whether a text, as an encrypted file or as creation rules, might make sops use more than age.
-
-    What a learner writes must not make this machine connect anywhere.
-    """
-    return _ELSEWHERE.search(text) is not None
+NOT_STARTED = 256
+"""Instead of an exit code, which is smaller: sops was not started."""
 
 
 def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
@@ -41,8 +28,8 @@ def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
     + rules: a `.sops.yaml`
     + path: the path for which the rules are looked up
     """
-    if asks_elsewhere(rules):
-        raise LabError(f"{CONFIG} names recipients of other kinds than age: take them out")
+    if not is_age_only(_text(rules)):
+        raise LabError(f"{CONFIG} cannot be read, or names recipients of other kinds than age")
     with new_folder(f"{places.lab_dir}/rules") as folder:
         Path(folder, CONFIG).write_bytes(rules)
         return run(
@@ -55,22 +42,12 @@ def encrypt(places: Places, rules: bytes, path: str, plain: bytes) -> bytes:
 
 
 def decrypt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return what sops answers when it opens a manifest with the identity in a file.
-
-    Raises Undecided if sops does not answer. A manifest that might make sops use more than age is
-    not opened: the answer is then as if no key fitted.
+    """Return what sops answers when it opens a manifest with the identity in a file, `NOT_STARTED`
+    for a manifest about which sops might ask others than age: what a learner writes must not make
+    this machine connect anywhere. Raises Undecided if sops does not answer.
     """
-    if asks_elsewhere(encrypted):
-        return Answer(NO_KEY)
-    return attempt(places, identity, encrypted, *options)
-
-
-def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: str) -> Answer:
-    """Return what sops answers, as `decrypt` does, for a manifest that is known to make sops use
-    only age.
-
-    Raises Undecided if sops does not answer.
-    """
+    if foreign_kinds(_text(encrypted)):
+        return Answer(NOT_STARTED)
     return ask(
         [
             "sops", "decrypt", "--input-type", "yaml", "--output-type", "yaml", *options,
@@ -79,6 +56,10 @@ def attempt(places: Places, identity: str | Path, encrypted: bytes, *options: st
         {**clean_environment(places), "SOPS_AGE_KEY_FILE": str(identity)},
         stdin=encrypted, patience=30,
     )  # fmt: skip
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8-sig", "replace")
 
 
 class Workshop:

@@ -3,34 +3,17 @@ shown."""
 
 from __future__ import annotations
 
-import re
-
+from sopslab.checks.causes import SERVING, cause_of
 from sopslab.checks.snapshot import Trouble
 
-# The texts are those of kubectl 1.36 and of Go's network library. The first that matches counts.
-_SAID: tuple[tuple[str, Trouble], ...] = (
-    # The only sentence that is the lab's own, and not kubectl's.
-    (r"^kubectl: .*not found$", Trouble.NO_KUBECTL),
-    (
-        r"(?i)context \"?[^\"]*\"? does not exist|no context exists|error loading config file"
-        r"|invalid configuration|no server found for cluster|couldn't get version/kind; json parse"
-        r"|cannot unmarshal|unable to (read|load) (client|root|certificate)"
-        r"|illegal base64|tls: failed to find any PEM",
-        Trouble.BAD_KUBECONFIG,
-    ),
-    (r"(?i)x509|tls: (?!handshake timeout)|gave HTTP response to HTTPS", Trouble.CERTIFICATE),
-    # The last one is about a program that fetches a token, and has none.
-    (r"(?i)must be logged in|unauthorized|\bforbidden\b|getting credentials:", Trouble.DENIED),
-    (
-        r"(?i)connection refused|was refused|no route to host|network is unreachable|no such host",
-        Trouble.REFUSED,
-    ),
-    (r"(?i)Error from server", Trouble.UNWELL),
-)
+_ANSWERED = "Error from server"
 
 
 def trouble_of(words: bytes) -> Trouble:
-    """Return what it means that kubectl failed with these words. Unknown words mean a connection
-    that brings no answer."""
+    """Return what it means that kubectl failed with these words. Unknown words that are not the API
+    server's mean a connection that brings no answer."""
     text = words.decode("utf-8", "replace")
-    return next((trouble for pattern, trouble in _SAID if re.search(pattern, text)), Trouble.SILENT)
+    cause = cause_of(text, SERVING)
+    if cause is not None and cause.trouble is not None:
+        return cause.trouble
+    return Trouble.UNWELL if _ANSWERED in text else Trouble.SILENT

@@ -94,19 +94,19 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
 
 
 @operation()
-def handouts(settings: Settings, learners: Sequence[Seat]) -> Commands:
+def handouts(settings: Settings, roster: Sequence[Seat]) -> Commands:
     """
     Have the Git server hand out each learner's page and kubeconfig to that learner, and the CA's
     certificate to everybody.
 
     + settings: the lab's settings
-    + learners: the learners who have a seat
+    + roster: the seats, with their learners
     """
     ca = look(settings, tls_state).ca if settings.networked else None
-    ends = look(settings, access_ends, seats=[seat.id for seat in learners])
+    ends = look(settings, access_ends, seats=[seat.id for seat in roster])
     pages = {
         seat.id: own_page(card_of(settings, seat, None, ca, ends.get(seat.id)), PLACE)
-        for seat in learners
+        for seat in roster
     }
     digests = {seat: hashlib.sha256(page.encode()).hexdigest() for seat, page in pages.items()}
     stale = look(settings, stale_handouts, pages=digests)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
+from sopslab.checks.snapshot import ClusterKey
 from sopslab.config.environment import Environment
 from sopslab.config.naming import next_key
 from sopslab.config.places import INSTRUCTOR
@@ -16,7 +17,6 @@ from sopslab.files.render import RenderedFile
 from sopslab.lab.act import identities as act_identities
 from sopslab.lab.observe.host_secrets import held_keys
 from sopslab.lab.observe.identities import identity_states, unused_identities
-from sopslab.model.decryption import DecryptionKeyState
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.policy.sops import kind_of, short
 from sopslab.provision import known
@@ -132,11 +132,11 @@ def _held(
     if not owners:
         return {}
     found = look(settings, held_keys, environments=list(owners.values()))
-    live = {key: found.get(owner.id, DecryptionKeyState()) for key, owner in owners.items()}
+    live = {key: found.get(owner.id, ClusterKey(False)) for key, owner in owners.items()}
     return {
-        key: one.recipient
+        key: min(one.valid[one.kept])
         for key, one in live.items()
-        if one.recipient is not None and not one.holds(states[key].recipient)
+        if one.kept is not None and states[key].recipient not in one.recipients
     }
 
 

@@ -7,12 +7,14 @@ the file `waiting` exists.
 import os
 
 from pyinfra import host
-from pyinfra.api import deploy, operation
+from pyinfra.api import operation
 
 from sopslab.provision.command import Commands, refusal, script
 from sopslab.lab.observe.folders import lab_folder
+from sopslab.provision.deploys import step
 from sopslab.provision.look import look
 from sopslab.files.events import note
+from sopslab.model.steps import Step
 from sopslab.run.session import begin
 from sopslab.config.settings import Settings
 
@@ -45,6 +47,5 @@ def made(settings: Settings, step: str) -> Commands:
 
 settings = begin()
 
-for title in ("Host", "Keys", "Canary"):
-    step = deploy(title)(made)
-    step(name=f"Make {title}", settings=settings, step=title.lower())
+for which in (Step.HOST, Step.KEYS, Step.CANARY):
+    step(which)(made)(name=f"Make {which}", settings=settings, step=which.lower())

@@ -42,6 +42,9 @@ KUBE_ROUTER = ROOT / "flux" / "clusters" / "lab" / "network" / "kube-router.yaml
 
 # The upstream modules of the programs that our modules put together; `pause` is our own.
 OURS = {"kubernetes": "k8s.io/kubernetes", "coredns": "github.com/coredns/coredns", "pause": None}
+BOT = json.loads((ROOT / "renovate.json").read_text())
+# Versions that no release names: those of Debian, and of what is our own.
+BY_HAND = {"git-rootfs", "netfilter-rootfs", "node-rootfs", "pause"}
 
 Write = Callable[[dict[str, Any]], Path]
 
@@ -148,6 +151,27 @@ def test_folders_and_manifests_come_from_the_versions_of_the_catalog(catalog: Ca
         required = _requirements(module)
         owner = max((path for path in required if package.startswith(path)), key=len)
         assert required[owner] == catalog.version(name, "modules"), name
+
+
+def test_the_bot_proposes_a_version_of_the_catalog_together_with_its_module(
+    data: dict[str, Any],
+) -> None:
+    text = (ARTIFACTS / "catalog.yaml").read_text()
+    names: dict[str, list[str]] = {}
+    for manager in BOT["customManagers"]:
+        (pattern,) = manager["matchStrings"]
+        found = re.finditer(pattern.replace("(?<", "(?P<"), text)
+        names[manager["depNameTemplate"]] = [one[0].partition(":")[0].strip() for one in found]
+    proposed = sorted(name for each in names.values() for name in each)
+    assert proposed == sorted(set(data["versions"]) - BY_HAND)
+    required = {
+        path for file in MODULES.glob("*/go.mod") for path in _requirements(file.parent.name)
+    }
+    groups = [set(rule["matchPackageNames"]) for rule in BOT["packageRules"]]
+    for release in names:
+        (group,) = [one for one in groups if release in one]
+        modules = group - {release}
+        assert modules and modules <= required, release
 
 
 def test_the_toolchain_suffices_for_every_module(catalog: Catalog) -> None:

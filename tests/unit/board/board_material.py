@@ -9,6 +9,7 @@ from typing import Any
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.snapshot import (
+    Access,
     Branches,
     ClusterKey,
     Identity,
@@ -106,12 +107,14 @@ SNAPSHOT = Snapshot(
     platform=[TENANT],
     namespaces=NAMESPACES,
     key=ClusterKey(True, {"age.agekey": frozenset({OWN})}),
+    holder="",
     live={"backend-secrets": LIVE},
     there=True,
     branches=Branches(HEAD),
     tree=TREE,
+    access=Access(kubeconfig=True, password=True),
 )
-DONE = Seen(SNAPSHOT, kubeconfig=True, password=True, start=START)
+DONE = Seen(SNAPSHOT, start=START)
 
 
 def with_tree(**changes: Any) -> Seen:

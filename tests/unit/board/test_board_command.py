@@ -98,7 +98,7 @@ def test_it_serves_the_class_until_it_is_to_end(
 
     assert url.endswith("/?projector")
     assert 'id="r-bob" class="stuck"' in page
-    assert "the seat has no kubeconfig yet." in page
+    assert "The seat has no kubeconfig yet (" in page
     assert [(one.seat, one.step) for one in recorded_progress(made.settings) if one.stuck] == [
         ("bob", "access")
     ]

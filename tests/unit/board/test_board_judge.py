@@ -14,7 +14,16 @@ from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress
 from sopslab.checks.rules.table import Step
-from sopslab.checks.snapshot import NO_MAIN, Branches, ClusterKey, Entry, Identity, Rule, unseen
+from sopslab.checks.snapshot import (
+    NO_MAIN,
+    Access,
+    Branches,
+    ClusterKey,
+    Entry,
+    Identity,
+    Rule,
+    unseen,
+)
 from sopslab.lab.observe.everywhere import holder
 from sopslab.model.results import Undecided
 from sopslab.policy.findings import Finding, Report
@@ -80,8 +89,8 @@ def test_a_step_that_verify_has_too_has_the_same_name() -> None:
 
 # What the lab owes the learner: without it, `status` fails.
 BROKEN = [
-    (replace(DONE, kubeconfig=False), "access", "no kubeconfig", "sopslab up"),
-    (replace(DONE, password=False), "access", "no password", "sopslab up"),
+    (with_facets(access=Access(False, True)), "access", "no kubeconfig", "sopslab up"),
+    (with_facets(access=Access(True, False)), "access", "no password", "sopslab up"),
     (
         with_facets(there=False, branches=Undecided("gone"), tree=Undecided("gone")),
         "access",
@@ -115,7 +124,7 @@ BROKEN = [
     (
         with_facets(platform=[not_ready(TENANT, "Secret/x: hunter2 is forbidden")]),
         "access",
-        "is not ready (BuildFailed)",
+        "is not ready: an object is not what Flux may apply here",
         "sopslab up",
     ),
     (
@@ -422,7 +431,7 @@ def _building(
 def test_a_build_without_end_is_told_to_everybody_and_whose_it_is_by_the_command(
     whose: str, found: str
 ) -> None:
-    row = judge(ADA, replace(with_facets(kustomizations=[_building(KUSTOMIZATION)]), holder=whose))
+    row = judge(ADA, with_facets(kustomizations=[_building(KUSTOMIZATION)], holder=whose))
 
     applied = next(step for step in row.steps if step.id == "applied")
     assert found in applied.found
@@ -469,7 +478,7 @@ def test_a_learners_name_stays_one_word_of_the_command_that_helps(name: str) -> 
 
 
 def test_who_does_not_wait_for_it_is_told_nothing() -> None:
-    assert judge(ADA, replace(DONE, holder="bob")).done
+    assert judge(ADA, with_facets(holder="bob")).done
 
 
 def test_the_oldest_build_that_is_no_ordinary_one_holds_up_the_others() -> None:

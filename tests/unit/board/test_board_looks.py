@@ -12,10 +12,11 @@ from typing_extensions import override
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import Row
+from sopslab.checks.snapshot import Access
 from sopslab.config.settings import Seat, Settings
 from sopslab.lab import board
 from sopslab.lab.observe.observer import Observer
-from tests.unit.board.board_material import ADA, DONE
+from tests.unit.board.board_material import ADA, DONE, with_facets
 
 BOB = ADA.model_copy(update={"id": "bob"})
 
@@ -59,7 +60,7 @@ def test_only_what_is_seen_otherwise_is_judged_again(settings: Settings, judged:
     assert judged == ["ada", "bob"] and look().rows == first
     assert judged == ["ada", "bob"]
 
-    observer.seen[1] = replace(DONE, password=False)
+    observer.seen[1] = with_facets(access=Access(kubeconfig=True, password=False))
     ada, bob = look().rows
     assert judged == ["ada", "bob", "bob"]
     assert ada == first[0] and not bob.done

@@ -223,7 +223,7 @@ def test_kubectl_is_asked_for_no_value_of_a_learner(
         (
             lambda made: Path(made.settings.seat_dir("ada"), "kubeconfig").unlink(),
             "access",
-            "the seat has no kubeconfig yet.",
+            "The seat has no kubeconfig yet (the kubeconfig of ada: is not made).",
         ),
         (
             lambda made: (made.bare("ada") / "HEAD").unlink(),

@@ -52,7 +52,7 @@ def test_a_class_has_its_parts_its_learners_and_a_count(up: Callable[..., Class]
     assert lines[6] == ""
     assert [line.split()[0] for line in lines[7:11]] == ["seat", "ada", "bob", "eve"]
     assert lines[-3:] == [
-        "eve: the seat has no kubeconfig yet.",
+        "eve: The seat has no kubeconfig yet (the kubeconfig of eve: is not made).",
         "  → sopslab up",
         "1 of 3 is done; 1 needs help.",
     ]

@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.rules.machine import HOOKS_PATH
 from sopslab.checks.snapshot import (
+    Access,
     Branches,
     Cluster,
     ClusterKey,
@@ -109,6 +111,7 @@ def healthy() -> Snapshot:
         key=ClusterKey(present=True, entries={"age.agekey": frozenset({OWN})}),
         login=Login(200, ours=True, account="/lab/flux"),
         stored=True,
+        holder="",
         live={name: live(name) for name in ("lab-canary", "backend-secrets")},
         there=True,
         branches=Branches(HEAD),
@@ -125,6 +128,29 @@ def healthy() -> Snapshot:
         commit=Commit(HEAD),
         push=Push(),
         history=History(Report(checked=7), "learner/lab"),
+        access=None,
+    )
+
+
+def seated(seen: Snapshot) -> Snapshot:
+    """Return an environment as that of a seat. Of its names, only that of the namespace with Flux's
+    objects is another one, so that changes of the environment of a learner alone fit it, too."""
+    environment = replace(seen.environment, system="lab-learner-sys")
+    seen = spec("kustomizations", "secrets-develop", serviceAccountName=environment.account)(seen)
+    tenant = copy.deepcopy(known(seen.platform)[0])
+    tenant["metadata"]["name"] = environment.tenant
+    return replace(
+        seen,
+        environment=environment,
+        chapter=chapter_at(environment),
+        platform=[*known(seen.platform), tenant],
+        namespaces=dict.fromkeys((environment.namespace, environment.system), "Active"),
+        live={
+            name: replace(one, owner=f"{environment.system}/{environment.kustomization}")
+            for name, one in known(seen.live).items()
+        },
+        hooks=None,
+        access=Access(kubeconfig=True, password=True),
     )
 
 
@@ -190,6 +216,22 @@ def not_applied(message: str, reason: str = "BuildFailed") -> Change:
 def not_read(message: str) -> Change:
     """Return a change after which Flux fails to read the repository."""
     return failing("sources", "learner", message, "GitOperationFailed")
+
+
+def being_built(holder: str) -> Change:
+    """Return a change after which Flux builds main for long, and the build of a learner holds up
+    all others."""
+    building = {
+        "type": "Reconciling",
+        "reason": "Progressing",
+        "message": f"Building manifests for revision main@sha1:{LATER} with a timeout of 1m0s",
+        "lastTransitionTime": "2026-11-28T10:00:00Z",
+    }
+    told = [building, {"type": "Ready", "status": "Unknown"}]
+    at_work = edited(
+        "kustomizations", "secrets-develop", lambda one: one["status"].update(conditions=told)
+    )
+    return both(at_work, facets(holder=holder))
 
 
 def key(**entries: frozenset[str] | Entry) -> Change:

@@ -16,6 +16,7 @@ from sopslab.checks.rules.table import Step, examine
 from sopslab.checks.snapshot import (
     NO_MAIN,
     UNASKED,
+    Access,
     Branches,
     Cluster,
     Entry,
@@ -49,6 +50,7 @@ from tests.unit.doctor.doctor_material import (
     TEACHER,
     UNLISTED,
     Change,
+    being_built,
     both,
     edited,
     facets,
@@ -155,6 +157,7 @@ def versions(controllers: str) -> Change:
         ),
         pytest.param(facets(stored=None), id="a source that names no artifact"),
         pytest.param(facets(hooks=None), id="a clone on the learner's machine"),
+        pytest.param(being_built("bob"), id="another build holds it up"),
         pytest.param(versions("2.8.1"), id="one minor version apart"),
     ],
 )
@@ -309,9 +312,16 @@ OTHERS: dict[str, tuple[Change, str]] = {
         "unowned-secret",
     ),
     "a tool that is gone": (facets(tools=[Tool("sops", "3.13.3", None)]), "tool-missing"),
+    "a seat without a kubeconfig": (
+        facets(access=Access(kubeconfig=False, password=True)), "kubeconfig-missing",
+    ),
+    "a seat without a password": (
+        facets(access=Access(kubeconfig=True, password=False)), "password-missing",
+    ),
     "a kubeconfig that has ended": (
         facets(expired="2026-11-29 10:00+00:00"), "kubeconfig-ended",
     ),
+    "a build that does not end": (being_built("learner"), "endless-build"),
     "another version of a tool": (
         facets(tools=[Tool("sops", "3.13.3", "3.7.3")]), "tool-version",
     ),

@@ -211,7 +211,7 @@ def test_a_check_finds_files_that_are_not_for_the_lab_s_recipients(
     [
         ('Error from server (NotFound): secrets "lab-canary" not found', 1, "not decrypted it"),
         ("Error from server (Forbidden): secrets is forbidden", 1, "does not let you look into"),
-        ("Unable to connect to the server: connection refused", 3, "does not answer"),
+        ("Unable to connect to the server: connection refused", 3, "nothing answers at"),
     ],
 )
 def test_a_check_says_what_the_cluster_says(

@@ -342,9 +342,9 @@ def test_no_key_file_is_explained(
 @pytest.mark.parametrize(
     ("switch", "code", "said"),
     [
-        ("down", 3, "the cluster cannot be asked: the API server does not answer"),
+        ("down", 3, "the cluster cannot be asked: nothing answers at the address of the cluster"),
         ("no-flux", 3, "no namespace flux-system"),
-        ("odd", 1, "the cluster refused the secret: the reason is not one that is known here"),
+        ("odd", 1, "the cluster refused the secret: the reason is not known here"),
         ("forbidden", 1, "the cluster refused the secret: the lab may not do that in this cluster"),
     ],
 )

@@ -5,7 +5,7 @@ A case is a YAML file in a folder named `<module>.<operation>`:
     settings: changes to the defaults of a lab; the operation gets them as `settings`
     arguments: its other arguments; an `environment` is named by its learner, as `environments` are
         and whose each of the `keys` is, and `learner` is the one of a lab without a class;
-        `learners` are those of a class, by their ids
+        a `roster` has the seats of a class, by their ids
     facts: what the command of each fact it reads prints, by the fact's name; for some, what
         differs from a large machine, from no engine and from no cluster; of a look, by its
         function's name, what it returns, in JSON
@@ -235,9 +235,9 @@ def run(case: Mapping[str, Any], name: str, settings: Settings) -> tuple[Recorde
         arguments["incident"] = incident(arguments["incident"])
     for key in {"environment", "environments"} & set(arguments):
         arguments[key] = environments(arguments[key], settings)
-    if "learners" in arguments:
-        arguments["learners"] = [
-            Seat(id=one, name=one, email=f"{one}@example.org") for one in arguments["learners"]
+    if "roster" in arguments:
+        arguments["roster"] = [
+            Seat(id=one, name=one, email=f"{one}@example.org") for one in arguments["roster"]
         ]
     if "keys" in arguments:
         owners = arguments["keys"].items()
@@ -267,7 +267,7 @@ def test_case(path: Path, lab: Callable[..., Settings], monkeypatch: pytest.Monk
     assert host.noops == ([case["noop"]] if "noop" in case else [])
     if "refused" in case:
         (command,) = commands
-        (sentence,) = arguments_of(command)
+        sentence = "\n".join(arguments_of(command))
         assert command == refusal(sentence)
         assert case["refused"] in sentence
         return

@@ -9,7 +9,14 @@ import pytest
 
 from sopslab.policy import documents, sops
 from sopslab.policy.findings import Hit, Undecidable
-from sopslab.policy.recipients import CONFIG, Expected, Rules, Trusted, creation_rule
+from sopslab.policy.recipients import (
+    CONFIG,
+    Expected,
+    Rules,
+    Trusted,
+    creation_rule,
+    is_age_only,
+)
 from tests.unit.policy import policy_material
 
 A, B, C = (policy_material.recipient() for _ in range(3))
@@ -288,3 +295,19 @@ def test_whoever_takes_age_keys_alone_is_told_of_rules_with_others() -> None:
         (line, "sops-foreign-recipient", said.format(kind))
         for line, kind in ((3, "PGP"), (8, "hc_vault"), (9, "hckms"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"creation_rules:\n- age: {A}\n  kms: ~\n  pgp: ''\n", True),
+        ("", True),
+        (f"creation_rules:\n- age: {A}\n  PGP: {PGP}\n", False),
+        (f"creation_rules:\n- age: {A}\n---\nkms: a\n", False),
+        (f"creation_rules:\n- age: {A}\n- key_groups:\n  - hc_vault: [a]\n", False),
+        ("creation_rules: [", False),
+        ("a: &a [*a]\n", False),
+    ],
+)
+def test_rules_that_have_sops_use_nothing_but_age_are_told(text: str, expected: bool) -> None:
+    assert is_age_only(text) is expected

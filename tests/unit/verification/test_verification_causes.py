@@ -19,7 +19,9 @@ from sopslab.checks.causes import (
     RUNNING,
     SERVING,
     Cause,
+    Failure,
     cause_of,
+    failure,
     for_shell,
     meaning,
     of_programs,
@@ -27,6 +29,7 @@ from sopslab.checks.causes import (
     said,
     told,
 )
+from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.files.render import template_environment
@@ -35,6 +38,7 @@ from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.parts import flux_parts
 from sopslab.lab.tools.programs import Failed
+from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import PROJECT, TEMPLATES
 from sopslab.provision.operations import flux, kubernetes
 from tests.fake import Applied
@@ -100,6 +104,19 @@ def test_what_has_no_cause_quotes_nothing(found: dict[str, Any]) -> None:
     assert MARK not in told
 
 
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_reason_that_is_not_fluxs_is_not_passed_on(kind: str) -> None:
+    assert failure(kind, ready("never seen", reason=MARK)) == Failure("no reason given", None)
+    assert failure(kind, ready("never seen", reason="Odd")) == Failure("Odd", None)
+    assert failure(kind, ready("fine", "True")) is None
+
+
+def test_each_kind_has_messages_of_its_own() -> None:
+    found = failure("Receiver", ready("unable to read token from secret 'lab-ada-sys/receiver'"))
+    assert found is not None and found.meaning is not None
+    assert found.meaning.id == "token-missing"
+
+
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
@@ -112,8 +129,8 @@ def test_what_has_no_cause_quotes_nothing(found: dict[str, Any]) -> None:
         (f"Error from server (NotFound): namespaces {MARK} not found", "is not there"),
         (f"Error from server (Conflict): {MARK} has been modified", "at the same moment"),
         (f"Error from server (InternalError): {MARK}", "an error of its own"),
-        (f"E1128 10:00:00.123 1 memcache.go:265] {MARK}", "not one that is known"),
-        (f"Error from server (Teapot): {MARK}", "not one that is known"),
+        (f"E1128 10:00:00.123 1 memcache.go:265] {MARK}", "is not known here"),
+        (f"Error from server (Teapot): {MARK}", "is not known here"),
     ],
 )
 def test_what_kubectl_says_is_told_by_what_it_means(line: str, meant: str) -> None:
@@ -167,7 +184,7 @@ PROGRAMS = [
     (f"cp: cannot stat '{MARK}': No such file or directory", "is not there"),
     (f"never seen before: {MARK}", "the log says more"),
     (f"Error from server (Forbidden): secrets {MARK} is forbidden", "may not do that"),
-    (f"Error from server (Teapot): {MARK}", "not one that is known here"),
+    (f"Error from server (Teapot): {MARK}", "not known here"),
 ]
 
 
@@ -189,7 +206,7 @@ def test_what_programs_say_is_told_by_what_it_means(
     [
         ([f"fatal: {MARK}", f"{OURS}: ada: the clone failed", MARK], ["ada: the clone failed"]),
         ([f"{OURS}: one", f"{OURS}: two"], ["one", "two"]),
-        ([f"  {OURS}: {MARK}"], ["a command failed: the reason is not one that is known here;"]),
+        ([f"  {OURS}: {MARK}"], ["a command failed: the reason is not known here;"]),
         ([], []),
         (["", "  "], []),
     ],
@@ -206,11 +223,45 @@ def test_the_first_sentence_of_ours_is_the_reason() -> None:
     assert reason([]) == reason(["", " "]) == "it ended without a word"
 
 
+# What kubectl says if the cluster cannot be asked.
+ASKING = [
+    (f"kubectl: {MARK}: not found", Trouble.NO_KUBECTL),
+    (f'error: context "{MARK}" does not exist', Trouble.BAD_KUBECONFIG),
+    (f'error: error loading config file "{MARK}": yaml: line 1', Trouble.BAD_KUBECONFIG),
+    ("error: tls: failed to find any PEM data in certificate input", Trouble.BAD_KUBECONFIG),
+    (
+        f"Unable to connect to the server: tls: failed to verify certificate: x509: {MARK}",
+        Trouble.CERTIFICATE,
+    ),
+    ("Unable to connect to the server: remote error: tls: handshake failure", Trouble.CERTIFICATE),
+    ("error: You must be logged in to the server (Unauthorized)", Trouble.DENIED),
+    ("Unable to connect to the server: getting credentials: exec: x failed", Trouble.DENIED),
+    (f"Error from server (Forbidden): nodes {MARK} is forbidden", Trouble.DENIED),
+    (f"The connection to the server {MARK} was refused", Trouble.REFUSED),
+    (f"Unable to connect to the server: dial tcp: lookup {MARK}: no such host", Trouble.REFUSED),
+    ("Unable to connect to the server: net/http: TLS handshake timeout", Trouble.SILENT),
+    ("kubectl timed out after 6 s", Trouble.SILENT),
+    (f"Error from server (NotFound): {MARK} not found", Trouble.UNWELL),
+    ("Error from server (Timeout): context deadline exceeded", Trouble.UNWELL),
+    (
+        f'Error from server (InternalError): failed calling webhook "{MARK}": dial tcp: connect:'
+        " connection refused",
+        Trouble.UNWELL,
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "trouble"), ASKING)
+def test_why_a_cluster_cannot_be_asked_is_told(words: str, trouble: Trouble) -> None:
+    assert trouble_of(words.encode()) is trouble
+
+
 @pytest.mark.parametrize(("kind", "causes"), [("API", SERVING), ("Program", RUNNING)])
 def test_a_learner_s_script_recognises_what_python_does(
     kind: str, causes: tuple[Cause, ...]
 ) -> None:
     lines = [line for words, _ in PROGRAMS for line in words.splitlines()]
+    lines += [words for words, _ in ASKING]
     by_python = [cause_of(line, causes) for line in lines]
     template = template_environment(TEMPLATES / "learner", escaping=False).get_template(
         "meaning.sh.j2"
@@ -223,7 +274,7 @@ def test_a_learner_s_script_recognises_what_python_does(
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    unknown = "the reason is not one that is known here"
+    unknown = "the reason is not known here"
     assert done.stdout.splitlines() == [one.text if one else unknown for one in by_python]
     assert done.stderr == ""
 

@@ -157,7 +157,7 @@ def test_ready_is_no_proof_that_head_is_applied(edit: Edit, found: str, next_ste
             " file. Group 0: FAILED age1x: FAILED - | failed to create reader for decrypting sops"
             " data key with age: identity did not match any of the recipients: incorrect identity"
             " for recipient block",
-            "not one of those that the file is encrypted to",
+            "the file is not encrypted to the key in sops-age",
             "sops-setup.sh --check",
         ),
         (

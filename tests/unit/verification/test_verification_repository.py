@@ -491,16 +491,34 @@ def test_without_a_clone_nothing_is_decided(lab: Callable[..., Settings], tmp_pa
 def test_hooks_are_looked_for_where_git_looks(desk: Desk, tmp_path: Path) -> None:
     shutil.copy(TEMPLATES / "learner" / ".pre-commit-config.yaml", desk.work)
     hook = desk.work / ".git" / "hooks" / "pre-commit"
-    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
-    write_program(hook, "#!/bin/sh\n# exec pre-commit run\nexit 0\n")
-    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
-    hook.write_text("#!/bin/sh\nexec pre-commit run\n")
-    assert clone.look_at_hooks(desk.lab, desk.work) == Hooks(str(hook), install="sopslab up")
-    hook.chmod(0o644)
-    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
-    hook.chmod(0o755)
+    write_program(hook, "#!/bin/sh\nexec pre-commit run\n")
+    assert clone.look_at_hooks(desk.lab, desk.work) == Hooks(str(hook))
     desk.git("config", "core.hooksPath", str(tmp_path))
-    assert not clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    found = clone.look_at_hooks(desk.lab, desk.work)
+    assert (found.path, found.runs_pre_commit) == (str(tmp_path / "pre-commit"), False)
+    # What it says to type has Git look where the lab installs its hook.
+    subprocess.run(found.install, shell=True, check=True)
+    assert clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "install"),
+    [
+        (None, 0, "sopslab up"),
+        ("#!/bin/sh\n# Installed by sops-lab.\nexec pre-commit run\n", 0o644, "sopslab up"),
+        ("#!/bin/sh\n# Installed by sops-lab.\n", 0o755, "sopslab up"),
+        ("#!/bin/sh\n# exec pre-commit run\nexit 0\n", 0o755, "pre-commit install"),
+        ("#!/bin/sh\nexec pre-commit run\n", 0o644, "pre-commit install"),
+    ],
+)
+def test_a_hook_of_the_learners_own_is_not_for_up_to_install(
+    desk: Desk, text: str | None, mode: int, install: str
+) -> None:
+    if text is not None:
+        write_program(desk.work / ".git/hooks/pre-commit", text).chmod(mode)
+    found = clone.look_at_hooks(desk.lab, desk.work)
+    assert not found.runs_pre_commit
+    assert found.install.removeprefix(f"cd {desk.work} && ") == install
 
 
 def test_a_hook_that_was_changed_counts_as_missing(desk: Desk) -> None:

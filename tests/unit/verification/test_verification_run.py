@@ -347,8 +347,8 @@ def _server(answer: int | None, hooks: str | None, hook: Part, policy: Part) -> 
         (200, HOOKS_PATH, Part.SAME, Part.SAME, "answers 200"),
         (401, None, Part.SAME, Part.SAME, "not configured"),
         (401, HOOKS_PATH, Part.MISSING, Part.SAME, "hook: is missing"),
-        (401, HOOKS_PATH, Part.OTHER, Part.SAME, "hook: is not the one of"),
-        (401, HOOKS_PATH, Part.SAME, Part.OTHER, "policy of the Git server's hook: is not the one"),
+        (401, HOOKS_PATH, Part.OTHER, Part.SAME, "hook: is not what this"),
+        (401, HOOKS_PATH, Part.SAME, Part.OTHER, "the Git server's hook: is not what this"),
     ],
 )
 def test_a_git_server_without_its_guard_is_not_ok(
