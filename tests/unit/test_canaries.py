@@ -134,7 +134,7 @@ case " $* " in
 *" get --raw /apis/kustomize."*/kustomizations" "*)
     [ ! -e "$here/unknown" ] || { cat "$here/unknown" >&2; exit 1; }
     cat "$here/kustomizations.json" ;;
-*" get --raw /api/v1/"*secrets?*) cat "$here/secrets.json" ;;
+*" get secrets "*|*" get --raw /api/v1/"*secrets?*) cat "$here/secrets.json" ;;
 *" get --raw /api/v1/namespaces "*) cat "$here/namespaces.json" ;;
 *" annotate "*) cat >>"$here/asked" ;;
 *" /readyz "*) echo ok ;;
