@@ -445,7 +445,7 @@ case "$*" in
         "$here/kustomizations.json" >"$here/patched"
     mv "$here/patched" "$here/kustomizations.json" ;;
 *" apply "*) cat >"$here/applied" ;;
-*" secrets "*|*/secrets?*) echo '{"items": []}' ;;
+*" secrets "*|*/secrets?*|*gitrepositories*) echo '{"items": []}' ;;
 *kustomizations*) cat "$here/kustomizations.json" ;;
 esac
 """
