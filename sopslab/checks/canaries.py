@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sopslab.checks.causes import meaning
 from sopslab.checks.delivery import applied_revision, has_applied
-from sopslab.checks.rules.objects import kustomization, named, source
+from sopslab.checks.objects import kustomization, named, source
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.config.environment import Environment
 from sopslab.layout import CANARY_PATH

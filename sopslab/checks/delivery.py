@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sopslab.checks.causes import meaning
-from sopslab.checks.rules.objects import kustomization, named, source, tenant
+from sopslab.checks.objects import kustomization, named, source, tenant
 from sopslab.checks.snapshot import GOING, Snapshot, known
 from sopslab.layout import RECEIVER
 from sopslab.model.objects import Object, condition, is_deleted, is_suspended

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sopslab.checks import delivery
 from sopslab.checks.delivery import Pending, Why
+from sopslab.checks.objects import failure, kustomization, source
 from sopslab.checks.rules.content import edit_list
-from sopslab.checks.rules.objects import failure, kustomization, source
 from sopslab.checks.rules.table import Step
 from sopslab.checks.snapshot import Relation, Snapshot, known
 from sopslab.course import lacks

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sopslab.checks.rules.objects import kustomization, source, tenant
+from sopslab.checks.objects import kustomization, source, tenant
 from sopslab.checks.snapshot import GOING, Snapshot, known
 from sopslab.config.environment import Environment
 from sopslab.model.objects import (

@@ -56,7 +56,7 @@ def _enrolled() -> Mapping[str, bool]:
 def _incidents() -> Iterable[str]:
     from sopslab.config.inputs import meant_lab
     from sopslab.config.places import platform_clone
-    from sopslab.lab.incidents.platform import incident_ids
+    from sopslab.lab.observe.incidents import incident_ids
 
     meant = meant_lab()
     return incident_ids(platform_clone(meant.root, meant.lab))

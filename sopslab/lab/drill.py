@@ -9,9 +9,9 @@ from sopslab.checks.drill import Seen, exposed_for_ever, score
 from sopslab.config.environment import Environment
 from sopslab.incidents.closing import Use
 from sopslab.incidents.leak import PATH, SECRET, covering
-from sopslab.lab.incidents.platform import read_incidents
 from sopslab.lab.incidents.values import secrets_on_main, uses_in_cluster, uses_on_main
 from sopslab.lab.observe.cluster import secrets_in
+from sopslab.lab.observe.incidents import read_incidents
 from sopslab.lab.observe.secret_files import read_manifest
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.drills import Staged

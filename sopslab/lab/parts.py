@@ -12,7 +12,7 @@ from sopslab.checks.causes import meaning
 from sopslab.checks.class_clusters import find_class_problems, find_enforcement_problems
 from sopslab.checks.clusters import accepted, find_problems, find_reach_problems, refused
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
-from sopslab.checks.rules.objects import kustomization, source, tenant
+from sopslab.checks.objects import kustomization, source, tenant
 from sopslab.checks.rules.platform import examine_controllers
 from sopslab.checks.snapshot import Snapshot, Trouble
 from sopslab.checks.storage import find_storage_problems

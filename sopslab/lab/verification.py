@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from sopslab.checks import exercise
-from sopslab.checks.rules.objects import kustomization, source
+from sopslab.checks.objects import kustomization, source
 from sopslab.checks.rules.table import Step, examine
 from sopslab.checks.snapshot import Snapshot
 from sopslab.checks.verification import NEEDS, judge

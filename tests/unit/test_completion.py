@@ -18,7 +18,7 @@ from sopslab.config.inputs import CI, CLASSROOM, LOCAL, SEATS
 from sopslab.config.job import job_name
 from sopslab.config.settings import Settings
 from sopslab.course.faults import BY_ID
-from sopslab.lab.incidents import platform
+from sopslab.lab.observe import incidents
 from tests.commands import enrol
 
 SOPSLAB = Path(sys.executable).parent / "sopslab"
@@ -107,7 +107,7 @@ def test_a_fault_comes_before_the_learner(in_class: Settings) -> None:
 
 def test_incidents_are_those_on_record(in_class: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     known = ["2026-11-25-leaked-api-key", "2026-11-26-lost-laptop"]
-    monkeypatch.setattr(platform, "incident_ids", lambda _clone: known)
+    monkeypatch.setattr(incidents, "incident_ids", lambda _clone: known)
     assert completed("incident", "show", "") == known
     assert completed("incident", "close", "2026-11-26") == known[1:]
     assert completed("rotate", "value-exposed", "--incident", "") == known

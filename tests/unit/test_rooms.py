@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 from sopslab.layout import PROJECT
@@ -21,6 +22,16 @@ FLOORS = (
     ("model",),
 )
 FLOOR = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
+# The same inside the largest room. Its modules that are in no folder are above all of these, but
+# for `beginning`, which runs on machines that have nothing else of ours yet.
+LAB_FLOORS = (
+    ("backups", "bundles", "support"),
+    ("act",),
+    ("incidents", "store"),
+    ("observe",),
+    ("tools",),
+)
+LAB_FLOOR = {folder: number for number, floor in enumerate(LAB_FLOORS) for folder in floor}
 # The story and its steps are on the first floor, too, but nothing imports them.
 STORIES = ("deploy.py", "deploys", "tasks")
 
@@ -31,8 +42,20 @@ def room(module: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[1] in FLOOR else None
 
 
-def imported(path: Path) -> set[str]:
-    """Return the rooms from which a file imports, anywhere in it."""
+def part_of_lab(module: str) -> str | None:
+    """Return the folder inside the room `lab` that holds one of our modules, "" if it is in no
+    folder there, or None if it is not of this room."""
+    parts = module.split(".")
+    if parts[1] != "lab" or len(parts) < 3 or parts[2] == "beginning":
+        return None
+    return parts[2] if parts[2] in LAB_FLOOR else ""
+
+
+def imported(path: Path, part: Callable[[str], str | None] = room) -> set[str]:
+    """Return the rooms from which a file imports, anywhere in it.
+
+    + part: returns the part of the house that counts as a room here
+    """
     found = set()
     for node in ast.walk(tree_of(path)):
         names = []
@@ -40,7 +63,7 @@ def imported(path: Path) -> set[str]:
             names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
         elif isinstance(node, ast.Import):
             names = [name.name for name in node.names]
-        found |= {room(name) for name in names if name.startswith("sopslab.")}
+        found |= {part(name) for name in names if name.startswith("sopslab.")}
     return {name for name in found if name is not None}
 
 
@@ -63,6 +86,20 @@ def test_imports_go_down_only() -> None:
         for path in (HOUSE / folder).rglob("*.py")
         for other in imported(path) - {folder}
         if FLOOR[other] <= floor
+    }
+    assert upward == set()
+
+
+def test_inside_the_lab_imports_go_down_only() -> None:
+    lab = HOUSE / "lab"
+    folders = {path.name for path in lab.iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(LAB_FLOOR)
+    upward = {
+        f"{path.relative_to(PROJECT)} imports from {other or lab.name}"
+        for folder, floor in LAB_FLOOR.items()
+        for path in (lab / folder).rglob("*.py")
+        for other in imported(path, part_of_lab) - {folder}
+        if LAB_FLOOR.get(other, -1) <= floor
     }
     assert upward == set()
 

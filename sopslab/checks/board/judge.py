@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from sopslab.checks import exercise
+from sopslab.checks import exercise, objects
 from sopslab.checks.board.seen import Seen
 from sopslab.checks.board.steps import STEPS, Progress, Row, Step
-from sopslab.checks.rules import content, delivery, key, machine, objects, platform, source
-from sopslab.checks.rules.objects import failure
+from sopslab.checks.objects import failure
+from sopslab.checks.rules import content, delivery, key, machine, platform, source
 from sopslab.checks.rules.table import Examined, Rule, ask
 from sopslab.checks.snapshot import known
 from sopslab.course.chapter import UP

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 
 from sopslab.checks.delivery import has_applied
+from sopslab.checks.objects import LEFT_ALONE, kustomization, resume
 from sopslab.checks.rules.content import listed_manifests
-from sopslab.checks.rules.objects import LEFT_ALONE, kustomization, resume
 from sopslab.checks.rules.platform import hands_off, restore
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.snapshot import LiveSecret, Manifest, Opened, Snapshot, known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sopslab.checks import causes
-from sopslab.checks.rules.objects import LEFT_ALONE, failure, is_left_alone, resume
+from sopslab.checks.objects import LEFT_ALONE, failure, is_left_alone, resume
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.rules.skew import skew
 from sopslab.checks.snapshot import Snapshot, known

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 
-from sopslab.checks.rules.objects import failure, kustomization, source
+from sopslab.checks.objects import failure, kustomization, source
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.snapshot import Snapshot
 from sopslab.model.objects import is_suspended

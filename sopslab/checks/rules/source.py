@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from sopslab.checks.rules.objects import resume, source
+from sopslab.checks.objects import resume, source
 from sopslab.checks.rules.platform import hands_off, restore
 from sopslab.checks.rules.results import Cause, cause
 from sopslab.checks.snapshot import Snapshot, known

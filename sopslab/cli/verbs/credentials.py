@@ -102,7 +102,7 @@ def _entries_or_exit(settings: Settings, as_json: bool) -> tuple[list[Entry], li
     # Imported here, because the help does not need it.
     from sopslab.incidents.credentials import entries
     from sopslab.lab.incidents.derived import derived_credentials
-    from sopslab.lab.incidents.platform import read_credentials, read_incidents
+    from sopslab.lab.observe.incidents import read_credentials, read_incidents
 
     keep_to_the_lab(settings)
     with problems_or_exit(as_json=as_json):

@@ -118,7 +118,7 @@ def open_(
     from sopslab.incidents.closing import remaining
     from sopslab.incidents.coverage import not_covered
     from sopslab.incidents.records import Incident
-    from sopslab.lab.incidents.platform import read_incidents
+    from sopslab.lab.observe.incidents import read_incidents
 
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
@@ -271,7 +271,7 @@ def _searched(
 
 
 def _read(settings: Settings, as_json: bool) -> dict[str, Incident]:
-    from sopslab.lab.incidents.platform import read_incidents
+    from sopslab.lab.observe.incidents import read_incidents
 
     with problems_or_exit(as_json=as_json):
         return read_incidents(settings)

@@ -6,7 +6,7 @@ import base64
 import secrets
 from typing import Any
 
-from sopslab.checks.rules.objects import LEFT_ALONE
+from sopslab.checks.objects import LEFT_ALONE
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.mistakes import without_last_letter

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sopslab.checks.canaries import UNDECRYPTABLE, Canary, judge_canary
 from sopslab.checks.delivery import applied_revision
-from sopslab.checks.rules.objects import kustomization, tenant
+from sopslab.checks.objects import kustomization, tenant
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import INSTRUCTOR, Lab
 from sopslab.course.listing import read_list

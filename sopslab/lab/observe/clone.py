@@ -15,7 +15,7 @@ from sopslab.checks.rules.machine import HOOK_CONFIG
 from sopslab.checks.snapshot import Branches, Commit, History, Hooks, Push, Relation
 from sopslab.course.chapter import UP, Chapter
 from sopslab.errors import LabError
-from sopslab.lab.incidents.platform import read_incidents
+from sopslab.lab.observe.incidents import read_incidents
 from sopslab.lab.observe.learners_clone import commit_hook, hook_of
 from sopslab.lab.tools.git import MAIN, login_options
 from sopslab.lab.tools.programs import Answer, ask, git_environment

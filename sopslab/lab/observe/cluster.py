@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sopslab.checks.rules.objects import kustomization, named
+from sopslab.checks.objects import kustomization, named
 from sopslab.checks.snapshot import (
     UNASKED,
     Cluster,

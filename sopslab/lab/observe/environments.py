@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sopslab.checks.board.steps import chapter_at
-from sopslab.checks.rules.objects import kustomization
+from sopslab.checks.objects import kustomization
 from sopslab.checks.snapshot import LiveSecret, Snapshot, Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab, Places

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sopslab.checks.rules.objects import is_left_alone
+from sopslab.checks.objects import is_left_alone
 from sopslab.checks.snapshot import GOING, NOT_ASKED, Cluster, LiveSecret, Snapshot
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab

@@ -20,7 +20,7 @@ import pytest
 
 from sopslab.checks.board.judge import judge
 from sopslab.checks.board.steps import Progress, Row
-from sopslab.checks.rules.objects import LEFT_ALONE
+from sopslab.checks.objects import LEFT_ALONE
 from sopslab.cli import answers
 from sopslab.cli import board as show
 from sopslab.config.environment import at_seat

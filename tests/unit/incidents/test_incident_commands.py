@@ -63,7 +63,7 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.deploy_or_exit", deploy)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.today", lambda: DAY)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.keep_to_the_lab", lambda _settings: None)
-    monkeypatch.setattr("sopslab.lab.incidents.platform.read_incidents", known)
+    monkeypatch.setattr("sopslab.lab.observe.incidents.read_incidents", known)
     monkeypatch.setattr("sopslab.lab.incidents.history.find_exposures", lambda *_: found.found)
     monkeypatch.setattr("sopslab.lab.incidents.values.gather", lambda *_: found.evidence)
     return found
@@ -207,7 +207,7 @@ def credentials(seen: Lab, monkeypatch: pytest.MonkeyPatch) -> list[Credential]:
         Credential("provider", "the provider", Rotation.MONTHLY, DAY, "Ada"),
         Credential("git:learner", "Git password", Rotation.QUARTERLY, DAY, "instructor"),
     ]
-    monkeypatch.setattr("sopslab.lab.incidents.platform.read_credentials", lambda _: known[:1])
+    monkeypatch.setattr("sopslab.lab.observe.incidents.read_credentials", lambda _: known[:1])
     monkeypatch.setattr("sopslab.lab.incidents.derived.derived_credentials", lambda *_: known[1:])
     return known
 

@@ -19,9 +19,9 @@ from sopslab.incidents.credentials import CREDENTIALS_FILE
 from sopslab.incidents.records import Exposure, Incident, render_incident
 from sopslab.lab.incidents.derived import derived_credentials
 from sopslab.lab.incidents.history import find_exposures
-from sopslab.lab.incidents.platform import incident_ids, read_credentials, read_incidents
 from sopslab.lab.incidents.values import exposed_digests, gather, replace_value
 from sopslab.lab.observe.clone import look_at_history
+from sopslab.lab.observe.incidents import incident_ids, read_credentials, read_incidents
 from sopslab.layout import CANARY_PATH
 from sopslab.model.incidents import INCIDENTS_DIR, Cause, incident_path
 from sopslab.model.results import Undecided

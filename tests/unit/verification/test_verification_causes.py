@@ -439,7 +439,7 @@ READERS = {
     "sopslab/checks/dry_runs.py": "that of a policy of ours is written there",
     "sopslab/checks/policy_pods.py": "what became of a connection is matched in it",
     "sopslab/checks/probe_pods.py": "a way to the Git server is matched in it",
-    "sopslab/checks/rules/objects.py": "asks the table",
+    "sopslab/checks/objects.py": "asks the table",
     "sopslab/model/builds.py": "a commit's id is read from it",
     "sopslab/lab/observe/followed.py": "compared with what it was before",
     "sopslab/lab/act/manifests.py": "names and numbers are matched in it",

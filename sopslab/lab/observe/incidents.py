@@ -1,4 +1,4 @@
-"""The records in the platform repository, read from the lab's clone of it.
+"""The incidents in the platform repository, read from the lab's clone of it.
 
 Only what is pushed counts, as with everything that the platform repository says.
 """
