@@ -87,6 +87,7 @@ _FOR_REPOSITORIES = (
     *("lab/tools/__init__.py", "lab/tools/files.py", "lab/tools/git.py", "lab/tools/kubectl.py"),
     *("lab/tools/programs.py", "lab/tools/relay.py", "lab/tools/waiting.py"),
     *("model/copies.py", "model/git_pod.py", "model/objects.py", "model/results.py"),
+    "model/trouble.py",
 )
 
 

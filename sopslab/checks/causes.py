@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sopslab.checks.snapshot import Trouble
 from sopslab.course.chapter import UP, Chapter
 from sopslab.layout import KEY_SECRET, KUSTOMIZATION
+from sopslab.model.trouble import Trouble
 
 
 def _up(_chapter: Chapter) -> str:

@@ -5,7 +5,6 @@ python -m sopslab.cli.reference_defaults
 
 from __future__ import annotations
 
-import json
 import runpy
 
 from sopslab.cli.terminal import echo_json
@@ -14,4 +13,4 @@ from sopslab.config.settings import Settings
 
 if __name__ == "__main__":
     found = runpy.run_path(str(DEFAULTS))
-    echo_json(json.dumps({name: found[name] for name in Settings.model_fields}))
+    echo_json({name: found[name] for name in Settings.model_fields})

@@ -14,7 +14,7 @@ from sopslab.checks.clusters import accepted, find_problems, find_reach_problems
 from sopslab.checks.delivery import Why, applied_revision, in_words, read_revision, standing
 from sopslab.checks.objects import kustomization, source, tenant
 from sopslab.checks.rules.platform import examine_controllers
-from sopslab.checks.snapshot import Snapshot, Trouble
+from sopslab.checks.snapshot import Snapshot
 from sopslab.checks.storage import find_storage_problems
 from sopslab.config.enrolled import read_enrolled
 from sopslab.config.environment import solo
@@ -29,6 +29,7 @@ from sopslab.layout import FLUX_NAMESPACE, NAMESPACE
 from sopslab.model.clusters import Problem
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings

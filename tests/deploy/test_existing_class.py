@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from sopslab.artifacts.catalog import pinned_catalog
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.enrolled import record_of
 from sopslab.config.enrolment import enrol
 from sopslab.config.environment import at_seat
@@ -28,6 +27,7 @@ from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.events import Planned
 from sopslab.model.git_pod import GitServerLeft, PodState
+from sopslab.model.trouble import Trouble
 from tasks.flux import overlays, platform_files
 from tests.fake import Answers, Run, look_text
 from tests.machines import Facts, bare, said

@@ -18,13 +18,14 @@ import pytest
 from typing_extensions import override
 
 from sopslab.checks.rules.table import examine
-from sopslab.checks.snapshot import Cluster, LiveSecret, Snapshot, Trouble, known
+from sopslab.checks.snapshot import Cluster, LiveSecret, Snapshot, known
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Learner, Settings
 from sopslab.lab.observe import cluster
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.keys import PublicKeys
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 
 ADA = at_seat(Learner(id="ada", name="Ada", email="ada@example.org"))
 Answers = dict[str, tuple[int, Any]]

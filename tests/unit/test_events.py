@@ -59,7 +59,7 @@ def test_an_operation_belongs_to_the_step_that_adds_it_whatever_it_is_called() -
         Operation(Step.KEYS, "Host | Make more"),
         Operation(Step.OTHER, "Keys | Make none"),
     }
-    assert step_of(object()) is Step.OTHER
+    assert step_of(nothing) is Step.OTHER
 
 
 @pytest.mark.parametrize("step", Step)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from sopslab.checks.policy_pods import trials
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.enrolled import record_of
 from sopslab.config.settings import Enrolled, Settings
 from sopslab.errors import LabError
@@ -38,6 +37,7 @@ from sopslab.lab.parts import Part, _existing, accepted_lacks
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.clusters import ApiServers, FormerCluster, Questions
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 from tests.texts import write_program
 from tests.unit.test_cluster_fitness import FIT, NODE, node
 from tests.unit.test_policy_pods import (
@@ -60,7 +60,8 @@ case " $* " in
 *" install --export "*) cat "$here/flux-manifests" ;;
 *" get customresourcedefinitions --output name "*) cat "$here/definitions" ;;
 *" get gitrepositories.source.toolkit.fluxcd.io,"*) cat "$here/of-flux" ;;
-*" get kustomizations."*) cat "$here/kustomizations" ;;
+*" get --raw "*/kustomizations" "*) cat "$here/kustomizations" ;;
+*" get --raw "*/gitrepositories" "*|*" get --raw "*/receivers" "*) echo '{"items": []}' ;;
 *" --selector "*)
     kind=$(echo "$*" | sed 's/.* get \\([a-z]*\\) .*/\\1/')
     cat "$here/$kind" && exit

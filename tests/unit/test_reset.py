@@ -16,13 +16,13 @@ import pytest
 from sopslab.checks.delivery import Why
 from sopslab.checks.namespaces import InTheWay
 from sopslab.checks.reset import environment_plan
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
 from sopslab.lab.reset import plan_reset
+from sopslab.model.trouble import Trouble
 from sopslab.provision.operations import reset
 from tests.beginnings import begin
 from tests.conftest import find_tool

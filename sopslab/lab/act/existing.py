@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sopslab.checks.ownership import shared_flux
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.manifests import holders, let_go
@@ -27,6 +26,7 @@ from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS, RECEIVERS
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 
 _AT_ONCE = ("--ignore-not-found", "--wait=false")
 # How long namespaces may take to go: for any number of them, and in addition for each.

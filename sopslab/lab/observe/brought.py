@@ -7,7 +7,6 @@ from collections.abc import Collection, Container, Mapping, Sequence
 
 import yaml
 
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import probe_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.observe.existing import (
@@ -28,6 +27,7 @@ from sopslab.layout import FLUX_NAMESPACE, LAB_LABEL, NAMESPACE, REQUEST_LABEL, 
 from sopslab.model.clusters import FormerCluster
 from sopslab.model.objects import Object, label
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 
 NAMESPACES = "namespaces"
 # In the order of their removal. The namespaces of seats are removed before these, while policies

@@ -20,7 +20,6 @@ from sopslab.checks.snapshot import (
     LiveSecret,
     Login,
     Snapshot,
-    Trouble,
     unseen,
 )
 from sopslab.config.environment import Environment
@@ -45,6 +44,7 @@ from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
 from sopslab.model.objects import FLUX_KINDS
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 
 _PATIENCE_S = 6.0
 

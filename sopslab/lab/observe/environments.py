@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sopslab.checks.board.steps import chapter_at
 from sopslab.checks.objects import kustomization
-from sopslab.checks.snapshot import LiveSecret, Snapshot, Trouble
+from sopslab.checks.snapshot import LiveSecret, Snapshot
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab, Places
 from sopslab.course.chapter import UP, Chapter
@@ -29,6 +29,7 @@ from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.model.objects import Live, Object
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 
 # On a small machine that is busy with a class, the API server takes long to list all seats.
 _PATIENCE_S = 20.0

@@ -13,7 +13,6 @@ import yaml
 
 from sopslab.checks.class_clusters import questions
 from sopslab.checks.ownership import Owner
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.naming import (
     git_namespace,
     probe_namespace,
@@ -49,6 +48,7 @@ from sopslab.model.objects import Object, condition, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS
+from sopslab.model.trouble import Trouble
 from sopslab.model.wire import decoded
 
 DEFINITIONS = "customresourcedefinitions"

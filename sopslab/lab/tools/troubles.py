@@ -4,7 +4,7 @@ shown."""
 from __future__ import annotations
 
 from sopslab.checks.causes import SERVING, cause_of
-from sopslab.checks.snapshot import Trouble
+from sopslab.model.trouble import Trouble
 
 _ANSWERED = "Error from server"
 

@@ -8,7 +8,6 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.checks.ownership import shared_flux
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import Environment
 from sopslab.config.naming import node_name
 from sopslab.config.settings import Settings
@@ -31,6 +30,7 @@ from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
 from sopslab.model.canaries import PROVEN
 from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
+from sopslab.model.trouble import Trouble
 from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look, look_at_machine
 

@@ -30,7 +30,6 @@ from sopslab.checks.snapshot import (
     Rule,
     Snapshot,
     Tool,
-    Trouble,
     known,
     unseen,
 )
@@ -41,6 +40,7 @@ from sopslab.config.settings import Learner
 from sopslab.course.faults import BY_ID, clash
 from sopslab.model.objects import condition
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 from sopslab.policy.findings import Finding, Report
 from tests.unit.doctor.doctor_material import (
     FAULTS,

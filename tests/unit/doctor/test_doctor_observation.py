@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sopslab.checks.snapshot import Branches, Opened, Tree, Trouble, known
+from sopslab.checks.snapshot import Branches, Opened, Tree, known
 from sopslab.config.environment import Environment, at_seat, bare_repository, solo
 from sopslab.config.job import free_port
 from sopslab.config.settings import Learner, Settings
@@ -22,6 +22,7 @@ from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.mains import Mains
 from sopslab.lab.observe.observer import Observer, viewpoint_of
 from sopslab.model.results import Undecided
+from sopslab.model.trouble import Trouble
 from sopslab.policy import sources
 from sopslab.policy.output import Bounds
 from tests.conftest import find_tool

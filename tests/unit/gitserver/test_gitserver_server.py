@@ -99,6 +99,7 @@ def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
         uploads = [
             Client(port).begin("POST", PUSH, f"Content-Length: {16 * MIB}") for _ in range(10)
         ]
+        uploads[0].send(b"x" * LONG_BYTES)
         assert eventually((root / "begun").exists)
         started = time.monotonic()
         assert Client(port, "bob").begin("GET", FETCH).status() == 200

@@ -29,7 +29,6 @@ from sopslab.checks.causes import (
     said,
     told,
 )
-from sopslab.checks.snapshot import Trouble
 from sopslab.config.environment import at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.files.render import template_environment
@@ -40,6 +39,7 @@ from sopslab.lab.parts import flux_parts
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
 from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.model.trouble import Trouble
 from sopslab.provision.operations import flux, kubernetes
 from tests.fake import Applied
 from tests.marks import soak
@@ -439,7 +439,6 @@ READERS = {
     "sopslab/checks/dry_runs.py": "that of a policy of ours is written there",
     "sopslab/checks/policy_pods.py": "what became of a connection is matched in it",
     "sopslab/checks/probe_pods.py": "a way to the Git server is matched in it",
-    "sopslab/checks/objects.py": "asks the table",
     "sopslab/model/builds.py": "a commit's id is read from it",
     "sopslab/lab/observe/followed.py": "compared with what it was before",
     "sopslab/lab/act/manifests.py": "names and numbers are matched in it",

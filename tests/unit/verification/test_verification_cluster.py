@@ -10,11 +10,12 @@ import yaml
 
 from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.checks.rules.table import Step
-from sopslab.checks.snapshot import Cluster, ClusterKey, Entry, Identity, Rule, Trouble
+from sopslab.checks.snapshot import Cluster, ClusterKey, Entry, Identity, Rule
 from sopslab.config.settings import Settings
 from sopslab.layout import API_PORT
 from sopslab.model.clusters import ApiServers
 from sopslab.model.results import Status
+from sopslab.model.trouble import Trouble
 from tasks.flux import platform_files
 from tests.unit.doctor.doctor_material import (
     OWN,

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from sopslab.checks.rules.machine import HOOKS_PATH
 from sopslab.checks.rules.table import Step
-from sopslab.checks.snapshot import Cluster, GitServer, Guard, Part, Snapshot, Tool, Trouble
+from sopslab.checks.snapshot import Cluster, GitServer, Guard, Part, Snapshot, Tool
 from sopslab.checks.verification import NEEDS
 from sopslab.cli import answers
 from sopslab.cli import verification_report as report
@@ -30,6 +30,7 @@ from sopslab.lab import verification as checks
 from sopslab.lab.observe.observer import Observer, Viewpoint
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Result, Status, Undecided, Verdict, exit_code, undecided
+from sopslab.model.trouble import Trouble
 from tests.marks import mostly_soak
 from tests.unit.doctor.doctor_material import edited, facets, healthy
 from tests.unit.verification.verification_material import verdict
