@@ -23,13 +23,20 @@ class Versions:
     """The versions of a catalog's entries, some of them by source. `sources` are those of which a
     node can be made."""
 
+    file: Path
     sources: tuple[Source, ...]
     _by_name: Mapping[str, str | Mapping[Source, str]]
 
     def version(self, name: str, source: Source) -> str:
-        """Return the version of an entry in `source`."""
-        version = self._by_name[name]
-        return version if isinstance(version, str) else version[source]
+        """Return the version of an entry in `source`. Raises InputError if the catalog has none."""
+        try:
+            version = self._by_name[name]
+            found = version if isinstance(version, str) else version[source]
+        except (LookupError, TypeError):
+            found = None
+        if not isinstance(found, str):
+            raise _lacking(self.file, f"no version of {name}")
+        return found
 
 
 def read_versions(path: str | Path) -> Versions:
@@ -40,9 +47,15 @@ def read_versions(path: str | Path) -> Versions:
     file = Path(path)
     try:
         data = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
-        return Versions(tuple(data["node_image"]), data["versions"])
+        sources, by_name = tuple(data["node_image"]), data["versions"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError([f"{file}: cannot be read: {error}"]) from None
     except (LookupError, TypeError):
-        words = "has no versions: compare it with artifacts/catalog.yaml"
-        raise InputError([f"{file}: {words}"]) from None
+        raise _lacking(file, "no versions") from None
+    if not sources:
+        raise _lacking(file, "no node image")
+    return Versions(file, sources, by_name)
+
+
+def _lacking(file: Path, what: str) -> InputError:
+    return InputError([f"{file}: has {what}: compare it with artifacts/catalog.yaml"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
@@ -31,9 +32,18 @@ from sopslab.provision.command import program
 Order = ParamSpec("Order")
 Seen = TypeVar("Seen")
 
-# What functions have seen, by host, by the function's name and by its arguments. `host` itself
-# cannot be a key: it is a proxy for the host whose turn it is.
-_kept: WeakKeyDictionary[Any, dict[str, dict[str, Any]]] = WeakKeyDictionary()
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a function saw last, and its arguments then."""
+
+    order: Mapping[str, Any]
+    found: Any
+
+
+# By host and by the function's name. `host` itself cannot be a key: it is a proxy for the host
+# whose turn it is.
+_kept: WeakKeyDictionary[Any, dict[str, _Kept]] = WeakKeyDictionary()
 
 
 class Look(FactBase[str | None]):
@@ -82,8 +92,8 @@ def recall(
     *_: Order.args,
     **order: Order.kwargs,
 ) -> Seen:
-    """Return what a function saw last with these arguments. If it saw nothing, which may have
-    changed since, or this was forgotten, look."""
+    """Return what a function saw last, if it had these arguments then. If it saw nothing, which may
+    have changed since, or this was forgotten, look."""
     return _recalled(function, {"lab": settings.for_machine, **order})
 
 
@@ -101,21 +111,18 @@ def forget(function: Callable[..., Any]) -> None:
 
 
 def _recalled(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
-    kept = _kept.get(ctx_host.get(), {}).get(name_of(function), {})
-    found: Seen = kept.get(_told(order)) or _seen(function, order)
+    kept = _kept.get(ctx_host.get(), {}).get(name_of(function))
+    if kept is None or kept.order != order or not kept.found:
+        return _seen(function, order)
+    found: Seen = kept.found
     return found
 
 
 def _seen(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
     local = isinstance(host.connector, LocalConnector)
-    told = _told(order)
-    found = _here(function, order) if local else _there(function, told)
-    _kept.setdefault(ctx_host.get(), {}).setdefault(name_of(function), {})[told] = found
+    found = _here(function, order) if local else _there(function, order)
+    _kept.setdefault(ctx_host.get(), {})[name_of(function)] = _Kept(order, found)
     return found
-
-
-def _told(order: Mapping[str, Any]) -> str:
-    return json.dumps(encode(order), ensure_ascii=False)
 
 
 def give_up(sentence: str) -> None:
@@ -136,7 +143,8 @@ def _here(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
     return found
 
 
-def _there(function: Callable[..., Seen], told: str) -> Seen:
+def _there(function: Callable[..., Seen], order: Mapping[str, Any]) -> Seen:
+    told = json.dumps(encode(order), ensure_ascii=False)
     said = host.get_fact(Look, what=name_of(function), order=told)
     kind = get_type_hints(function)["return"]
     # A host that is part of a test, or has failed, gives no answer.

@@ -529,8 +529,7 @@ def test_others_are_looked_for_before_anything_is_removed(taken: Settings) -> No
     assert at_stake() == ["GitRepository theirs/source-1"]
     # If they are not seen, nothing is removed either.
     Path(taken.bin_dir, "of-flux").unlink()
-    with pytest.raises(Failed):
-        at_stake()
+    assert at_stake() is None
     # Nor is a cluster taken for one without others if it does not say what the lab has there.
     refuse(taken, UNAUTHORIZED)
     assert at_stake() is Trouble.DENIED

@@ -58,7 +58,7 @@ def placed(where: str) -> int:
 
 def test_what_was_seen_at_one_place_is_not_taken_for_what_is_at_another() -> None:
     with ctx_host.use(Host()):
-        places = ("here", "there", "here")
-        assert [recall_of_machine(placed, where=where) for where in places] == [1, 2, 1]
+        places = ("here", "here", "there", "there")
+        assert [recall_of_machine(placed, where=where) for where in places] == [1, 1, 2, 2]
         forget(placed)
-        assert [recall_of_machine(placed, where=where) for where in places] == [3, 4, 3]
+        assert [recall_of_machine(placed, where=where) for where in places] == [3, 3, 4, 4]

@@ -17,9 +17,10 @@ from sopslab.model.results import Undecided
 KUBECTL = """#!/bin/sh
 echo "$*" >>"$(dirname "$0")/calls"
 case "$*" in
-*/secrets*) echo '{"apiVersion": "v1", "kind": "SecretList", "items": [{"metadata": {}}]}' ;;
+*/secrets*) echo '{"apiVersion": "v1", "kind": "SecretList", "items":
+    [{"metadata": {"managedFields": []}}]}' ;;
 */kustomizations*) echo '{"apiVersion": "g/v1", "kind": "KustomizationList", "items":
-    [{"apiVersion": "g/v2", "kind": "Kustomization"}]}' ;;
+    [{"apiVersion": "g/v2", "kind": "Kustomization", "metadata": {}}]}' ;;
 *" nodes "*) echo '{"kind": "List", "items": [{"apiVersion": "v1", "kind": "Node"}]}' ;;
 *) echo "Error from server (NotFound): the server could not find it" >&2; exit 1 ;;
 esac

@@ -95,8 +95,7 @@ def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | Non
         for kind in _left_to_others(kubectl, own):
             own[kind] = [one for one in own[kind] if not _is_of_flux(one)]
     except Failed as failure:
-        trouble = trouble_of(failure.words)
-        return trouble if trouble in _ANSWERED else None
+        return _answered(failure)
     except Undecided:
         return None
     return {
@@ -104,6 +103,12 @@ def _brought(lab: Lab, kubectl: Kubectl) -> dict[str, list[str]] | Trouble | Non
         for kind, objects in own.items()
         if objects
     }
+
+
+def _answered(failure: Failed) -> Trouble | None:
+    """Return with which trouble a cluster has answered, None if it did not answer."""
+    trouble = trouble_of(failure.words)
+    return trouble if trouble in _ANSWERED else None
 
 
 def _own(lab: Lab, kubectl: Kubectl) -> dict[str, list[Object]]:
@@ -122,8 +127,8 @@ def _own(lab: Lab, kubectl: Kubectl) -> dict[str, list[Object]]:
 def _left_to_others(kubectl: Kubectl, own: Mapping[str, Sequence[Object]]) -> Collection[str]:
     """Return the resources whose objects of Flux are not the lab's any more, although they still
     carry its labels: its `flux-system` was deleted by hand, and somebody has installed another Flux
-    since. Every Flux has the same kinds; its roles are the same if its namespace is. Raises Failed,
-    and Undecided.
+    since, whose controllers are there. Every Flux has the same kinds; its roles are the same if its
+    namespace is. Raises Failed, and Undecided.
 
     + own: the objects with the lab's labels, by resource
     """
@@ -131,9 +136,10 @@ def _left_to_others(kubectl: Kubectl, own: Mapping[str, Sequence[Object]]) -> Co
     outside = [one for kind in WITHOUT_NAMESPACE for one in own[kind]]
     if FLUX_NAMESPACE in namespaces or not any(map(_is_of_flux, outside)):
         return ()
-    if kubectl.get("namespace", FLUX_NAMESPACE, patience=_PATIENCE_S) is not None:
+    others = controllers_of_others(kubectl, namespaces)
+    if any(one.startswith(f"{FLUX_NAMESPACE}/") for one in others):
         return WITHOUT_NAMESPACE
-    return (DEFINITIONS,) if controllers_of_others(kubectl, namespaces) else ()
+    return (DEFINITIONS,) if others else ()
 
 
 def _is_of_flux(found: Object) -> bool:
@@ -170,14 +176,17 @@ def has_flux(found: Mapping[str, Container[str]]) -> bool:
 
 def others_at_stake(lab: Lab) -> list[str] | Trouble | None:
     """Return what others have that needs this lab's Flux, as `others_of_flux` does. If the cluster
-    does not say what this lab has brought, return None or a Trouble as `brought` does. Raises
-    Failed, and LabError as `brought` does."""
+    does not say that, or what this lab has brought, return None or a Trouble as `brought` does.
+    Raises LabError as `brought` does."""
     found = brought(lab)
     if found is None or isinstance(found, Trouble):
         return found
     if not has_flux(found):
         return []
-    return others_of_flux(Kubectl(lab), found.get(NAMESPACES, []))
+    try:
+        return others_of_flux(Kubectl(lab), found.get(NAMESPACES, []))
+    except Failed as failure:
+        return _answered(failure)
 
 
 def others_of_flux(kubectl: Kubectl, own: Collection[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sopslab.lab.tools.docker import ask_docker
+from sopslab.lab.tools.docker import ask_docker, try_docker
 from sopslab.model.docker import Container, Network
 
 _PATIENCE_S = 8
@@ -44,7 +44,7 @@ def lab_networks() -> list[str] | None:
     """Return the names of the networks of all labs, in whatever root they are; None if Docker does
     not say."""
     labelled = ("--filter", "label=sops-lab.root")
-    listed = ask_docker("network", "ls", *labelled, "--format", "{{.Name}}", patience=_PATIENCE_S)
+    listed = try_docker("network", "ls", *labelled, "--format", "{{.Name}}", patience=_PATIENCE_S)
     return listed.text.split() if listed.code == 0 else None
 
 

@@ -114,11 +114,14 @@ class Kubectl:
         return list(parsed(self._get(kinds, *where, patience=patience))["items"])
 
     def _served(self, path: str, patience: float) -> Sequence[Object]:
-        """Return the objects of a list as the API server writes it. kubectl passes it on unread."""
+        """Return the objects of a list as the API server writes it. kubectl passes it on unread, so
+        that what it leaves out otherwise is left out here."""
         whole = parsed(self._said("get", "--raw", path, patience=patience))
         # Objects of kinds that are built in come without their kind, which the list has.
         kind = str(whole.get("kind", "")).removesuffix("List")
         named = {"apiVersion": whole.get("apiVersion"), "kind": kind}
+        for one in whole["items"]:
+            one["metadata"].pop("managedFields", None)
         return [{**named, **one} for one in whole["items"]]
 
     def get(

@@ -24,12 +24,23 @@ def test_they_are_those_of_the_whole_catalog() -> None:
     assert [pinned.version(*one) for one in names] == [catalog.version(*one) for one in names]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "a", "versions: {a: 1.2.3}", "node_image: {}"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "a", "versions: {a: 1.2.3}", "node_image: {}", "node_image: {}\nversions: {}"],
+)
 def test_a_file_without_versions_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
     file = tmp_path / "catalog.yaml"
     file.write_text(text)
     with pytest.raises(InputError, match=f"^{file}: "):
         read_versions(file)
+
+
+@pytest.mark.parametrize("versions", ["{}", "{go: 1.26}", "{go: {modules: 1.26.0}}", "[]"])
+def test_a_version_that_is_none_is_refused_by_its_name(tmp_path: Path, versions: str) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(f"node_image: {{upstream: {{}}}}\nversions: {versions}\n")
+    with pytest.raises(InputError, match=f"^{file}: has no version of go: "):
+        read_versions(file).version("go", "upstream")
 
 
 def test_a_catalog_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
