@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.config import job
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
@@ -437,6 +438,42 @@ def test_what_a_killed_up_has_begun_is_taken_down_also_after_one_that_begins_not
     assert bench.lab("up") == Exit.LOCKED
     assert bench.lab("down") == 0
     assert bench.calls == [UP[0], UP[0], DOWN]
+
+
+# What tells a lab from another one: what chooses it, and what its name is made from.
+TELLING = [
+    "SOPSLAB_LAB", "SOPSLAB_FILE", "SOPSLAB_ROOT",
+    "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_NAME",
+    "CI_SERVER_URL", "CI_JOB_ID",
+    "CI_SYSTEM_URL", "CI_REPO", "CI_PIPELINE_NUMBER", "CI_WORKFLOW_NUMBER",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", TELLING)
+def test_what_another_job_has_begun_makes_no_lab_this_jobs(variable: str, bench: Bench) -> None:
+    former, this = {variable: "41"}, {variable: "42"}
+    bench.ends("up", 0, Exit.FORMAT)
+    # Its reports stay, without a teardown: it was killed.
+    assert bench.lab("up", **former) == 0
+    assert bench.lab("up", **this) == Exit.FORMAT
+    assert bench.lab("down", **this) == 0
+    assert bench.calls == [*UP, UP[0]]
+    # What it has begun is still taken down by whoever means that.
+    assert bench.lab("down", **former) == 0
+    assert bench.calls == [*UP, UP[0], DOWN]
+
+
+def test_what_was_begun_with_another_inventory_makes_no_lab_the_jobs(bench: Bench) -> None:
+    bench.ends("up", 0, Exit.LOCKED)
+    assert bench.lab("up", SOPSLAB_INVENTORY="inventories/local.py") == 0
+    assert bench.lab("up") == Exit.LOCKED
+    assert bench.lab("down") == 0
+    assert bench.calls == [*UP, UP[0]]
+
+
+def test_a_job_tells_its_lab_by_the_variables_from_which_the_lab_has_its_name() -> None:
+    named = {part for _, _, parts in job._KINDS for part in parts}
+    assert named <= set(TELLING)
 
 
 @pytest.mark.parametrize("inventory", ["inventories/local.py", "/srv/inventories/classroom.py"])
