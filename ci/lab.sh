@@ -74,7 +74,9 @@ main() {
 		if is_about_this_lab "$unbegun"; then
 			echo "this job has begun no lab, so none is taken down: for another lab, run sopslab down" >&2
 		else
-			provide && take_down
+			# What has made the lab takes it down, too, where the package index is out of reach.
+			provide || [ -x "$environment/bin/sopslab" ] || exit
+			take_down
 		fi
 		;;
 	key) provide && sopslab fetch --key ;;

@@ -564,6 +564,34 @@ def test_an_environment_that_does_not_start_is_made_anew(bench: Bench) -> None:
     assert not bench.sopslab.with_name("pip").exists()
 
 
+# As make ends where pip reaches no package index.
+OUT_OF_REACH = '#!/bin/sh\necho "make $*" >>"$BENCH/calls"\nexit 2\n'
+
+
+def test_a_lab_is_taken_down_with_what_has_made_it_where_no_package_index_is_reached(
+    bench: Bench,
+) -> None:
+    write_program(bench.folder / "bin" / "make", OUT_OF_REACH)
+    assert bench.lab("down") == 0
+    assert bench.calls == [MADE.format(bench.folder), DOWN]
+
+
+@pytest.mark.parametrize("verb", ["run", "up", "key"])
+def test_nothing_else_is_done_with_an_environment_that_is_out_of_date(
+    verb: str, bench: Bench
+) -> None:
+    write_program(bench.folder / "bin" / "make", OUT_OF_REACH)
+    assert bench.lab(verb) == 2
+    assert bench.calls == [MADE.format(bench.folder)]
+
+
+def test_without_any_environment_a_lab_that_is_not_taken_down_is_a_failure(bench: Bench) -> None:
+    shutil.rmtree(bench.venv)
+    write_program(bench.folder / "bin" / "make", OUT_OF_REACH)
+    assert bench.lab("down") == 1
+    assert bench.calls == [MADE.format(bench.folder)]
+
+
 def test_a_folder_that_is_no_environment_is_not_removed(bench: Bench, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     write_files(theirs, {"notes": "mine"})
