@@ -25,6 +25,14 @@ case $SOPSLAB_INVENTORY in
 inventories/ci.py | */inventories/ci.py) of_job=yes ;;
 *) of_job= ;;
 esac
+# The lab that is meant, as far as variables say: those that choose it, and those from which it has its
+# name (sopslab/config/job.py). Both files below hold it, because they may be left from another job, or
+# be about another lab.
+meant=$(env | grep -E \
+	-e '^SOPSLAB_(INVENTORY|LAB|FILE|ROOT)=' \
+	-e '^(GITHUB_(REPOSITORY|RUN_ID|RUN_ATTEMPT|JOB)|RUNNER_NAME)=' \
+	-e '^CI_(SERVER_URL|JOB_ID)=' \
+	-e '^CI_(SYSTEM_URL|REPO|PIPELINE_NUMBER|WORKFLOW_NUMBER)=' | LC_ALL=C sort)
 # Says to a later `down` that no `up` of this job has begun anything.
 unbegun=$reports/nothing-was-begun
 # Is there while an `up` of this job may have begun a lab that was not taken down yet.
@@ -39,8 +47,8 @@ main() {
 	run | up)
 		provide || exit
 		mkdir -p "$reports" && rm -f "$unbegun" || exit 1
-		[ ! -e "$begun" ] || earlier=yes
-		touch "$begun" || exit 1
+		is_about_this_lab "$begun" && earlier=yes
+		printf '%s\n' "$meant" >"$begun" || exit 1
 		trap 'finish $?' EXIT
 		trap 'stop 129' HUP
 		trap 'stop 130' INT
@@ -63,10 +71,12 @@ main() {
 		trap - EXIT
 		;;
 	down)
-		if [ -e "$unbegun" ]; then
+		if is_about_this_lab "$unbegun"; then
 			echo "this job has begun no lab, so none is taken down: for another lab, run sopslab down" >&2
 		else
-			provide && take_down
+			# What has made the lab takes it down, too, where the package index is out of reach.
+			provide || [ -x "$environment/bin/sopslab" ] || exit
+			take_down
 		fi
 		;;
 	key) provide && sopslab fetch --key ;;
@@ -90,6 +100,11 @@ provide() {
 		rm -rf "$environment"
 	fi
 	make --silent --directory "$project" "$venv/.runtime" >&2
+}
+
+# Say whether a file of an earlier call is there and about the lab that is meant now.
+is_about_this_lab() {
+	[ -e "$1" ] && [ "$(cat "$1")" = "$meant" ]
 }
 
 # Run a command so that a signal is heeded while it runs: a trap waits for what is in the foreground.

@@ -1,4 +1,5 @@
-"""The step that makes the machine ready: what it needs, Docker, limits, and nothing else."""
+"""The step that makes the machine ready: what it needs, and Docker. Also the kernel limits, which
+the step Network raises once the lab has a network."""
 
 from __future__ import annotations
 

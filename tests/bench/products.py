@@ -72,7 +72,8 @@ def earlier(revision: str) -> Product:
         # `--force`, because Git may still know the worktree, if `build` was removed since.
         words = ["git", "worktree", "add", "--force", "--quiet", "--detach", str(folder), commit]
         run(words, cwd=PROJECT)
-    run(["make", f"PYTHON={sys.executable}", ".venv/.requirements"], cwd=folder)
+    # SOPSLAB_VENV may name the environment of this checkout.
+    run(["make", f"PYTHON={sys.executable}", "SOPSLAB_VENV=", ".venv/.requirements"], cwd=folder)
     product = Product("before", commit[:12], str(folder / ".venv" / "bin" / "sopslab"), BASE)
     _compile(product, folder)
     run([product.program, "fetch"])

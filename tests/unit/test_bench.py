@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.layout import PROJECT
 from tests.bench import __main__ as bench
-from tests.bench import docs, figures, growth, picture, report
+from tests.bench import docs, figures, growth, picture, products, report
 from tests.bench.blocks import FIGURES, GROWTH, Block
 from tests.bench.classroom import against_flux_alone
 from tests.bench.flux_alone import CANARY, arrivals, canary, learner_objects
@@ -20,6 +23,7 @@ from tests.bench.growth_table import COLUMNS
 from tests.bench.processor import Spent
 from tests.bench.products import Product, earlier
 from tests.bench.up import beside, compared, steps_of
+from tests.cluster.lab import run
 
 KEY, LOGIN = b"AGE-SECRET", {"username": b"flux", "password": b"word"}
 
@@ -226,6 +230,35 @@ def test_parts_are_chosen_by_name_and_no_other_word_is_taken(
 def test_a_base_that_is_no_commit_is_refused_before_anything_is_made() -> None:
     with pytest.raises(AssertionError, match="BASE=no-such-thing is no commit"):
         earlier("no-such-thing")
+
+
+def test_an_earlier_product_has_an_environment_of_its_own_wherever_this_one_has_its(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `make` would do is asked of it, in what stands for a worktree."""
+    made: list[str] = []
+
+    def dry(argv: list[str], cwd: Path | None = None, **_: Any) -> subprocess.CompletedProcess[str]:
+        if argv[0] == "make":
+            asked = run(["make", "--dry-run", *argv[1:]], cwd=cwd)
+            made.extend(asked.stdout.splitlines())
+            return asked
+        return subprocess.CompletedProcess(argv, 0, f"{'5' * 40}\n", "")
+
+    worktree = tmp_path / ("5" * 12)
+    worktree.mkdir()
+    for pattern in ("Makefile", "pyproject.toml", "setup.py", "requirements*.txt"):
+        for file in PROJECT.glob(pattern):
+            shutil.copy(file, worktree)
+    monkeypatch.setattr(products, "_WORKTREES", tmp_path)
+    monkeypatch.setattr(products, "run", dry)
+    monkeypatch.setenv("SOPSLAB_VENV", "/var/tmp/of-this-checkout")
+
+    product = earlier("HEAD")
+
+    assert product.program == f"{worktree}/.venv/bin/sopslab"
+    assert any(line.endswith("-m venv .venv") for line in made)
+    assert not any("of-this-checkout" in line for line in made)
 
 
 def test_each_product_has_labs_and_an_interpreter_of_its_own(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.config import job
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
@@ -439,6 +440,42 @@ def test_what_a_killed_up_has_begun_is_taken_down_also_after_one_that_begins_not
     assert bench.calls == [UP[0], UP[0], DOWN]
 
 
+# What tells a lab from another one: what chooses it, and what its name is made from.
+TELLING = [
+    "SOPSLAB_LAB", "SOPSLAB_FILE", "SOPSLAB_ROOT",
+    "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_NAME",
+    "CI_SERVER_URL", "CI_JOB_ID",
+    "CI_SYSTEM_URL", "CI_REPO", "CI_PIPELINE_NUMBER", "CI_WORKFLOW_NUMBER",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", TELLING)
+def test_what_another_job_has_begun_makes_no_lab_this_jobs(variable: str, bench: Bench) -> None:
+    former, this = {variable: "41"}, {variable: "42"}
+    bench.ends("up", 0, Exit.FORMAT)
+    # Its reports stay, without a teardown: it was killed.
+    assert bench.lab("up", **former) == 0
+    assert bench.lab("up", **this) == Exit.FORMAT
+    assert bench.lab("down", **this) == 0
+    assert bench.calls == [*UP, UP[0]]
+    # What it has begun is still taken down by whoever means that.
+    assert bench.lab("down", **former) == 0
+    assert bench.calls == [*UP, UP[0], DOWN]
+
+
+def test_what_was_begun_with_another_inventory_makes_no_lab_the_jobs(bench: Bench) -> None:
+    bench.ends("up", 0, Exit.LOCKED)
+    assert bench.lab("up", SOPSLAB_INVENTORY="inventories/local.py") == 0
+    assert bench.lab("up") == Exit.LOCKED
+    assert bench.lab("down") == 0
+    assert bench.calls == [*UP, UP[0]]
+
+
+def test_a_job_tells_its_lab_by_the_variables_from_which_the_lab_has_its_name() -> None:
+    named = {part for _, _, parts in job._KINDS for part in parts}
+    assert named <= set(TELLING)
+
+
 @pytest.mark.parametrize("inventory", ["inventories/local.py", "/srv/inventories/classroom.py"])
 def test_a_lab_that_is_not_the_jobs_stays_until_it_is_taken_down(
     inventory: str, bench: Bench
@@ -525,6 +562,34 @@ def test_an_environment_that_does_not_start_is_made_anew(bench: Bench) -> None:
     assert bench.calls == [MADE.format(bench.folder), DOWN]
     # Nothing of the former one is left.
     assert not bench.sopslab.with_name("pip").exists()
+
+
+# As make ends where pip reaches no package index.
+OUT_OF_REACH = '#!/bin/sh\necho "make $*" >>"$BENCH/calls"\nexit 2\n'
+
+
+def test_a_lab_is_taken_down_with_what_has_made_it_where_no_package_index_is_reached(
+    bench: Bench,
+) -> None:
+    write_program(bench.folder / "bin" / "make", OUT_OF_REACH)
+    assert bench.lab("down") == 0
+    assert bench.calls == [MADE.format(bench.folder), DOWN]
+
+
+@pytest.mark.parametrize("verb", ["run", "up", "key"])
+def test_nothing_else_is_done_with_an_environment_that_is_out_of_date(
+    verb: str, bench: Bench
+) -> None:
+    write_program(bench.folder / "bin" / "make", OUT_OF_REACH)
+    assert bench.lab(verb) == 2
+    assert bench.calls == [MADE.format(bench.folder)]
+
+
+def test_without_any_environment_a_lab_that_is_not_taken_down_is_a_failure(bench: Bench) -> None:
+    shutil.rmtree(bench.venv)
+    write_program(bench.folder / "bin" / "make", OUT_OF_REACH)
+    assert bench.lab("down") == 1
+    assert bench.calls == [MADE.format(bench.folder)]
 
 
 def test_a_folder_that_is_no_environment_is_not_removed(bench: Bench, tmp_path: Path) -> None:
