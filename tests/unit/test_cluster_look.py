@@ -28,6 +28,8 @@ from sopslab.lab.observe import cluster
 from sopslab.lab.observe.builds import TIME
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.keys import PublicKeys
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
 from sopslab.model.trouble import Trouble
 
@@ -381,6 +383,27 @@ def test_whoever_builds_nothing_waits_for_nobody(place: Place) -> None:
     with serving(answers(*OBJECTS, building("lab-bob-sys", "bob", age=60))) as server:
         settings = place(server)
         assert look(settings, ADA).holder == look(settings).holder == ""
+
+
+@pytest.mark.parametrize("who", OWN)
+def test_a_build_that_gets_too_old_during_a_wait_is_seen_after_it(who: str, place: Place) -> None:
+    def at(age: int) -> Answers:
+        return answers(building(OWN[who], "ada" if who == "ada" else "", age=age))
+
+    told = at(5)
+    with serving(told) as server, ThreadPoolExecutor(4) as executor:
+        settings = place(server)
+        environment = ADA if who == "ada" else solo(settings)
+        before = look(settings, environment)
+        told.update(at(15))
+        observer = Observer(settings, executor)
+        after = observer.await_flux(before, lambda _: False, Deadline(0.1))
+        anew = look(settings, environment)
+
+    assert (before.holder, after.holder) == ("", environment.id)
+    assert [*examine_build(before)] == []
+    assert [cause.id for cause in examine_build(after)] == ["endless-build"]
+    assert [*examine_build(after)] == [*examine_build(anew)]
 
 
 @pytest.mark.parametrize(

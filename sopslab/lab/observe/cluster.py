@@ -67,8 +67,7 @@ class Asked:
         except Undecided as reason:
             return unseen(seen, reason)
         secrets = executor.submit(self._secrets)
-        building = executor.submit(self._holder, seen)
-        seen = replace(self.look_at_delivered(seen, executor), holder=building.result())
+        seen = self.look_at_delivered(seen, executor)
         try:
             entries = secrets.result()
         except Undecided as reason:
@@ -94,9 +93,11 @@ class Asked:
         )
 
     def look_at_delivered(self, seen: Snapshot, executor: Executor) -> Snapshot:
-        """Return the snapshot `seen` with what Flux has stored and applied by now."""
+        """Return the snapshot `seen` with what Flux has stored and applied by now, and whose build
+        it waits for."""
         stored = executor.submit(self._stored, seen)
-        return replace(seen, live=self._live(), stored=stored.result())
+        building = executor.submit(self._holder, seen)
+        return replace(seen, live=self._live(), stored=stored.result(), holder=building.result())
 
     def _trouble(self) -> Trouble | None:
         if not has_content(self._places.lab_kubeconfig):
