@@ -358,7 +358,8 @@ class InCluster:
     `platform` has the Kustomizations and sources that make the environment. `namespaces` has the
     phase of each namespace, by name. `login` is None if there is no Secret with a login. `stored`
     is whether the source controller has the artifact that the source names, None if it names none.
-    `holder` is the learner whose build all others wait for, empty if no build takes too long.
+    `holder` is the learner whose build all others wait for, empty if no build takes too long, if
+    the one that does is not a learner's, or if the environment has no build that could wait.
     `contents` are the objects in the environment's own namespaces.
     """
 

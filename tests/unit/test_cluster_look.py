@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,13 +19,17 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from sopslab.checks.rules.delivery import examine_build
 from sopslab.checks.rules.table import examine
 from sopslab.checks.snapshot import Cluster, LiveSecret, Snapshot, known
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Learner, Settings
 from sopslab.lab.observe import cluster
+from sopslab.lab.observe.builds import TIME
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.keys import PublicKeys
+from sopslab.lab.observe.observer import Observer
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
 from sopslab.model.trouble import Trouble
 
@@ -320,27 +326,84 @@ def test_each_facet_has_what_is_the_environments(place: Place) -> None:
     assert "hunter2" not in repr(seen) and "aHVudGVyMg" not in repr(seen)
 
 
-def building(namespace: str, seat: str) -> dict[str, Any]:
-    """Return a Kustomization whose build has been under way for long."""
+def building(
+    namespace: str, seat: str = "", *, age: int, lab: str = "lab", name: str = "secrets-develop"
+) -> dict[str, Any]:
+    """Return a Kustomization whose build has been under way for some seconds.
+
+    + seat, lab: what its labels say, none without a seat
+    """
+    since = datetime.now(UTC) - timedelta(seconds=age)
     told = {
         "type": "Reconciling",
         "reason": "Progressing",
         "message": f"Building manifests for revision main@sha1:{'a' * 40} with a timeout of 1m0s",
-        "lastTransitionTime": "2020-01-01T00:00:00Z",
+        "lastTransitionTime": f"{since:{TIME}}",
     }
-    found = one("Kustomization", "secrets-develop", namespace, status={"conditions": [told]})
-    found["metadata"]["labels"] = {"sops-lab/seat": seat}
+    found = one("Kustomization", name, namespace, status={"conditions": [told]})
+    found["metadata"]["labels"] = {"sops-lab/seat": seat, "sops-lab": lab} if seat else {}
     return found
 
 
-def test_a_build_that_all_others_wait_for_is_seen_whoever_it_belongs_to(place: Place) -> None:
-    with serving(answers(*OBJECTS, building("lab-bob-sys", "bob"))) as server:
+OWN = {"ada": "lab-ada-sys", "solo": "flux-system"}
+
+
+@pytest.mark.parametrize(
+    ("other", "holder"),
+    [
+        (partial(building, "lab-bob-sys", "bob", age=60), "bob"),
+        (partial(building, "flux-system", age=60, name="infrastructure"), ""),
+        (partial(building, "flux-system", "bob", age=60, name="tenant-bob"), ""),
+        (partial(building, "team-a", age=60), ""),
+        (partial(building, "lab-zoe-sys", "zoe", age=60, lab="other"), ""),
+        (partial(building, "team-a", "bob", age=60), ""),
+        (partial(building, "lab-bob-sys", "bob", age=5), "own"),
+    ],
+    ids=[
+        "a-seat", "the-platform", "what-makes-a-seat", "another-tenant", "another-lab",
+        "a-label-elsewhere", "a-later-one",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("who", OWN)
+def test_only_the_oldest_of_all_builds_holds_up_the_others(
+    who: str, other: Callable[[], dict[str, Any]], holder: str, place: Place
+) -> None:
+    own = building(OWN[who], "ada" if who == "ada" else "", age=30)
+    with serving(answers(own, other())) as server:
         settings = place(server)
-        assert look(settings, ADA).holder == "bob"
-        # A learner alone on a lab has nobody to wait for.
-        assert look(settings).holder == ""
-    with serving(answers(building("flux-system", ""))) as server:
-        assert look(place(server)).holder == solo(settings).id
+        environment = ADA if who == "ada" else solo(settings)
+        seen = look(settings, environment)
+
+    assert seen.holder == (environment.id if holder == "own" else holder)
+    blamed = [cause.id for cause in examine_build(seen)]
+    assert blamed == (["endless-build"] if holder == "own" else [])
+
+
+def test_whoever_builds_nothing_waits_for_nobody(place: Place) -> None:
+    with serving(answers(*OBJECTS, building("lab-bob-sys", "bob", age=60))) as server:
+        settings = place(server)
+        assert look(settings, ADA).holder == look(settings).holder == ""
+
+
+@pytest.mark.parametrize("who", OWN)
+def test_a_build_that_gets_too_old_during_a_wait_is_seen_after_it(who: str, place: Place) -> None:
+    def at(age: int) -> Answers:
+        return answers(building(OWN[who], "ada" if who == "ada" else "", age=age))
+
+    told = at(5)
+    with serving(told) as server, ThreadPoolExecutor(4) as executor:
+        settings = place(server)
+        environment = ADA if who == "ada" else solo(settings)
+        before = look(settings, environment)
+        told.update(at(15))
+        observer = Observer(settings, executor)
+        after = observer.await_flux(before, lambda _: False, Deadline(0.1))
+        anew = look(settings, environment)
+
+    assert (before.holder, after.holder) == ("", environment.id)
+    assert [*examine_build(before)] == []
+    assert [cause.id for cause in examine_build(after)] == ["endless-build"]
+    assert [*examine_build(after)] == [*examine_build(anew)]
 
 
 @pytest.mark.parametrize(

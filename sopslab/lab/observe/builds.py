@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from sopslab.config.naming import seat_system_namespace
 from sopslab.config.places import Lab
 from sopslab.lab.observe.objects import listed
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.layout import KUSTOMIZATIONS
+from sopslab.layout import KUSTOMIZATION, KUSTOMIZATIONS, LAB_LABEL, SEAT_LABEL
 from sopslab.model.builds import HELD_S, Build, Building, build_of
 from sopslab.model.objects import Object, condition
 
@@ -44,7 +45,8 @@ def endless_build(lab: Lab) -> Building | None:
 def oldest(kustomizations: Iterable[Object]) -> tuple[Object, Build] | None:
     """Return the Kustomization whose build holds the lock that all builds share, and the build.
 
-    It is the oldest of the builds that have not ended.
+    It is the oldest of the builds that have not ended, so it is among these Kustomizations only if
+    they are all that the cluster has.
     """
     found = [
         (one, build)
@@ -58,9 +60,25 @@ def oldest(kustomizations: Iterable[Object]) -> tuple[Object, Build] | None:
 
 def held_by(kustomizations: Iterable[Object], now: datetime) -> Object | None:
     """Return the Kustomization whose build all others wait for, if that build already takes longer
-    than an ordinary one; else None."""
+    than an ordinary one; else None.
+
+    + kustomizations: all of the cluster
+    """
     found = oldest(kustomizations)
     return None if found is None or found[1].age(now) <= HELD_S else found[0]
+
+
+def seat_of(found: Object, lab: str) -> str:
+    """Return the seat of a lab whose work a Kustomization applies; "" if it applies something
+    else.
+
+    + lab: the lab's name
+    """
+    metadata = found["metadata"]
+    labels = metadata.get("labels") or {}
+    seat = str(labels.get(SEAT_LABEL, ""))
+    place = (labels.get(LAB_LABEL), metadata["namespace"], metadata["name"])
+    return seat if place == (lab, seat_system_namespace(seat), KUSTOMIZATION) else ""
 
 
 def _building(one: Object, build: Build) -> Building:

@@ -28,6 +28,9 @@ from sopslab.policy.recipients import CONFIG
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
 
+# Has Git take the configuration of the clone alone.
+_CLONE_ONLY = "GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null"
+
 
 def find_work(settings: Settings, folder: Path) -> Path:
     """Return the clone of the learner's repository that contains `folder`, else the clone in the
@@ -180,15 +183,28 @@ def _install(settings: Settings, work: Path, path: Path, state: CommitHook) -> s
     + path: where Git looks for the hook
     + state: what is there
     """
-    folder = hook_of(settings.work_dir).parent
-    here = path.parent.resolve() == folder.resolve()
-    if here and state is CommitHook.MISSING:
+    if state is CommitHook.MISSING and _is_same(path, hook_of(settings.work_dir)):
         return UP
-    # Where this is set, pre-commit refuses to install, and Git does not look where `up` installs.
-    if not here and _git(work, "config", "--get", "core.hooksPath").code == 0:
-        return shlex.join(["git", "-C", str(work), "config", "core.hooksPath", str(folder)])
     # pre-commit runs the hook that was there, too.
-    return f"cd {shlex.quote(settings.work_dir if here else str(work))} && pre-commit install"
+    go, install = f"cd {shlex.quote(str(work))}", "pre-commit install"
+    everywhere = _git(work, "config", "--get-all", "core.hooksPath")
+    if everywhere.code:
+        return f"{go} && {install}"
+    own = work / _asked(work, "rev-parse", "--git-common-dir").text / "hooks" / "pre-commit"
+    point = f"git config --replace-all core.hooksPath {shlex.quote(str(own.parent))}"
+    if commit_hook(own) is CommitHook.CHECKS:
+        return f"{go} && {point}"
+    # While this is set, pre-commit refuses to install. What is set beyond the clone stays there.
+    of_clone = _git(work, "config", "--local", "--get-all", "core.hooksPath")
+    steps = [go] if of_clone.code else [go, "git config --unset-all core.hooksPath"]
+    if of_clone.text == everywhere.text:
+        return " && ".join([*steps, install])
+    return " && ".join([*steps, f"{_CLONE_ONLY} {install}", point])
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    # The hook itself may be a link.
+    return one.parent.resolve() == other.parent.resolve()
 
 
 def _hooks(text: str | None) -> dict[str, dict[str, Any]] | None:

@@ -25,8 +25,7 @@ from sopslab.checks.snapshot import (
 from sopslab.config.environment import Environment
 from sopslab.config.places import FLUX, Places
 from sopslab.lab.observe import server
-from sopslab.lab.observe.builds import held_by
-from sopslab.lab.observe.everywhere import holder, of_seats
+from sopslab.lab.observe.builds import held_by, seat_of
 from sopslab.lab.observe.keys import PublicKeys, look_at_cluster_key
 from sopslab.lab.observe.objects import (
     DELIVERY,
@@ -41,8 +40,9 @@ from sopslab.lab.tools.files import has_content
 from sopslab.lab.tools.kubectl import Kubectl, parsed
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.troubles import trouble_of
-from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET
-from sopslab.model.objects import FLUX_KINDS
+from sopslab.layout import FLUX_NAMESPACE, KEY_SECRET, KUSTOMIZATIONS
+from sopslab.model.builds import build_of
+from sopslab.model.objects import FLUX_KINDS, condition
 from sopslab.model.results import Undecided
 from sopslab.model.trouble import Trouble
 
@@ -67,8 +67,7 @@ class Asked:
         except Undecided as reason:
             return unseen(seen, reason)
         secrets = executor.submit(self._secrets)
-        building = executor.submit(self._holder, seen)
-        seen = replace(self.look_at_delivered(seen, executor), holder=building.result())
+        seen = self.look_at_delivered(seen, executor)
         try:
             entries = secrets.result()
         except Undecided as reason:
@@ -94,9 +93,11 @@ class Asked:
         )
 
     def look_at_delivered(self, seen: Snapshot, executor: Executor) -> Snapshot:
-        """Return the snapshot `seen` with what Flux has stored and applied by now."""
+        """Return the snapshot `seen` with what Flux has stored and applied by now, and whose build
+        it waits for."""
         stored = executor.submit(self._stored, seen)
-        return replace(seen, live=self._live(), stored=stored.result())
+        building = executor.submit(self._holder, seen)
+        return replace(seen, live=self._live(), stored=stored.result(), holder=building.result())
 
     def _trouble(self) -> Trouble | None:
         if not has_content(self._places.lab_kubeconfig):
@@ -114,16 +115,23 @@ class Asked:
         return objects.of(seen)
 
     def _holder(self, seen: Snapshot) -> str | Undecided:
-        """Return the learner whose build all others wait for, empty if no build takes too long."""
-        if not self._environment.is_seat:
-            own = kustomization(seen)
-            is_held = own is not None and held_by([own], datetime.now(UTC)) is not None
-            return self._environment.id if is_held else ""
+        """Return the learner whose build the environment's own waits for, or is; "" if it waits for
+        none, if no build takes too long, or if the one that does is not a learner's."""
+        environment = self._environment
         try:
-            builds = of_seats(self._kubectl, ("Kustomization",)).items
+            own = kustomization(seen)
+            if own is None or build_of(condition(own, "Reconciling")) is None:
+                return ""
+            builds = self._kubectl.list(KUSTOMIZATIONS, patience=_PATIENCE_S)
         except Undecided as reason:
             return reason
-        return holder(builds, datetime.now(UTC))
+        found = held_by(builds, datetime.now(UTC))
+        if found is None:
+            return ""
+        place = (found["metadata"]["namespace"], found["metadata"]["name"])
+        if place == (environment.system, environment.kustomization):
+            return environment.id
+        return seat_of(found, self._places.lab)
 
     def _ask(self, namespace: str, *kinds: str) -> Objects:
         return ask_for(self._kubectl, kinds, "--namespace", namespace, patience=_PATIENCE_S)

@@ -1,5 +1,6 @@
 """What the cluster has of all seats: three requests, side by side, for a class of any size. In a
-cluster that the lab did not make, its namespaces are listed before.
+cluster that the lab did not make, its namespaces are listed before. While a build of a seat takes
+too long, one more request shows whose turn it is.
 
 No value of a learner's Secret enters this process, because kubectl does not print them.
 """
@@ -10,17 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from sopslab.checks.snapshot import NOT_ASKED, LiveSecret, Snapshot
 from sopslab.config.places import Places
-from sopslab.lab.observe.builds import held_by
+from sopslab.lab.observe.builds import held_by, seat_of
 from sopslab.lab.observe.keys import PublicKeys, key_files, look_at_cluster_key
 from sopslab.lab.observe.objects import Objects, ask_for, get, owner_of, refused
 from sopslab.lab.observe.scopes import EVERYWHERE, Scope, gathered, scopes_of_seats
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.programs import Failed
-from sopslab.layout import KEY_SECRET, SEAT_LABEL
+from sopslab.layout import KEY_SECRET, KUSTOMIZATIONS, SEAT_LABEL
 from sopslab.model.objects import Object
+from sopslab.model.results import Undecided
 
 PATIENCE_S = 8.0
 """How long each request to the API server may take, in seconds."""
@@ -42,18 +45,25 @@ Live = Mapping[str, Mapping[str, LiveSecret]]
 @dataclass(frozen=True)
 class Questions:
     """Requests about all namespaces that are under way. Each function waits for its answer, and may
-    raise Undecided."""
+    raise Undecided.
+
+    `holder` alone is a request that begins with the call: it returns what `ask_for_holder` does.
+    """
 
     objects: Callable[[], Objects]
     keys: Callable[[], Objects]
     live: Callable[[], Live]
+    holder: Callable[[], str | Undecided]
 
     def answered(self, seen: Iterable[Snapshot], public: PublicKeys) -> list[Snapshot]:
         """Return the snapshots of seats with what the cluster has of each. Raises Undecided."""
         objects, live = self.objects(), self.live()
         keys = {one["metadata"]["namespace"]: one.get("data") or {} for one in self.keys().items}
         public.learn(file for data in keys.values() for file in key_files(data).values())
-        building = holder(objects.items, datetime.now(UTC))
+        # No other build than a seat's is named, so without a long one of theirs nothing is asked.
+        builds = (one for one in objects.items if one["kind"] == "Kustomization")
+        is_held = held_by(builds, datetime.now(UTC)) is not None
+        building = self.holder() if is_held else ""
         return [
             replace(
                 objects.of(one),
@@ -73,6 +83,7 @@ def ask_everywhere(places: Places, executor: Executor) -> Questions:
         executor.submit(of_seats, kubectl, kinds).result,
         executor.submit(keys_of_seats, kubectl).result,
         executor.submit(live_secrets_of_seats, places, kubectl).result,
+        partial(ask_for_holder, places, kubectl),
     )
 
 
@@ -113,10 +124,25 @@ def secrets_without_values(kubectl: Kubectl, scopes: Iterable[Scope]) -> str:
     return "".join(gathered(scopes, ask))
 
 
-def holder(objects: Iterable[Object], now: datetime) -> str:
-    """Return the seat whose build all others wait for, if that build takes too long; else ""."""
-    found = held_by((one for one in objects if one["kind"] == "Kustomization"), now)
-    return "" if found is None else str(found["metadata"]["labels"][SEAT_LABEL])
+def ask_for_holder(places: Places, kubectl: Kubectl) -> str | Undecided:
+    """Return the seat whose build all others wait for, "" if no build takes too long, or if it is
+    not a seat's."""
+    try:
+        builds = kubectl.list(KUSTOMIZATIONS, patience=PATIENCE_S)
+    except Undecided as reason:
+        return reason
+    return holder(builds, places.lab, datetime.now(UTC))
+
+
+def holder(kustomizations: Iterable[Object], lab: str, now: datetime) -> str:
+    """Return the seat of a lab whose build all others wait for, "" if no build takes too long, or
+    if it is not a seat's.
+
+    + kustomizations: all of the cluster
+    + lab: the lab's name
+    """
+    found = held_by(kustomizations, now)
+    return "" if found is None else seat_of(found, lab)
 
 
 def _live(lines: str) -> Live:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from sopslab.config.places import Places
 from sopslab.lab.observe.everywhere import (
     Live,
     Questions,
+    ask_for_holder,
     keys_of_seats,
     live_secrets,
     live_secrets_of_seats,
@@ -127,7 +129,8 @@ class _Round:
             changed.add(self._changed.pop())
         if changed:
             self._live = self._executor.submit(self._renewed, self._live, changed)
-        return Questions(self._objects, self._keys.result, self._live.result)
+        holder = partial(ask_for_holder, self._places, self._kubectl)
+        return Questions(self._objects, self._keys.result, self._live.result, holder)
 
     def end(self) -> None:
         """End the watches."""

@@ -75,12 +75,15 @@ class Class:
             and one["metadata"]["labels"]["sops-lab/seat"] == seat
         )
 
+    def objects_of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the objects of a kind."""
+        return [one for one in self.objects if one["kind"] == kind]
+
     def say(self) -> None:
         """Have the cluster answer with the present state of the objects."""
         self.kubectl.with_name("kubectl.objects").write_text(json.dumps({"items": self.objects}))
         for kind, name in _FILES.items():
-            items = [one for one in self.objects if one["kind"] == kind]
-            told = {"metadata": {"resourceVersion": "1"}, "items": items}
+            told = {"metadata": {"resourceVersion": "1"}, "items": self.objects_of(kind)}
             self.kubectl.with_name(f"kubectl.{name}").write_text(json.dumps(told))
 
     def push(self, seat: str, files: dict[str, str]) -> str:

@@ -486,11 +486,21 @@ def test_the_oldest_build_that_is_no_ordinary_one_holds_up_the_others() -> None:
 
     def seat(name: str, since: str, reason: str = "Progressing") -> dict[str, object]:
         found = _building(KUSTOMIZATION, since, reason)
-        labels = {"sops-lab/seat": name}
-        return {**found, "metadata": {"name": "x", "namespace": name, "labels": labels}}
+        metadata = {
+            "name": "secrets-develop",
+            "namespace": f"lab-{name}-sys",
+            "labels": {"sops-lab/seat": name, "sops-lab": "lab"},
+        }
+        return {**found, "metadata": metadata}
+
+    def held(*found: dict[str, object]) -> str:
+        return holder(found, "lab", now)
 
     late, first = seat("bob", "2026-11-28T10:00:05Z"), seat("ada", BEGUN)
-    assert holder([late, first, seat("eve", "2026-11-28T10:00:55Z")], now) == "ada"
-    assert holder([seat("eve", "2026-11-28T10:00:55Z")], now) == ""
-    assert holder([seat("ada", BEGUN, "ProgressingWithRetry")], now) == ""
-    assert holder([{**KUSTOMIZATION, "metadata": {"labels": {"sops-lab/seat": "ada"}}}], now) == ""
+    assert held(late, first, seat("eve", "2026-11-28T10:00:55Z")) == "ada"
+    assert held(seat("eve", "2026-11-28T10:00:55Z")) == ""
+    assert held(seat("ada", BEGUN, "ProgressingWithRetry")) == ""
+    assert held({**KUSTOMIZATION, "metadata": seat("ada", BEGUN)["metadata"]}) == ""
+    # Somebody else's is older than all, and theirs only wait.
+    metadata = {"name": "apps", "namespace": "team-a"}
+    assert held(late, {**_building(KUSTOMIZATION), "metadata": metadata}) == ""

@@ -31,6 +31,7 @@ from sopslab.model.mark import MARK, render_mark
 from sopslab.policy import regex
 from tests.conftest import find_tool
 from tests.marks import soak
+from tests.unit.board.board_material import flux_object
 from tests.unit.board.class_material import Class
 
 SECRET = "flux/secrets/develop/backend-secrets.yaml"
@@ -101,6 +102,38 @@ def test_seats_take_three_processes_each_and_five_for_all(
     # Repositories that have not changed are not read again.
     assert _programs(started) == {"git": again, "kubectl": 3, "gitleaks": 1}
     assert [row.seat.id for row in rows if not row.done] == ["seat-007"]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_seat_that_waits_for_a_build_elsewhere_is_not_blamed_for_it(
+    elsewhere: bool,
+    classroom: Callable[..., Class],
+    executor: Executor,
+    started: list[list[str]],
+) -> None:
+    made = classroom(["ada", "bob"])
+    told = {
+        "type": "Reconciling",
+        "reason": "Progressing",
+        "message": f"Building manifests for revision main@sha1:{'a' * 40} with a timeout of 1m0s",
+        "lastTransitionTime": "2026-11-28T10:00:05Z",
+    }
+    own = made.find("Kustomization", "ada", "secrets-develop")
+    own["status"] = {"conditions": [told]}
+    own["metadata"]["labels"]["sops-lab"] = made.settings.lab
+    made.say()
+    if elsewhere:
+        earlier = {**told, "lastTransitionTime": "2026-11-28T10:00:00Z"}
+        other = flux_object("Kustomization", "team-a", "apps", conditions=[earlier])
+        # A cluster shows it only to those who do not ask by the label.
+        made.kubectl.with_name("kubectl.kustomizations").write_text(
+            json.dumps({"items": [*made.objects_of("Kustomization"), other]})
+        )
+    started.clear()
+    seen = Observer(made.settings, executor).seats(list(map(at_seat, made.seats)))
+
+    assert [one.snapshot.holder for one in seen] == ["" if elsewhere else "ada"] * 2
+    assert _programs(started)["kubectl"] == 4
 
 
 def test_each_repository_is_judged_by_itself(

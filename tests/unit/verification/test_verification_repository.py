@@ -501,6 +501,57 @@ def test_hooks_are_looked_for_where_git_looks(desk: Desk, tmp_path: Path) -> Non
     assert clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
 
 
+# Installs as pre-commit does: not while Git is told where the hooks are, and beside a hook that is
+# there.
+PRE_COMMIT = """#!/bin/sh
+set -eu
+[ "$*" = install ]
+if git config core.hooksPath; then
+    echo 'Cowardly refusing to install hooks with `core.hooksPath` set.' >&2
+    exit 1
+fi
+hook=$(git rev-parse --git-common-dir)/hooks/pre-commit
+if [ -e "$hook" ]; then mv "$hook" "$hook.legacy"; fi
+printf '#!/bin/sh\\nexec pre-commit hook-impl\\n' >"$hook"
+chmod +x "$hook"
+"""
+
+
+@pytest.mark.parametrize("own", [None, "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexec pre-commit run\n"])
+@pytest.mark.parametrize("where", ["clone", "clone, twice", "user", "clone and user", "here"])
+def test_one_command_has_git_run_the_hook_wherever_git_is_told_to_look(
+    where: str, own: str | None, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = write_program(tmp_path / "stand-ins" / "pre-commit", PRE_COMMIT)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    hooks = desk.work / ".git" / "hooks"
+    if own is not None:
+        write_program(hooks / "pre-commit", own)
+    told = hooks if where == "here" else tmp_path / "elsewhere"
+    if "user" in where:
+        desk.git("config", "--global", "core.hooksPath", str(told))
+    if where != "user":
+        desk.git("config", "core.hooksPath", str(told))
+    if "twice" in where:
+        desk.git("config", "--add", "core.hooksPath", str(told))
+    found = clone.look_at_hooks(desk.lab, desk.work)
+    if where == "here" and own != "#!/bin/sh\nexit 0\n":
+        # Git looks where the lab installs its hook: it is there, or `up` brings it.
+        assert found.install == ("sopslab up" if own is None else "")
+        return
+    assert not found.runs_pre_commit
+
+    subprocess.run(found.install, shell=True, check=True)
+
+    assert clone.look_at_hooks(desk.lab, desk.work).runs_pre_commit
+    if own == "#!/bin/sh\nexit 0\n":
+        assert (hooks / "pre-commit.legacy").read_text() == own
+    if "user" in where:
+        assert desk.git("config", "--global", "core.hooksPath") == str(told)
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "install"),
     [
