@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sopslab.gitserver.niceness import LONG_BYTES
 from tests.cluster.classroom import Classroom
 from tests.cluster.isolation.hostile import IN_TIME, Hostile
 from tests.cluster.lab import run, wait_until
@@ -21,6 +22,8 @@ from tests.cluster.raw_http import connect
 pytestmark = pytest.mark.every_provider
 
 UPLOADS = 10
+# The longest line that git takes: it says to make a branch.
+ORDER = (b"fff0" + b"0" * 40 + b" " + b"1" * 40 + b" refs/heads/").ljust(0xFFF0, b"x")
 SIZE = 32 * 1024 * 1024
 
 
@@ -57,8 +60,8 @@ def uploads(learner: Hostile, chunked: bool) -> Iterator[list[int]]:
         except OSError:
             return
 
-    # git waits for the rest of the number that this begins.
-    connections[0].sendall(head + b"0")
+    # git waits for more orders. It has none of them before so many bytes have come.
+    connections[0].sendall(head + ORDER * (LONG_BYTES // len(ORDER) + 1))
     wait_until(lambda: git_at_work(learner.classroom), "git has the first push")
     others = range(1, UPLOADS)
     threads = [threading.Thread(target=upload, args=(one,), daemon=True) for one in others]
