@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.incidents.rotation.orders import Change, NewVersion, Order
 from sopslab.incidents.rotation.plan import Version
+from sopslab.lab.act.reencryption import reencrypt
 from sopslab.lab.observe import encrypted
 from sopslab.lab.observe.encrypted import encrypted_versions, made_file, past_versions
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from tests.repositories import git, learner
 
 ADA = at_seat(learner("ada"))
@@ -94,6 +98,40 @@ def test_what_a_rotation_made_is_known_by_its_own_record_alone(
     # One that was never in the repository, and two that came to be on main.
     record.write_text(f"{'0' * 40}\n{made}\n{again}\n")
     assert noted() == [False, True, True, True, False, False]
+
+
+def test_a_record_of_commits_that_cannot_be_read_is_not_taken_for_none(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    settings, _, start = repository
+    record = made_file(settings, "lost", "ada")
+    record.mkdir(parents=True)
+    with pytest.raises(LabError, match="ada cannot be read"):
+        encrypted_versions(settings.for_machine, [ADA], {"ada": [start]}, "lost")
+
+
+def test_commits_are_on_record_on_the_disk_before_main_has_them(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, bare, start = repository
+    bare.update_refs(f"create {MAIN} {start}")
+    Path(settings.class_dir).mkdir(parents=True, exist_ok=True)
+    flush, flushed = os.fsync, []
+
+    def noticed(descriptor: int) -> None:
+        flushed.append((Path(f"/proc/self/fd/{descriptor}").readlink(), bare.commit(MAIN)))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noticed)
+    change = Change(None, None, ADA.key, ADA.key)
+    order = Order(ADA, change, start=None, main=NewVersion(start, rules=False, files=()))
+    reencrypt(settings.for_machine, "Replace", [order], "lost")
+    record = made_file(settings, "lost", "ada")
+    parts = (record.with_name(".ada.new"), record.parent, record.parent.parent)
+    assert flushed == [(part, start) for part in parts]
+    assert bare.commit(MAIN) != start
+    assert record.read_text() == f"{bare.commit(MAIN)}\n"
+    assert record.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])

@@ -27,7 +27,8 @@ def encrypted_versions(
     incident: str | None,
 ) -> dict[str, dict[str, Version]]:
     """Return the encrypted files in commits of learners' repositories, by learner and commit. A
-    commit that a repository does not have is left out.
+    commit that a repository does not have is left out. Raises LabError if it cannot be read which
+    commits the rotation has made.
 
     + commits: the commits to read, by the learner's id
     + incident: the incident of the rotation that is under way, None without one
@@ -53,9 +54,8 @@ def made_file(places: Places, incident: str, learner: str) -> Path:
 
 def made_commits(places: Places, incident: str, learner: str) -> list[str]:
     """Return the commits that a rotation has made in a learner's repository, also those that no
-    branch got as far as."""
-    made = files.read(made_file(places, incident, learner)) or b""
-    return made.decode("ascii", "replace").split()
+    branch got as far as. Raises LabError if the record of them cannot be read."""
+    return (files.text(made_file(places, incident, learner)) or "").split()
 
 
 def _versions(
