@@ -18,7 +18,7 @@ from sopslab.gitserver.protocol import (
     parse_cgi,
     push_error,
 )
-from sopslab.gitserver.uploads import Pace, Upload
+from sopslab.gitserver.uploads import LEAST_READ, Pace, Upload
 
 MAX_PUSH = 32 * 1024 * 1024
 """Bytes of a push's request; git itself stops at a pack of 16 MiB (receive.maxInputSize)."""
@@ -78,7 +78,7 @@ class Backend:
         self._request, self._upload = request, upload
         self._reader, self._writer = reader, writer
         self._seconds = PUSH_SECONDS if request.is_push else FETCH_SECONDS
-        self._pace = Pace()
+        self._pace = Pace(LEAST_READ)
         self._begun = False
 
     async def run(self, program: str, environment: Mapping[str, str]) -> None:
@@ -94,7 +94,8 @@ class Backend:
             env=environment,
             start_new_session=True,
         )
-        self._writer.transport.set_write_buffer_limits(_BUFFER)
+        # By default, three quarters of it would have to be read before anything counts as read.
+        self._writer.transport.set_write_buffer_limits(_BUFFER, _BUFFER)
         answer = asyncio.create_task(self._answer(process))
         feed = asyncio.create_task(self._feed(process))
         try:

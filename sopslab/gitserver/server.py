@@ -30,7 +30,7 @@ from sopslab.gitserver.protocol import (
 )
 from sopslab.gitserver.slots import Busy, Slots
 from sopslab.gitserver.strangers import Strangers
-from sopslab.gitserver.uploads import LEAST, Upload
+from sopslab.gitserver.uploads import LEAST_READ, Upload
 
 _HEAD_SECONDS = 10.0
 # A hundred pushes that come at once, handled one after the other, take this long.
@@ -222,7 +222,7 @@ async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """End a connection so that the client sees its whole answer."""
     with suppress(TimeoutError):
         # With the time that it takes to read what is sent already, at the least rate.
-        more = writer.transport.get_write_buffer_size() / LEAST
+        more = writer.transport.get_write_buffer_size() / LEAST_READ
         async with asyncio.timeout(_LINGER_SECONDS + more):
             # With this, `drain` waits until everything is sent: what is not sent would be lost.
             writer.transport.set_write_buffer_limits(0)

@@ -14,8 +14,12 @@ from typing import TypeVar
 
 from sopslab.gitserver.protocol import Refused, Request, body
 
-LEAST = 128 * 1024
-"""Bytes a second that have to move, on the average."""
+LEAST_SENT = 32 * 1024
+"""Bytes of a body that have to come each second, on the average."""
+LEAST_READ = 16 * 1024
+"""Bytes of an answer that have to be read each second, on the average.
+
+A clone over a slow network may take all the time that a request has."""
 _SECONDS = 10.0
 
 _T = TypeVar("_T")
@@ -25,7 +29,11 @@ class Pace:
     """The time that a client may take: ten seconds at a time, and all in all ten more than what has
     moved takes at the least rate."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int) -> None:
+        """
+        + least: the least rate, in bytes a second
+        """
+        self._least = least
         self._left = _SECONDS
 
     async def keep(self, waiting: Awaitable[_T]) -> _T:
@@ -40,7 +48,7 @@ class Pace:
 
     def moved(self, size: int) -> None:
         """Give the client time for so many bytes."""
-        self._left += size / LEAST
+        self._left += size / self._least
 
 
 class Upload:
@@ -52,7 +60,7 @@ class Upload:
         """
         self._pieces = body(reader, request, most)
         self._kept = bytearray()
-        self._pace = Pace()
+        self._pace = Pace(LEAST_SENT)
 
     async def begin(self, size: int) -> bool:
         """Wait until so many bytes have come, or fewer if that is all; return whether it is all.
@@ -81,8 +89,8 @@ class Upload:
         except TimeoutError:
             raise Refused(
                 "408 Request Timeout",
-                f"refused: this came too slowly, with less than {LEAST // 1024} KiB a second after"
-                f" {_SECONDS:.0f} s. Send less at a time, or over a faster network",
+                f"refused: this came too slowly, with less than {LEAST_SENT // 1024} KiB a second"
+                f" after {_SECONDS:.0f} s. Send less at a time, or over a faster network",
             ) from None
         if piece is not None:
             self._pace.moved(len(piece))

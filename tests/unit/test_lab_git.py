@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
+from sopslab.errors import LabError
+from sopslab.incidents.rotation.orders import Change, NewVersion, Order
 from sopslab.incidents.rotation.plan import Version
+from sopslab.lab.act.reencryption import reencrypt
 from sopslab.lab.observe import encrypted
 from sopslab.lab.observe.encrypted import encrypted_versions, made_file, past_versions
-from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.git import MAIN, Git
 from tests.repositories import git, learner
 
 ADA = at_seat(learner("ada"))
@@ -96,6 +100,40 @@ def test_what_a_rotation_made_is_known_by_its_own_record_alone(
     assert noted() == [False, True, True, True, False, False]
 
 
+def test_a_record_of_commits_that_cannot_be_read_is_not_taken_for_none(
+    repository: tuple[Settings, Git, str],
+) -> None:
+    settings, _, start = repository
+    record = made_file(settings, "lost", "ada")
+    record.mkdir(parents=True)
+    with pytest.raises(LabError, match="ada cannot be read"):
+        encrypted_versions(settings.for_machine, [ADA], {"ada": [start]}, "lost")
+
+
+def test_commits_are_on_record_on_the_disk_before_main_has_them(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, bare, start = repository
+    bare.update_refs(f"create {MAIN} {start}")
+    Path(settings.class_dir).mkdir(parents=True, exist_ok=True)
+    flush, flushed = os.fsync, []
+
+    def noticed(descriptor: int) -> None:
+        flushed.append((Path(f"/proc/self/fd/{descriptor}").readlink(), bare.commit(MAIN)))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noticed)
+    change = Change(None, None, ADA.key, ADA.key)
+    order = Order(ADA, change, start=None, main=NewVersion(start, rules=False, files=()))
+    reencrypt(settings.for_machine, "Replace", [order], "lost")
+    record = made_file(settings, "lost", "ada")
+    parts = (record.with_name(".ada.new"), record.parent, record.parent.parent)
+    assert flushed == [(part, start) for part in parts]
+    assert bare.commit(MAIN) != start
+    assert record.read_text() == f"{bare.commit(MAIN)}\n"
+    assert record.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
 def test_a_commit_of_more_files_than_are_read_says_so(
     repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch, limit: str
@@ -110,7 +148,8 @@ def test_a_commit_of_more_files_than_are_read_says_so(
         return found["ada"][commit]
 
     assert not version(size).large and len(version(size).files) == 2
-    assert version(size - 1) == Version(commit, large=True)
+    blobs = {path: entry.blob for path, entry in bare.tree(commit).items()}
+    assert version(size - 1) == Version(commit, blobs, large=True)
 
 
 @pytest.mark.parametrize("name", ["a\nb.yaml", "a\x1b[1m.yaml", "a\udce4.yaml"])
@@ -147,7 +186,6 @@ def test_what_a_file_held_before_is_found_each_content_once(
     last = bare.commit_files(commit, "After", {"a": b"four"})
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": ["a", "b"]})
     past = found["ada"]
-    assert past is not None
     assert sorted(past["a"]) == ["one", "three", "two"] and past["b"] == []
     assert bare.blob(last, "a") == b"four"
 
@@ -159,18 +197,38 @@ def test_the_past_of_files_is_read_as_far_as_its_limits(
     for content in (b"one", b"two", b"three"):
         commit = bare.commit_files(commit, "Change", {"a": content, "b": content})
 
-    def past() -> dict[str, list[str]] | None:
+    def past() -> dict[str, list[str]]:
         here, paths = settings.for_machine, {"ada": ["a", "b"]}
         found = past_versions(here, [ADA], {"ada": commit}, paths)["ada"]
-        return found and {path: sorted(texts) for path, texts in found.items()}
+        return {path: sorted(texts) for path, texts in found.items()}
 
     assert past() == {path: ["one", "three", "two"] for path in "ab"}
     monkeypatch.setattr(encrypted, "_PAST_OF_ALL", 3)
     assert past() == {path: ["three"] for path in "ab"}
-    monkeypatch.setattr(encrypted, "_PAST_BYTES", 10)
-    assert past() == {path: ["three"] for path in "ab"}
-    monkeypatch.setattr(encrypted, "_PAST_BYTES", 9)
-    assert past() is None
+    monkeypatch.undo()
+    newest = {"a": ["three", "two"], "b": ["three", "two"]}
+    for most, texts in {
+        22: {path: ["one", "three", "two"] for path in "ab"},
+        21: {"a": ["one", "three", "two"], "b": ["three", "two"]},
+        18: newest,
+        16: newest,
+        15: {"a": ["three", "two"], "b": ["three"]},
+        # The newest version of each file is tried in any case.
+        9: {path: ["three"] for path in "ab"},
+    }.items():
+        monkeypatch.setattr(encrypted, "_PAST_BYTES", most)
+        assert past() == texts, most
+
+
+def test_of_a_file_that_was_away_the_newest_version_is_read(
+    repository: tuple[Settings, Git, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, bare, start = repository
+    held = bare.commit_files(start, "Had", {"a": b"one"})
+    gone = bare.commit_tree(bare.text("rev-parse", f"{start}^{{tree}}"), [held], "Gone")
+    monkeypatch.setattr(encrypted, "_PAST_BYTES", 0)
+    found = past_versions(settings.for_machine, [ADA], {"ada": gone}, {"ada": ["a"]})
+    assert found == {"ada": {"a": ["one"]}}
 
 
 @pytest.mark.parametrize("name", [":(x).yaml", "[ab].yaml", "*.yaml"])
@@ -181,4 +239,4 @@ def test_the_name_of_a_file_is_no_pattern(repository: tuple[Settings, Git, str],
     commit = bare.commit_files(commit, "Change", {"a.yaml": b"another"})
     found = past_versions(settings.for_machine, [ADA], {"ada": commit}, {"ada": [name]})
     past = found["ada"]
-    assert past is not None and sorted(past[name]) == ["one", "two"]
+    assert sorted(past[name]) == ["one", "two"]

@@ -615,6 +615,29 @@ def test_more_files_than_a_rotation_looks_at_are_neither_replaced_nor_proven(
         shutil.rmtree(Path(found.settings.class_dir) / "failed")
 
 
+def test_a_rotation_that_began_with_too_many_files_is_proven_once_they_are_gone(
+    world: Callable[..., World],
+) -> None:
+    found = world("value-exposed")
+    clone, before = found.clone("learner"), found.secret("learner", SECRET)
+    old_file = found.show("learner", SECRET)
+    many = [f"{FOLDER}/many-{number}.yaml" for number in range(201)]
+    for path in many:
+        (clone / path).write_text(old_file)
+    found.commit("learner", "Many")
+    found.take_inventory("backend-secrets")
+    found.reencrypt()
+    assert "remove some first" in found.failures()["learner"]
+    shutil.rmtree(Path(found.settings.class_dir) / "failed")
+    git(clone, "rm", "--quiet", *many)
+    found.commit("learner", "Some")
+    done = found.rotate()
+    assert_done(done)
+    assert [one.changed for one in done] == [False, True, False, True, True]
+    assert found.secret("learner", SECRET)["data"] != before["data"]
+    assert found.record.over and not found.failures()
+
+
 def test_one_value_of_several_is_replaced_by_what_a_human_gives(
     world: Callable[..., World],
 ) -> None:

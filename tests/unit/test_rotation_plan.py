@@ -208,6 +208,17 @@ def test_what_is_too_much_to_be_read_is_refused_and_no_end() -> None:
     assert found == [LARGE] and "more than 200 encrypted files" in LARGE
 
 
+def test_what_was_too_much_to_be_read_is_still_told_from_what_replaced_it() -> None:
+    before = replace(version(a=encrypted(OLD), b=encrypted(OLD, name="b")), texts={}, large=True)
+    assert list(before.encrypted()) == []
+    after = version(a=encrypted(OLD), b=encrypted(OLD, name="b"))
+    after = replace(after, files={**after.files, "flux/b.yaml": "another"},
+                    texts={**after.texts, "another": encrypted(NEW, name="b")})  # fmt: skip
+    assert rotated_files(before, after) == ["flux/b.yaml"]
+    (sentence,) = still_exposed(before, after, ("backend", "b"))
+    assert sentence.startswith("flux/a.yaml is as it was")
+
+
 def test_names_that_nothing_has_are_told() -> None:
     found = version(a=encrypted(OLD))
     named = ("backend", "backend/KEY", "backend/NO", "no")

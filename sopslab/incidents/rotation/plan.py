@@ -32,12 +32,12 @@ class Version:
     """A commit of a repository, with its encrypted files.
 
     + files: the blob of each encrypted file, by path
-    + texts: the content of each of these blobs
+    + texts: the content of each of these blobs, none if `large`
     + rules: the text of the commit's `.sops.yaml`
     + noted: whether a commit that the rotation has made is this one, or one before it
     + odd: whether encrypted files are left out because of their paths, which cannot be printed or
       contain `..`
-    + large: whether the encrypted files are too many or too large to be read, and left out
+    + large: whether the encrypted files are too many or too large, so that none of them is read
     """
 
     commit: str
@@ -49,7 +49,10 @@ class Version:
     large: bool = False
 
     def encrypted(self) -> Iterator[tuple[str, EncryptedFile]]:
-        """Yield the path of each encrypted file, and what can be read in the file."""
+        """Yield the path of each encrypted file, and what can be read in the file; nothing if they
+        are too many or too large."""
+        if self.large:
+            return
         for path, blob in self.files.items():
             found = read_encrypted(self.texts[blob])
             if found is not None:

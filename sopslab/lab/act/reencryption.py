@@ -103,10 +103,16 @@ class _Work:
 
     def _record(self, incident: str) -> None:
         """Record the commits that were made, before any branch has them: later, nothing in the
-        repository itself tells them from what a learner pushes."""
+        repository itself tells them from what a learner pushes. Like the commits, the record
+        outlives a loss of power."""
         about = self._lab, incident, self._order.environment.id
         commits = [*made_commits(*about), *self._commits.values()]
-        files.write(made_file(*about), "".join(f"{commit}\n" for commit in commits))
+        path = made_file(*about)
+        files.private_folder(path.parent)
+        with files.new_file(path) as file:
+            file.write("".join(f"{commit}\n" for commit in commits).encode())
+        for folder in (path.parent, path.parent.parent):
+            files.sync(folder)
 
     def _made(self, version: NewVersion) -> str:
         """Return the commit that is made of a version. It is made once for both refs, if main is

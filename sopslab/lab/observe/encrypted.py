@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import zip_longest
 from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
@@ -15,8 +16,7 @@ from sopslab.policy.recipients import CONFIG
 
 # The beginning of every value that sops encrypts.
 _ENCRYPTED = "ENC[AES256_GCM"
-# Of the past: versions of a file, those of all files of a learner, and bytes of these. An attacker
-# needs only one.
+# Of the past: versions of a file, those of all files of a learner, and bytes of these.
 _PAST, _PAST_OF_ALL, _PAST_BYTES = 100, 1000, 32 * 1024 * 1024
 
 
@@ -27,7 +27,8 @@ def encrypted_versions(
     incident: str | None,
 ) -> dict[str, dict[str, Version]]:
     """Return the encrypted files in commits of learners' repositories, by learner and commit. A
-    commit that a repository does not have is left out.
+    commit that a repository does not have is left out. Raises LabError if it cannot be read which
+    commits the rotation has made.
 
     + commits: the commits to read, by the learner's id
     + incident: the incident of the rotation that is under way, None without one
@@ -53,9 +54,8 @@ def made_file(places: Places, incident: str, learner: str) -> Path:
 
 def made_commits(places: Places, incident: str, learner: str) -> list[str]:
     """Return the commits that a rotation has made in a learner's repository, also those that no
-    branch got as far as."""
-    made = files.read(made_file(places, incident, learner)) or b""
-    return made.decode("ascii", "replace").split()
+    branch got as far as. Raises LabError if the record of them cannot be read."""
+    return (files.text(made_file(places, incident, learner)) or "").split()
 
 
 def _versions(
@@ -73,8 +73,9 @@ def _version(git: Git, commit: str, made: Sequence[str]) -> Version:
     blobs = {path: tree[path].blob for path in ordinary}
     rules = tree.get(CONFIG)
     wanted = [*blobs.values(), *([] if rules is None else [rules.blob])]
-    if len(ordinary) > MOST_FILES or git.size(wanted) > MOST_BYTES:
-        return Version(commit, large=True)
+    odd = len(ordinary) < len(paths)
+    if len(ordinary) > MOST_FILES or sum(git.sizes(wanted).values()) > MOST_BYTES:
+        return Version(commit, blobs, odd=odd, large=True)
     texts = {blob: as_text(content) for blob, content in git.blobs(wanted).items()}
     return Version(
         commit,
@@ -82,7 +83,7 @@ def _version(git: Git, commit: str, made: Sequence[str]) -> Version:
         {blob: texts[blob] for blob in blobs.values()},
         "" if rules is None else texts.get(rules.blob, ""),
         noted=_follows(git, commit, set(blobs.values()), made),
-        odd=len(ordinary) < len(paths),
+        odd=odd,
     )
 
 
@@ -120,9 +121,9 @@ def as_text(content: bytes) -> str:
 
 def past_versions(
     lab: Lab, environments: list[Environment], commits: dict[str, str], paths: dict[str, list[str]]
-) -> dict[str, dict[str, list[str]] | None]:
-    """Return the past contents of files, up to a commit, by learner and path; None for a learner
-    where these are too large.
+) -> dict[str, dict[str, list[str]]]:
+    """Return the past contents of files, up to a commit, by learner and path: the newest of each
+    file, and older ones as far as the limits go.
 
     + commits: the last commit to read, by the learner's id
     + paths: the files to read, by the learner's id
@@ -133,16 +134,38 @@ def past_versions(
     }
 
 
-def _past(git: Git, commit: str, paths: Sequence[str]) -> dict[str, list[str]] | None:
+def _past(git: Git, commit: str, paths: Sequence[str]) -> dict[str, list[str]]:
     most = max(1, min(_PAST, _PAST_OF_ALL // max(len(paths), 1)))
     versions = {path: _versions_of(git, commit, path, most) for path in paths}
-    if git.size(name for names in versions.values() for name in names) > _PAST_BYTES:
-        return None
+    sizes = git.sizes(name for names in versions.values() for name in names)
     found = {}
-    for path, names in versions.items():
+    for path, names in _newest(versions, sizes).items():
         blobs = git.blobs(names)
         found[path] = [as_text(blobs[blob]) for blob in sorted(blobs)]
     return found
+
+
+def _newest(
+    versions: Mapping[str, Sequence[str]], sizes: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """Return the versions of files that are read, by path: the newest of each, and then the next of
+    each, until they have too many bytes.
+
+    + versions: the versions of each file, the newest first, by path
+    + sizes: the bytes of each version; one that is not there is left out
+    """
+    there = {path: [name for name in names if name in sizes] for path, names in versions.items()}
+    taken: dict[str, list[str]] = {path: names[:1] for path, names in there.items()}
+    left = _PAST_BYTES - sum(sizes[name] for names in taken.values() for name in names)
+    for row in zip_longest(*(names[1:] for names in there.values())):
+        for path, name in zip(there, row, strict=True):
+            if name is None:
+                continue
+            left -= sizes[name]
+            if left < 0:
+                return taken
+            taken[path].append(name)
+    return taken
 
 
 def _versions_of(git: Git, commit: str, path: str, most: int) -> list[str]:

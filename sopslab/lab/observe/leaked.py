@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sopslab.config.places import Lab, Places
-from sopslab.errors import LabError
 from sopslab.lab.observe.keys import PublicKeys
-from sopslab.lab.tools.files import has_content, read
+from sopslab.lab.tools.files import has_content, read, text
 from sopslab.model.results import Undecided
 from sopslab.model.rotation import LoginState
 
@@ -20,13 +19,7 @@ def record_file(places: Places, incident: str) -> str:
 def rotation_record(lab: Lab, incident: str) -> str | None:
     """Return the record of the rotation that belongs to an incident, None if the rotation has not
     begun. Raises LabError if the record cannot be read."""
-    path = Path(record_file(lab, incident))
-    try:
-        return path.read_text(encoding="utf-8") or None
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeError) as error:
-        raise LabError(f"{path} cannot be read: {error}") from None
+    return text(record_file(lab, incident)) or None
 
 
 def archived_identities(lab: Lab) -> dict[str, str]:

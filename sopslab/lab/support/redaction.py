@@ -19,8 +19,9 @@ from sopslab.policy import keys
 _ALONE = 8
 # A shorter value stays: whoever knows that three characters were taken out knows hardly less.
 _SHORTEST = 4
-# Comparisons for one text: a few seconds. Only who has many values with one beginning needs more.
-_MOST = 20_000_000
+# Bytes that are compared for one text: a few seconds. Only who has many values with one beginning
+# needs more.
+_MOST = 1 << 30
 _BEFORE_A_WORD = re.compile(rb"(?<!\w)(?=.)", re.DOTALL)
 _WORD = re.compile(rb"\w")
 
@@ -87,6 +88,8 @@ class Redactor:
         self._lengths: dict[bytes, set[int]] = {}
         for form in self._forms:
             self._lengths.setdefault(form[:_ALONE], set()).add(len(form))
+        # How many bytes are compared where one of these begins.
+        self._costs = {begin: sum(lengths) for begin, lengths in self._lengths.items()}
         self._alone_lengths = sorted({len(value) for value in self._alone})
 
     def redact(self, text: bytes) -> Redacted:
@@ -106,11 +109,11 @@ class Redactor:
         compared = 0
         begins = self._lengths
         for at in [at for at in range(len(text)) if text[at : at + _ALONE] in begins]:
-            lengths = begins[text[at : at + _ALONE]]
-            compared += len(lengths)
+            begin = text[at : at + _ALONE]
+            compared += self._costs[begin]
             if compared > _MOST:
                 raise TooMuch
-            for length in lengths:
+            for length in begins[begin]:
                 what = self._forms.get(text[at : at + length])
                 if what is not None:
                     yield _Span(at, at + length, what)

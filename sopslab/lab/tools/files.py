@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from sopslab.errors import LabError
+
 
 @contextmanager
 def new_folder(beside: str | Path) -> Iterator[Path]:
@@ -138,6 +140,17 @@ def read(path: str | Path) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def text(path: str | Path) -> str | None:
+    """Return the text of a file, None where it is not there. Raises LabError if it cannot be
+    read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeError) as error:
+        raise LabError(f"{path} cannot be read: {error}") from None
 
 
 def entries(folder: str | Path) -> list[Path]:

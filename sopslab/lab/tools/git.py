@@ -203,17 +203,18 @@ class Git:
             return {}
         return dict(_blobs(self.run("cat-file", "--batch", stdin=os.fsencode(asked))))
 
-    def size(self, names: Iterable[str]) -> int:
-        """Return how many bytes objects have together. A name that stands for none is left out.
-        Raises Failed.
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return how many bytes objects have, by the names asked for, in one process. A name that
+        stands for none is left out. Raises Failed.
 
         + names: ids, or paths in commits as `commit:path`, without line breaks
         """
-        asked = "".join(f"{name}\n" for name in dict.fromkeys(names))
+        asked = list(dict.fromkeys(names))
         if not asked:
-            return 0
-        said = self.text("cat-file", "--batch-check=%(objectsize)", stdin=os.fsencode(asked))
-        return sum(int(line) for line in said.split("\n") if line.isdigit())
+            return {}
+        stdin = os.fsencode("".join(f"{name}\n" for name in asked))
+        said = self.text("cat-file", "--batch-check=%(objectsize)", stdin=stdin).split("\n")
+        return {name: int(line) for name, line in zip(asked, said, strict=True) if line.isdigit()}
 
     def files(self, commit: str, folder: str) -> dict[str, bytes]:
         """Return the files of a commit below a folder, by their paths. Raises Failed."""

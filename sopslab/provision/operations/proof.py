@@ -142,7 +142,7 @@ def decryption(settings: Settings, environments: Sequence[Environment]) -> Comma
 def attempts(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
     Prove that what leaked opens no file on any main: neither the file as it is, nor the file after
-    the data key of an older version was put into it.
+    the data key of an older version was put into it. Of older versions the newest are tried.
 
     + settings: the lab's settings
     + environments: the environments of the rotation
@@ -165,7 +165,6 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
             *faults(one.after, old=one.change.old, new=one.change.new),
             *still_exposed(one.before, one.after, rotation.exposed),
         ]
-        former = past.get(learner, {})
         leaked = one.change.old or recipient_of(states, key)
         identity = (
             archived.get(one.change.old)
@@ -176,10 +175,8 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
             problems[learner] = found[0]
         elif leaked is None or identity is None:
             problems[learner] = "the identity that leaked is not in the archive: nothing is proven"
-        elif former is None or one.before.large:
-            problems[learner] = "its files of before are too large to be tried: nothing is proven"
         else:
-            attempts += _attempts(one, former, leaked, identity)
+            attempts += _attempts(one, past.get(learner, {}), leaked, identity)
     if not attempts and not problems:
         host.noop("nothing was encrypted, so there is nothing to open")
         return
@@ -189,16 +186,13 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
         yield acting(settings, proof.prove, attempts=attempts)
 
 
-def _past(
-    settings: Settings, outcomes: Sequence[Outcome]
-) -> dict[str, dict[str, list[str]] | None]:
-    """Return the former content of the rotated files, by learner and path; None where it is too
-    large."""
+def _past(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[str]]]:
+    """Return the former content of the rotated files, by learner and path."""
     paths = {one.environment.id: [path for path, _ in one.rotated()] for one in outcomes}
     concerned = [one for one in outcomes if paths[one.environment.id]]
     if not concerned:
         return {}
-    found: dict[str, dict[str, list[str]] | None] = look(
+    found: dict[str, dict[str, list[str]]] = look(
         settings,
         past_versions,
         environments=[one.environment for one in concerned],

@@ -385,6 +385,25 @@ def test_what_is_pushed_takes_no_more_on_disk_than_on_the_wire(bare: Bare, tmp_p
     assert limits.folder_size(bare.folder / "objects") - before < 2 * 1024 * 1024
 
 
+def test_small_changes_of_a_large_file_do_not_fill_a_repository(bare: Bare, tmp_path: Path) -> None:
+    """Each push leaves a pack with the whole file that its change begins with."""
+    local, noise = Bare(tmp_path / "local.git"), os.urandom(512 * 1024).hex()
+    commit = ""
+    for number in range(24):
+        blob = local.git("hash-object", "-w", "--stdin", given=f"{noise}{number}")
+        tree = local.git("mktree", given=f"100644 blob {blob}\tfile\n")
+        parents = ["-p", commit] if commit else []
+        commit = local.git("commit-tree", tree, *parents, "-m", "m")
+        subprocess.run(
+            ["git", "push", "--quiet", str(bare.folder), f"{commit}:refs/heads/main"],
+            cwd=local.folder, env=SERVERS, check=True, capture_output=True,
+        )  # fmt: skip
+
+    assert bare.git("rev-parse", "main") == commit
+    # Two hexadecimal digits take a byte in a pack.
+    assert limits.folder_size(bare.folder / "objects") < 12 * 640 * 1024
+
+
 def test_what_no_branch_holds_any_more_stays_packed(bare: Bare, tmp_path: Path) -> None:
     noise = os.urandom(512 * 1024).hex()
     for number in range(4):

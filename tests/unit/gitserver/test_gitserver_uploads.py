@@ -11,7 +11,7 @@ import pytest
 
 from sopslab.gitserver import uploads
 from sopslab.gitserver.protocol import Refused, parse
-from sopslab.gitserver.uploads import LEAST, Upload
+from sopslab.gitserver.uploads import LEAST_SENT, Upload
 
 Work = Callable[[Upload], Awaitable[object]]
 
@@ -82,12 +82,12 @@ def test_a_body_that_stops_or_comes_byte_by_byte_is_refused(
     with pytest.raises(Refused) as refused:
         received(work, *parts, pause=0.02, ends=False)
     assert refused.value.status.startswith("408")
-    assert f"less than {LEAST // 1024} KiB a second" in str(refused.value)
+    assert f"less than {LEAST_SENT // 1024} KiB a second" in str(refused.value)
 
 
 def test_a_body_that_comes_fast_enough_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "_SECONDS", 1.0)
-    monkeypatch.setattr(uploads, "LEAST", 10)
+    monkeypatch.setattr(uploads, "LEAST_SENT", 10)
     # More than a second in all, for which each part gives three.
     parts = (b"a" * 40, b"b" * 30, b"c" * 30)
     assert received(whole, *parts, pause=0.4) == b"".join(parts)

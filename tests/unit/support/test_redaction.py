@@ -152,3 +152,14 @@ def test_a_text_in_which_too_much_begins_as_a_secret_is_given_up(
     monkeypatch.setattr(redaction, "_MOST", 10_000)
     with pytest.raises(TooMuch):
         redactor.redact(b"a" * 1000)
+
+
+def test_what_is_compared_with_long_secrets_counts_by_its_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    redactor = Redactor([Secret("it", b"a" * 8 + b"b" * more) for more in (1000, 3000)])
+    # Each of the two places is compared with both values.
+    monkeypatch.setattr(redaction, "_MOST", 2 * (1008 + 3008))
+    assert redactor.redact(b"a" * 9).places == 0
+    with pytest.raises(TooMuch):
+        redactor.redact(b"a" * 10)
