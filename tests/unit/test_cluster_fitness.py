@@ -369,6 +369,18 @@ def answering(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Setti
     return settings
 
 
+@pytest.fixture
+def serving(answering: Settings, lab: Callable[..., Settings]) -> Settings:
+    """Settings for the same cluster, with the Git server in it."""
+    return lab(
+        cluster_provider="existing",
+        kubeconfig=str(answering.kubeconfig),
+        context=str(answering.context),
+        registry="registry.example/class",
+        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
+    )
+
+
 def was_there(settings: Settings, *clusters: str) -> None:
     """Record that the lab was taken to these clusters, given by their ids."""
     Path(settings.clusters_file).parent.mkdir(parents=True, exist_ok=True)
@@ -548,20 +560,13 @@ def test_a_namespace_that_an_older_lab_made_without_a_label_is_its_own(
 
 
 def test_namespaces_of_the_probe_and_of_the_git_server_are_not_taken_over(
-    answering: Settings, lab: Callable[..., Settings]
+    answering: Settings, serving: Settings
 ) -> None:
     has_id(answering)
     probe, git = "sops-lab-probe-lab", "sops-lab-git-lab"
     # What has the label of a lab is removed with it, and the repositories are not.
     has_namespaces(answering, namespace(probe, "other"), namespace(git, "lab", ID))
     assert look(answering).occupied == (probe,)
-    serving = lab(
-        cluster_provider="existing",
-        kubeconfig=str(answering.kubeconfig),
-        context=str(answering.context),
-        registry="registry.example/class",
-        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
-    )
     assert look(serving).occupied == (probe, git)
     ours = namespace(git, None)
     ours["metadata"]["labels"] = {"sops-lab-git": "lab", "sops-lab/id": ID}
@@ -746,16 +751,9 @@ def test_how_many_seats_are_new_is_not_guessed(answering: Settings) -> None:
 
 
 def test_the_git_server_is_given_room_until_its_pod_is_on_a_node(
-    answering: Settings, lab: Callable[..., Settings]
+    answering: Settings, serving: Settings
 ) -> None:
     has_id(answering)
-    serving = lab(
-        cluster_provider="existing",
-        kubeconfig=str(answering.kubeconfig),
-        context=str(answering.context),
-        registry="registry.example/class",
-        git_in_cluster={"host": "git.example.org", "port": 30443, "service": "NodePort"},
-    )
     space = namespace("sops-lab-git-lab", None)
     space["metadata"]["labels"] = {"sops-lab-git": "lab", "sops-lab/id": ID}
     seat = namespace("ada-develop", "lab", ID)
