@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,6 +28,7 @@ from pydantic import (
     ValidationError,
 )
 
+from sopslab.artifacts.versions import read_yaml
 from sopslab.errors import InputError
 from sopslab.layout import PACKAGE
 from sopslab.model import recipes
@@ -639,20 +639,13 @@ class Catalog(_Part):
         return Work(plan, (entry,), modules)
 
 
-# libyaml's loader does the same, ten times as fast.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
 def load_catalog(path: str | Path) -> Catalog:
     """Return the catalog in a file, with the modules beside it.
 
     Raises InputError with every problem in it.
     """
     file = Path(path)
-    try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError([f"{file}: cannot be read: {error}"]) from None
+    data = read_yaml(file)
     if not isinstance(data, dict):
         raise InputError([f"{file}: is not a mapping: compare it with artifacts/catalog.yaml"])
     unknown = sorted({"modules", "recipes"} & data.keys())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -39,17 +40,23 @@ class Versions:
         return found
 
 
+def read_yaml(file: Path) -> Any:
+    """Return what a catalog's file holds. Raises InputError if it cannot be read."""
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError([f"{file}: cannot be read: {error}"]) from None
+
+
 def read_versions(path: str | Path) -> Versions:
     """Return the versions in a catalog. Nothing else of it is read, and none of it is validated.
 
     Raises InputError if the file has none.
     """
     file = Path(path)
+    data = read_yaml(file)
     try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
         sources, by_name = tuple(data["node_image"]), data["versions"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError([f"{file}: cannot be read: {error}"]) from None
     except (LookupError, TypeError):
         raise _lacking(file, "no versions") from None
     if not sources:
