@@ -148,6 +148,23 @@ def deploy_or_exit(
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
     + junit: the file for the steps of the deploy as JUnit XML
     """
+    result = deployed(deploy, settings, data, as_json, inventory, stdin, junit)
+    if as_json:
+        end_with(result)
+    return result
+
+
+def deployed(
+    deploy: str,
+    settings: Settings,
+    data: Mapping[str, object],
+    as_json: bool,
+    inventory: str | None = None,
+    stdin: str = "",
+    junit: Path | None = None,
+) -> Result:
+    """Do the same as `deploy_or_exit`, but leave JSON about a deploy that went well to the command,
+    which has more to say."""
     # Imported here, because these modules take long to import, and help and completion do not need
     # them.
     from sopslab.files import events
@@ -167,13 +184,18 @@ def deploy_or_exit(
         sys.exit(error.code)
     if junit is not None:
         result = _reported(result, junit, began)
+    if result.code is Exit.OK:
+        return result
     if as_json:
-        echo_json(result.as_dict())
-        sys.exit(result.code)
-    if result.code is not Exit.OK:
-        _show_problems(result)
-        sys.exit(result.code)
-    return result
+        end_with(result)
+    _show_problems(result)
+    sys.exit(result.code)
+
+
+def end_with(result: Result) -> NoReturn:
+    """End the command with a result as JSON."""
+    echo_json(result.as_dict())
+    sys.exit(result.code)
 
 
 def _reported(result: Result, junit: Path, began: datetime) -> Result:

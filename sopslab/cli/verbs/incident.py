@@ -14,8 +14,9 @@ import click
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
-    deploy_or_exit,
+    deployed,
     end,
+    end_with,
     json_option,
     lab_or_exit,
     own_ids_argument,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sopslab.config.environment import Environment
     from sopslab.config.settings import Settings
     from sopslab.incidents.records import Exposure, Incident, Upstream
+    from sopslab.run.runner import Result
 
 _identifier = click.argument(
     "identifier",
@@ -152,16 +154,19 @@ def open_(
     record = replace(
         record, remains=_joined(opened.remains, (*remaining(record.exposures), *remains))
     )
-    _put(settings, record, as_json)
+    result = _put(settings, record, as_json)
+    left_out = [f"{who} is not in the record: {reason}" for who, reason in unsearched.items()]
+    code = Exit.PARTIAL if left_out else Exit.OK
+    if as_json:
+        end_with(replace(result, code=code, problems=left_out))
     echo(f"the incident {record.id} is open, with {_counted(record)}")
     for one in record.exposures:
         named = ", ".join(one.keys) or "a value"
         echo(f"  {one.path} in commit {one.commit[:12]}: {named} [{one.rule}]")
     echo(f"Next: sopslab incident close {record.id}, which says what is still to be done")
-    if unsearched:
-        for learner, reason in unsearched.items():
-            echo(f"{learner} is not in the record: {reason}", err=True)
-        sys.exit(Exit.PARTIAL)
+    for sentence in left_out:
+        echo(sentence, err=True)
+    sys.exit(code)
 
 
 @incident.command()
@@ -203,7 +208,9 @@ def note(
         for one in listed
     )
     record = replace(before, upstream=listed, remains=_joined(before.remains, remains))
-    _put(settings, record, as_json)
+    result = _put(settings, record, as_json)
+    if as_json:
+        end_with(result)
     echo(f"the incident {record.id} is updated")
 
 
@@ -243,9 +250,15 @@ def close(identifier: str, as_json: bool) -> None:
     left = missing(found, evidence.uses)
     if left:
         end(Exit.FAILED, left, as_json=as_json)
-    _put(settings, replace(found, closed=found.closed or today()), as_json)
-    for one in evidence.unknown:
-        echo(f"the value in {one.path} could not be compared: that it was replaced is your word")
+    result = _put(settings, replace(found, closed=found.closed or today()), as_json)
+    on_your_word = [
+        f"the value in {one.path} could not be compared: that it was replaced is your word"
+        for one in evidence.unknown
+    ]
+    if as_json:
+        end_with(replace(result, remarks=[*result.remarks, *on_your_word]))
+    for sentence in on_your_word:
+        echo(sentence)
     echo(f"the incident {found.id} is closed; exposed for ever:")
     for sentence in found.remains or ("nothing that is known",):
         echo(f"  {sentence}")
@@ -285,9 +298,9 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
     return known[identifier]
 
 
-def _put(settings: Settings, record: Incident, as_json: bool) -> None:
-    """Put a record into the platform repository, or end the command if the record could not be read
-    again from there."""
+def _put(settings: Settings, record: Incident, as_json: bool) -> Result:
+    """Put a record into the platform repository, and return how that went; or end the command if
+    that failed, or the record could not be read again from there."""
     from sopslab.incidents.records import parse_incident, render_incident
 
     path, text = incident_path(record.id), render_incident(record)
@@ -296,7 +309,7 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> None:
     except InputError as error:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
-    deploy_or_exit("deploys/record.py", settings, data, as_json)
+    return deployed("deploys/record.py", settings, data, as_json)
 
 
 def _with_upstream(listed: Sequence[Upstream], more: Sequence[str]) -> tuple[Upstream, ...]:

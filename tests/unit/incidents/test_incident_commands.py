@@ -59,8 +59,9 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
     def known(_settings: Settings) -> dict[str, Incident]:
         return {one.id: one for one in found.incidents}
 
+    monkeypatch.setattr("sopslab.cli.verbs.incident.deployed", deploy)
+    monkeypatch.setattr("sopslab.cli.verbs.credentials.deploy_or_exit", deploy)
     for module in ("incident", "credentials"):
-        monkeypatch.setattr(f"sopslab.cli.verbs.{module}.deploy_or_exit", deploy)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.today", lambda: DAY)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.keep_to_the_lab", lambda _settings: None)
     monkeypatch.setattr("sopslab.lab.observe.incidents.read_incidents", known)
@@ -101,6 +102,10 @@ def test_one_history_that_cannot_be_searched_keeps_nobody_else_out_of_the_record
     assert done.exit_code == Exit.PARTIAL
     assert "bob is not in the record: the history of bob/lab could not be" in done.stderr
     assert (seen.record().subjects, seen.record().exposures) == (("ada",), (EXPOSURE,))
+    done = run("incident", "open", "leak", "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["ok"]) == (Exit.PARTIAL, False)
+    assert ["bob" in problem for problem in told["problems"]] == [True]
     # Where nobody's can be searched, nothing is recorded.
     people.pop(0)
     seen.written = {}
@@ -185,6 +190,10 @@ def test_closing_says_what_stays_exposed_and_what_nobody_could_compare(seen: Lab
     assert done.exit_code == 0, done.output
     assert seen.record().closed == DAY
     assert "a clone" in done.output and "could not be compared" in done.output
+    done = run("incident", "close", OPEN.id, "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["ok"]) == (0, True)
+    assert [EXPOSURE.path in remark for remark in told["remarks"]] == [True]
 
 
 def test_the_list_has_all_that_is_on_record(seen: Lab) -> None:

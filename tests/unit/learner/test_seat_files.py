@@ -133,6 +133,22 @@ def test_a_learner_resets_by_a_push(seat: Repository) -> None:
     assert "git push origin HEAD:reset" in commands((seat.root / "lab.md").read_text())
 
 
+def test_git_takes_every_push_of_lab_md_as_it_is_written(seat: Repository, tmp_path: Path) -> None:
+    """git completes the name of a new branch only if it knows what is pushed to be a branch."""
+    server = tmp_path / "server.git"
+    git = ("git", "-C", str(seat.root))
+    subprocess.run(["git", "init", "--quiet", "--bare", server], check=True)
+    subprocess.run([*git, "remote", "add", "origin", server], check=True)
+    who = ("-c", "user.name=Zoë", "-c", "user.email=zoe@lab.invalid")
+    subprocess.run([*git, *who, "commit", "--quiet", "--allow-empty", "-m", "Begin"], check=True)
+    subprocess.run([*git, "push", "--quiet", "origin", "HEAD:refs/heads/main"], check=True)
+    subprocess.run([*git, "fetch", "--quiet"], check=True)
+    pushes = {one for one in typed(seat, "lab.md") if one.startswith("git push origin ")}
+    assert {push.split()[-1].partition(":")[0] for push in pushes} >= {"HEAD", "origin/main"}
+    for push in pushes:
+        subprocess.run([*git, *push.split()[1:], "--dry-run"], check=True)
+
+
 # --- the scripts -----------------------------------------------------------------------------
 
 Answers = Callable[[str, int], None]
