@@ -33,12 +33,14 @@ ID_LABEL = "sops-lab/id"
 REQUEST_LABEL = "sops-lab/lab"
 # On every object of a seat that is not the learner's own.
 SEAT_LABEL = "sops-lab/seat"
-# In a learner's repository: all secrets, and those of the environment.
 # In a learner's repository: a folder for each environment.
 SECRETS = "flux/secrets"
 SECRETS_DIR = f"{SECRETS}/{ENVIRONMENT}"
 LIST_PATH = f"{SECRETS_DIR}/kustomization.yaml"
 CANARY_PATH = f"{SECRETS_DIR}/lab-canary.yaml"
+
+# In a learner's repository, this is the author of what the lab commits.
+LAB_EMAIL = "sops-lab@localhost"
 
 RECEIVER = "lab"
 # In the range of NodePorts; it is reached inside the lab's own network only.

@@ -9,6 +9,7 @@ from sopslab.layout import (
     ENVIRONMENT,
     FLUX_NAMESPACE,
     KUSTOMIZATION,
+    LAB_EMAIL,
     LIST_PATH,
     NAMESPACE,
     SECRETS_DIR,
@@ -104,9 +105,12 @@ class Chapter:
         return f"the Secret {self.secret} in the namespace {self.namespace}"
 
     def restore(self, path: str) -> str:
-        """Return the command that restores a file as it was when the lab began."""
-        first = "$(git rev-list --max-parents=0 HEAD | tail -n 1)"
-        return self.at_work(f'git checkout "{first}" -- {shlex.quote(path)}')
+        """Return the command that restores a file as the lab has written it last: when it replaced
+        a key, or else when the lab began."""
+        named = shlex.quote(path)
+        last = f"git rev-list -n 1 --author={LAB_EMAIL} HEAD -- {named}"
+        first = "git rev-list --max-parents=0 HEAD | tail -n 1"
+        return self.at_work(f'git checkout "$({{ {last}; {first}; }} | head -n 1)" -- {named}')
 
     def at_work(self, command: str) -> str:
         """Return a command that has to run in the clone, preceded by a `cd` if the learner is in

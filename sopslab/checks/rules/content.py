@@ -5,7 +5,6 @@ The tree is either main or the clone in which a learner works; both are judged a
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from sopslab.checks.rules.key import listed
@@ -228,14 +227,12 @@ def examine_list(seen: Snapshot) -> Iterator[Cause]:
         return
     absent = [name for name in resources if "/" not in name and name not in tree.files]
     for name in absent:
-        # The learner chose the file's name, and the command will be pasted into a shell.
-        path = shlex.quote(f"{chapter.folder}/{name}")
         yield cause(
             "listed-file-missing",
             f"{what} lists a file that is not there, so Flux can build nothing.",
             what,
             f"lists {name}, which is not in the folder",
-            chapter.at_work(f"git add {path} && git commit && git push"),
+            f"{edit_list(chapter)} && git add {chapter.folder} && git commit && git push",
         )
 
 

@@ -16,6 +16,7 @@ from sopslab.config.places import Places
 from sopslab.errors import LabError
 from sopslab.lab.tools.programs import Answer, ask, lab_environment, run
 from sopslab.lab.tools.waiting import wait_until
+from sopslab.layout import LAB_EMAIL
 
 MAIN = "refs/heads/main"
 # How `update-ref` names a ref that is not there.
@@ -36,7 +37,7 @@ class Author:
     email: str
 
 
-SOPS_LAB = Author("sops-lab", "sops-lab@localhost")
+SOPS_LAB = Author("sops-lab", LAB_EMAIL)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sopslab.checks.board.judge import judge
+from sopslab.course.chapter import Chapter
 from sopslab.gitserver.rows import learners_own, published
 from sopslab.model.rows import OwnRow, OwnStep
 from sopslab.model.wire import encode
@@ -105,7 +106,7 @@ def test_the_open_step_is_the_one_that_the_board_names(
         "git add flux/x.yaml && git commit && git push",
         "scripts/sops-encrypt-secret.sh develop backend-secrets --force",
         "${EDITOR:-vi} flux/secrets/develop/kustomization.yaml",
-        'git checkout "$(git rev-list --max-parents=0 HEAD | tail -n 1)" -- .sops.yaml',
+        Chapter("backend-secrets", "lab").restore(".sops.yaml"),
         "kubectl -n ada-develop get secret backend-secrets",
         "kubectl -n ada-develop describe resourcequota",
     ],
