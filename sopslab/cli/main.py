@@ -7,6 +7,7 @@ import platform
 import sys
 from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 from typing import Any
 
 import click
@@ -108,6 +109,10 @@ class _Verbs(click.Group):
         if platform.system() == "Windows":
             # The modules of the verbs import modules that only POSIX has.
             raise _UnfitHost(elsewhere("Windows"))
+        try:
+            Path.cwd()
+        except OSError:
+            raise _UnfitHost("the folder that you are in is gone: `cd` to another one") from None
         if cmd_name not in _LASTING:
             collect_seldom()
         verb: click.Command = getattr(import_module(f"{verbs.__name__}.{name}"), name)

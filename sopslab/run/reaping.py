@@ -15,7 +15,7 @@ from sopslab.config.enrolment import enrolment_for
 from sopslab.config.inputs import LAB_FILE, LOCAL
 from sopslab.config.leases import read_lease
 from sopslab.config.naming import check_label
-from sopslab.errors import LabError
+from sopslab.errors import STOPPED, Exit, LabError
 from sopslab.run.lock import held_by
 from sopslab.run.runner import run
 
@@ -31,17 +31,27 @@ _OF_A_LEASE: Mapping[str, object] = {
 }  # fmt: skip
 
 
+class Stopped(Exception):
+    """Somebody has stopped a run, and means all of them; `code` is the exit code that says how."""
+
+    def __init__(self, code: Exit) -> None:
+        super().__init__()
+        self.code = code
+
+
 @dataclass
 class Reaped:
     """What became of the labs of a root: which are gone (`gone`), and why each other one stays
     (`stays`) or could not be taken down (`failed`). Of the class of one lab: the learners whose
-    access has ended (`suspended`), and those whose environments are archived (`archived`)."""
+    access has ended (`suspended`), and those whose environments are archived (`archived`).
+    `stopped` is the exit code if somebody has stopped that."""
 
     gone: list[str] = field(default_factory=list)
     stays: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     suspended: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
+    stopped: Exit = Exit.OK
 
 
 def reap(
@@ -50,9 +60,10 @@ def reap(
     take_down: Callable[[Path], Sequence[str]],
     docker_host: str | None = None,
 ) -> Reaped:
-    """Take down each lab of a root whose lease has ended, unless it is being worked on.
+    """Take down each lab of a root whose lease has ended, unless it is being worked on. If somebody
+    stops that, the others are not looked at.
 
-    + take_down: takes down the lab of a folder; returns the problems
+    + take_down: takes down the lab of a folder; returns the problems, or raises Stopped
     + docker_host: the Docker that is used here, as `DOCKER_HOST` names it
     """
     reaped = Reaped()
@@ -60,7 +71,13 @@ def reap(
         reason = reason_to_stay(folder, now)
         if reason:
             reaped.stays[folder.name] = reason
-        elif problems := elsewhere(folder, docker_host) or take_down(folder):
+            continue
+        try:
+            problems = elsewhere(folder, docker_host) or take_down(folder)
+        except Stopped as stop:
+            reaped.stopped = stop.code
+            break
+        if problems:
             reaped.failed[folder.name] = " ".join(problems)
         else:
             reaped.gone.append(folder.name)
@@ -86,10 +103,10 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
     """End the access of a lab's learners whose time is over, and archive environments whose days of
     grace are over. If the lab is down or being worked on, both are left to `sopslab up`.
 
-    + expire: ends access and archives; returns the problems
+    + expire: ends access and archives; returns the problems, or raises Stopped
     """
     folder = Path(settings.lab_dir)
-    if settings.lab in reaped.gone or not Path(settings.lab_kubeconfig).exists():
+    if reaped.stopped or settings.lab in reaped.gone or not Path(settings.lab_kubeconfig).exists():
         return
     try:
         enrolment = enrolment_for(settings, read_enrolled(settings))
@@ -103,7 +120,13 @@ def end_access(reaped: Reaped, settings: Settings, expire: Callable[[], Sequence
         return
     if holder := held_by(folder / "lock"):
         reaped.stays[settings.lab] = f"it is being worked on by process {holder}"
-    elif problems := expire():
+        return
+    try:
+        problems = expire()
+    except Stopped as stop:
+        reaped.stopped = stop.code
+        return
+    if problems:
         reaped.failed[settings.lab] = " ".join(problems)
     else:
         reaped.suspended = [seat.id for seat in enrolment.suspended]
@@ -126,14 +149,15 @@ def _made_elsewhere(settings: Settings) -> str:
 
 
 def expire(settings: Settings) -> list[str]:
-    """End access and archive environments as `sopslab up` does; return the problems."""
+    """End access and archive environments as `sopslab up` does; return the problems. Raises
+    Stopped."""
     data = {"lab": json.dumps(settings.lab)}
-    log = Path(settings.lab_dir) / "log"
-    return run("deploys/expire.py", data, log, lambda _event: None, LOCAL).problems
+    return _problems("deploys/expire.py", data, Path(settings.lab_dir))
 
 
 def take_down(folder: Path) -> list[str]:
-    """Take down the lab of a folder, as `sopslab down --purge` does; return the problems.
+    """Take down the lab of a folder, as `sopslab down --purge` does; return the problems. Raises
+    Stopped.
 
     The settings of this process may be another lab's, so the settings that have the same value in
     every lab with a lease are overridden.
@@ -141,7 +165,17 @@ def take_down(folder: Path) -> list[str]:
     data = {**_OF_A_LEASE, "lab": folder.name, "purge": True}
     # In JSON, because pyinfra would turn a name such as `007` into a number.
     told = {name: json.dumps(value) for name, value in data.items()}
-    return run("deploys/teardown.py", told, folder / "log", lambda _event: None, LOCAL).problems
+    return _problems("deploys/teardown.py", told, folder)
+
+
+def _problems(deploy: str, data: Mapping[str, object], folder: Path) -> list[str]:
+    try:
+        result = run(deploy, data, folder / "log", lambda _event: None, LOCAL)
+    except LabError as error:
+        return [str(error)]
+    if result.code in STOPPED:
+        raise Stopped(result.code)
+    return result.problems
 
 
 def elsewhere(folder: Path, docker_host: str | None) -> list[str]:

@@ -303,7 +303,7 @@ def _code(returncode: int, stopped: list[int], story: _Story) -> Exit:
 
 def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> list[str]:
     if stopped:
-        return ["stopped; the next `sopslab up` goes on from here"]
+        return ["stopped; the same command goes on from here"]
     if story.problems:
         # A script may fail at the same place more than once.
         return list(dict.fromkeys(story.problems))

@@ -111,7 +111,7 @@ def test_a_signal_stops_the_run_and_leaves_no_process(
             process.kill()
             process.wait()
     assert process.returncode == code
-    assert "the next `sopslab up` goes on from here" in said
+    assert "the same command goes on from here" in said
     wait_until(
         lambda: not any(Path(f"/proc/{pid}").exists() for pid in started),
         "every process of the run is gone",

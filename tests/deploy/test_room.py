@@ -12,15 +12,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
-from sopslab.config.inputs import CHOOSING
+from sopslab.config.inputs import CHOOSING, LOCAL
+from sopslab.errors import Exit
 from sopslab.layout import PROJECT
 from sopslab.model.events import Operation, Planned, Started, to_line
 from sopslab.model.steps import Step
+from sopslab.run import runner
+from sopslab.run.runner import Result as RunResult
 from tests.sshd import Seat, make_key, seat
 from tests.texts import write_program
 
@@ -111,6 +115,23 @@ def test_a_verb_runs_at_the_seats_that_are_meant_and_one_dead_costs_the_others_n
     # The log is all that is kept, and nobody else may read it.
     assert (room.root / "rooms" / "lab").stat().st_mode & 0o777 == 0o700
     assert not (room.root / "labs").exists()
+
+
+def test_the_store_that_is_filled_is_the_controllers(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, str]] = []
+
+    def run(
+        deploy: str, _data: object, log: Path, _tell: object, inventory: str, *_: object
+    ) -> Any:
+        ran.append((deploy, inventory))
+        return RunResult(Exit.OK, 0.0, [], [], log)
+
+    monkeypatch.setattr(runner, "run", run)
+    done = room.sopslab("fetch", "--json")
+    assert (done.exit_code, ran) == (0, [("deploys/fetch.py", LOCAL)]), done.output
+    assert [room.asked(learner) for learner in LEARNERS] == ["", "", ""]
 
 
 def test_seats_are_chosen_and_told_the_rest(room: Room) -> None:

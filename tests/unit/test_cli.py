@@ -192,13 +192,58 @@ def test_bad_input_ends_with_every_problem_before_anything_is_made(
     assert not root.exists()
 
 
-def test_bad_input_is_json_where_json_was_asked_for(sopslab: Sopslab, root: Path) -> None:
-    done = sopslab("up", "--json", SOPSLAB_LAB="Demo Lab")
+@pytest.mark.parametrize("verb", ["up", "status", "verify", "doctor"])
+def test_bad_input_is_json_where_json_was_asked_for(
+    sopslab: Sopslab, root: Path, verb: str
+) -> None:
+    done = sopslab(verb, "--json", SOPSLAB_LAB="Demo Lab")
     assert done.exit_code == 2
     shown = json.loads(done.stdout)
     assert (shown["ok"], shown["changed"]) == (False, 0)
     assert shown["problems"][0].startswith("lab: 'Demo Lab' is refused")
     assert not root.exists()
+
+
+def test_a_run_that_cannot_begin_is_json_where_json_was_asked_for(
+    sopslab: Sopslab, tmp_path: Path
+) -> None:
+    occupied = tmp_path / "file"
+    occupied.touch()
+    done = sopslab("down", "--json", SOPSLAB_ROOT=str(occupied))
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["ok"]) == (Exit.HOST, False)
+    assert [str(occupied) in problem for problem in told["problems"]] == [True]
+
+
+def test_a_question_is_not_asked_on_the_output_that_has_the_json(
+    sopslab: Sopslab, tmp_path: Path
+) -> None:
+    occupied = tmp_path / "file"
+    occupied.touch()
+    done = sopslab("down", "--purge", "--json", stdin="y\n", SOPSLAB_ROOT=str(occupied))
+    assert json.loads(done.stdout)["ok"] is False
+    assert "Go on?" in done.stderr
+
+
+def test_a_folder_that_is_gone_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'rmdir "$PWD" && "$1" status',
+            "sh",
+            str(Path(sys.executable).parent / "sopslab"),
+        ],
+        cwd=gone,
+        env={**os.environ, "SOPSLAB_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (Exit.HOST, "")
+    assert "`cd`" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", ["plain", "two words", "; & Übung (1) #*"])

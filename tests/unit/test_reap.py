@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from sopslab.cli.main import main
 from sopslab.config.inputs import CHOOSING, local_settings
-from sopslab.errors import Exit
+from sopslab.errors import Exit, LabError
 from sopslab.run import reaping
 from sopslab.run.reaping import reap
 from sopslab.run.runner import Result
@@ -109,6 +109,39 @@ def test_another_labs_settings_do_not_count_where_one_is_taken_down(
     settings = local_settings({name: json.loads(text) for name, text in told[0].items()})
     assert (settings.lab, settings.cluster_provider, settings.context) == ("007", "kind", None)
     assert settings.purge and settings.lease and settings.git_url is None
+
+
+def test_who_stops_it_stops_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ci-a", "ci-b"):
+        lab(tmp_path, name, -24 * 365)
+    tried: list[Path] = []
+
+    def run(_deploy: str, _data: Mapping[str, str], log: Path, *_: object) -> Result:
+        tried.append(log.parent)
+        return Result(Exit.TERMINATED, 0.0, [], ["stopped"], log)
+
+    monkeypatch.setattr(reaping, "run", run)
+    monkeypatch.setenv("SOPSLAB_ROOT", str(tmp_path))
+    done = CliRunner().invoke(main, ["reap", "--json"])
+    told = json.loads(done.stdout)
+    assert (done.exit_code, [folder.name for folder in tried]) == (Exit.TERMINATED, ["ci-a"])
+    assert (told["ok"], told["gone"], told["failed"]) == (False, [], {})
+
+
+def test_a_run_that_cannot_begin_keeps_no_other_lab_from_being_taken_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ci-a", "ci-b"):
+        lab(tmp_path, name, -1)
+
+    def run(_deploy: str, _data: Mapping[str, str], log: Path, *_: object) -> Result:
+        if log.parent.name == "ci-a":
+            raise LabError("the log cannot be written", Exit.HOST)
+        return Result(Exit.OK, 0.0, [], [], log)
+
+    monkeypatch.setattr(reaping, "run", run)
+    reaped = reap(str(tmp_path), NOW, reaping.take_down)
+    assert (reaped.gone, list(reaped.failed)) == (["ci-b"], ["ci-a"])
 
 
 def test_where_no_lab_ever_was_there_is_nothing_to_do(tmp_path: Path) -> None:

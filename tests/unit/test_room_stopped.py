@@ -19,7 +19,7 @@ WELL = SeatEnded("ada", 0, 0, 1.0, (), "{}")
 
 def stopped() -> Result:
     """Return the result of a run that was stopped when one of two seats was done."""
-    words = "stopped; the next `sopslab up` goes on from here"
+    words = "stopped; the same command goes on from here"
     return Result(Exit.INTERRUPTED, 1.0, [], [words], Path("log"), seats={"ada": WELL})
 
 
@@ -30,7 +30,7 @@ def test_what_was_stopped_is_said_where_no_terminal_shows_it(
         room.tell_or_exit(SEATS, stopped(), as_json=False)
     said = capsys.readouterr().err.splitlines()
     assert ended.value.code == Exit.INTERRUPTED
-    assert said[0].startswith("stopped; the next `sopslab up`")
+    assert said[0].startswith("stopped; the same command goes on")
     assert said[1] == "1 of 2 seats are done; not: bob"
 
 

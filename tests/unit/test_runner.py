@@ -231,7 +231,7 @@ def test_sigterm_stops_the_run_at_once_with_its_code(
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 143
     assert time.monotonic() - started < 10
-    assert "the next `sopslab up` goes on from here" in output
+    assert "stopped; the same command goes on" in output
     assert (root / "labs" / "host").is_dir()
     assert not (root / "labs" / "canary").exists()
     assert free(root / "labs" / "lab" / "lock")

@@ -180,8 +180,7 @@ def deployed(
             with _display() as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)
     except LabError as error:
-        echo(str(error), err=True)
-        sys.exit(error.code)
+        end(error.code, str(error).splitlines(), as_json=as_json)
     if junit is not None:
         result = _reported(result, junit, began)
     if result.code is Exit.OK:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sopslab.cli.room_verb import RoomVerb
-from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, own_learner_argument
+from sopslab.cli.terminal import echo_json
+from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end, own_learner_argument
 from sopslab.config.enrolled import named_environments
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
@@ -42,8 +42,7 @@ def doctor(learner: str | None, as_json: bool) -> None:
         settings = local_settings({"learners": asked})
         (environment,) = named_environments(settings, settings.learners)
     except LabError as error:
-        echo(error, err=True)
-        sys.exit(Exit.INPUT)
+        end(Exit.INPUT, str(error).splitlines(), as_json=as_json)
     keep_to_the_lab(settings)
     with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         viewpoint = viewpoint_of(settings, environment, Path.cwd())

@@ -26,6 +26,7 @@ def down(purge: bool, yes: bool, as_json: bool) -> None:
             f" needs them, every tool and image, all below {settings.root}. Without the keys,"
             " nothing that was encrypted to them can ever be read again. Go on?",
             abort=True,
+            err=True,
         )
     data = {"purge": True} if purge else {}
     result = deploy_or_exit("deploys/teardown.py", settings, data, as_json)

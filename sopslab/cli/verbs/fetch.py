@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sopslab.cli.room_verb import in_room
 from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
@@ -12,6 +13,7 @@ from sopslab.cli.verbs._shared import (
     problems_or_exit,
     settings_or_exit,
 )
+from sopslab.config.inputs import LOCAL
 
 
 @click.command()
@@ -25,12 +27,14 @@ def fetch(key: bool, as_json: bool, install_docker: bool) -> None:
     network. After an interruption it goes on where it was.
     """
     data: dict[str, object] = {"install_docker": True} if install_docker else {}
-    settings = settings_or_exit(data, as_json=as_json)
+    # The machines of a room are sent what the controller has.
+    inventory = LOCAL if in_room() else None
+    settings = settings_or_exit(data, as_json=as_json, inventory=inventory)
     if key:
         from sopslab.artifacts.catalog import load_catalog
 
         with problems_or_exit(as_json=as_json):
             echo(load_catalog(settings.catalog).digest)
         return
-    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json)
+    result = deploy_or_exit("deploys/fetch.py", settings, data, as_json, inventory)
     echo(f"The store {settings.store} is full ({result.changed} changes)")

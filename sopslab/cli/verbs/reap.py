@@ -42,8 +42,11 @@ def reap(dry_run: bool, as_json: bool) -> None:
     else:
         reaped = reaping.reap(settings.root, now, reaping.take_down, settings.docker_host)
         reaping.end_access(reaped, settings, partial(reaping.expire, settings))
+    code = reaped.stopped or (Exit.FAILED if reaped.failed else Exit.OK)
     if as_json:
-        echo_json({"ok": not reaped.failed, "dry_run": dry_run, **asdict(reaped)})
+        told = asdict(reaped)
+        del told["stopped"]
+        echo_json({"ok": code is Exit.OK, "dry_run": dry_run, **told})
     else:
         for lab in reaped.gone:
             echo(f"{lab} {'would be' if dry_run else 'is'} taken down")
@@ -55,4 +58,6 @@ def reap(dry_run: bool, as_json: bool) -> None:
             echo(f"{lab} stays: {reason}")
         for lab, reason in reaped.failed.items():
             echo(f"{lab} could not be reaped: {reason}", err=True)
-    sys.exit(Exit.FAILED if reaped.failed else Exit.OK)
+        if reaped.stopped:
+            echo("stopped; the same command goes on from here", err=True)
+    sys.exit(code)

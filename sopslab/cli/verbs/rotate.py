@@ -272,7 +272,7 @@ def _values(names: Sequence[str]) -> dict[str, str]:
     values = {}
     for name in names:
         if sys.stdin.isatty():
-            values[name] = click.prompt(name, hide_input=True, confirmation_prompt=True)
+            values[name] = click.prompt(name, hide_input=True, confirmation_prompt=True, err=True)
         else:
             values[name] = sys.stdin.readline().rstrip("\n")
     empty = [f"{name}: no value was given" for name, value in values.items() if not value]

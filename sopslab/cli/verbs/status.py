@@ -58,8 +58,8 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
         raise click.UsageError("--json, --csv and --watch exclude each other")
     if watch and not _is_terminal():
         raise click.UsageError("--watch needs a terminal")
-    settings = settings_or_exit()
-    with problems_or_exit(as_json=False), ThreadPoolExecutor(AT_A_TIME) as executor:
+    settings = settings_or_exit(as_json=as_json)
+    with problems_or_exit(as_json=as_json), ThreadPoolExecutor(AT_A_TIME) as executor:
         parts = partial(look_at_parts, settings, executor)
         look = looks(settings, Observer(settings, executor), parts)
         if watch:

@@ -15,7 +15,7 @@ import click
 from sopslab.cli.junit import junit_option, write_junit
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME
+from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.naming import check_label
@@ -52,8 +52,7 @@ def verify(as_json: bool, junit: Path | None, wait: float, secret: str) -> None:
         settings = local_settings()
         check_label(secret)
     except (LabError, ValueError) as error:
-        echo(error, err=True)
-        sys.exit(Exit.INPUT)
+        end(Exit.INPUT, str(error).splitlines(), as_json=as_json)
     keep_to_the_lab(settings)
     began = datetime.now(UTC)
     results = (_answer if as_json else _tell)(settings, secret, wait)
