@@ -40,14 +40,8 @@ class Step:
     commands: tuple[str, ...]
 
 
-_INSTALL = Step(
-    "Install git, sops and kubectl",
-    "Linux: from your distribution, or their projects' release pages. macOS: brew install git sops"
-    " kubernetes-cli. Windows: wsl --install, and work inside it. Three versions must appear:",
-    ("git --version && sops --version && kubectl version --client",),
-)
-
-
+# How each program says its version, if not by `--version`.
+_VERSION = {"kubectl": "kubectl version --client", "openssl": "openssl version"}
 # Mode 700: nobody else can read the files that are put there later.
 _FOLDER = "mkdir -m 700 sops-lab && cd sops-lab"
 _LATER = (
@@ -103,7 +97,17 @@ class Card:
 
     def steps(self) -> tuple[Step, ...]:
         """Return what to do, in order."""
-        return (_INSTALL, *self._trust(), self._connect(), self._clone(), *_LATER)
+        return (self._install(), *self._trust(), self._connect(), self._clone(), *_LATER)
+
+    def _install(self) -> Step:
+        needed = ("git", "curl", *(("openssl",) if self.ca else ()), "sops", "kubectl")
+        return Step(
+            f"Install {', '.join(needed[:-1])} and {needed[-1]}",
+            "Linux: from your distribution, or their projects' release pages. macOS: brew install"
+            " git sops kubernetes-cli. Windows: wsl --install, and work inside it. A version of"
+            " each must appear:",
+            (" && ".join(_VERSION.get(one, f"{one} --version") for one in needed),),
+        )
 
     def _trust(self) -> tuple[Step, ...]:
         if self.ca is None:

@@ -25,7 +25,7 @@ from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import wait_until
 
-_PATIENCE = 20  # seconds
+_PATIENCE = 60  # seconds, since a machine at work takes long to start a container
 _FOLDERS = ("access", "credentials", "receiver", "recipients", "repositories", "rows", "tls")
 # These folders hand on their group: the server has to read what is put there while it runs, too.
 _HANDED_ON = ("access", "rows")

@@ -64,8 +64,17 @@ def test_the_steps_fetch_look_clone_ask_and_start_over(card: Callable[..., Card]
 def test_a_card_begins_with_what_each_system_needs(card: Callable[..., Card]) -> None:
     first = card().steps()[0]
     assert all(system in first.text for system in ("Linux:", "macOS:", "Windows:"))
-    tools = ("git", "sops", "kubectl")
-    assert [word for word in first.commands[0].split() if word in tools] == list(tools)
+    assert {"git", "sops", "kubectl"} < set(first.commands[0].split())
+
+
+@pytest.mark.parametrize("ca", [None, FINGERPRINT])
+def test_a_card_begins_with_every_program_that_it_uses(
+    card: Callable[..., Card], ca: str | None
+) -> None:
+    checked, *later = commands(card(ca=ca))
+    parts = [part for command in later for part in command.split(" && ")]
+    used = {part.split()[0] for part in parts} - {"cd", "export", "less", "mkdir"}
+    assert {part.split()[0] for part in checked.split(" && ")} == used | {"sops"}
 
 
 def test_without_a_ca_nothing_is_said_of_one(card: Callable[..., Card]) -> None:

@@ -74,6 +74,14 @@ def test_every_path_that_is_named_exists(repository: Repository, name: str) -> N
     assert missing - {Path(path).name for path in MADE_LATER} == set()
 
 
+def test_a_leaked_key_is_replaced_by_the_lab_and_not_by_hand(repository: Repository) -> None:
+    """The Git server demands the recipient that the lab has on record, and a key file of two
+    identities is refused by `up`."""
+    plan = inline((repository.root / "rotation-plan.md").read_text())
+    assert "sopslab rotate learner-key" in plan
+    assert not [command for command in plan if "age-keygen" in command]
+
+
 @pytest.mark.parametrize("name", COURSE)
 def test_every_link_leads_somewhere(repository: Repository, name: str) -> None:
     path = repository.root / name
