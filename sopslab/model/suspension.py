@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sopslab.model.objects import Object
+
 # The annotation in which a verb of sopslab leaves its name on what it suspends for a moment.
 SUSPENDED_BY = "sops-lab/suspended-by"
+# What it has there: a rotation, or what ends a build that does not end by itself.
+ROTATE, BUILD = "rotate", "build"
+
+
+def suspended_by(found: Object) -> str:
+    """Return the verb of sopslab that has suspended an object, "" if none has."""
+    return str((found["metadata"].get("annotations") or {}).get(SUSPENDED_BY) or "")
 
 
 @dataclass(frozen=True)

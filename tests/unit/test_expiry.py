@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sopslab.checks.diagnosis import Diagnosis
 from sopslab.cli.main import main
 from sopslab.config.enrolled import read_enrolled, record_of
 from sopslab.config.enrolment import Terms, assign, enrol, enrolment_for, plan
@@ -268,6 +269,24 @@ def test_reap_leaves_a_class_alone_that_is_worked_on(reapable: Settings) -> None
         found, runs = reaped(reapable)
         holder.communicate("\n")
     assert (found.stays, runs) == ({"lab": "it is being worked on by process 4711"}, 0)
+
+
+def test_doctor_and_hint_name_the_end_of_an_access(
+    reapable: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "sopslab.checks.diagnosis.diagnose", lambda _seen: Diagnosis((), ("the cluster is down.",))
+    )
+    monkeypatch.setattr(
+        "sopslab.lab.observe.observer.Observer.outside", lambda _self, _viewpoint: None
+    )
+    done = CliRunner().invoke(main, ["doctor", "ada", "--json"])
+    assert [one["id"] for one in json.loads(done.stdout)["causes"]] == ["access-ended"]
+    say_format(reapable)
+    done = CliRunner().invoke(main, ["hint", "ada", "--json"])
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["ok"]) == (Exit.INPUT, False)
+    assert ["the access of ada has ended" in problem for problem in told["problems"]] == [True]
 
 
 def test_a_dry_run_of_reap_says_whose_access_would_end(reapable: Settings) -> None:

@@ -14,6 +14,7 @@ from sopslab.course.chapter import UP
 from sopslab.layout import KEY_SECRET
 from sopslab.model.builds import build_of
 from sopslab.model.objects import Object, condition, is_suspended
+from sopslab.model.suspension import BUILD, ROTATE, suspended_by
 from sopslab.policy.findings import key_path
 
 
@@ -37,11 +38,22 @@ def examine_kustomization(seen: Snapshot) -> Iterator[Cause]:
             f"The Kustomization {environment.kustomization} is suspended, so Flux applies nothing"
             " new; Ready is from before.",
             what,
-            "spec.suspend is true",
-            resume(found),
+            *_suspended(found, environment.id),
         )
     for id, sentence, seen_there in _drifted(found, seen):
         yield cause(id, sentence, what, f"{seen_there}{hands_off(found)}", restore(found, seen))
+
+
+def _suspended(found: Object, learner: str) -> tuple[str, str]:
+    """Return why a Kustomization is suspended, as far as is known, and what resumes it. What a verb
+    of ours has suspended is not to be resumed by hand: the same build would begin again, and a
+    rotation would stay unfinished."""
+    by = suspended_by(found)
+    if by == BUILD:
+        return "its build did not end, and was stopped", f"sopslab reset {learner}"
+    if by == ROTATE:
+        return "by a rotation that did not end", "run the same `sopslab rotate` again"
+    return "spec.suspend is true", resume(found)
 
 
 def examine_build(seen: Snapshot) -> Iterator[Cause]:

@@ -11,8 +11,8 @@ import click
 
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo_json
-from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end, own_learner_argument
-from sopslab.config.enrolled import named_environments
+from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end, ended_among, own_learner_argument
+from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.programs import keep_to_the_lab
@@ -33,7 +33,7 @@ def doctor(learner: str | None, as_json: bool) -> None:
     Exit code: 0 nothing is wrong, 1 something is, 2 it could not be decided.
     """
     # Imported here, because the help does not need it.
-    from sopslab.checks.diagnosis import diagnose
+    from sopslab.checks.diagnosis import diagnose, of_ended
     from sopslab.cli import answers
     from sopslab.lab.observe.observer import Observer, viewpoint_of
 
@@ -41,12 +41,15 @@ def doctor(learner: str | None, as_json: bool) -> None:
     try:
         settings = local_settings({"learners": asked})
         (environment,) = named_environments(settings, settings.learners)
+        over = ended_among(read_enrolled(settings), [environment.id])
     except LabError as error:
         end(Exit.INPUT, str(error).splitlines(), as_json=as_json)
     keep_to_the_lab(settings)
     with ThreadPoolExecutor(LOOKS_AT_A_TIME) as executor:
         viewpoint = viewpoint_of(settings, environment, Path.cwd())
         diagnosis = diagnose(Observer(settings, executor).outside(viewpoint))
+    for seat in over:
+        diagnosis = of_ended(diagnosis, seat.id, str(seat.until))
     if as_json:
         echo_json(answers.of_diagnosis(diagnosis, environment.id))
     else:

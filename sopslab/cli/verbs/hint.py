@@ -18,6 +18,7 @@ from sopslab.cli.verbs._shared import (
     lab_or_exit,
     own_learner_argument,
     problems_or_exit,
+    refuse_ended,
 )
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.course import hints
@@ -50,6 +51,7 @@ def hint(learner: str | None, as_json: bool) -> None:
         (environment,) = named_environments(settings, settings.learners)
         keep_to_the_lab(settings)
         is_seat = environment.is_seat
+        refuse_ended(read_enrolled(settings), [environment.id])
         step, chapter = _seat(settings, environment.id) if is_seat else _alone(settings)
     if step is None:
         if as_json:

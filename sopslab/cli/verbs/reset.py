@@ -75,8 +75,9 @@ def reset(
         plan = planned_or_exit(lambda: plan_reset(settings, environments, checkpoint), as_json)
         if as_json:
             echo_json({"ok": True, "changed": 0, "plan": plan})
-        else:
-            show_plan(plan, "nothing to do")
+            return
+        show_plan(plan, "nothing to do")
+        say_who_has_ended(settings, learners)
         return
     if everybody and not (yes or as_json):
         click.confirm(

@@ -12,12 +12,12 @@ from sopslab.layout import FLUX_NAMESPACE, GIT_REPOSITORIES, KUSTOMIZATIONS
 from sopslab.model.builds import Building
 from sopslab.model.objects import Object, condition
 from sopslab.model.results import Undecided
-from sopslab.model.suspension import SUSPENDED_BY
+from sopslab.model.suspension import BUILD, SUSPENDED_BY
 
 _CONTROLLER = "kustomize-controller"
 _ASKED = "reconcile.fluxcd.io/requestedAt"
 _SUSPENDED = {
-    "metadata": {"annotations": {SUSPENDED_BY: "build"}},
+    "metadata": {"annotations": {SUSPENDED_BY: BUILD}},
     "spec": {"suspend": True},
 }
 

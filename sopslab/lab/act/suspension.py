@@ -8,10 +8,9 @@ from typing import Any
 from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.lab.observe.environments import own_kustomizations
-from sopslab.lab.observe.suspension import ROTATE, suspended_by
 from sopslab.lab.tools.kubectl import FLUX, Kubectl
 from sopslab.model.objects import Object, is_suspended, reference
-from sopslab.model.suspension import SUSPENDED_BY, Suspended
+from sopslab.model.suspension import ROTATE, SUSPENDED_BY, Suspended, suspended_by
 
 
 def look_away(lab: Lab, environments: list[Environment]) -> None:

@@ -7,10 +7,9 @@ from sopslab.config.places import Lab
 from sopslab.lab.observe.environments import own_kustomizations
 from sopslab.lab.observe.objects import listed
 from sopslab.layout import GIT_REPOSITORIES, KUSTOMIZATIONS
-from sopslab.model.objects import Object, is_suspended
-from sopslab.model.suspension import SUSPENDED_BY, Suspended
+from sopslab.model.objects import is_suspended
+from sopslab.model.suspension import ROTATE, Suspended, suspended_by
 
-ROTATE = "rotate"
 _PATIENCE_S = 20
 
 
@@ -31,8 +30,3 @@ def left_by_a_rotation(lab: Lab, environments: list[Environment]) -> bool:
     suspended."""
     found = own_kustomizations(lab, environments).values()
     return any(suspended_by(one) == ROTATE for one in found)
-
-
-def suspended_by(found: Object) -> str:
-    """Return the verb of sopslab that has suspended an object, "" if none has."""
-    return str((found["metadata"].get("annotations") or {}).get(SUSPENDED_BY) or "")

@@ -12,7 +12,7 @@ from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import suspension
 from sopslab.lab.observe.suspension import suspended_objects
-from sopslab.model.suspension import Suspended
+from sopslab.model.suspension import BUILD, Suspended
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.known import injections
 from sopslab.provision.look import look
@@ -42,7 +42,7 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
         """Return a sentence if a verb has suspended an object: why, and which verb resumes it.
         Return None if no verb has."""
         learner = own[one.namespace, one.name].id
-        if one.by == "build":
+        if one.by == BUILD:
             return (
                 f"{one.named} is suspended because its build did not end: `sopslab reset {learner}`"
             )

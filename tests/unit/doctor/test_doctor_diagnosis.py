@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sopslab.checks.diagnosis import Diagnosis, diagnose
+from sopslab.checks.diagnosis import Diagnosis, diagnose, of_ended
 from sopslab.checks.rules.results import Cause
 from sopslab.checks.rules.table import Step, examine
 from sopslab.checks.snapshot import (
@@ -40,6 +40,7 @@ from sopslab.config.settings import Learner
 from sopslab.course.faults import BY_ID, clash
 from sopslab.model.objects import condition
 from sopslab.model.results import Undecided
+from sopslab.model.suspension import BUILD, ROTATE, SUSPENDED_BY
 from sopslab.model.trouble import Trouble
 from sopslab.policy.findings import Finding, Report
 from tests.unit.doctor.doctor_material import (
@@ -559,3 +560,27 @@ def test_the_text_and_the_json_say_the_same() -> None:
             assert evidence.seen in seen
     (well,) = report.as_text(Diagnosis())
     assert well.plain.startswith("Nothing is wrong.")
+
+
+@pytest.mark.parametrize("by", [BUILD, ROTATE])
+def test_what_a_verb_of_ours_has_suspended_is_not_resumed_by_hand(by: str) -> None:
+    def suspend(one: Any) -> None:
+        one["spec"]["suspend"] = True
+        one["metadata"].setdefault("annotations", {})[SUSPENDED_BY] = by
+
+    seen = edited("kustomizations", "secrets-develop", suspend)(healthy())
+    (found,) = diagnose(seen).causes
+    assert found.id == "suspended-kustomization"
+    assert "flux" not in found.next_step
+    assert {BUILD: "reset learner", ROTATE: "rotate"}[by] in found.next_step
+
+
+def test_the_end_of_an_access_explains_what_it_suspends_and_nothing_else() -> None:
+    suspended = both(
+        spec("sources", "learner", suspend=True),
+        spec("kustomizations", "secrets-develop", suspend=True),
+        main(rule=Rule(there=False), regex=None),
+    )
+    told = of_ended(diagnose(suspended(healthy())), "ada", "2026-11-01T10:00Z")
+    assert [one.id for one in told.causes] == ["access-ended", "rule-missing"]
+    assert told.exit_code == 1
