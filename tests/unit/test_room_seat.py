@@ -277,3 +277,18 @@ def test_the_instructors_identity_is_made_once_and_never_anew(
     with pytest.raises(LabError, match="restore it from your backup"):
         recipient(room, "x25519")
     assert not file.exists()
+
+
+def test_an_identity_that_was_brought_without_its_record_is_not_made_anew_either(
+    lab: Callable[..., Settings], tools: Callable[..., Path]
+) -> None:
+    tools("age-keygen")
+    room: Room = lab().room
+    made = recipient(room, "x25519")
+    file = Path(room.keys_dir, "instructor.agekey")
+    file.with_suffix(".pub").unlink()
+    assert recipient(room, "x25519") == made
+    file.unlink()
+    with pytest.raises(LabError, match="restore it from your backup"):
+        recipient(room, "x25519")
+    assert not file.exists()
