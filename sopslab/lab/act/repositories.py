@@ -14,11 +14,12 @@ from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import where_repositories_are
 from sopslab.model.copies import Change
 
+DOOMED = ".removed-"
+"""How the name of a folder begins that is being removed. No owner's id begins with a dot."""
+
 # From this number of objects on, a pack is kept as one file: that many single files, each flushed
 # to the disk, would take minutes.
 _PACKED = 100
-# How the name of a folder begins that is being removed. No owner's id begins with a dot.
-_DOOMED = ".removed-"
 
 
 @where_repositories_are
@@ -103,8 +104,8 @@ def remove(lab: Lab, owners: list[str]) -> None:
     folder = Path(lab.git_dir, "repositories")
     for owner in owners:
         # Renamed first: half a repository would pass for one that is there and cannot be read.
-        doomed = folder / f"{_DOOMED}{owner}"
+        doomed = folder / f"{DOOMED}{owner}"
         files.remove(doomed)
         files.archive(folder / owner, doomed)
-    for doomed in sorted(folder.glob(f"{_DOOMED}*")):
+    for doomed in sorted(folder.glob(f"{DOOMED}*")):
         files.remove(doomed)
