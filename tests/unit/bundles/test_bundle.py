@@ -152,6 +152,15 @@ def test_it_can_be_split_and_has_no_part_of_an_older_one(made: Create, seat: Lab
     assert "cut off" in refused(seat, paths[0].with_suffix(""))
 
 
+def test_what_is_no_part_of_an_older_one_stays(made: Create) -> None:
+    folder = made("parts", split=700_000).paths[0].parent
+    kept = {folder / name for name in ("parts.2", "parts.20261129", "parts.0001")}
+    for path in kept:
+        path.write_text("mine\n")
+    (whole,) = made("parts").paths
+    assert set(folder.glob("parts*")) == {whole, *kept}
+
+
 def test_a_file_that_is_not_there_is_named(seat: Lab, tmp_path: Path) -> None:
     assert "is not there, nor lab.bundle.001" in refused(seat, tmp_path / "lab.bundle")
 
