@@ -6,6 +6,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -101,10 +102,14 @@ def test_a_machine_that_had_a_bundle_gives_the_product_on_and_asks_no_index(
     Path(seat.root, "bundle.json").rename(Path(seat.root, "aside"))
     assert product.given_pythons(seat, "amd64") == ()
     Path(seat.root, "aside").rename(Path(seat.root, "bundle.json"))
-    # If the packed product was removed, the next load brings it again.
+    # If the packed product was removed or is cut off, the next load brings it again.
     packed(seat, packed_here).unlink()
     assert take(seat, bundle.paths[0]) == ()
     assert packed(seat, packed_here).exists()
+    os.truncate(packed(seat, packed_here), 0)
+    assert product.given_pythons(seat, "amd64") == ()
+    assert take(seat, bundle.paths[0]) == ()
+    assert product.given_pythons(seat, "amd64") == pythons
 
 
 def test_a_product_that_names_no_digest_is_refused(made: Create, seat: Lab, tmp_path: Path) -> None:
@@ -135,6 +140,13 @@ def test_two_runs_write_the_same_bytes(
         publish(elsewhere, FILES[name], name)
     (second,) = made("second", place=elsewhere, key=key).paths
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_is_kept_and_cut_off_is_packed_again(made: Create, full: Lab) -> None:
+    before = made().paths[0].read_bytes()
+    for file in Path(full.root, "members").glob("*.tar*"):
+        os.truncate(file, file.stat().st_size - 1)
+    assert made().paths[0].read_bytes() == before
 
 
 def test_it_can_be_split_and_has_no_part_of_an_older_one(made: Create, seat: Lab) -> None:
