@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.observe.repositories import holds_objects
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
@@ -25,12 +27,20 @@ _PACKED = 100
 @where_repositories_are
 def make(lab: Lab, repositories: list[str]) -> None:
     """Make bare repositories. Whatever is in the place of one is removed: it is not yet a
-    repository.
+    repository. Raises LabError, and removes nothing, if objects are there: then it was one.
 
     + repositories: their paths, without `.git`
     """
     data = Path(lab.git_dir)
     places = [data / "repositories" / f"{repository}.git" for repository in repositories]
+    lost = [
+        f"{place} has commits in it, and is no repository any more: it needs `ref: refs/heads/main`"
+        " in its file HEAD, and a folder refs; or move it elsewhere, and `sopslab up` makes another"
+        for place in places
+        if holds_objects(place)
+    ]
+    if lost:
+        raise LabError("\n".join(lost))
     # Both the server and git on the host write there.
     with files.umask(0o007), tempfile.TemporaryDirectory(prefix="sops-lab-repository-") as new:
         # Git makes one repository, and this process copies it: a class needs hundreds of folders.

@@ -223,6 +223,17 @@ def test_every_repository_that_no_restore_would_take_is_named_before_anything_is
     assert not (tmp_path / "f").exists()
 
 
+def test_a_backup_leaves_no_repository_out_that_has_lost_its_head(
+    sopslab: Sopslab, made: Made, tmp_path: Path, copied: Callable[[str, str], None]
+) -> None:
+    copied("ada", "eve")
+    Path(made.settings.git_dir, "repositories", "eve", "lab.git", "HEAD").unlink()
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert done.exit_code == Exit.FAILED, done.output
+    assert "the repository eve/lab could not be read" in done.stderr
+    assert not (tmp_path / "f").exists()
+
+
 def test_what_a_killed_run_was_removing_is_not_in_a_backup(
     sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, copied: Callable[[str, str], None],
