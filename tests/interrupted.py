@@ -12,6 +12,7 @@ from pathlib import Path
 from pyinfra.api import StringCommand
 
 _CHANGES = ("os.mkdir", "os.link", "os.remove", "os.rename")
+_REMOVALS = ("os.remove", "os.rmdir")
 _PROGRAM = """
 import os, sys
 from sopslab.lab.__main__ import main
@@ -54,11 +55,22 @@ def _killed(number: int, command: StringCommand, folder: str, events: tuple[str,
 def killed_in_child(number: int, folder: Path, work: Callable[[], object]) -> bool:
     """Do some work in a copy of this process, and kill the copy before its change number `number`
     below a folder. Return whether it was killed: it may make fewer changes."""
+    return _killed_in_child(_Killer(number, str(folder), _CHANGES), work)
+
+
+def killed_in_removal(number: int, work: Callable[[], object]) -> bool:
+    """Do some work in a copy of this process, and kill the copy before it removes file or folder
+    number `number`, wherever that is. Return whether it was killed: it may remove fewer."""
+    # Whoever removes a tree names what is in it by the folder that is open, and no whole path.
+    return _killed_in_child(_Killer(number, "", _REMOVALS), work)
+
+
+def _killed_in_child(killer: _Killer, work: Callable[[], object]) -> bool:
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            sys.addaudithook(_Killer(number, str(folder)))
+            sys.addaudithook(killer)
             work()
             code = 0
         finally:
@@ -71,12 +83,13 @@ def killed_in_child(number: int, folder: Path, work: Callable[[], object]) -> bo
 class _Killer:
     """An audit hook that ends its process before a change."""
 
-    def __init__(self, number: int, folder: str) -> None:
+    def __init__(self, number: int, folder: str, events: tuple[str, ...]) -> None:
         self._left = number
         self._folder = folder
+        self._events = events
 
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event not in _CHANGES or not isinstance(arguments[0], str | os.PathLike):
+        if event not in self._events or not isinstance(arguments[0], str | os.PathLike):
             return
         if os.fspath(arguments[0]).startswith(self._folder):
             self._left -= 1

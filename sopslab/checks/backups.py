@@ -94,7 +94,7 @@ def is_carried(path: str) -> bool:
 
 
 def _leads_to_repository(parts: Sequence[str]) -> bool:
-    return not parts or _is_repository("/".join(parts).removesuffix(".git"))
+    return not parts or is_repository("/".join(parts).removesuffix(".git"))
 
 
 def _inside(parts: Sequence[str]) -> int:
@@ -178,12 +178,13 @@ def head_problem(head: BackupHead, lab: str) -> str | None:
         return f"it was made by sops-lab {head.product} in another format: use that version"
     if head.lab != lab:
         return f"it is of the lab {head.lab!r:.80}, and {lab} is chosen (SOPSLAB_LAB)"
-    if not all(map(_is_repository, head.repositories)):
+    if not all(map(is_repository, head.repositories)):
         return "it names a repository that no lab has"
     return None
 
 
-def _is_repository(name: str) -> bool:
+def is_repository(name: str) -> bool:
+    """Return whether a lab may have a repository with this path, which is without `.git`."""
     parts = name.split("/")
     try:
         return all(check_label(part) for part in parts) and len(parts) <= 2

@@ -180,7 +180,7 @@ class Parts:
         path = Path(path)
         if path.suffix == ".001" and not path.with_suffix("").exists():
             path = path.with_suffix("")
-        self._paths = [path] if path.is_file() else list(_parts(path))
+        self._paths = [path] if path.is_file() else list(parts_beside(path))
         if not self._paths:
             raise Refused(f"{path} is not there, nor {path.name}.001")
         self._files = iter(self._paths)
@@ -201,7 +201,8 @@ class Parts:
             self._file = None
 
 
-def _parts(path: Path) -> Iterator[Path]:
+def parts_beside(path: Path) -> Iterator[Path]:
+    """Yield the parts beside the name of a split bundle, up to the first that is missing."""
     number = 1
     while (part := path.with_name(f"{path.name}.{number:03}")).is_file():
         yield part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sopslab.config.places import INSTRUCTOR, Room
 from sopslab.errors import Exit, LabError
-from sopslab.lab.act.identities import generate
+from sopslab.lab.act.identities import generate, record
 from sopslab.lab.observe.identities import identity_states
 
 
@@ -27,4 +27,7 @@ def recipient(room: Room, kind: str) -> str:
             " seats encrypt to it",
             Exit.KEYS,
         )
+    if found.recorded is None:
+        # If the private key is lost later, the record keeps it from being made anew.
+        record(room, [path])
     return found.recipient

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from sopslab.config.inputs import CHOOSING, ROOT
 from sopslab.config.seats import SEAT_ROOT
 from sopslab.errors import Exit, LabError
 from sopslab.lab.tools.waiting import Deadline
@@ -40,8 +41,9 @@ _END_S = 60
 _OTHER_RUN_S = 60
 _PAUSE_S = 2
 _FILE_S = 30
-# Only the seat knows its `$HOME`.
+# Only the seat knows its `$HOME`. What its shell sets may name another lab than the delivered one.
 _PROGRAM = (
+    f'unset {" ".join(CHOOSING)}; export {ROOT}="${{HOME%/}}/{SEAT_ROOT[2:]}"; '
     'export SOPSLAB_EVENTS_FD=1 PATH="$PATH:/usr/sbin:/sbin"; '
     'command -v "$HOME/$0" >/dev/null || exit 127; exec "$HOME/$0" "$@"'
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from sopslab.checks.causes import OURS, of_programs
 from sopslab.config.inputs import LAB_FILE, LOCAL, ROSTER
 from sopslab.errors import Exit, LabError
 from sopslab.files import events
+from sopslab.lab.tools.locks import is_locked
 from sopslab.layout import PROJECT
 from sopslab.model.events import (
     Ended,
@@ -158,6 +160,9 @@ def run(
             environment[name] = str(Path(environment[name]).absolute())
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
+        # Locked until the run is noted, so that no other run removes the log meanwhile. The process
+        # inherits the lock.
+        fcntl.flock(output, fcntl.LOCK_SH)
         process = subprocess.Popen(
             command,
             # pyinfra writes a traceback of its own where it runs, and the project may be read-only.
@@ -175,37 +180,37 @@ def run(
             # Ended when this process is, however that happens.
             preexec_fn=partial(prctl, PDEATHSIG, signal.SIGTERM),
         )
-    os.close(writer)
-    _hand_over(process, stdin)
-    stopped: list[int] = []
+        os.close(writer)
+        _hand_over(process, stdin)
+        stopped: list[int] = []
 
-    def stop(number: int, _frame: object) -> None:
-        stopped.append(number)
-        os.killpg(process.pid, signal.SIGTERM)
+        def stop(number: int, _frame: object) -> None:
+            stopped.append(number)
+            os.killpg(process.pid, signal.SIGTERM)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        story = _Story()
-        for event in _events(reader):
-            story.tell(event)
-            follow(event)
-        process.wait()
-        story.break_off()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    result = Result(
-        code=_code(process.returncode, stopped, story),
-        seconds=time.monotonic() - started,
-        steps=list(story.steps.values()),
-        problems=_problems(process.returncode, stopped, story, log),
-        log=log,
-        remarks=story.remarks,
-        seats=story.seats,
-    )
-    # The result matters more than its record.
-    with contextlib.suppress(OSError):
-        _note(result)
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            story = _Story()
+            for event in _events(reader):
+                story.tell(event)
+                follow(event)
+            process.wait()
+            story.break_off()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        result = Result(
+            code=_code(process.returncode, stopped, story),
+            seconds=time.monotonic() - started,
+            steps=list(story.steps.values()),
+            problems=_problems(process.returncode, stopped, story, log),
+            log=log,
+            remarks=story.remarks,
+            seats=story.seats,
+        )
+        # The result matters more than its record.
+        with contextlib.suppress(OSError):
+            _note(result)
     return result
 
 
@@ -341,8 +346,11 @@ def _open_log(directory: Path, name: str) -> Path:
         directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.mkdir(exist_ok=True, mode=0o700)
         for old in sorted(directory.glob("*.log"))[:-_KEPT_LOGS]:
-            old.unlink()
-            old.with_suffix(".json").unlink(missing_ok=True)
+            # A log that may not be read, of root's run, may be one that is being written.
+            with contextlib.suppress(PermissionError):
+                if not is_locked(old):
+                    old.unlink(missing_ok=True)
+                    old.with_suffix(".json").unlink(missing_ok=True)
         path.touch(mode=0o600)
     except OSError as error:
         raise LabError(

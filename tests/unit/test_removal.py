@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act.removal import purge, purge_own
+from tests.interrupted import killed_in_removal
 from tests.texts import write_program
 
 
@@ -78,6 +80,30 @@ def test_what_is_not_ours_in_a_root_stays(settings: Settings, docker: Path) -> N
     purge(settings.for_machine)
     assert sorted(path.name for path in Path(settings.root).iterdir()) == ["notes", "sysctl"]
     assert limit.exists()
+
+
+def test_a_lab_has_its_lease_and_its_lock_until_all_else_is_gone(settings: Settings) -> None:
+    folder = Path(settings.lab_dir)
+    for number in itertools.count(1):
+        for name in ("class", "git", "keys", "log", "work"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "file").touch()
+        for name in ("format", "id", "lease.json", "lock"):
+            (folder / name).touch()
+        repository = Path(settings.git_dir, "repositories", "ada", "lab.git")
+        (repository / "objects" / "pack").mkdir(parents=True)
+        for name in ("HEAD", "objects/pack/a.pack"):
+            (repository / name).touch()
+        killed = killed_in_removal(number, lambda: purge_own(settings.for_machine))
+        left = {path.name for path in folder.glob("*")}
+        assert {"lease.json", "lock"} <= left or left <= {"lease.json"}
+        # Half a repository would keep the next `up` from making another.
+        assert (repository / "HEAD").exists() or not repository.exists()
+        if not killed:
+            break
+        purge_own(settings.for_machine)
+        assert not folder.exists()
+    assert number > 10
 
 
 def test_of_what_labs_share_nothing_goes_with_the_own(settings: Settings, docker: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,9 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.config.inputs import CHOOSING
 from sopslab.config.places import Room
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit, LabError
+from sopslab.layout import PROJECT
 from sopslab.model.events import GoesOn, to_line
 from sopslab.room import connection as at_seat_connection
 from sopslab.room import seat as at_seat
@@ -161,6 +165,25 @@ def test_a_machine_without_a_lab_says_so(connection: Connection) -> None:
     assert outcome.problems[0].startswith("there is no lab on this machine yet")
 
 
+def test_a_verb_works_on_the_lab_that_was_delivered_whatever_the_seats_shell_sets(
+    machine: Seat, connection: Connection
+) -> None:
+    variables = " ".join(f"{name}=/elsewhere" for name in ("XDG_DATA_HOME", *CHOOSING))
+    machine.stand_in("sh", f'export {variables}; exec {shutil.which("sh")} "$@"')
+    root = machine.folder / HOME_ROOT
+    (root / "lab.yaml").write_text("lab: demo\n")
+    write_program(
+        root / "bin" / "sopslab",
+        f"#!{sys.executable}\n"
+        f"import json, sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from sopslab.config.inputs import meant_lab\n"
+        "print(json.dumps(meant_lab()._asdict()))\n",
+    )
+    outcome = at_seat.run_verb(connection, ["verify"], nothing)
+    meant = {"root": str(root), "lab": "demo", "learner": "learner"}
+    assert (outcome.code, json.loads(outcome.answer)) == (0, meant)
+
+
 def test_a_file_of_a_seat_is_brought_and_removed_there(
     machine: Seat, connection: Connection
 ) -> None:
@@ -273,6 +296,21 @@ def test_the_instructors_identity_is_made_once_and_never_anew(
     with pytest.raises(LabError, match="restore it from your backup") as caught:
         recipient(room, "x25519")
     assert caught.value.code is Exit.KEYS
+    file.unlink()
+    with pytest.raises(LabError, match="restore it from your backup"):
+        recipient(room, "x25519")
+    assert not file.exists()
+
+
+def test_an_identity_that_was_brought_without_its_record_is_not_made_anew_either(
+    lab: Callable[..., Settings], tools: Callable[..., Path]
+) -> None:
+    tools("age-keygen")
+    room: Room = lab().room
+    made = recipient(room, "x25519")
+    file = Path(room.keys_dir, "instructor.agekey")
+    file.with_suffix(".pub").unlink()
+    assert recipient(room, "x25519") == made
     file.unlink()
     with pytest.raises(LabError, match="restore it from your backup"):
         recipient(room, "x25519")

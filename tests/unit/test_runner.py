@@ -245,6 +245,27 @@ def test_a_keyboard_interrupt_is_no_success(waiting: Callable[[], subprocess.Pop
     assert process.returncode == 130
 
 
+def test_a_log_is_removed_by_later_runs_only_when_its_own_has_ended(
+    waiting: Callable[[], subprocess.Popen[str]],
+    story: Runs,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = waiting()
+    (log,) = (root / "log").glob("*.log")
+    for number in range(30):
+        (root / "log" / f"99990101T{number:06}-status.log").touch()
+    monkeypatch.delenv("SOPSLAB_TEST_WAIT")
+    story()
+    assert log.exists()
+    process.kill()
+    process.communicate(timeout=20)
+    # pyinfra ends as well, and writes no more.
+    until(lambda: free(log))
+    story()
+    assert not log.exists()
+
+
 def test_two_runs_do_not_work_on_one_lab_and_a_killed_one_makes_way_for_the_next(
     waiting: Callable[[], subprocess.Popen[str]],
     story: Runs,

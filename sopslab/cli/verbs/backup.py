@@ -119,8 +119,9 @@ def _key(
 
 
 def _head(settings: Settings) -> BackupHead:
-    """Return the head of a backup. Raises LabError if the lab's repositories cannot be read."""
-    from sopslab.checks.backups import belonging_settings
+    """Return the head of a backup. Raises LabError if the lab's repositories cannot be read, or if
+    the backup could not be restored with them."""
+    from sopslab.checks.backups import belonging_settings, is_repository
     from sopslab.config.enrolled import read_enrolled
     from sopslab.lab.backups.repositories import repositories
     from sopslab.model.backups import FORMAT, BackupHead
@@ -133,6 +134,14 @@ def _head(settings: Settings) -> BackupHead:
             f"there are no repositories in {settings.git_dir}, without which this would be no"
             " backup: run `sopslab up`"
         )
+    odd = [
+        f"{settings.git_dir}/repositories/{one}.git is no repository of a lab, and a backup with it"
+        " could not be restored: move it elsewhere"
+        for one in here
+        if not is_repository(one)
+    ]
+    if odd:
+        raise LabError("\n".join(odd))
     return BackupHead(
         format=FORMAT,
         product=__version__,

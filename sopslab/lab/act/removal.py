@@ -19,12 +19,28 @@ _SHARED = (
 # This command and the folder `product`, from which it may run just now, stay until the user who
 # installed them removes them.
 _COMMAND = "sopslab"
+# What goes last of a lab, in this order. The log says what could not be removed.
+_LAST = ("log", "lock", "lease.json")
 
 
 def purge_own(lab: Lab) -> None:
-    """Remove a lab, except what the labs of its root share."""
+    """Remove a lab, except what the labs of its root share.
+
+    Until all else is gone, its lock keeps other runs out, and its lease has the next `reap` go on
+    where this one was stopped.
+    """
     files.remove(lab.restoring_dir)
-    files.remove(lab.lab_dir)
+    # Renamed first: half a repository would pass for one that was lost. `up` sweeps up this name.
+    doomed = Path(lab.git_dir, ".new.repositories")
+    files.remove(doomed)
+    files.archive(Path(lab.git_dir, "repositories"), doomed)
+    folder = Path(lab.lab_dir)
+    for path in files.entries(folder):
+        if path.name not in _LAST:
+            files.remove(path)
+    for name in _LAST:
+        files.remove(folder / name)
+    files.remove(folder)
 
 
 def purge(lab: Lab) -> None:

@@ -8,28 +8,39 @@ import tempfile
 from pathlib import Path
 
 from sopslab.config.places import Lab
+from sopslab.errors import LabError
+from sopslab.lab.observe.repositories import holds_objects
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import where_repositories_are
 from sopslab.model.copies import Change
 
+DOOMED = ".removed-"
+"""How the name of a folder begins that is being removed. No owner's id begins with a dot."""
+
 # From this number of objects on, a pack is kept as one file: that many single files, each flushed
 # to the disk, would take minutes.
 _PACKED = 100
-# How the name of a folder begins that is being removed. No owner's id begins with a dot.
-_DOOMED = ".removed-"
 
 
 @where_repositories_are
 def make(lab: Lab, repositories: list[str]) -> None:
     """Make bare repositories. Whatever is in the place of one is removed: it is not yet a
-    repository.
+    repository. Raises LabError, and removes nothing, if objects are there: then it was one.
 
     + repositories: their paths, without `.git`
     """
     data = Path(lab.git_dir)
     places = [data / "repositories" / f"{repository}.git" for repository in repositories]
+    lost = [
+        f"{place} has commits in it, and is no repository any more: it needs `ref: refs/heads/main`"
+        " in its file HEAD, and a folder refs; or move it elsewhere, and `sopslab up` makes another"
+        for place in places
+        if holds_objects(place)
+    ]
+    if lost:
+        raise LabError("\n".join(lost))
     # Both the server and git on the host write there.
     with files.umask(0o007), tempfile.TemporaryDirectory(prefix="sops-lab-repository-") as new:
         # Git makes one repository, and this process copies it: a class needs hundreds of folders.
@@ -103,8 +114,8 @@ def remove(lab: Lab, owners: list[str]) -> None:
     folder = Path(lab.git_dir, "repositories")
     for owner in owners:
         # Renamed first: half a repository would pass for one that is there and cannot be read.
-        doomed = folder / f"{_DOOMED}{owner}"
+        doomed = folder / f"{DOOMED}{owner}"
         files.remove(doomed)
         files.archive(folder / owner, doomed)
-    for doomed in sorted(folder.glob(f"{_DOOMED}*")):
+    for doomed in sorted(folder.glob(f"{DOOMED}*")):
         files.remove(doomed)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
+from sopslab.lab.act.repositories import DOOMED
+from sopslab.lab.observe.repositories import holds_objects
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 
@@ -32,10 +34,15 @@ class Bundle:
 
 
 def repositories(lab: Lab) -> list[str]:
-    """Return the repositories of the lab's own Git server, by their paths without `.git`."""
+    """Return the repositories of the lab's own Git server, by their paths without `.git`. What a
+    killed run was removing, or had only begun to make, is left out."""
     folder = Path(lab.git_dir, "repositories")
-    found = (*folder.glob("*.git/HEAD"), *folder.glob("*/*.git/HEAD"))
-    return sorted(str(head.parent.relative_to(folder).with_suffix("")) for head in found)
+    found = {
+        str(place.relative_to(folder).with_suffix(""))
+        for place in (*folder.glob("*.git"), *folder.glob("*/*.git"))
+        if (place / "HEAD").exists() or holds_objects(place)
+    }
+    return sorted(one for one in found if not one.startswith(DOOMED))
 
 
 def bundled(lab: Lab, repository: str) -> Bundle:

@@ -24,7 +24,6 @@ from sopslab.lab.store.members import (
     keep,
     kept_in,
     known_member,
-    noted,
     packed,
     packing_turn,
 )
@@ -95,15 +94,14 @@ def given_pythons(lab: Lab, arch: Arch) -> tuple[str, ...]:
     if files.read(Path(lab.root, BUNDLE)) is None:
         return ()
     for note in kept_in(lab).glob("*.json"):
-        member = noted(note)
+        member = known_member(lab, note.stem)
         if member is None or (member.name, member.arch) != (PRODUCT, arch):
             continue
-        if packed(lab, member).is_file():
-            with tarfile.open(packed(lab, member)) as archive:
-                about = archive.extractfile(_ABOUT)
-                pythons = json.load(about)["pythons"] if about is not None else ()
-            if product_for(arch, pythons).content == member.content:
-                return tuple(pythons)
+        with tarfile.open(packed(lab, member)) as archive:
+            about = archive.extractfile(_ABOUT)
+            pythons = json.load(about)["pythons"] if about is not None else ()
+        if product_for(arch, pythons).content == member.content:
+            return tuple(pythons)
     return ()
 
 

@@ -132,8 +132,10 @@ def create(
         with files.new_folder(output) as new:
             written = _write(new / output.name, head, lab, members, progress, split)
             paths = tuple(path.rename(output.with_name(path.name)) for path in written)
-        for older in {output, *_parts_of(output)} - set(paths):
-            older.unlink(missing_ok=True)
+        # The last first: whenever this is killed, the next run finds all that are left.
+        for older in (output, *reversed(list(beginning.parts_beside(output)))):
+            if older not in paths:
+                older.unlink(missing_ok=True)
         return Written(paths, manifest, hashlib.sha256(told).hexdigest())
 
 
@@ -223,7 +225,3 @@ class _Output:
         self.paths.append(self._path.with_name(name))
         self._file = self.paths[-1].open("wb")
         self._left = self._split or 1 << 62
-
-
-def _parts_of(output: Path) -> list[Path]:
-    return [path for path in output.parent.glob(f"{output.name}.*") if path.suffix[1:].isdigit()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from sopslab.config.places import Lab, Places
@@ -19,6 +20,8 @@ NOTES = (MARK, RECORD)
 """The files in a repository that are the lab's own."""
 _AT_ONCE = 4
 
+# Two letters of an object's name are the folder that it is in.
+_REST_OF_NAME = 38
 _HEAD = re.compile(rb"ref: refs/|[0-9a-f]{40}")
 
 
@@ -35,6 +38,14 @@ def _is_there(repository: Path) -> bool:
     head = files.read(repository / "HEAD") or b""
     folders = (repository / "objects", repository / "refs")
     return _HEAD.match(head) is not None and all(path.is_dir() for path in folders)
+
+
+def holds_objects(repository: Path) -> bool:
+    """Return whether a folder has objects of git's, even if git takes it for no repository. What a
+    killed push leaves beside them does not count."""
+    objects = repository / "objects"
+    loose, packs = objects.glob(f"??/{'?' * _REST_OF_NAME}"), objects.glob("pack/*.pack")
+    return any(path.is_file() for path in chain(loose, packs))
 
 
 @where_repositories_are

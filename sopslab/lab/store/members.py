@@ -291,9 +291,13 @@ def keep(lab: Lab, member: Member, file: Path) -> None:
 
 
 def known_member(lab: Lab, content: str) -> Member | None:
-    """Return the member that was packed of something, None where none is kept."""
+    """Return the member that was packed of something, None where none is kept, or only a file of
+    another size: a loss of power, or a copy of the root that was cut off, leaves one."""
     member = noted(_note(lab, content))
-    return member if member is not None and packed(lab, member).is_file() else None
+    if member is None:
+        return None
+    file = packed(lab, member)
+    return member if file.is_file() and file.stat().st_size == member.size else None
 
 
 def _note(lab: Lab, content: str) -> Path:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from sopslab.cli.main import main
 from sopslab.config.inputs import LAB, LAB_FILE, ROOT
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
+from sopslab.lab.act.repositories import DOOMED
 from sopslab.model.formats import Format, render_format
 from tests.conftest import find_tool
 from tests.unit.backups.backup_material import Made
@@ -191,6 +193,59 @@ def test_a_lab_without_its_repositories_is_not_backed_up(
     done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
     assert (done.exit_code, "there are no repositories in" in done.stderr) == (Exit.FAILED, True)
     assert not (tmp_path / "f").exists()
+
+
+@pytest.fixture
+def copied(made: Made) -> Iterator[Callable[[str, str], None]]:
+    """Return a function that copies a folder of the lab's repositories; the copies are removed at
+    the end."""
+    folder, copies = Path(made.settings.git_dir, "repositories"), []
+
+    def copy(source: str, target: str) -> None:
+        copies.append(folder / target)
+        shutil.copytree(folder / source, folder / target)
+
+    yield copy
+    for each in copies:
+        shutil.rmtree(each)
+
+
+def test_every_repository_that_no_restore_would_take_is_named_before_anything_is_written(
+    sopslab: Sopslab, made: Made, tmp_path: Path, copied: Callable[[str, str], None]
+) -> None:
+    copied("ada", "ada.bak")
+    copied("bob/lab.git", "bob/lab.old.git")
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert done.exit_code == Exit.FAILED, done.output
+    first, second = done.stderr.splitlines()
+    assert "/ada.bak/lab.git is no repository of a lab" in first
+    assert "/bob/lab.old.git is no repository of a lab" in second
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_backup_leaves_no_repository_out_that_has_lost_its_head(
+    sopslab: Sopslab, made: Made, tmp_path: Path, copied: Callable[[str, str], None]
+) -> None:
+    copied("ada", "eve")
+    Path(made.settings.git_dir, "repositories", "eve", "lab.git", "HEAD").unlink()
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert done.exit_code == Exit.FAILED, done.output
+    assert "the repository eve/lab could not be read" in done.stderr
+    assert not (tmp_path / "f").exists()
+
+
+def test_what_a_killed_run_was_removing_is_not_in_a_backup(
+    sopslab: Sopslab, made: Made, elsewhere: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, copied: Callable[[str, str], None],
+) -> None:  # fmt: skip
+    copied("ada", f"{DOOMED}eve")
+    done = sopslab("backup", tmp_path / "f", "--recipient", made.recipient)
+    assert done.exit_code == 0, done.output
+    monkeypatch.setenv(ROOT, elsewhere.root)
+    done = sopslab("restore", tmp_path / "f", "--identity", made.identity)
+    assert done.exit_code == 0, done.output
+    restored = Path(elsewhere.git_dir, "repositories")
+    assert sorted(path.name for path in restored.iterdir()) == ["ada", "bob", "platform.git"]
 
 
 def test_a_lab_whose_repositories_are_in_the_cluster_is_not_backed_up_without_them(

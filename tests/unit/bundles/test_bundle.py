@@ -6,6 +6,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -101,10 +102,14 @@ def test_a_machine_that_had_a_bundle_gives_the_product_on_and_asks_no_index(
     Path(seat.root, "bundle.json").rename(Path(seat.root, "aside"))
     assert product.given_pythons(seat, "amd64") == ()
     Path(seat.root, "aside").rename(Path(seat.root, "bundle.json"))
-    # If the packed product was removed, the next load brings it again.
+    # If the packed product was removed or is cut off, the next load brings it again.
     packed(seat, packed_here).unlink()
     assert take(seat, bundle.paths[0]) == ()
     assert packed(seat, packed_here).exists()
+    os.truncate(packed(seat, packed_here), 0)
+    assert product.given_pythons(seat, "amd64") == ()
+    assert take(seat, bundle.paths[0]) == ()
+    assert product.given_pythons(seat, "amd64") == pythons
 
 
 def test_a_product_that_names_no_digest_is_refused(made: Create, seat: Lab, tmp_path: Path) -> None:
@@ -137,6 +142,13 @@ def test_two_runs_write_the_same_bytes(
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_what_is_kept_and_cut_off_is_packed_again(made: Create, full: Lab) -> None:
+    before = made().paths[0].read_bytes()
+    for file in Path(full.root, "members").glob("*.tar*"):
+        os.truncate(file, file.stat().st_size - 1)
+    assert made().paths[0].read_bytes() == before
+
+
 def test_it_can_be_split_and_has_no_part_of_an_older_one(made: Create, seat: Lab) -> None:
     (whole,) = made("whole").paths
     paths = made("parts", split=1_000_000).paths
@@ -150,6 +162,15 @@ def test_it_can_be_split_and_has_no_part_of_an_older_one(made: Create, seat: Lab
     paths[1].unlink()
     shutil.rmtree(seat.store)
     assert "cut off" in refused(seat, paths[0].with_suffix(""))
+
+
+def test_what_is_no_part_of_an_older_one_stays(made: Create) -> None:
+    folder = made("parts", split=700_000).paths[0].parent
+    kept = {folder / name for name in ("parts.2", "parts.20261129", "parts.0001")}
+    for path in kept:
+        path.write_text("mine\n")
+    (whole,) = made("parts").paths
+    assert set(folder.glob("parts*")) == {whole, *kept}
 
 
 def test_a_file_that_is_not_there_is_named(seat: Lab, tmp_path: Path) -> None:
