@@ -85,6 +85,28 @@ def real():
     assert answer(tmp_path, f"imported(), {wanted}, real()", before=before) == "[] True True"
 
 
+def test_ssh_and_certificates_are_left_out_until_somebody_asks_for_them(tmp_path: Path) -> None:
+    libraries = ("paramiko", "paramiko.config", "cryptography", "nacl")
+    assert imported_by_up(tmp_path, *libraries, "pyinfra.connectors.ssh") == (
+        "['pyinfra.connectors.ssh']"
+    )
+
+
+@pytest.mark.parametrize("inventory", ["@local", "@seat/ada"])
+def test_whoever_asks_for_paramiko_gets_the_real_one_without_invoke(
+    tmp_path: Path, inventory: str
+) -> None:
+    before = """
+def real():
+    import paramiko.config
+    return issubclass(paramiko.SSHException, Exception), paramiko.config.invoke
+"""
+    found = answer(
+        tmp_path, "*real(), sys.modules['paramiko'].__file__ is not None", inventory, before
+    )
+    assert found == "True None True"
+
+
 def test_the_types_of_the_arguments_are_evaluated_once(tmp_path: Path) -> None:
     before = """
 import typing
