@@ -47,7 +47,7 @@ from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.machine import MachineState
 from sopslab.model.repositories import LearnersClone, Origin
-from sopslab.model.store import Source, Store, StoredEntry
+from sopslab.model.store import RECIPE_LABEL, Source, Store, StoredEntry
 from sopslab.model.wire import encode
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.operations.artifact import PACKERS
@@ -174,7 +174,7 @@ def stored(
         "modules",
         entries,
         {tool: f"../store/{path}" for tool, path in catalog.tools(source, "amd64").items()},
-        {image.reference: image.recipe for image in images},
+        {image.reference: {RECIPE_LABEL: image.recipe, CNI_LABEL: "static"} for image in images},
     )
 
 
@@ -252,9 +252,6 @@ class Facts:
         self.begun = look_text(s, begun_environments, environments=[solo(s)])
         self.work = look_text(s, clone_of_learner)
         self.note = look_text(s, content_mark)
-        self.network_of_node = machine_look_text(
-            docker.image_labels, image=pinned_catalog(s.catalog).node_tag
-        )
         pinned = pinned_catalog(s.catalog).version("openapi", "modules")
         self.api = machine_look_text(
             any_folder, paths=[f"{s.store}/openapi-{pinned}", s.served_api]
@@ -323,7 +320,6 @@ def complete(settings: Settings) -> Answers:
         facts.begun: answer({learner: [f"age1{learner}", f"age1{INSTRUCTOR}"]}),
         facts.work: said(LearnersClone((), origin)),
         facts.note: said(platform_note(settings)),
-        facts.network_of_node: said({CNI_LABEL: "static"}),
         facts.api: "true",
         facts.components: "[]",
         facts.sync: "[]",
