@@ -67,7 +67,7 @@ def provide_platform(settings: Settings) -> None:
         recipe=catalog.flux_recipe,
         overlays=partial(overlays, settings, seats, enrolment_of(settings).shut) if seats else None,
         tag=tenant_base_tag() if seats else None,
-        node_image=catalog.node_tag,
+        catalog=catalog,
     )
 
 

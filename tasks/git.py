@@ -19,7 +19,7 @@ from sopslab.layout import (
 )
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import git, kubernetes, tls
+from sopslab.provision.operations import git, kubernetes
 from sopslab.provision.operations.tree import tree
 from tasks.expiry import refuse_ended
 from tasks.roster import enrolled, enrolment_of
@@ -52,6 +52,9 @@ def provide_git(settings: Settings) -> None:
             repositories=_repositories(settings),
         )
     if settings.networked:
+        # Imported here: the import takes a tenth of a second, and a lab on loopback has no CA.
+        from sopslab.provision.operations import tls
+
         tls.ca(name="Make the CA", settings=settings)
         tls.certificate(name="Certify the Git server", settings=settings)
     configuration = server_configuration(settings)

@@ -18,7 +18,6 @@ from sopslab.files.render import RenderedFile, render_tree
 from sopslab.lab.observe import docker
 from sopslab.lab.observe.accounts import known_accounts
 from sopslab.lab.observe.begun import begun_environments
-from sopslab.lab.observe.builds import endless_build
 from sopslab.lab.observe.canaries import canary_states
 from sopslab.lab.observe.copies import bare_repositories
 from sopslab.lab.observe.engine import engine_state
@@ -32,9 +31,9 @@ from sopslab.lab.observe.learners_clone import clone_of_learner
 from sopslab.lab.observe.leases import lease
 from sopslab.lab.observe.machine import listeners, machine_state, name_servers
 from sopslab.lab.observe.manifests import ABSENT, manifest_drift
+from sopslab.lab.observe.objects import all_kustomizations, all_sources
 from sopslab.lab.observe.records import content_mark
 from sopslab.lab.observe.roster import recorded_roster
-from sopslab.lab.observe.suspension import suspended_objects
 from sopslab.layout import API_PORT, CNI_LABEL, POD_PIDS_LIMIT, SYSTEM_SHARE, TEMPLATES
 from sopslab.model.accounts import Accounts
 from sopslab.model.canaries import PROVEN
@@ -47,7 +46,7 @@ from sopslab.model.identities import IdentityState
 from sopslab.model.kind import ClusterState, Limits, Owner
 from sopslab.model.machine import MachineState
 from sopslab.model.repositories import LearnersClone, Origin
-from sopslab.model.store import Source, Store, StoredEntry
+from sopslab.model.store import RECIPE_LABEL, Source, Store, StoredEntry
 from sopslab.model.wire import encode
 from sopslab.provision.facts.host import FirewallRules
 from sopslab.provision.operations.artifact import PACKERS
@@ -174,7 +173,7 @@ def stored(
         "modules",
         entries,
         {tool: f"../store/{path}" for tool, path in catalog.tools(source, "amd64").items()},
-        {image.reference: image.recipe for image in images},
+        {image.reference: {RECIPE_LABEL: image.recipe, CNI_LABEL: "static"} for image in images},
     )
 
 
@@ -252,17 +251,14 @@ class Facts:
         self.begun = look_text(s, begun_environments, environments=[solo(s)])
         self.work = look_text(s, clone_of_learner)
         self.note = look_text(s, content_mark)
-        self.network_of_node = machine_look_text(
-            docker.image_labels, image=pinned_catalog(s.catalog).node_tag
-        )
         pinned = pinned_catalog(s.catalog).version("openapi", "modules")
         self.api = machine_look_text(
             any_folder, paths=[f"{s.store}/openapi-{pinned}", s.served_api]
         )
         self.components = look_text(s, manifest_drift, path=f"{s.manifests_dir}/components.yaml")
         self.sync = look_text(s, manifest_drift, path=f"{s.manifests_dir}/sync.yaml")
-        self.suspended = look_text(s, suspended_objects)
-        self.builds = look_text(s, endless_build)
+        self.sources = look_text(s, all_sources)
+        self.kustomizations = look_text(s, all_kustomizations)
         self.canary = look_text(s, canary_states, environments=[solo(s)])
         self.data = look_text(s, lab_folder)
         self.failures = look_text(s, seat_failures)
@@ -323,12 +319,11 @@ def complete(settings: Settings) -> Answers:
         facts.begun: answer({learner: [f"age1{learner}", f"age1{INSTRUCTOR}"]}),
         facts.work: said(LearnersClone((), origin)),
         facts.note: said(platform_note(settings)),
-        facts.network_of_node: said({CNI_LABEL: "static"}),
         facts.api: "true",
         facts.components: "[]",
         facts.sync: "[]",
-        facts.suspended: "",
-        facts.builds: "null",
+        facts.sources: "[]",
+        facts.kustomizations: "[]",
         facts.canary: answer({learner: PROVEN}),
         facts.data: "true",
         facts.failures: "{}",

@@ -86,7 +86,6 @@ _SLOW = {
 _AT_IMPORT = {
     "credentials": ("_assigned", "_member", "_attribute", "_element"),
     "keys": ("_needles", "alignments"),
-    "passwords": ("_Later.__init__",),
 }
 
 

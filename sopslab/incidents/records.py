@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -108,7 +109,10 @@ class Incident:
         return not self.subjects or learner in self.subjects
 
 
-_FORM = TypeAdapter(Incident)
+@cache
+def _form() -> TypeAdapter[Incident]:
+    # Built on first use: every run knows this module, and few read or write a file of its kind.
+    return TypeAdapter(Incident)
 
 
 def parse_incident(path: str, text: str) -> Incident:
@@ -116,7 +120,7 @@ def parse_incident(path: str, text: str) -> Incident:
 
     Raises InputError with every problem.
     """
-    incident = parse_document(path, text, _FORM)
+    incident = parse_document(path, text, _form())
     problems = list(_contradictions(incident, PurePosixPath(path).name))
     if problems:
         raise InputError([f"{path}: {problem}" for problem in problems])
@@ -138,10 +142,10 @@ def _contradictions(incident: Incident, filename: str) -> Iterator[str]:
 
 def render_incident(incident: Incident) -> str:
     """Return the record as YAML; the same incident gives the same text."""
-    return render_document(incident, _FORM)
+    return render_document(incident, _form())
 
 
 def as_plain(incident: Incident) -> dict[str, object]:
     """Return the record in a form that JSON can represent."""
-    plain: dict[str, object] = _FORM.dump_python(incident, mode="json")
+    plain: dict[str, object] = _form().dump_python(incident, mode="json")
     return plain

@@ -88,16 +88,16 @@ class Store:
     """What a machine has of everything that the catalog names.
 
     `source` is what the store was filled from, "" as long as that is not decided. `links` are the
-    links in the bin folder. `images` maps references of images to the recipe that made each.
-    `cache` lists what is kept only while the store is being filled. `bundle` is what the entries of
-    a loaded bundle were made from, "" without one.
+    links in the bin folder. `images` maps references of images to the labels of each. `cache` lists
+    what is kept only while the store is being filled. `bundle` is what the entries of a loaded
+    bundle were made from, "" without one.
     """
 
     arch: Arch = "amd64"
     source: str = ""
     entries: Mapping[str, StoredEntry] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cache: tuple[str, ...] = ()
     bundle: str = ""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from sopslab.policy import placeholders, sops
 from sopslab.policy.findings import Hit
+from sopslab.policy.later import later
 from sopslab.policy.lines import Lines
 
-_FILLED = re.compile(
+_FILLED = later(
     r"<[^<>]{1,80}>|\{\{|^\*+$|^\[[^\[\]]+\]$|your|change[-_ ]?(?:me|it|this)|replace|_here$"
     r"|unique phrase|placehold|redact|^x{3,}$"
     r"|^\.{3}|todo|^$|example[-_ ]?pass(?:word)?$",
@@ -240,17 +240,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ),
 )
 
-
-@cache
-def _compiled() -> tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...]:
-    """Return the table with compiled expressions, which most runs never need."""
-    return tuple(
-        (re.compile(rf"(?:^|/)(?:{names})$"), re.compile(content, re.MULTILINE), what)
-        for names, content, what in _TABLE
-    )
-
-
-_ANY = re.compile("|".join(rf"(?:^|/)(?:{names})$" for names, _, _ in _TABLE))
+_RULES = tuple(
+    (later(rf"(?:^|/)(?:{names})$"), later(content, re.MULTILINE), what)
+    for names, content, what in _TABLE
+)
+_ANY = later("|".join(rf"(?:^|/)(?:{names})$" for names, _, _ in _TABLE))
 
 
 def scan(path: str, text: str, *, is_example: bool) -> Iterator[Hit]:
@@ -259,7 +253,7 @@ def scan(path: str, text: str, *, is_example: bool) -> Iterator[Hit]:
         return
     lines = Lines(text)
     seen: set[int] = set()
-    for names, content, what in _compiled():
+    for names, content, what in _RULES:
         for match in content.finditer(text) if names.search(path) else ():
             value = next((group for group in match.groups() if group), "")
             line = lines.at(match.start(match.lastindex or 0))

@@ -12,89 +12,88 @@ from collections.abc import Callable, Iterator
 
 from sopslab.policy import credentials, keys, obligations, placeholders, sops
 from sopslab.policy.findings import Hit
+from sopslab.policy.later import later
 from sopslab.policy.lines import Lines
 
-_BACKUP = re.compile(
+_BACKUP = later(
     r"(?:\.(?:tmp|temp|bak|backup|old|orig|save|swp|tpl|tmpl|j2|gotmpl|new|copy|disabled|dist|"
     r"example|sample|template|rej|\d+)|~)+$"
 )
-_STRUCTURED = re.compile(r"\.(?:ya?ml|json|json5|jsonc|kubeconfig|dockerconfigjson|dockercfg)$")
-_DOCS = re.compile(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc|txt|html?|tex|po)$")
-_SOURCE = re.compile(
+_STRUCTURED = later(r"\.(?:ya?ml|json|json5|jsonc|kubeconfig|dockerconfigjson|dockercfg)$")
+_DOCS = later(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc|txt|html?|tex|po)$")
+_SOURCE = later(
     r"\.(?:go|py|pyi|js|mjs|cjs|ts|jsx|tsx|java|kt|scala|rb|rs|c|h|cc|cpp|hpp|cs|php|swift|m|lua|"
     r"pl|pm|ex|exs|erl|hs|ml|clj|r|jl|dart|vue|svelte|css|scss|proto|sql|ipynb|rego|cue)$"
 )
-_TEST_CODE = re.compile(
+_TEST_CODE = later(
     r"(?:^|/)(?:tests?|testdata|testing|spec|fixtures|mocks?|e2e|__tests__)/|_test\.\w+$|"
     r"(?:^|/)test_[^/]*$|\.(?:spec|test)\.\w+$"
 )
-_LOCKS = re.compile(
+_LOCKS = later(
     r"(?:^|/)(?:go\.(?:sum|mod|work\.sum)|package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|"
     r"pnpm-lock\.yaml|poetry\.lock|pipfile\.lock|uv\.lock|cargo\.lock|composer\.lock|gemfile\.lock|"
     r"flake\.lock|chart\.lock|requirements[\w.-]*\.txt)$"
 )
-_SUMS = re.compile(
+_SUMS = later(
     r"\.lock(?:file|b)?$|[.-]lock\.(?:json|hcl|ya?ml|toml)$|(?:^|/)(?:package\.resolved|"
     r"verification-metadata\.xml|[\w.-]*checksums?(?:\.\w+)?|[\w.-]*sha\d+sums?(?:\.\w+)?|"
     r"\.pre-commit-config\.yaml|\.terraform\.lock\.hcl|vendir\.lock\.yml|deno\.json|"
     r"[\w.-]+\.(?:sum|sums|sha\d+))$"
 )
-_EXPRESSIONS = re.compile(
+_EXPRESSIONS = later(
     r"\.(?:tf|tfvars|hcl|tofu|nomad|jsonnet|libsonnet|bicep|bicepparam|cel|nix|dhall|star|bzl|k|pkl|"
     r"gradle|groovy|kts)$|(?:^|/)(?:jenkinsfile|tiltfile|build\.bazel)$"
 )
-_SHELL = re.compile(
+_SHELL = later(
     r"\.(?:sh|bash|zsh|ksh|fish|mk|command)$|(?:^|/)(?:makefile|dockerfile|containerfile|justfile|"
     r"\.(?:bash|zsh|profile)[\w.]*|\.envrc)$|(?:^|/)dockerfile[^/]*$"
 )
 _FLUX = "flux"
-_PROSE = re.compile(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc)$")
-_SECRETS_TREE = re.compile(r"(?:^|/)flux/secrets(?:/|$)")
-_FREE_IN_TREE = re.compile(
+_PROSE = later(r"\.(?:md|mdx|markdown|rst|adoc|asciidoc)$")
+_SECRETS_TREE = later(r"(?:^|/)flux/secrets(?:/|$)")
+_FREE_IN_TREE = later(
     r"(?:^|/)(?:\.git(?:keep|ignore|attributes)|\.keep|\.sops\.yaml|\.sourceignore|\.editorconfig|"
     r"license|[^/]+\.(?:md|rst|adoc|pub|pub\.asc|pub\.gpg|crt|cert))$"
 )
-_SSH_KEY = re.compile(r"(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:_sk)?(?:[-_.][^/]*)?$")
-_KEY_STORE = re.compile(
+_SSH_KEY = later(r"(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:_sk)?(?:[-_.][^/]*)?$")
+_KEY_STORE = later(
     r"\.(?:pfx|p12|pkcs12|jks|jceks|bks|keystore|kdbx?|ppk|p8|pkcs8|agepkey)$|(?:^|/)key[34]\.db$"
 )
-_AGE_KEY = re.compile(r"\.agekey$|(?:^|/)(?:age[-_.]?)?keys?\.age$")
-_OPENPGP = re.compile(r"\.(?:gpg|pgp|key|kbx)$")
-_STATE = re.compile(r"\.tfstate(?:\.[^/]*)?$")
-_EXAMPLE = re.compile(r"[.-](?:example|sample|template|dist|tmpl|tpl|defaults?)(?:\.|$)")
-_DOTENV = re.compile(r"(?:^|/)(?:\.env(?:rc)?(?:\.[^/]*)?|[^/]+\.env(?:\.local)?)$")
-_REAL_DOTENV = re.compile(r"(?:^|/)\.env(?:\.[^/]*)?$")
+_AGE_KEY = later(r"\.agekey$|(?:^|/)(?:age[-_.]?)?keys?\.age$")
+_OPENPGP = later(r"\.(?:gpg|pgp|key|kbx)$")
+_STATE = later(r"\.tfstate(?:\.[^/]*)?$")
+_EXAMPLE = later(r"[.-](?:example|sample|template|dist|tmpl|tpl|defaults?)(?:\.|$)")
+_DOTENV = later(r"(?:^|/)(?:\.env(?:rc)?(?:\.[^/]*)?|[^/]+\.env(?:\.local)?)$")
+_REAL_DOTENV = later(r"(?:^|/)\.env(?:\.[^/]*)?$")
 
 _CREDENTIALS: tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...] = (
     (
-        re.compile(r"(?:^|/)[._]netrc$"),
-        re.compile(r"\b(?:password|passwd|account)\s+(\S+)"),
+        later(r"(?:^|/)[._]netrc$"),
+        later(r"\b(?:password|passwd|account)\s+(\S+)"),
         "a password for a machine",
     ),
     (
-        re.compile(r"(?:^|/)\.git-credentials$"),
-        re.compile(r"://[^\s:/@]*:([^\s@]+)@"),
+        later(r"(?:^|/)\.git-credentials$"),
+        later(r"://[^\s:/@]*:([^\s@]+)@"),
         "a Git password",
     ),
     (
-        re.compile(r"(?:^|/)\.?(?:npmrc|yarnrc(?:\.yml)?)$"),
-        re.compile(
-            r"(?:_authToken|_auth|_password|npmAuthToken|npmAuthIdent)\b[\s\"]*[=:]\s*(\S+)"
-        ),
+        later(r"(?:^|/)\.?(?:npmrc|yarnrc(?:\.yml)?)$"),
+        later(r"(?:_authToken|_auth|_password|npmAuthToken|npmAuthIdent)\b[\s\"]*[=:]\s*(\S+)"),
         "an npm token",
     ),
     (
-        re.compile(r"(?:^|/)\.pypirc$"),
-        re.compile(r"^[ \t]*password[ \t]*[=:][ \t]*(\S+)", re.MULTILINE),
+        later(r"(?:^|/)\.pypirc$"),
+        later(r"^[ \t]*password[ \t]*[=:][ \t]*(\S+)", re.MULTILINE),
         "a password for a package index",
     ),
     (
-        re.compile(r"(?:^|/)\.?(?:pgpass|vault-token)$"),
-        re.compile(r"(?::|=|\b|^)[ \t]*([^\s:=]{6,})[ \t]*$", re.MULTILINE),
+        later(r"(?:^|/)\.?(?:pgpass|vault-token)$"),
+        later(r"(?::|=|\b|^)[ \t]*([^\s:=]{6,})[ \t]*$", re.MULTILINE),
         "a stored credential",
     ),
 )
-_NETRC_LINE = re.compile(
+_NETRC_LINE = later(
     r"^[ \t]*machine[ \t]+\S+[ \t]+login[ \t]+\S+[ \t]+password[ \t]+(\S+)", re.MULTILINE
 )
 

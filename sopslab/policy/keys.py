@@ -14,14 +14,15 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from sopslab.policy.findings import Hit
+from sopslab.policy.later import later
 from sopslab.policy.lines import Lines
 
 _BECH32 = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _CHAR = b"[" + _BECH32 + _BECH32.upper() + b"]"
 _GAP = rb"(?:[\s\"'+,>#|]|\\[nrt]?|\\u000a)*"
-_BETWEEN = re.compile(_GAP)
-_AGE = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1(" + _CHAR + rb"{50,})", re.IGNORECASE)
-_AGE_SPLIT = re.compile(
+_BETWEEN = later(_GAP)
+_AGE = later(rb"AGE-SECRET-KEY-(?:PQ-)?1(" + _CHAR + rb"{50,})", re.IGNORECASE)
+_AGE_SPLIT = later(
     _GAP.join(re.escape(bytes([c])) for c in b"AGE-SECRET-KEY-")
     + _GAP
     + rb"(?:P"
@@ -37,26 +38,26 @@ _AGE_SPLIT = re.compile(
     + rb"){58}",
     re.IGNORECASE,
 )
-_AGE_PLUGIN = re.compile(rb"AGE-PLUGIN-[A-Z0-9+._-]{1,64}-1(" + _CHAR + rb"{16,})", re.IGNORECASE)
-_PEM = re.compile(
+_AGE_PLUGIN = later(rb"AGE-PLUGIN-[A-Z0-9+._-]{1,64}-1(" + _CHAR + rb"{16,})", re.IGNORECASE)
+_PEM = later(
     rb"-{4,5} ?BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?) ?-{4,5}(?=(.{0,4096}))", re.DOTALL
 )
-_PEM_HEADER = re.compile(rb"(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash|Subject): [^\n\\]*")
-_PEM_BREAK = re.compile(rb"[\s\"',>#|*\\;]+")
-_PEM_RUN = re.compile(rb"[A-Za-z0-9+/=]+")
-_BARE_OPENSSH = re.compile(rb"b3BlbnNzaC1rZXktdjEA[A-Za-z0-9+/\s]{200}")
-_PUTTY = re.compile(rb"PuTTY-User-Key-File-\d+:.{0,8192}?Private-Lines:\s*\d", re.DOTALL)
+_PEM_HEADER = later(rb"(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash|Subject): [^\n\\]*")
+_PEM_BREAK = later(rb"[\s\"',>#|*\\;]+")
+_PEM_RUN = later(rb"[A-Za-z0-9+/=]+")
+_BARE_OPENSSH = later(rb"b3BlbnNzaC1rZXktdjEA[A-Za-z0-9+/\s]{200}")
+_PUTTY = later(rb"PuTTY-User-Key-File-\d+:.{0,8192}?Private-Lines:\s*\d", re.DOTALL)
 # PKCS#8 and PKCS#1 (version 0, then an algorithm or a modulus), SEC 1 (version 1, then the key).
-_DER = re.compile(
+_DER = later(
     rb"\x30[\x81\x82]?.{1,2}\x02\x01\x00(?:\x30.\x06|\x02\x82)|\x30.\x02\x01\x01\x04[\x20\x30\x42]",
     re.DOTALL,
 )
 _STORE_MAGIC = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce", b"\x03\xd9\xa2\x9a")
-_PKCS12 = re.compile(rb"\x30\x82..\x02\x01\x03\x30", re.DOTALL)
-_SECRING = re.compile(rb"(?:[\x94\x95].{1,2}|\xc5.{1,3})[\x03\x04\x05]", re.DOTALL)
-_B64_TOKEN = re.compile(rb"[A-Za-z0-9+/_-]{40,}(?:(?:\r?\n|\\n)[ \t]*[A-Za-z0-9+/_-]{4,})*={0,2}")
-_HEX_TOKEN = re.compile(rb"(?:[0-9A-Fa-f]{2}){60,}")
-_SEPARATORS = re.compile(rb"\\n|\s")
+_PKCS12 = later(rb"\x30\x82..\x02\x01\x03\x30", re.DOTALL)
+_SECRING = later(rb"(?:[\x94\x95].{1,2}|\xc5.{1,3})[\x03\x04\x05]", re.DOTALL)
+_B64_TOKEN = later(rb"[A-Za-z0-9+/_-]{40,}(?:(?:\r?\n|\\n)[ \t]*[A-Za-z0-9+/_-]{4,})*={0,2}")
+_HEX_TOKEN = later(rb"(?:[0-9A-Fa-f]{2}){60,}")
+_SEPARATORS = later(rb"\\n|\s")
 # In base64: an ASN.1 sequence, OpenSSH's magic, and OpenPGP's secret key packets.
 _REAL_BODIES = (
     b"MI",
@@ -95,7 +96,7 @@ def alignments(marker: bytes) -> Iterator[bytes]:
 
 
 _NEEDLES = _needles()
-_HEX_NEEDLE = re.compile(rb"4147452d5345435245542d4b4559|50524956415445204b4559", re.IGNORECASE)
+_HEX_NEEDLE = later(rb"4147452d5345435245542d4b4559|50524956415445204b4559", re.IGNORECASE)
 _MARKERS = (b"age-", b"private", b"putty", b"b3blbnnzac1rzxktdjea")
 
 

@@ -13,15 +13,16 @@ from collections.abc import Callable
 
 from sopslab.policy import documents, placeholders, sops
 from sopslab.policy.documents import Node
+from sopslab.policy.later import later
 
-_NAMED = re.compile(
+_NAMED = later(
     r"(?:^|/)[^/]+\.(?:sops|enc|encrypted)\."
     r"(?:ya?ml|json|env|ini|toml|txt|conf|cfg|properties|tfvars|csv|xml|pem|key)$"
     r"|(?:^|/)[^/]+\.sops$"
 )
-_DATA = re.compile(r"\.(?:ya?ml|json|env|ini|toml|txt|conf|cfg|properties|tfvars|key)$")
-_SPEAKS = re.compile(r"sops|secret|encrypt|\benc\b|creds|credential|private|vault", re.IGNORECASE)
-_NEVER = re.compile(
+_DATA = later(r"\.(?:ya?ml|json|env|ini|toml|txt|conf|cfg|properties|tfvars|key)$")
+_SPEAKS = later(r"sops|secret|encrypt|\benc\b|creds|credential|private|vault", re.IGNORECASE)
+_NEVER = later(
     r"(?:^|/)(?:kustomization\.ya?ml|kustomization|chart\.ya?ml|package\.json|renovate\.json5?|"
     r"[^/]*\.schema\.json|\.[^/]*)$"
 )

@@ -8,70 +8,55 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
 from sopslab.policy import ciphertext, documents, placeholders, published, sops
 from sopslab.policy.documents import Mapping, Node, Scalar
 from sopslab.policy.findings import Hit, key_path
+from sopslab.policy.later import later
 from sopslab.policy.lines import Lines
 
-
-class _Later:
-    """A regular expression that is compiled on first use, since a commit hook starts often."""
-
-    def __init__(self, pattern: str, flags: int = 0) -> None:
-        self._pattern, self._flags = pattern, flags
-
-    @cached_property
-    def compiled(self) -> re.Pattern[str]:
-        """The expression, ready to be matched."""
-        return re.compile(self._pattern, self._flags)
-
-
-_PASSWORD_KEY = re.compile(
+_PASSWORD_KEY = later(
     r"(?:^|_)(?:password|passwd|pass_?phrase|passwort|pwd|pass|db_?pass|mysql_?pwd)$"
 )
-_TOKEN_KEY = re.compile(
+_TOKEN_KEY = later(
     r"(?:^|_)(?:(?:secret|api|access|auth|private|signing|encryption|master|account|shared|storage|"
     r"subscription|license|session|cookie|jwt|hmac|webhook|app|deploy|service|root|admin)_?"
     r"(?:access_?)?(?:key|token|secret|pass)|client_?secret|token|secret|bearer|credentials?|"
     r"private_?key(?:_data)?|secret_?key_?base|dsn)$"
 )
 # Keys that say whether there is a password, or how one is made: `--generate-password=64,letters`.
-_SAYS_HOW = re.compile(
-    r"(?:generate|requires?|has|show|hide|forgot|enable|disable|allow|validate)_"
-)
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_LINE = re.compile(
+_SAYS_HOW = later(r"(?:generate|requires?|has|show|hide|forgot|enable|disable|allow|validate)_")
+_CAMEL = later(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LINE = later(
     r"""^[ \t]*(?:export[ ]+|set[ ]+|ENV[ ]+|ARG[ ]+|-[ ]+)?["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*
     (?:=>|:=|[=:])[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#;,][^\s#;,]*))""",
     re.MULTILINE | re.VERBOSE,
 )
-_COMMENTED = re.compile(
+_COMMENTED = later(
     r"""(?:^[ \t]*|[ \t])(?:\#+|//+|;+|--|<!--)[ \t]*(?:-[ ]+|export[ ]+)?
     ["']?([A-Za-z_][\w.-]{1,80})["']?[ \t]*(?:=>|:=|[=:])[ \t]*(?:&[\w-]+[ \t]+)?
     (?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#;,][^\s#;,]*))""",
     re.MULTILINE | re.VERBOSE,
 )
-_PART = re.compile(
+_PART = later(
     r"(?:^|[;&?\s])(?:password|pwd|accountkey|sharedaccesskey)=([^;&\s\"']{6,})", re.IGNORECASE
 )
-_URL = re.compile(
+_URL = later(
     r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>{}$]{0,64}:([^\s/@\"'<>{}]{3,128})@[\w.\[{$-]",
     re.IGNORECASE,
 )
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION = later(
     r"authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+([A-Za-z0-9._~+/=-]{12,})",
     re.IGNORECASE,
 )
-_HASH = re.compile(
+_HASH = later(
     r"(?:^|[\s\"'=,;\[])[\w.@-]{1,64}:"
     r"(?:\${1,2}(?:apr1|2[abxy]|1|5|6|y|argon2\w*)\$|\{S?SHA\d*\})[A-Za-z0-9./$+=,]{20,}",
     re.MULTILINE,
 )
 # Compose files double each dollar sign.
 _D = r"\${1,2}"
-_BARE_HASH = _Later(
+_BARE_HASH = later(
     rf"(?<![\w$])(?:{_D}2[abxy]{_D}\d\d{_D}[./A-Za-z0-9]{{53}}"
     rf"|{_D}[56]{_D}(?:rounds=\d+{_D})?[./A-Za-z0-9]{{1,16}}{_D}[./A-Za-z0-9]{{43,86}}"
     rf"|{_D}(?:apr1|1){_D}[./A-Za-z0-9]{{1,8}}{_D}[./A-Za-z0-9]{{22}}"
@@ -82,7 +67,7 @@ _BARE_HASH = _Later(
     r"|SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]{16,}\$[A-Za-z0-9+/=]{40,}:[A-Za-z0-9+/=]{40,}"
     r"|\{(?:S?SHA\d*|CRYPT|PBKDF2[\w-]*)\}[A-Za-z0-9+/=.$]{28,})(?![\w./])"
 )
-_HOOK = _Later(
+_HOOK = later(
     r"https?://(?:[\w.-]*\bdiscord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{10,}/([\w-]{30,})"
     r"|hooks\.slack\.com/(?:services|workflows|triggers)/([\w/-]{30,})"
     r"|[\w.-]+\.webhook\.office\.com/webhookb?2?/([\w@/-]{60,})"
@@ -95,25 +80,25 @@ _HOOK = _Later(
     r"|[\w.-]+(?::\d+)?/webhooks?/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22,}))",
     re.IGNORECASE,
 )
-_QUERY = re.compile(
+_QUERY = later(
     r"https?://[^\s\"'<>]{3,300}?[?&](?:token|access_token|api_?key|auth|sig|secret|key|password|"
     r"X-Amz-Signature)=([\w%+/=.~-]{16,})",
     re.IGNORECASE,
 )
-_LITERAL = re.compile(
+_LITERAL = later(
     r"--(?:from-literal|set(?:-string)?)[=\s][ \t]*[\"']?([\w.-]{1,80})="
     r"(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"';&|),]+))"
 )
-_OPTION = re.compile(r"\s--([\w-]{0,40}(?:password|token|secret))[= ][\"']?([^\s\"';&|)]{6,256})")
-_ADD = re.compile(r"<add\s+key=\"([\w.:-]{1,80})\"\s+value=\"([^\"\n]{6,256})\"")
-_ELEMENT = re.compile(r"<([A-Za-z][\w.-]{1,60})>([^<>\n]{6,256})</\1>")
-_ASSIGNED = re.compile(
+_OPTION = later(r"\s--([\w-]{0,40}(?:password|token|secret))[= ][\"']?([^\s\"';&|)]{6,256})")
+_ADD = later(r"<add\s+key=\"([\w.:-]{1,80})\"\s+value=\"([^\"\n]{6,256})\"")
+_ELEMENT = later(r"<([A-Za-z][\w.-]{1,60})>([^<>\n]{6,256})</\1>")
+_ASSIGNED = later(
     r"\b(\w{0,60}(?:password|passwd|passphrase|pwd))[\"'\]]*\s*(?::=|=|:)\s*[\"'`]([^\"'`\n]{8,128})[\"'`]",
     re.IGNORECASE,
 )
-_ARGUMENT = re.compile(r"--?([A-Za-z][\w.-]*)[=\s](\S+)")
-_NAME_LIKE = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)+")
-_OBJECT_NAME = re.compile(
+_ARGUMENT = later(r"--?([A-Za-z][\w.-]*)[=\s](\S+)")
+_NAME_LIKE = later(r"[a-z0-9]+(?:[-.][a-z0-9]+)+")
+_OBJECT_NAME = later(
     r"(?:secret|token|key|password|passwd|credential|auth|config|cert|tls)s?(?:$|[-.])", re.I
 )
 _NAMING = frozenset(
@@ -182,8 +167,8 @@ def is_secret_key(key: str) -> bool:
     return bool(_kind(key))
 
 
-_PHRASE_KEY = re.compile(r"(?:^|_)(?:pass_?phrase|phrase|mnemonic|seed(?:_phrase)?)$")
-_PROSE = re.compile(
+_PHRASE_KEY = later(r"(?:^|_)(?:pass_?phrase|phrase|mnemonic|seed(?:_phrase)?)$")
+_PROSE = later(
     r"\b(?:a|an|the|is|are|be|your|you|my|our|to|for|of|and|or|in|on|at|with|by|from|must|should|"
     r"can|not|no|new|old|this|that|if|enter|please|set|use|used|see|same|as|user|name|login|reset|"
     r"forgot|change|confirm|invalid|required|least|character|characters|generate|generated|"
@@ -192,7 +177,7 @@ _PROSE = re.compile(
 )
 
 
-_ODD = re.compile(r"\d{2}|[A-Za-z]\d|\d[A-Za-z]|\w[!#$%&*+=@^~]")
+_ODD = later(r"\d{2}|[A-Za-z]\d|\d[A-Za-z]|\w[!#$%&*+=@^~]")
 
 
 def _is_passphrase(key: str, value: str) -> bool:
@@ -219,7 +204,7 @@ def is_real(key: str, value: str, *, in_shell: bool = False) -> bool:
         return False
     if placeholders.is_placeholder(value, in_shell=in_shell) or sops.LOOKS_ENCRYPTED.match(value):
         return False
-    if ciphertext.is_foreign(value) or published.holds(value) or _BARE_HASH.compiled.search(value):
+    if ciphertext.is_foreign(value) or published.holds(value) or _BARE_HASH.search(value):
         return False
     if re.search(r"\s", value):
         return kind == "password" and _is_passphrase(key, value)
@@ -397,9 +382,9 @@ def _value(match: re.Match[str]) -> str:
 
 
 # Quotes inside of an expression end the matched text too soon: `"${data["password"]}"`.
-_CUT = re.compile(r"\$\{[^{}]*$")
+_CUT = later(r"\$\{[^{}]*$")
 # The beginning of a mapping, whose keys are judged one by one.
-_OPENS = re.compile(r"\{(?=[\"'])")
+_OPENS = later(r"\{(?=[\"'])")
 
 
 def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iterator[Hit]:
@@ -436,11 +421,11 @@ def in_lines(text: str, *, quoted: bool = False, in_shell: bool = False) -> Iter
 
 
 # Keys of what a Secret holds besides the secret itself: who logs in, and where.
-_WHO_OR_WHERE = re.compile(
+_WHO_OR_WHERE = later(
     r"(?:^|_)(?:user|admin|client|tenant|account|project|login)_?(?:id|name)$"
     r"|^(?:user|login|host|hostname|port|region|bucket|database|db_?name|email|namespace)$"
 )
-_KINDS_MADE = re.compile(r"\b(configmap|cm|secret)\b")
+_KINDS_MADE = later(r"\b(configmap|cm|secret)\b")
 
 
 def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
@@ -455,16 +440,16 @@ def _is_of_a_secret(text: str, literal: re.Match[str]) -> bool:
     return not is_config and not _WHO_OR_WHERE.search(_snake(literal[1]))
 
 
-_KEY_NAME = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*\d{0,2}")
-_HEREDOC = re.compile(r"<<[-~]?[\"']?([A-Za-z_]\w{0,80})[\"']?[^\n<]*$")
+_KEY_NAME = later(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*\d{0,2}")
+_HEREDOC = later(r"<<[-~]?[\"']?([A-Za-z_]\w{0,80})[\"']?[^\n<]*$")
 _BLOCK_MARKS = ("|||", "'''", '"""')
 """Marks that open and close a text over several lines, in Jsonnet, Bicep and Groovy."""
 _NIX_MARKS = ("''",)
 """The same in Nix; in other languages, two apostrophes are an empty text."""
-_EXPRESSION = re.compile(r"[:=][ \t]*(?![\"'`=\s])")
-_QUOTED = re.compile(r"[:=(,\[?+|][ \t]*[\"'`][^\"'`\n]{8,}[\"'`]")
+_EXPRESSION = later(r"[:=][ \t]*(?![\"'`=\s])")
+_QUOTED = later(r"[:=(,\[?+|][ \t]*[\"'`][^\"'`\n]{8,}[\"'`]")
 # A digest has one of a few lengths, which no token of a known form has.
-_SUM = re.compile(
+_SUM = later(
     r"\b(?:sha(?:1|224|256|384|512)|h1|zh|md5|blake3|sri)[-:=](?:[A-Za-z0-9+/]{22}=="
     r"|[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{64}|[A-Za-z0-9+/]{86}=="
     r"|[0-9a-fA-F]{32}(?:[0-9a-fA-F]{8})?)(?![A-Za-z0-9+/=])"
@@ -545,13 +530,13 @@ def in_text(text: str) -> Iterator[Hit]:
                 yield Hit(lines.at(match.start()), "authorization-header", message)
     if "$" in text or "SHA" in text or "{CRYPT}" in text:
         found = {lines.at(match.end() - 1) for match in _HASH.finditer(text)}
-        found |= {lines.at(match.start()) for match in _BARE_HASH.compiled.finditer(text)}
+        found |= {lines.at(match.start()) for match in _BARE_HASH.finditer(text)}
         shown = text.split("\n") if found else []
         for line in sorted(found):
             if not published.holds(shown[line - 1]):
                 yield Hit(line, "password-hash", "a password hash")
     if "://" in text and any(word in text for word in ("hook", "/bot", "hc-ping", "nosnch")):
-        for match in _HOOK.compiled.finditer(text):
+        for match in _HOOK.finditer(text):
             token = next((group for group in match.groups() if group), "")
             if not _stands_for_token(token, match[0]):
                 message = "a URL that lets anybody post there"

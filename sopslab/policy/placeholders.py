@@ -8,6 +8,8 @@ import math
 import re
 from collections import Counter
 
+from sopslab.policy.later import later
+
 # Each pattern is bounded and stops at its own opening mark, so that marks which are never closed do
 # not cost quadratic time.
 # Between marks that an author may choose stands an expression: a name, and what may follow it.
@@ -20,7 +22,7 @@ MARKED = (
 )
 # Statements of a template engine, which put in no text: in the marks of Jinja and of makejinja.
 STATEMENT = r"\{%[^%]{0,500}%\}|#%[^%]{0,500}%#"
-_TEMPLATE = re.compile(
+_TEMPLATE = later(
     r"\{\{(?:[^{}]|\{[^{}]{0,60}\}){0,500}\}\}|\$\{[^{}]{0,300}\}|\$\([^()]{0,300}\)|%\([\w.]{1,80}\)s"
     r"|%[A-Z_]{2,80}%|__[A-Z0-9_]{1,80}__|@[A-Z_]{2,80}@|!Ref\b.*"
     rf"|\bENC\[[^\[\]]{{0,9000}}\]|{STATEMENT}|{MARKED}"
@@ -29,65 +31,65 @@ _TEMPLATE = re.compile(
 VARIABLE = (
     r"(?<![A-Za-z0-9$])\$\$?(?:[A-Z_][A-Z0-9_]*|[a-z_]+[0-9]{0,2}|[a-z]+(?:[A-Z][a-z]+)+)(?![\w$])"
 )
-_VARIABLE = re.compile(VARIABLE)
-_CAPITALS = re.compile(r"(?<![A-Za-z0-9$])\$[A-Z][A-Z0-9_]{2,}(?![A-Za-z])")
-_SHELL = re.compile(r"\$[A-Za-z_0-9@?#*(]|^`")
+_VARIABLE = later(VARIABLE)
+_CAPITALS = later(r"(?<![A-Za-z0-9$])\$[A-Z][A-Z0-9_]{2,}(?![A-Za-z])")
+_SHELL = later(r"\$[A-Za-z_0-9@?#*(]|^`")
 # The parameters of a connection: `{{ uri }}?sslmode=require`.
-_PARAMETERS = re.compile(
+_PARAMETERS = later(
     r"(?<=\})(?:[?&](?:sslmode|ssl|tls|charset|timezone|parseTime|encrypt|schema)=[A-Za-z0-9-]{1,16})+$"
 )
 _DEEPEST = 4
 _PUT_IN = "\0"
-_NUMBERED = re.compile(r"(?:^|_)(?:P?[UG]ID|(?:USER|GROUP)_ID|PORT)$", re.IGNORECASE)
-_ADDRESS = re.compile(
+_NUMBERED = later(r"(?:^|_)(?:P?[UG]ID|(?:USER|GROUP)_ID|PORT)$", re.IGNORECASE)
+_ADDRESS = later(
     r"(?:[a-z][a-z0-9+.-]{0,20}://|(?:s3|rest|sftp|b2|gs|azure|swift|rclone):(?:https?://)?)?"
     r"\0(?::(?:\d{1,5}|\0))?(?:/(?:[a-z]+(?:[-_.][a-z]+){0,4}|\0))*/?"
 )
 # A name before a template; a digit is not allowed in it, since most random text has one.
-_FIELD = re.compile(
+_FIELD = later(
     r"(?:^[ \t]*(?:-[ \t]+)?|[{,]\s*)[\"']?[A-Za-z_][A-Za-z_.-]{0,60}[\"']?[ \t]*[:=]"
     r"(?=\s*[\"']?(?:[{\[]|\$[{(A-Z]|#\{|<%|@|%))",
     re.MULTILINE,
 )
-_NAMED = re.compile(
+_NAMED = later(
     r"(?=.*(?:SECRET|KEY|TOKEN|PASS|PWD|CREDENTIAL|ENCRYPTION))[A-Z][A-Z0-9]*(?:_[A-Z0-9]+){1,9}"
 )
-_MARKS = re.compile(r"\{\{|\{%|#\{|#%|#\||<%|\[\[|\(\(|<<\s*[A-Za-z_.]+\s*>>|@@|%%|\$\{\{")
-_TAG = re.compile(
+_MARKS = later(r"\{\{|\{%|#\{|#%|#\||<%|\[\[|\(\(|<<\s*[A-Za-z_.]+\s*>>|@@|%%|\$\{\{")
+_TAG = later(
     r"!(?:secret|env|env_var|include\w*|ref|sub|getatt|importvalue|vault|var|file|lambda|input|"
     r"reference|if|join|findinmap|select|transform)",
     re.IGNORECASE,
 )
-_CALL = re.compile(
+_CALL = later(
     r"[A-Za-z_]+(?:\.[A-Za-z_]+)*\((?:[\w.,\s\"'/\[\]-]|\([\w.,\s\"'/-]*\))*\)[\w.\[\]\"']*|"
     r"@[A-Za-z]+(?:\.[A-Za-z]+)+\([^()\s]{1,300}\)"
 )
-_CHAIN = re.compile(
+_CHAIN = later(
     r"(?:request|response|object|oldobject|variables|params|status|spec|metadata|resource|body|"
     r"headers|context|inputs|outputs|steps|values|each|path|dependency|random_\w+|tls_\w+|std)"
     r"(?:\.[A-Za-z_]\w*|\[[^\[\]]{1,60}\])+\{?",
     re.IGNORECASE,
 )
-_ENTITY = re.compile(r"&[A-Za-z]\w*;|\$__\w+\{[^{}]{1,300}\}")
-_STORE = re.compile(
+_ENTITY = later(r"&[A-Za-z]\w*;|\$__\w+\{[^{}]{1,300}\}")
+_STORE = later(
     r"op://[\w .-]{1,100}(?:/[\w .?=&-]{1,100}){2,4}"
     r"|(?:ref\+\w+|vault|awssm|gcpsm|bws|doppler)://[\w ./#:%+?=&-]{3,300}"
 )
-_STORED = re.compile(
+_STORED = later(
     r"(?:file|env|vault|secretref|keyring|keyvault|awssm|gcpsm|azurekv|doppler|bws|k8s|configmap|"
     r"fromenv|secret(?=:[\w-]+/)):/{0,3}[\w.~$-][\w./~${}-]*(?:[#:?|][\w./-]+){0,3}",
     re.IGNORECASE,
 )
-_REFERENCE = re.compile(
+_REFERENCE = later(
     r"(?:var|local|data|module|env|secrets|vars|os|process|config|settings|self|this|args?|"
     r"ref\+\w+|vault|op|arn|secretsmanager|ssm)(?:\.|:/?/?)\S+|!vault.*|(?:~|\.{1,2})?/[\w./-]+",
     re.IGNORECASE,
 )
-_ANGLE = re.compile(
+_ANGLE = later(
     r"<[^<>]{1,80}>|\[[^\[\]]{1,60}\]|\{[\w .-]{1,60}\}"
     r"|\{(?:env|file|secret|vault|var):[\w./~-]{1,80}\}"
 )
-_FILLER = re.compile(
+_FILLER = later(
     r"(?:x{3,}|\*{3,}|\.{3,}|…|redact|chang[e_-]*(?:me|it|this)|replace|example|placehold|dummy|"
     r"\b(?:your|my|some|the)[-_ ]|insert|todo|fixme|fake|sample|mock|-?here$|to[-_]be|omitted|"
     r"overwrit|overrid|by[-_]env\b|from[-_]env\b|^username@|"

@@ -10,29 +10,30 @@ from collections.abc import Iterator
 
 from sopslab.policy import placeholders, sops
 from sopslab.policy.findings import Hit, key_path
+from sopslab.policy.later import later
 from sopslab.policy.lines import Lines
 
-_KIND = re.compile(
+_KIND = later(
     r"""["']?kind["']?\s*:\s*(?:[&!]\S+\s+)*["']?Secret(?:List)?["']?\s*(?:[,}#\s]|$)""",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"[ \t]*#+ ?")
-_COMMENTED_KIND = re.compile(r"^[ \t]*#.*\bkind\W{1,5}Secret\b", re.MULTILINE)
-_SEPARATOR = re.compile(r"^[ \t]*(?:---(?=\s|$)|(?:EOF|EOT)\b)", re.MULTILINE)
-_SECTION = re.compile(
+_COMMENT = later(r"[ \t]*#+ ?")
+_COMMENTED_KIND = later(r"^[ \t]*#.*\bkind\W{1,5}Secret\b", re.MULTILINE)
+_SEPARATOR = later(r"^[ \t]*(?:---(?=\s|$)|(?:EOF|EOT)\b)", re.MULTILINE)
+_SECTION = later(
     r"""^(\s*(?:-\s+)*)["']?(data|stringData)["']?\s*:\s*(?:[&!]\S+\s*)*([|>][-+\d]*)?\s*(?:\#.*)?$""",
     re.IGNORECASE,
 )
-_FLOW = re.compile(r"""["']?\b(data|stringData)["']?\s*:\s*\{([^{}]*)""", re.IGNORECASE)
-_PAIR = re.compile(r"""["']?([\w./-]{1,253})["']?\s*:\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\n]*)""")
-_ENTRY = re.compile(r"""^\s*["']?([\w./-]{1,253})["']?\s*:(?:\s+(.*))?$""")
-_SCALAR_HEADER = re.compile(r"[|>][-+\d]*\s*(?:#.*)?")
-_EXAMPLE = re.compile(
+_FLOW = later(r"""["']?\b(data|stringData)["']?\s*:\s*\{([^{}]*)""", re.IGNORECASE)
+_PAIR = later(r"""["']?([\w./-]{1,253})["']?\s*:\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\n]*)""")
+_ENTRY = later(r"""^\s*["']?([\w./-]{1,253})["']?\s*:(?:\s+(.*))?$""")
+_SCALAR_HEADER = later(r"[|>][-+\d]*\s*(?:#.*)?")
+_EXAMPLE = later(
     r"(?:your|example|sample|placeholder|dummy)(?:[-_ ](?:[a-z]{1,12}[-_ ]){0,3}[a-z]{1,12})?",
     re.IGNORECASE,
 )
-_STATEMENT = re.compile(placeholders.STATEMENT)
-_ACTION = re.compile(
+_STATEMENT = later(placeholders.STATEMENT)
+_ACTION = later(
     rf"\{{\{{[^{{}}]{{0,500}}\}}\}}|\$\{{[^{{}}]{{0,300}}\}}|\$\([A-Za-z_]\w*\)|<[^<>]{{1,80}}>"
     rf"|{placeholders.MARKED}|{placeholders.VARIABLE}"
 )

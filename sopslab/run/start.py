@@ -9,11 +9,13 @@ Here pyinfra is spared what takes much of a run's own time, and gives a run noth
 - For each operation and each fact, pyinfra evaluates the types of its own arguments.
 - For its command `exec`, which no run is, pyinfra imports nineteen modules of operations, and as
   many of facts.
+- For its connector `ssh`, which no host of a run has, pyinfra imports paramiko. A seat of a room is
+  reached by the program `ssh`.
 - Before it loads a deploy, pyinfra forbids Python to keep compiled modules: each run would compile
   tasks and operations again.
 
-paramiko, which pyinfra imports but labs and rooms do not use, is made to believe that invoke is not
-installed: with invoke, paramiko would run the commands of an ssh_config (`Match exec`).
+Should anything else import paramiko, it is made to believe that invoke is not installed: with
+invoke, paramiko would run the commands of an ssh_config (`Match exec`).
 """
 
 from __future__ import annotations
@@ -26,9 +28,27 @@ from importlib import import_module, metadata
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, cast
 
+from typing_extensions import override
+
 from sopslab.run.garbage import collect_seldom
 
-_OF_EXEC = "pyinfra.operations.server"
+_LEFT_OUT = (
+    "pyinfra.operations.server",
+    *("paramiko", *(f"paramiko.{name}" for name in ("agent", "config", "hostkeys", "transport"))),
+)
+
+
+class _LeftOut(ModuleType):
+    """A module of which pyinfra wants nothing but names: of types, of classes that it derives from,
+    and of exceptions, which nobody raises."""
+
+    @override
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        made = type(name, (Exception,), {})
+        setattr(self, name, made)
+        return made
 
 
 def main() -> None:
@@ -39,10 +59,13 @@ def main() -> None:
     inspect.getframeinfo = _place
     # With None here, Python reports that the module is not installed.
     sys.modules["invoke"] = cast(ModuleType, None)
-    # Whoever asks for the module later gets the real one.
-    sys.modules[_OF_EXEC] = ModuleType(_OF_EXEC)
+    sys.modules.update({name: _LeftOut(name) for name in _LEFT_OUT})
     command: Any = import_module("pyinfra_cli.main")
-    del sys.modules[_OF_EXEC]
+    # pyinfra imports all connectors once it reads the inventory.
+    import_module("pyinfra.connectors.ssh")
+    # Whoever asks for a module later gets the real one.
+    for name in _LEFT_OUT:
+        del sys.modules[name]
     # The types of a class stay what they are.
     arguments: Any = import_module("pyinfra.api.arguments")
     arguments.get_type_hints = cache(arguments.get_type_hints)

@@ -16,10 +16,11 @@ import gevent.subprocess  # type: ignore[import-untyped]
 import pytest
 
 from sopslab.config.settings import Settings
-from sopslab.lab.tools import files, programs
+from sopslab.lab.tools import docker, files, programs
 from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lines, run
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.results import Undecided
+from sopslab.policy import gitleaks
 from tests.processes import runs
 
 
@@ -63,6 +64,32 @@ def test_what_the_user_has_set_for_git_sops_and_kubectl_does_not_count(
     script = "import os, sys; sys.exit(any(v == sys.argv[1] for v in os.environ.values()))"
     for value in theirs.values():
         run([sys.executable, "-c", script, value], found)
+
+
+def test_go_programs_that_end_within_a_moment_hardly_collect_garbage(
+    lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    folder = Path(settings.bin_dir)
+    folder.mkdir(parents=True)
+    for name in ("docker", "sops", "gitleaks"):
+        (folder / name).write_text('#!/bin/sh\necho "${GOGC:-as ever}"\n')
+        (folder / name).chmod(0o755)
+    environment = {name: text for name, text in os.environ.items() if name != "GOGC"}
+    environment["PATH"] = f"{folder}:{environment['PATH']}"
+    monkeypatch.setattr(os, "environ", environment)
+    assert docker.ask_docker("info").text == docker.try_docker("info").text == "400"
+    assert ask([str(folder / "sops")], programs.clean_environment(settings)).text == "400"
+    # What docker is told to do may take long, and a Git server has little memory for its scanner.
+    assert docker.docker("run") == "as ever"
+    assert scanner_says() == "as ever"
+    programs.keep_to_the_lab(settings)
+    assert scanner_says() == "400"
+
+
+def scanner_says() -> str:
+    with gitleaks.begin() as begun:
+        return begun.process().communicate()[0].decode().strip()
 
 
 def test_who_prints_for_too_long_is_stopped() -> None:

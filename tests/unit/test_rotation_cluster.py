@@ -22,8 +22,9 @@ from sopslab.lab.observe.clones import clone_standing
 from sopslab.lab.observe.encrypted import encrypted_versions
 from sopslab.lab.observe.leaked import archived_identities, leaked_logins
 from sopslab.lab.observe.live import live_values, old_consumers
+from sopslab.lab.observe.objects import all_kustomizations, all_sources
 from sopslab.lab.observe.settling import settling_objects
-from sopslab.lab.observe.suspension import left_by_a_rotation, suspended_objects
+from sopslab.lab.observe.suspension import left_by_a_rotation, suspended_among
 from sopslab.model.incidents import Cause
 from sopslab.model.results import Undecided
 from sopslab.model.rotation import Delivered, LiveValue
@@ -292,7 +293,7 @@ def test_what_is_suspended_is_found_with_the_verb_that_did_it(settings: Settings
     for one, suspend in zip(found, ({}, {"suspend": True}, {"suspend": True}, {}), strict=True):
         one.update(spec=suspend)
     having(settings, kustomizations=found)
-    assert suspended_objects(settings.for_machine) == [
+    assert suspended_among(all_kustomizations(settings.for_machine)) == [
         Suspended("Kustomization", "lab-ada-sys", "secrets-develop", by) for by in ("", "rotate")
     ]
     having(settings, kustomizations=found[-1:])
@@ -303,7 +304,7 @@ def test_a_machine_on_which_nothing_is_yet_has_nothing_to_say(lab: Callable[...,
     settings, ada = lab(incident=INCIDENT), [ADA]
     there = settings.for_machine
     assert settling_objects(there, ada) == []
-    assert suspended_objects(there) == []
+    assert all_sources(there) == all_kustomizations(there) == []
     assert not left_by_a_rotation(there, ada)
     assert old_consumers(there, ada, INCIDENT, {"ada": ["backend"]}) == {}
     assert live_values(there, ada, {"ada": [Delivered("a.yaml", "a", "ada")]}) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.layout import PROJECT
 from sopslab.run import start
+from tests.sources import tree_of
 
 # What is asked is answered when pyinfra has ended, in the last line of standard error.
 PROGRAM = """
@@ -82,6 +85,28 @@ def real():
     assert answer(tmp_path, f"imported(), {wanted}, real()", before=before) == "[] True True"
 
 
+def test_ssh_and_certificates_are_left_out_until_somebody_asks_for_them(tmp_path: Path) -> None:
+    libraries = ("paramiko", "paramiko.config", "cryptography", "nacl")
+    assert imported_by_up(tmp_path, *libraries, "pyinfra.connectors.ssh") == (
+        "['pyinfra.connectors.ssh']"
+    )
+
+
+@pytest.mark.parametrize("inventory", ["@local", "@seat/ada"])
+def test_whoever_asks_for_paramiko_gets_the_real_one_without_invoke(
+    tmp_path: Path, inventory: str
+) -> None:
+    before = """
+def real():
+    import paramiko.config
+    return issubclass(paramiko.SSHException, Exception), paramiko.config.invoke
+"""
+    found = answer(
+        tmp_path, "*real(), sys.modules['paramiko'].__file__ is not None", inventory, before
+    )
+    assert found == "True None True"
+
+
 def test_the_types_of_the_arguments_are_evaluated_once(tmp_path: Path) -> None:
     before = """
 import typing
@@ -95,6 +120,21 @@ def seen():
     return right, evaluated.count(arguments.AllArguments)
 """
     assert answer(tmp_path, "seen()", before=before) == "(True, 1)"
+
+
+def imported_by_up(folder: Path, *modules: str) -> str:
+    """Return, sorted, which of some modules are there once pyinfra has ended and then all that the
+    deploy of `up` imports was imported."""
+    imports = [ast.unparse(node) for node in tree_of(PROJECT / "deploy.py").body]
+    lines = "\n".join(line for line in imports if line.startswith("from "))
+    asked = f"exec({lines!r}) or sorted(set({modules!r}) & set(sys.modules))"
+    return answer(folder, asked, PYTHONPATH=str(PROJECT))
+
+
+def test_the_rules_of_the_policy_wait_for_an_encrypted_file(tmp_path: Path) -> None:
+    policy = ("passwords", "placeholders", "published", "secrets", "sops")
+    found = imported_by_up(tmp_path, *(f"sopslab.policy.{name}" for name in policy))
+    assert found == "['sopslab.policy.sops']"
 
 
 def test_a_line_is_told_as_inspect_tells_it() -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from sopslab.policy import documents, sops
 from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
 from sopslab.policy.findings import Undecidable
-from sopslab.policy.secrets import is_secret
 
 # Secrets of these types may hold any value. The values of any other type are checked by the program
 # that uses them, which would refuse a made-up one.
@@ -50,6 +49,10 @@ class EncryptedFile:
 def read_encrypted(text: str) -> EncryptedFile | None:
     """Return what can be read in the `text` of an encrypted file; None if it is not encrypted, or
     cannot be parsed."""
+    # Imported here, because every run knows rotations, and this compiles the expressions of a dozen
+    # rules.
+    from sopslab.policy.secrets import is_secret
+
     try:
         parsed = documents.parse(text)
     except Undecidable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, TypeAdapter
@@ -73,7 +74,10 @@ class Rotation:
         return replace(self, proven=tuple(one for one in self.subjects if one in proven))
 
 
-_FORM = TypeAdapter(Rotation)
+@cache
+def _form() -> TypeAdapter[Rotation]:
+    # Built on first use: every run knows this module, and few read or write a file of its kind.
+    return TypeAdapter(Rotation)
 
 
 def begin_rotation(
@@ -103,12 +107,12 @@ def parse_rotation(path: str, text: str) -> Rotation:
 
     Raises InputError with every problem.
     """
-    return parse_document(path, text, _FORM)
+    return parse_document(path, text, _form())
 
 
 def render_rotation(rotation: Rotation) -> str:
     """Return the rotation as YAML; the same rotation gives the same text."""
-    return render_document(rotation, _FORM)
+    return render_document(rotation, _form())
 
 
 def incident_of(rotation: Rotation, recorded: Incident | None, today: date) -> Incident:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from sopslab.config.naming import seat_system_namespace
 from sopslab.config.places import Lab
-from sopslab.lab.observe.objects import listed
+from sopslab.lab.observe.objects import all_kustomizations
 from sopslab.lab.tools.waiting import Deadline
-from sopslab.layout import KUSTOMIZATION, KUSTOMIZATIONS, LAB_LABEL, SEAT_LABEL
+from sopslab.layout import KUSTOMIZATION, LAB_LABEL, SEAT_LABEL
 from sopslab.model.builds import HELD_S, Build, Building, build_of
 from sopslab.model.objects import Object, condition
 
@@ -29,7 +29,7 @@ def endless_build(lab: Lab) -> Building | None:
     """
     deadline = Deadline(_PATIENCE_S)
     while not deadline.is_over:
-        found = oldest(listed(lab, KUSTOMIZATIONS, patience=20))
+        found = oldest(all_kustomizations(lab))
         if found is None:
             return None
         one, build = found

@@ -8,7 +8,7 @@ import hashlib
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.observe.served import served, served_names
-from sopslab.lab.tools import files, x509
+from sopslab.lab.tools import files
 
 CA = "ca.crt"
 
@@ -62,6 +62,9 @@ def ca_certificate(lab: Lab) -> bytes | None:
     None if there is none."""
     if lab.git_ca is None:
         return None
+    # Imported here: the import takes a tenth of a second, and a lab on loopback has no CA.
+    from sopslab.lab.tools import x509
+
     found = x509.certificate_in(files.read(lab.git_ca) or b"")
     return None if found is None else x509.certificate_pem(found)
 

@@ -41,6 +41,8 @@ _UNKNOWN = b"doesn't have a resource type"
 _UNKNOWN_PATH = b"could not find the requested resource"
 # What kubectl prints if the user has no right. An ended login is told in other words.
 _FORBIDDEN = b"(Forbidden)"
+# How many seconds the API server may take to list all of Flux's objects of a kind.
+_FLUX_S = 20
 # How long kubectl may take besides: it has to start, and may have to ask which kinds exist.
 _START_S = 4.0
 
@@ -215,6 +217,16 @@ def listed(
         return listed_in(kubectl, kinds, scopes, selector=selector, patience=patience)
     except Undecided:
         return []
+
+
+def all_sources(lab: Lab) -> list[Object]:
+    """Return the cluster's GitRepositories; none if it does not show them."""
+    return listed(lab, GIT_REPOSITORIES, patience=_FLUX_S)
+
+
+def all_kustomizations(lab: Lab) -> list[Object]:
+    """Return the cluster's Kustomizations; none if it does not show them."""
+    return listed(lab, KUSTOMIZATIONS, patience=_FLUX_S)
 
 
 def listed_in(

@@ -17,7 +17,7 @@ from sopslab.lab.tools.files import entries, read, sha256
 from sopslab.lab.tools.locks import is_locked
 from sopslab.lab.tools.programs import try_ask
 from sopslab.model.results import Undecided
-from sopslab.model.store import RECIPE_LABEL, Arch, Store, StoredEntry
+from sopslab.model.store import Arch, Store, StoredEntry
 
 # Files in each folder of the store, which describe the other files in it.
 MANIFEST, STAMP = "manifest.json", "stamp"
@@ -50,7 +50,7 @@ def store_state(lab: Lab, images: list[str]) -> Store:
         (read(root / "source") or b"").decode("utf-8", "replace").strip(),
         {path.name: entry for path in entries(root / "store") if (entry := stored_entry(path))},
         {path.name: str(path.readlink()) for path in entries(root / "bin") if path.is_symlink()},
-        _recipes(images),
+        _labels(images),
         _cached(root / "cache"),
         str(_manifest(read(root / BUNDLE) or b"").get("source", "")),
     )
@@ -136,15 +136,15 @@ def this_arch() -> Arch:
     return _ARCHES[machine]
 
 
-def _recipes(images: list[str]) -> dict[str, str]:
+def _labels(images: list[str]) -> dict[str, dict[str, str]]:
     if not images:
         return {}
     said = ask_docker("image", "inspect", "--format", _IMAGE, *images)
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     # For missing images, docker prints nothing, or an empty line.
     for line in filter(None, said.text.splitlines()):
         tags, labels = map(json.loads, line.split("\t"))
-        found |= dict.fromkeys(tags, (labels or {}).get(RECIPE_LABEL, ""))
+        found |= dict.fromkeys(tags, labels or {})
     return found
 
 

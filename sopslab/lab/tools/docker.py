@@ -8,7 +8,15 @@ import shutil
 from typing import Any
 
 from sopslab.config.places import Places
-from sopslab.lab.tools.programs import SILENCE, Answer, ask, lab_environment, run, try_ask
+from sopslab.lab.tools.programs import (
+    SHORT_LIVED,
+    SILENCE,
+    Answer,
+    ask,
+    lab_environment,
+    run,
+    try_ask,
+)
 
 
 def docker(*arguments: str, patience: float = 60, inherited: int | None = None) -> str:
@@ -27,12 +35,12 @@ def ask_docker(*arguments: str, patience: float = 60) -> Answer:
     """
     if shutil.which("docker") is None:
         return SILENCE
-    return ask(["docker", *arguments], os.environ, patience=patience)
+    return ask(["docker", *arguments], {**os.environ, **SHORT_LIVED}, patience=patience)
 
 
 def try_docker(*arguments: str, patience: float = 60) -> Answer:
     """Return what docker answers, or SILENCE if it is not there or does not end."""
-    return try_ask(["docker", *arguments], os.environ, patience=patience)
+    return try_ask(["docker", *arguments], {**os.environ, **SHORT_LIVED}, patience=patience)
 
 
 def labelled_containers(label: str) -> list[str]:

@@ -244,6 +244,11 @@ def _absent(name: str, error: OSError) -> Failed:
     return Failed(name, f"{words}: not found".encode())
 
 
+# Programs in Go that end within a moment hardly need garbage collection, which takes a fifth of
+# their time.
+SHORT_LIVED = {"GOGC": "400"}
+
+
 def clean_environment(places: Places) -> dict[str, str]:
     """Return an environment with the lab's tools and nothing of the user's: no SOPS_*, no HOME."""
     return {
@@ -251,6 +256,7 @@ def clean_environment(places: Places) -> dict[str, str]:
         "HOME": "/nonexistent",
         # As root, kubectl would even make /nonexistent for its cache.
         "KUBECACHEDIR": places.kube_cache,
+        **SHORT_LIVED,
         "LC_ALL": "C",
     }
 
@@ -267,9 +273,7 @@ def lab_environment(places: Places) -> dict[str, str]:
         # kubectl would keep its cache in the user's ~/.kube, or without HOME in the working
         # directory.
         "KUBECACHEDIR": places.kube_cache,
-        # Programs in Go that end within a moment hardly need garbage collection, which takes a
-        # fifth of their time.
-        "GOGC": "400",
+        **SHORT_LIVED,
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
@@ -307,8 +311,10 @@ def git_environment() -> dict[str, str]:
 
 def keep_to_the_lab(places: Places) -> None:
     """Remove from this process's environment what would point Git, sops or kubectl elsewhere, and
-    name the program of the secret scanner in it."""
+    name the program of the secret scanner in it, with the settings that it gets here."""
     for name in list(os.environ):
         if name.startswith(("GIT_", "SOPS_")) or name == "KUBECONFIG":
             del os.environ[name]
     os.environ["SOPSLAB_GITLEAKS"] = f"{places.bin_dir}/gitleaks"
+    # Only here: on a Git server, the scanner's memory is limited.
+    os.environ.update(SHORT_LIVED)

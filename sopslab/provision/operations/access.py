@@ -17,11 +17,9 @@ from sopslab.config.naming import new_generation
 from sopslab.config.settings import Seat, Settings
 from sopslab.files.events import named, note
 from sopslab.gitserver.pages import PLACE
-from sopslab.lab.act import access, accounts, issuers
+from sopslab.lab.act import access, accounts
 from sopslab.lab.act.handouts import hand_out, withdraw
-from sopslab.lab.act.kubeconfigs import issue
 from sopslab.lab.observe.access import access_ends, seat_access
-from sopslab.lab.observe.certificates import tls_state
 from sopslab.lab.observe.handouts import handed_out, stale_handouts
 from sopslab.lab.observe.issuers import known_issuer
 from sopslab.lab.observe.users import retired_access, seat_generations, seat_users, unbound_users
@@ -68,6 +66,9 @@ def issuer(settings: Settings) -> Commands:
     if look(settings, known_issuer) is not None:
         host.noop("it is known what learners log in with")
         return
+    # Imported here and below: the import takes a tenth of a second, and most runs issue nothing.
+    from sopslab.lab.act import issuers
+
     yield acting(settings, issuers.choose, within=CHOSEN_WITHIN)
 
 
@@ -90,6 +91,8 @@ def kubeconfigs(settings: Settings, seats: Sequence[str]) -> Commands:
     # A seat without a generation has already failed, and the reason is recorded.
     users = {seat: known[seat] for seat in wanted if seat in known}
     if users:
+        from sopslab.lab.act.kubeconfigs import issue
+
         yield acting(settings, issue, users=users, within=ISSUED_WITHIN)
 
 
@@ -102,7 +105,11 @@ def handouts(settings: Settings, roster: Sequence[Seat]) -> Commands:
     + settings: the lab's settings
     + roster: the seats, with their learners
     """
-    ca = look(settings, tls_state).ca if settings.networked else None
+    ca = None
+    if settings.networked:
+        from sopslab.lab.observe.certificates import tls_state
+
+        ca = look(settings, tls_state).ca
     ends = look(settings, access_ends, seats=[seat.id for seat in roster])
     pages = {
         seat.id: own_page(card_of(settings, seat, None, ca, ends.get(seat.id)), PLACE)

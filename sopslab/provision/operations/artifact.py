@@ -44,7 +44,7 @@ from sopslab.model.recipes import (
     RootfsPlan,
     ToolchainPlan,
 )
-from sopslab.model.store import Source, Store
+from sopslab.model.store import RECIPE_LABEL, Source, Store
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.look import forget, look, look_at_machine, recall
 from sopslab.provision.operations.host import packages
@@ -194,7 +194,7 @@ def image(settings: Settings, catalog: Catalog, role: Literal["git", "node"]) ->
     """
     source, store = _recall(settings, catalog)
     wanted = catalog.image(role, source, store.arch)
-    if store.images.get(wanted.reference) == wanted.recipe:
+    if store.images.get(wanted.reference, {}).get(RECIPE_LABEL) == wanted.recipe:
         host.noop(f"{wanted.reference} is there")
         return
     forget(store_state)

@@ -8,11 +8,12 @@ from pyinfra.api import operation
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import builds
-from sopslab.lab.observe.builds import endless_build
+from sopslab.lab.observe.builds import endless_build, oldest
 from sopslab.lab.observe.existing import lab_namespaces
+from sopslab.lab.observe.objects import all_kustomizations
 from sopslab.model.builds import Building
 from sopslab.provision.command import Commands, acting
-from sopslab.provision.look import look
+from sopslab.provision.look import forget, look
 
 
 @operation()
@@ -24,7 +25,9 @@ def queue(settings: Settings) -> Commands:
 
     + settings: the lab's settings
     """
-    build = look(settings, endless_build)
+    # Mostly nothing is being built, and nothing has to be watched.
+    building = oldest(look(settings, all_kustomizations))
+    build = None if building is None else look(settings, endless_build)
     if build is None:
         host.noop("no build holds up the others")
         return
@@ -41,6 +44,7 @@ def queue(settings: Settings) -> Commands:
         host.noop("the build that holds up the others is not this lab's")
         return
     note(f"the build of {name} has not ended")
+    forget(all_kustomizations)
     yield acting(settings, builds.end, build=build)
 
 

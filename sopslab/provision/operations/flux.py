@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
+from sopslab.artifacts.catalog import Catalog
 from sopslab.checks.ownership import shared_flux
 from sopslab.config.environment import Environment
 from sopslab.config.naming import node_name
@@ -19,11 +20,11 @@ from sopslab.lab.act.platform import lay_out
 from sopslab.lab.observe.api_server import api_servers
 from sopslab.lab.observe.brought import brought, others_at_stake
 from sopslab.lab.observe.canaries import canary_states
-from sopslab.lab.observe.docker import image_labels
 from sopslab.lab.observe.existing import is_taken_on
 from sopslab.lab.observe.host_secrets import held_keys, secrets_drift
 from sopslab.lab.observe.ownership import lab_id
 from sopslab.lab.observe.records import content_mark
+from sopslab.lab.observe.store import store_state
 from sopslab.lab.observe.users import seat_users
 from sopslab.lab.tools.flux import CONTROLLERS
 from sopslab.layout import API_PORT, CNI_LABEL, ENFORCER
@@ -32,7 +33,7 @@ from sopslab.model.clusters import ApiServers
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.trouble import Trouble
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.look import look, look_at_machine
+from sopslab.provision.look import look, recall
 
 
 @operation()
@@ -41,7 +42,7 @@ def platform(
     files: Callable[[ApiServers, str | None], Tree],
     recipe: str,
     tag: str | None,
-    node_image: str,
+    catalog: Catalog,
     overlays: Callable[[Mapping[str, str], str | None], Tree] | None = None,
 ) -> Commands:
     """
@@ -54,7 +55,8 @@ def platform(
     + recipe: the digest of how the flux command is made, because another command prints other
         components
     + tag: the tag from which Flux reads the base of the seats, set if it is new; None without seats
-    + node_image: the image of the kind node, which says whether its network enforces policies
+    + catalog: what is pinned; a label of the kind node's image says whether its network enforces
+        policies
     + overlays: a function that returns the repository's files for the seats; it is given the users
         of the seats and the lab's id; None without seats
     """
@@ -70,7 +72,7 @@ def platform(
     if overlays is not None:
         # The operation looks at the users, and not the task: the same run may change a seat's user.
         laid_out = {**laid_out, **overlays(look(settings, seat_users), identity)}
-    if ENFORCER in laid_out and not _needs_enforcer(settings, node_image):
+    if ENFORCER in laid_out and not _needs_enforcer(settings, catalog):
         laid_out = {path: file for path, file in laid_out.items() if path != ENFORCER}
     mark = f"{digest(laid_out)}-{recipe}"
     if look(settings, content_mark) == mark:
@@ -95,10 +97,11 @@ def _api_servers(settings: Settings) -> ApiServers | None:
     return look(settings, api_servers)
 
 
-def _needs_enforcer(settings: Settings, node_image: str) -> bool:
+def _needs_enforcer(settings: Settings, catalog: Catalog) -> bool:
     if settings.cluster_provider != "kind":
         return False
-    return look_at_machine(image_labels, image=node_image).get(CNI_LABEL) == "static"
+    store = recall(settings, store_state, images=catalog.image_tags)
+    return store.images.get(catalog.node_tag, {}).get(CNI_LABEL) == "static"
 
 
 @operation()

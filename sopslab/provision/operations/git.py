@@ -28,7 +28,6 @@ from sopslab.lab.act import seeds as act_seeds
 from sopslab.lab.act import server as act_server
 from sopslab.lab.observe.accounts import account_digest, known_accounts, stored_accounts
 from sopslab.lab.observe.begun import begun_environments
-from sopslab.lab.observe.certificates import tls_state
 from sopslab.lab.observe.copies import bare_repositories
 from sopslab.lab.observe.docker import container
 from sopslab.lab.observe.git_pod import git_server_in, pod_state, server_trouble
@@ -142,6 +141,9 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     way = hashlib.sha256(Path(act_server.__file__).read_bytes()).hexdigest()
     wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
+        # Imported here: the import takes a tenth of a second, and a lab on loopback has no CA.
+        from sopslab.lab.observe.certificates import tls_state
+
         # The server reads its certificate only when it starts.
         wanted.append(look(settings, tls_state).certificate)
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()

@@ -11,11 +11,12 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.events import note
 from sopslab.lab.act import suspension
-from sopslab.lab.observe.suspension import suspended_objects
+from sopslab.lab.observe.objects import all_kustomizations, all_sources
+from sopslab.lab.observe.suspension import suspended_among
 from sopslab.model.suspension import BUILD, Suspended
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.known import injections
-from sopslab.provision.look import look
+from sopslab.provision.look import forget, look, recall
 
 FAULT = "suspended-kustomization"
 
@@ -32,7 +33,8 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
     own = {
         (one.system, name): one for one in environments for name in (one.source, one.kustomization)
     }
-    found = [one for one in look(settings, suspended_objects) if (one.namespace, one.name) in own]
+    objects = [*look(settings, all_sources), *recall(settings, all_kustomizations)]
+    found = [one for one in suspended_among(objects) if (one.namespace, one.name) in own]
     if not found:
         host.noop("nothing is suspended")
         return
@@ -61,4 +63,5 @@ def resumption(settings: Settings, environments: Sequence[Environment]) -> Comma
     if not wanted:
         host.noop("what is suspended stays so: the notes say what resumes it")
         return
+    forget(all_kustomizations)
     yield acting(settings, suspension.resume, suspended=wanted)

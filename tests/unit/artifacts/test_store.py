@@ -149,7 +149,8 @@ def test_the_whole_state_is_read(
     (root / "cache" / "go.lock").touch()
     (root / "bin" / "sops").symlink_to("../store/sops-3.13.3/bin/sops")
     docker = tmp_path / "docker"
-    labelled = json.dumps({"sops-lab.recipe": "digest"})
+    labels = {"sops-lab.recipe": "digest", "sops-lab.cni": "static"}
+    labelled = json.dumps(labels)
     write_program(
         docker,
         f"#!/bin/sh\nprintf '%s\\t%s\\n' '[\"a:1\",\"b:2\"]' '{labelled}' '[\"plain:1\"]' null\n"
@@ -162,7 +163,7 @@ def test_the_whole_state_is_read(
         "modules",
         {},
         {"sops": "../store/sops-3.13.3/bin/sops"},
-        {"a:1": "digest", "b:2": "digest", "plain:1": ""},
+        {"a:1": labels, "b:2": labels, "plain:1": {}},
         ("go-build",),
     )
     assert found.arch == {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]

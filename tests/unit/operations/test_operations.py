@@ -55,7 +55,7 @@ from sopslab.model.repositories import LearnersClone
 from sopslab.model.wire import decode, encode
 from sopslab.provision.command import refusal
 from sopslab.provision.look import Look
-from sopslab.provision.operations import access, docker, git
+from sopslab.provision.operations import access, builds, docker, git, suspension
 from tests.fake import arguments_of, order_of, text_of
 
 FOLDER = Path(__file__).parent
@@ -296,6 +296,30 @@ def test_a_git_server_is_made_anew_for_whatever_it_was_started_with(
     ]
     assert len(set(labels)) == len(labels)
     assert server_label(lab()) == server_label(settings, certificate="CC:DD") == labels[0]
+
+
+def test_kustomizations_are_listed_once_until_one_is_about_to_change(
+    lab: Callable[..., Settings],
+) -> None:
+    settings, of_learner = lab(), [solo(lab())]
+    suspended = {
+        "kind": "Kustomization",
+        "metadata": {"namespace": of_learner[0].system, "name": of_learner[0].kustomization},
+        "spec": {"suspend": True},
+    }
+    facts = {
+        "all_kustomizations": output("", [[suspended]]),
+        "all_sources": [],
+        "fault_records": [],
+    }
+    host = RecordedHost(facts)
+    with ctx_host.use(host):
+        assert list(builds.queue._inner(settings=settings)) == []
+        # What the host would answer from now on is not asked for.
+        facts["all_kustomizations"] = []
+        for resumed in (True, False):
+            commands = list(suspension.resumption._inner(settings, of_learner))
+            assert bool(commands) == resumed
 
 
 def check(command: StringCommand, wanted: Mapping[str, Any]) -> None:
