@@ -20,17 +20,30 @@ def tracked(*paths: str) -> list[str]:
     return [name for name in listing.split("\0") if name and (PROJECT / name).is_file()]
 
 
-def build(folder: Path) -> Path:
-    """Build the source distribution into a folder, and the wheel from it; return the wheel."""
-    # A copy is built, because a build writes into the folder of its sources.
+def copied(folder: Path) -> Path:
+    """Copy the sources into a folder below this one, because a build writes into the folder of its
+    sources; return it."""
     for name in tracked():
         target = folder / "source" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, target)
+    return folder / "source"
+
+
+def build(folder: Path) -> Path:
+    """Build the source distribution into a folder, and the wheel from it; return the wheel."""
+    return build_from(copied(folder), folder)
+
+
+def build_from(source: Path, folder: Path, *options: str) -> Path:
+    """Build these sources into a folder, and return the wheel.
+
+    + options: of `uv build`
+    """
     uv = Path(sys.executable).parent / "uv"
     subprocess.run(
         [uv, "build", "--quiet", "--no-build-isolation", "--python", sys.executable,
-         "--out-dir", folder, folder / "source"],
+         "--out-dir", folder, *options, source],
         check=True, timeout=600,
     )  # fmt: skip
     (wheel,) = folder.glob("*.whl")

@@ -55,7 +55,9 @@ def local_data() -> dict[str, Any]:
 
 
 def _lab_data() -> dict[str, Any]:
-    path = os.environ.get(LAB_FILE, _own_lab_file())
+    path = os.environ.get(LAB_FILE)
+    if path is None:
+        path = _own_lab_file()
     if path is None:
         return {}
     # Imported here: it loads the YAML library.
@@ -65,9 +67,18 @@ def _lab_data() -> dict[str, Any]:
 
 
 def _own_lab_file() -> str | None:
-    """Return the lab file in the root that the environment or the defaults name, if it exists."""
+    """Return the lab file in the root that the environment or the defaults name, if it exists.
+    Raises InputError if that cannot be seen."""
     path = Path(_defaults()["root"], OWN_LAB_FILE)
-    return str(path) if path.exists() else None
+    try:
+        return str(path) if path.exists() else None
+    except OSError as error:
+        raise InputError(
+            [
+                f"the root of the lab cannot be looked into ({error.strerror}): choose another with"
+                f" {ROOT}"
+            ]
+        ) from None
 
 
 def class_data() -> dict[str, Any]:

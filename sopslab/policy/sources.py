@@ -14,6 +14,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -148,7 +149,7 @@ class Repository:
 
     def _batch(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["git", "-C", self._folder, "cat-file", "--batch", "-z"],
+            ["git", "-C", self._folder, "cat-file", "--batch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -167,7 +168,7 @@ class Repository:
             return
         process = self._batch()
         assert process.stdin is not None
-        requests = "".join(f"{entry.oid}\0" for entry in wanted).encode()
+        requests = "".join(f"{entry.oid}\n" for entry in wanted).encode()
         writer = threading.Thread(target=write_all, args=(process, requests), daemon=True)
         writer.start()
         try:
@@ -205,14 +206,37 @@ class Repository:
                 yield blob
 
     def read(self, revision: str, path: str) -> bytes | None:
-        """Return the blob at *path* in *revision* (empty: the index), None if there is none."""
-        if path.startswith(("/", "../")) or path == "..":
+        """Return the blob at *path* in *revision* (empty: the index), None if there is none.
+
+        Raises SourceError.
+        """
+        if path.startswith(("/", "../")) or path == ".." or "\0" in path:
             return None
+        # A request is a line, without the carriage return at its end: git has `cat-file -z` only
+        # since 2.38.
+        odd = "\n" in path or path.endswith("\r")
+        name = self._oid(revision, path) if odd else f"{revision}:{path}"
+        return None if name is None else self._look_up(name)
+
+    def _oid(self, revision: str, path: str) -> str | None:
+        """Return the id of what is at *path* in *revision*, None if there is nothing."""
+        listing = (
+            ("ls-tree", "-z", "--full-tree", revision)
+            if revision
+            else ("ls-files", "-z", "-s", "--full-name")
+        )
+        listed = _listed(self.run(*listing, "--", f":(top,literal){path}"))
+        return next((entry.oid for entry in listed if entry.path == path), None)
+
+    def _look_up(self, name: str) -> bytes | None:
+        """Return the blob of a name without line breaks, None if there is none."""
         if self._lookup is None:
             self._lookup = self._batch()
         assert self._lookup.stdin is not None
-        self._lookup.stdin.write(os.fsencode(f"{revision}:{path}") + b"\0")
-        self._lookup.stdin.flush()
+        # If git is gone, there is no answer either.
+        with suppress(BrokenPipeError):
+            self._lookup.stdin.write(os.fsencode(name) + b"\n")
+            self._lookup.stdin.flush()
         return _answer(self._lookup)
 
     def close(self) -> None:
@@ -235,20 +259,18 @@ def _listed(tree: bytes) -> Iterator[_Entry]:
 def _answer(process: subprocess.Popen[bytes]) -> bytes | None:
     """Return one answer of ``git cat-file --batch``: the content of a blob, else None.
 
-    A missing object is answered with its name, which may itself hold line breaks.
+    What is missing, ambiguous or a submodule is answered with its name, in one line.
     """
     assert process.stdout is not None
     header = process.stdout.readline()
-    while header and not header.endswith((b" missing\n", b" ambiguous\n")):
-        parts = header.split()
-        if len(parts) == 3 and re.fullmatch(rb"[0-9a-f]{40,64}", parts[0]):
-            data = process.stdout.read(int(parts[2]))
-            process.stdout.read(1)
-            return None if parts[1] == b"tree" else data
-        header = process.stdout.readline()
     if not header:
         raise SourceError("git cat-file ended early")
-    return None
+    parts = header.split()
+    if len(parts) != 3 or not re.fullmatch(rb"[0-9a-f]{40,64}", parts[0]):
+        return None
+    data = process.stdout.read(int(parts[2]))
+    process.stdout.read(1)
+    return None if parts[1] == b"tree" else data
 
 
 def _entries(records: Iterator[bytes], commit: str = "") -> Iterator[_Entry]:

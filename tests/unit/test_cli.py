@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -21,7 +22,10 @@ from click.testing import CliRunner, Result
 from sopslab import __version__
 from sopslab.cli import verbs
 from sopslab.cli.main import main
+from sopslab.cli.verbs import drill, up
+from sopslab.config.settings import Settings
 from sopslab.errors import MEANINGS, Exit
+from sopslab.incidents.leak import leak_dir
 from sopslab.run import runner
 from tests.texts import write_program
 
@@ -328,6 +332,41 @@ def test_a_run_whose_steps_cannot_be_written_has_failed_and_keeps_its_own_code(
     shown = json.loads(done.stdout)
     assert shown["ok"] is False
     assert shown["problems"] == [*own, "/dev/full cannot be written: No space left on device"]
+
+
+def test_what_to_type_next_is_for_a_shell_whatever_the_root_is_called(
+    lab: Callable[..., Settings],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings, program = (
+        lab(root=f"{root}/a lab #2"),
+        write_program(root / "Ada Lovelace" / "sopslab", '#!/bin/sh\necho "asked=$1"\n'),
+    )
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    Path(settings.work_dir).mkdir(parents=True)
+    Path(settings.work_dir, "lab.md").write_text("the lab\n")
+    up._say_what_is_up(settings, runner.Result(Exit.OK, 1.0, [], [], root / "log"))
+    _, following = capsys.readouterr().out.split("Next:\n")
+    done = subprocess.run(
+        ["sh", "-euc", f"less() {{ cat \"$1\"; }}\n{following}\necho $asked"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("the lab\nenv\n", "")
+
+
+def test_the_briefing_of_a_drill_is_named_for_a_shell_whatever_the_root_is_called(
+    lab: Callable[..., Settings], sopslab: Sopslab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab(root="/srv/a lab #2")
+    monkeypatch.setattr(drill, "lab_or_exit", lambda *_, **__: settings)
+    monkeypatch.setattr(drill, "deploy_or_exit", lambda *_, **__: None)
+    said = sopslab("drill", "leak").output
+    (command,) = [line for line in said.splitlines() if line.startswith("  less ")]
+    assert shlex.split(command, comments=True) == [
+        "less", f"{leak_dir(settings, settings.learner.id)}/README.md"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", ["up", "verify", "doctor", "status"])

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from sopslab.config.inputs import CHOOSING, CLASSROOM, SEATS, local_settings, seat_settings
+from sopslab.config.inputs import (
+    CHOOSING,
+    CLASSROOM,
+    SEATS,
+    local_settings,
+    meant_lab,
+    seat_settings,
+)
 from sopslab.config.settings import SeatMachine, load_settings
 from sopslab.errors import InputError
 from sopslab.layout import PROJECT
@@ -151,6 +158,20 @@ def test_a_machine_that_is_a_seat_has_a_lab_file_of_its_own(
     (tmp_path / "other.yaml").write_text("lab: other\n")
     monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "other.yaml"))
     assert (local_settings().learner.id, local_settings().lab) == ("learner", "other")
+
+
+def test_a_root_that_cannot_be_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may enter every folder. This name is too long for any, which fails in the same way.
+    monkeypatch.setenv("SOPSLAB_ROOT", f"{tmp_path}/{'x' * 300}")
+    for settings in (local_settings, meant_lab):
+        with pytest.raises(InputError, match="choose another with SOPSLAB_ROOT"):
+            settings()
+    # A file that is named says the root itself.
+    (tmp_path / "lab.yaml").write_text(f"root: {tmp_path}/root\n")
+    monkeypatch.setenv("SOPSLAB_FILE", str(tmp_path / "lab.yaml"))
+    assert local_settings().root == f"{tmp_path}/root"
 
 
 def test_a_room_is_told_to_pyinfra_as_to_the_verbs(

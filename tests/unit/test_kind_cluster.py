@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sopslab.checks.recreation import cluster_plan
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.applied import record_file
 from sopslab.lab.observe.kind import cluster_state, standing
+from sopslab.layout import PROJECT
 from sopslab.model.kind import ClusterState, Owner
 from sopslab.provision.operations import kind
 from tasks.cluster import node_configuration
-from tests.fake import Applied
+from tests.fake import Applied, order_of, would_run
 from tests.machines import MACHINE
 from tests.texts import write_program
 
@@ -122,6 +124,21 @@ def test_a_cluster_is_made_to_its_end_before_it_counts(settings: Settings) -> No
         "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
     }
     assert not make(settings).changed
+
+
+def test_the_node_is_given_the_files_of_its_lab_whatever_the_root_is_called(
+    settings: Settings, lab: Callable[..., Settings]
+) -> None:
+    other = lab(root=f"{settings.root}/class #2")
+    (command,) = would_run(
+        kind.cluster, settings=other, image="sops-lab/node:1",
+        template=str(PROJECT / "templates" / "kind"),
+    )  # fmt: skip
+    _, order = order_of(command)
+    (node,) = yaml.safe_load(order["config"])["nodes"]
+    assert [mount["hostPath"] for mount in node["extraMounts"]] == [
+        f"{other.node_dir}/{name}" for name in ("kubeadm", "system.slice.conf", "containerd.conf")
+    ]
 
 
 def test_a_cluster_is_made_in_the_background_and_waited_for(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def leak(ids: tuple[str, ...], as_json: bool) -> None:
     deploy_or_exit("deploys/drill.py", settings, {"learners": json.dumps([learner])}, as_json)
     echo(
         f"\nA leak is staged in {environment.repository}. What happened, and what there is to do:"
-        f"\n  less {leak_dir(settings, learner)}/README.md"
+        f"\n  less {shlex.quote(f'{leak_dir(settings, learner)}/README.md')}"
         f"\n  sopslab drill status{f' {learner}' if ids else ''}"
     )
 

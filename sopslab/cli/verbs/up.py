@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -239,6 +240,6 @@ The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
         echo(f"  {remark}\n")
     echo(
         f"""Next:
-  eval "$({sys.argv[0]} env)"
-  cd {settings.work_dir} && less lab.md"""
+  eval "$({shlex.quote(sys.argv[0])} env)"
+  cd {shlex.quote(settings.work_dir)} && less lab.md"""
     )

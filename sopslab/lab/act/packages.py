@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from sopslab.errors import LabError
-from sopslab.lab.tools.programs import ask, run
+from sopslab.lab.tools.programs import Failed, ask, run
 from sopslab.model.packages import MANAGERS
 
 _PATIENCE = 900
@@ -23,7 +24,12 @@ def install(manager: str, packages: list[tuple[str, ...]]) -> None:
     way = MANAGERS[manager]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     if way.update is not None:
-        run(way.update, environment, patience=_PATIENCE)
+        try:
+            run(way.update, environment, patience=_PATIENCE)
+        except Failed as failure:
+            # One source that is gone fails it, and the lists of all others are new: what they lack
+            # is told by what comes next.
+            sys.stderr.buffer.write(failure.words)
     wanted = [_chosen(way.known, names, environment) for names in packages]
     # What takes too long is killed. In a download that is harmless; amid the installation it would
     # leave packages behind that are half configured, so that has much longer.

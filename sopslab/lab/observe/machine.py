@@ -33,7 +33,8 @@ def machine_state(root: str, commands: list[str]) -> MachineState:
     + commands: the commands to look for
     """
     folder = Path(root)
-    while not folder.is_dir():
+    # A folder that cannot be entered is none; pathlib would raise.
+    while not os.path.isdir(folder):  # noqa: PTH112
         folder = folder.parent
     disk = os.statvfs(folder)
     memory = _number("/proc/meminfo", r"^MemAvailable:\s*(\d+)")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sopslab.lab.bundles import wheel
-from tests.package import build
+from tests.package import build, build_from, copied
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,18 @@ def test_it_has_what_the_built_one_has(tmp_path: Path) -> None:
     # The metadata of this checkout's installation may be older than its dependencies.
     differing = {name for name in ours if ours[name] != built[name]}
     assert {Path(name).name for name in differing} <= {"METADATA", "RECORD", "WHEEL"}
+
+
+def test_what_an_earlier_build_has_left_in_the_checkout_is_not_in_it(tmp_path: Path) -> None:
+    source = copied(tmp_path)
+    templates = "sopslab/project/templates/learner"
+    gone = source / "build" / "lib" / templates / "gone.md"
+    gone.parent.mkdir(parents=True)
+    gone.write_text("of an earlier version\n")
+    # As pipx and `uv tool install` do it: without a source distribution in between.
+    packed = contents(build_from(source, tmp_path, "--wheel"))
+    assert any(name.startswith(f"{templates}/") for name in packed)
+    assert f"{templates}/gone.md" not in packed
 
 
 def test_it_is_the_same_each_time_and_the_installed_one_makes_it_again(tmp_path: Path) -> None:

@@ -59,6 +59,13 @@ def test_a_root_that_does_not_exist_yet_has_the_disk_of_its_parent(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_root_that_cannot_be_looked_into_has_the_disk_of_the_parent_that_can(
+    tmp_path: Path,
+) -> None:
+    # Root may enter every folder. This name is too long for any, which fails in the same way.
+    assert machine_state(root=f"{tmp_path}/{'x' * 300}/root", commands=[]).disk_kib > 0
+
+
 def test_a_root_on_a_read_only_file_system_is_not_writable() -> None:
     assert not machine_state(root="/proc/self/sops-lab", commands=[]).writable
 

@@ -154,6 +154,20 @@ def test_nothing_is_installed_before_all_of_it_is_on_the_machine(
     assert "--download-only" in calls(standins)[-1]
 
 
+def test_a_source_that_is_gone_does_not_matter_where_the_others_have_all_packages(
+    lab: Callable[..., Settings], standins: Path
+) -> None:
+    gone = "case $1 in update) echo 'E: no Release file' >&2; exit 100 ;; esac"
+    stand_in(standins, "apt-get", doing=gone)
+    done = carry_out(installing(lab()), standins)
+    assert done.returncode == 0, done.stderr
+    # For who looks into the log because a package is not known.
+    assert "E: no Release file" in done.stderr
+    update, *_, installed = calls(standins)
+    assert update.split()[1] == "update"
+    assert installed.split()[-3:] == ["docker-cli", "docker.io", "util-linux"]
+
+
 def test_an_installation_may_take_much_longer_than_a_download(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

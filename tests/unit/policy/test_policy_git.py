@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sopslab.policy.sources import Repository, SourceError
+from tests.texts import write_program
 from tests.unit.policy import policy_material
 from tests.unit.policy.conftest import Repo
 
@@ -82,6 +87,68 @@ def test_odd_paths(repo: Repo, path: str, quote: str) -> None:
     text = repo.policy("pre-commit")
     assert text.returncode == 1
     assert path.replace("\n", "\\n") in text.stdout
+
+
+@pytest.fixture
+def old_git(tmp_path: Path) -> str:
+    """A PATH whose git refuses `cat-file -z` as git 2.34, that of Ubuntu 22.04, does."""
+    git = shutil.which("git")
+    program = f"""#!/bin/sh
+case " $* " in *" cat-file "*" -z "*) exit 129 ;; esac
+exec {git} "$@"
+"""
+    write_program(tmp_path / "old" / "git", program)
+    return f"{tmp_path}/old:{os.environ['PATH']}"
+
+
+def test_an_old_git_lets_a_commit_through_and_shows_whose_rules_it_breaks(
+    repo: Repo, old_git: str
+) -> None:
+    place = "flux/secrets/x\ny"
+    repo.write("a.yaml", CLEAN)
+    repo.git("add", "--all")
+    clean = repo.policy("pre-commit", "--json", PATH=old_git)
+    assert (clean.returncode, json.loads(clean.stdout)["checked"]) == (0, 1), clean.stdout
+    repo.write(f"{place}/.sops.yaml", rules())
+    repo.write(f"{place}/a.yaml", encrypted())
+    repo.git("add", "--all")
+    assert findings(repo.policy("pre-commit", "--json", PATH=old_git)) == [
+        (f"{place}/a.yaml", "sops-no-rule")
+    ]
+
+
+NAMES = ("a", "a b", "a\nb", "a\r", "a\r\n", "x\ny/a", ":a", ":a\n", "x\ny/*")
+
+
+def test_an_old_git_reads_files_of_any_name(
+    repo: Repo, old_git: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in NAMES:
+        repo.write(name, f"{name!r}\n")
+    commit = repo.commit("plain", "\n")
+    monkeypatch.setenv("PATH", old_git)
+    # From a folder below the top, paths count from the top as well.
+    for git in (Repository(str(repo.folder)), Repository(str(repo.folder / "x\ny"))):
+        for revision in ("", commit):
+            for name in NAMES:
+                assert git.read(revision, name) == f"{name!r}\n".encode()
+            # What is not there, or is no file, is told so, and the next answer is that of the next.
+            for name in ("a\n", "b\r", "plain\r", "pla\0in", "x\ny", "x\ny/?", "none"):
+                assert git.read(revision, name) is None
+                assert git.read(revision, "plain") == b"\n"
+        found = {blob.path: blob.data for blob in git.tree(commit, most=(100, 1000))}
+        assert found == {**{name: f"{name!r}\n".encode() for name in NAMES}, "plain": b"\n"}
+        git.close()
+
+
+def test_a_git_that_is_gone_is_no_answer(tmp_path: Path) -> None:
+    nowhere = Repository(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(SourceError, match="ended early"):
+            nowhere.read("", "a.yaml")
+        assert nowhere._lookup is not None
+        nowhere._lookup.wait()
+    nowhere.close()
 
 
 def test_path_that_is_no_utf8(repo: Repo) -> None:
