@@ -265,6 +265,20 @@ def test_no_user_has_more_requests_than_the_limit(root: Path) -> None:
             client.close()
 
 
+def test_a_user_has_four_requests_at_once(root: Path) -> None:
+    write_gate(root, f"touch {root}/$$.begun; sleep 30")
+
+    def begun() -> int:
+        return len(list(root.glob("*.begun")))
+
+    with serving(root) as port:
+        clients = [Client(port).begin("GET", FETCH) for _ in range(6)]
+        assert eventually(lambda: begun() == 4)
+        assert not eventually(lambda: begun() > 4, 0.5)
+        for client in clients:
+            client.close()
+
+
 def test_a_request_ends_with_its_children_when_its_time_is_over(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
