@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pyinfra.api import Config, FactBase, Inventory, State, StringCommand
@@ -147,11 +147,42 @@ class Answers(dict[str, str]):
         return found
 
 
+class Given(NamedTuple):
+    """A command as a host gets it: what `ps` shows of it, and what it reads on standard input."""
+
+    command: str
+    stdin: str
+
+    @property
+    def text(self) -> str:
+        """All that the host is told by it: an order to the lab's own program is on standard
+        input."""
+        return f"{self.command} {self.stdin}"
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[Given]]:
+    """Yield the commands that fake hosts get from here on. The hosts themselves record neither
+    standard input nor what pyinfra masks."""
+    given: list[Given] = []
+    execute = FakeConnector.run_shell_command
+
+    def write_down(connector: FakeConnector, command: str | StringCommand, **more: Any) -> Any:
+        shown = command if isinstance(command, str) else command.get_raw_value()
+        given.append(Given(shown, str(more.get("_stdin") or "")))
+        return execute(connector, command, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeConnector, "run_shell_command", write_down)
+        yield given
+
+
 class Run:
     """What a deploy file did on a fake host.
 
     `changed` and `unchanged` are the names of its operations, in order. `commands` are all commands
-    that were run, those of facts included. `events` are the events that it wrote.
+    that were run, those of facts included, as a log shows them; `given` are the same commands as
+    the host gets them. `events` are the events that it wrote.
     """
 
     def __init__(self, deploy: Path, data: Mapping[str, Any], answers: Answers) -> None:
@@ -162,7 +193,8 @@ class Run:
             patch.setitem(FakeConnector.data_meta, "fake_responses", DataMeta("", answers))
             patch.setitem(FakeConnector.data_meta, "fake_delay", DataMeta("", 0))
             patch.setitem(FakeConnector.data_meta, "fake_delay_jitter", DataMeta("", 0))
-            self._run(deploy, data, answers)
+            with recorded() as self.given:
+                self._run(deploy, data, answers)
             # The reporter may have registered an event for the exit of this process, after an
             # aborted run. Nothing would read it, so it is not written.
             patch.setattr(reporter.Reporter, "_started", None)

@@ -51,6 +51,11 @@ def environment(root: Path, request: Request, user: str, peer: str) -> dict[str,
         "GIT_PROJECT_ROOT": str(root / "repositories"),
         "GIT_HTTP_EXPORT_ALL": "",
         "GIT_CONFIG_SYSTEM": str(root / "etc" / "gitconfig"),
+        # A repository's own configuration, which the server can write, would count more than that
+        # file, and less than these.
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "core.hooksPath",
+        "GIT_CONFIG_VALUE_0": str(root / "etc" / "hooks"),
         # Pushes are judged as Flux sees them, and Flux knows neither replace refs nor grafts.
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_GRAFT_FILE": "/dev/null/none",

@@ -15,7 +15,7 @@ import pytest
 from sopslab.layout import KUSTOMIZATION
 from tests.cluster.classroom import Classroom
 from tests.cluster.hand_made import lab_on_three_nodes
-from tests.cluster.lab import PREFIX, Lab, lab_name
+from tests.cluster.lab import PREFIX, Lab, lab_name, secrets_of
 from tests.cluster.watching import CommandLines, foreign_kubeconfigs, normal_state
 
 _FAILED = pytest.StashKey[bool]()
@@ -144,6 +144,7 @@ def watch_birth(lab: Lab) -> None:
         "answer": answer,
         "command_lines": seen.lines,
         "kubeconfigs": files,
+        "secrets": secrets_of(lab),
         "state": normal_state(lab),
     }
 

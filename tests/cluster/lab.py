@@ -366,3 +366,29 @@ def run(
             f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
     return done
+
+
+def secrets_of(lab: Lab) -> dict[str, bytes]:
+    """Return every value that must be seen nowhere, by a name that may be seen."""
+    top = Path(lab.settings.lab_dir)
+    found = {
+        str(path.relative_to(top)): path.read_bytes().strip()
+        for path in (
+            *(top / "git" / "credentials").glob("*/password"),
+            top / "git" / "receiver" / "token",
+        )
+    }
+    for path in (top / "keys").glob("*.agekey"):
+        (identity,) = [
+            line for line in path.read_bytes().splitlines() if line.startswith(b"AGE-SECRET-KEY-")
+        ]
+        found[path.name] = identity
+    value = lab.kubectl(
+        "-n", "develop", "get", "secret", "lab-canary", "-o", "jsonpath={.data.value}"
+    )
+    found["canary"] = base64.b64decode(value).strip()
+    config = json.loads(lab.run("kubectl", "config", "view", "--raw", "--output", "json").stdout)
+    found["client key"] = config["users"][0]["user"]["client-key-data"].encode()
+    # Of the same in PEM, a line that no other key has.
+    found["client key in PEM"] = base64.b64decode(found["client key"]).splitlines()[1]
+    return found

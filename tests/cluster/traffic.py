@@ -13,14 +13,30 @@ from urllib.parse import urlsplit
 from tests.cluster.lab import Lab, run
 from tests.cluster.neighbour import address_of, gateway_of
 
-# Every URL is requested again and again for some seconds. Exit codes of curl: 7 for refused or
-# unreachable, 28 for no answer in time; of nsenter: 1 for no such network.
+# Send a datagram to the URL $1, such as udp://10.0.0.1:53, and end with 0 if anything is answered
+# within $2 seconds, otherwise with 1.
+_DATAGRAM = """
+there=${1#udp://}
+exec 3<>"/dev/udp/${there%:*}/${there##*:}"
+printf x >&3
+timeout "$2" head --bytes=1 <&3 | grep --quiet .
+"""
+
+# Every URL is requested again and again for some seconds; $0 is _DATAGRAM. Exit codes of curl: 7
+# for refused or unreachable, 28 for no answer in time; of nsenter: 1 for no such network.
 _FIRST_WORDS = """
 known=$(ls /run/netns); echo ready
 until new=$(ls /run/netns | grep -vxF "$known"); do sleep 0.01; done
+once() {
+    case $1 in
+    udp://*) set -- bash -c "$0" bash "$1" 0.3 ;;
+    *) set -- curl -sk -o /dev/null --connect-timeout 0.3 -m 1 "$1" ;;
+    esac
+    nsenter --net="/run/netns/$new" "$@"
+}
 ask() {
     for _ in {1..16}; do
-        nsenter --net="/run/netns/$new" curl -sk -o /dev/null --connect-timeout 0.3 -m 1 "$1"
+        once "$1"
         case $? in 1 | 7 | 28) sleep 0.05 ;; *) echo "$1"; return ;; esac
     done
 }
@@ -125,7 +141,11 @@ class Traffic:
 
     def reaches(self, url: str, place: Place | None = None) -> bool:
         """Return whether anything answers at a URL, in whatever way, if it is asked from a place,
-        by default from the node of the API server."""
+        by default from the node of the API server. A URL such as udp://10.0.0.1:53 is sent a
+        datagram."""
+        if url.startswith("udp:"):
+            sent = _inside(place or self.here, "bash", "-c", _DATAGRAM, "bash", url, "3")
+            return sent.returncode == 0
         done = _inside(
             place or self.here, "curl", "--insecure", "--silent", "--output", "/dev/null",
             "--max-time", "3", url,
@@ -165,7 +185,7 @@ class Traffic:
         """Return which URLs are reached from the network of a node's next pod, if they are
         requested as soon as that network exists. `start` makes the pod."""
         probe = subprocess.Popen(
-            ["docker", "exec", node, "bash", "-c", _FIRST_WORDS, "probe", *urls],
+            ["docker", "exec", node, "bash", "-c", _FIRST_WORDS, _DATAGRAM, *urls],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert probe.stdout is not None and probe.stdout.readline() == "ready\n"

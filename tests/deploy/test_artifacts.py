@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.api import Config, Inventory, State, StringCommand
+from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.deploy import add_deploy
 from pyinfra.api.exceptions import PyinfraError
@@ -27,7 +27,7 @@ from sopslab.model.store import Source, Store
 from sopslab.model.wire import encode
 from sopslab.provision.operations.artifact import PACKERS
 from tasks.artifacts import provide_artifacts
-from tests.fake import REFUSAL, machine_look_text
+from tests.fake import REFUSAL, machine_look_text, recorded
 from tests.machines import MACHINE, said, stored
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,22 +84,17 @@ class Run:
         state.set_stage(StateStage.Prepare)
         add_deploy(state, provide_artifacts, settings(source))
         state.set_stage(StateStage.Execute)
-        # Orders to the lab's own program, which a fake host does not record.
-        self.given: list[tuple[str, dict[str, Any]]] = []
-        execute = FakeConnector.run_shell_command
-
-        def write_down(connector: FakeConnector, command: StringCommand, **more: Any) -> Any:
-            if "sopslab.lab" in command.get_raw_value() and more.get("_stdin"):
-                words = shlex.split(command.get_raw_value())
-                what = words[words.index("sopslab.lab") + 1]
-                self.given.append((what, json.loads(more["_stdin"])))
-            return execute(connector, command, **more)
-
-        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(PyinfraError):
-            patch.setattr(FakeConnector, "run_shell_command", write_down)
+        with recorded() as given, contextlib.suppress(PyinfraError):
             self.failed = True
             run_ops(state)
             self.failed = False
+        # Orders to the lab's own program.
+        self.given: list[tuple[str, dict[str, Any]]] = []
+        for one in given:
+            if "sopslab.lab" in one.command and one.stdin:
+                words = shlex.split(one.command)
+                what = words[words.index("sopslab.lab") + 1]
+                self.given.append((what, json.loads(one.stdin)))
         host = inventory.get_host("@fake/seat")
         assert isinstance(host.connector, FakeConnector)
         self.commands: list[str] = host.connector.executed_commands

@@ -66,6 +66,18 @@ def test_a_dry_run_on_a_bare_machine_predicts_the_changes_and_touches_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_diff_shows_no_password(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("git_url: https://git.example\ngit_username: ada\n")
+    given = environment | {
+        "SOPSLAB_FILE": str(tmp_path / "lab.yaml"), "SOPSLAB_GIT_PASSWORD": "hidden-password",
+    }  # fmt: skip
+    done = pyinfra(given, BARE, "deploy.py", "--dry", "--diff")
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout + done.stderr
+    assert "Git | Store the accounts" in shown
+    assert "hidden-password" not in shown
+
+
 def test_a_dry_teardown_of_nothing_predicts_no_change(environment: dict[str, str]) -> None:
     done = pyinfra(environment, BARE, "deploys/teardown.py", "--dry", "--json")
     assert done.returncode == 0, done.stderr

@@ -177,7 +177,7 @@ def test_on_loopback_nothing_is_certified(lab_data: Data) -> None:
     assert not run.failed
     assert "Git | Serve at http://127.0.0.1:8418" in run.changed
     assert not [name for name in run.changed + run.unchanged if "certif" in name.casefold()]
-    assert not [command for command in run.commands if settings.tls_dir in command]
+    assert not [one for one in run.given if settings.tls_dir in one.text]
 
 
 def test_a_complete_machine_is_only_looked_at(finished: Finished, lab_data: Data) -> None:
@@ -559,10 +559,10 @@ def test_a_second_lab_touches_nothing_of_the_first(deploy: Path, lab_data: Data)
         "127.0.0.1:8418",
     }
     touched = [
-        (name, command)
+        (name, one)
         for name in names
-        for command in run.commands
-        if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", command)
+        for one in run.given
+        if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", one.text)
     ]
     assert touched == []
 
@@ -573,7 +573,9 @@ def test_secrets_are_in_no_command(lab_data: Data) -> None:
     )
     run = Run(DEPLOY, data, bare(load_settings(data)))
     assert "Git | Store the accounts" in run.changed
-    assert not [command for command in run.commands if "hidden-password" in command]
+    # What pyinfra masks is hidden from a log, but not from `ps`.
+    assert not [one for one in run.given if "hidden-password" in one.command]
+    assert [one for one in run.given if "hidden-password" in one.stdin]
 
 
 def planned(deploy: Path, data: dict[str, Any]) -> list[Operation]:

@@ -4,6 +4,7 @@ many."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,7 +84,9 @@ def test_a_seat_has_no_clone_here_and_its_keys_go_where_flux_reads_them(
     assert steps(done) == ["Version", "Git", "Flux", "Canary", "Class"]
     assert "Flux | Give Flux its Secrets" in done.changed
     assert not any("clone" in name for name in done.changed + done.unchanged)
-    assert not any("s0" in command or "s2" in command for command in done.commands)
+    for order in ("act.checkpoints.put_back", "act.clearing.clear", "act.delivery.reconcile"):
+        assert any(order in one.command and "s1" in one.stdin for one in done.given), order
+    assert not [one for one in done.given if re.search(r"\bs[02]\b", one.text)]
 
 
 @pytest.mark.parametrize("grace", [0, 366])

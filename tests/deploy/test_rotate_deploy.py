@@ -209,7 +209,7 @@ def test_nothing_is_done_for_another_seat(lab_data: Data) -> None:
 
     def named(seat: str) -> bool:
         names = (f"{seat}-develop", f"lab-{seat}-sys", f"{seat}/lab.git")
-        return any(name in command for command in done.commands for name in names)
+        return any(name in one.text for one in done.given for name in names)
 
     assert named("s1") and not named("s0") and not named("s2")
 

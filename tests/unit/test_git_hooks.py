@@ -646,10 +646,11 @@ def test_only_the_repository_that_was_pushed_to_is_marked(
 ) -> None:
     ada = make_seat("ada/lab.git", tmp_path / "ada")
     bob = make_seat("bob/lab.git", tmp_path / "bob")
-    ada.push("HEAD:help", "HEAD:help/bob", "HEAD:help/../bob/lab.git", check=False)
+    ada.push("HEAD:refs/heads/help/bob")
+    assert mark(ada) is not None and mark(bob) is None
+    # The same question again takes the mark back.
     ada.push("HEAD:refs/heads/help/bob/lab.git")
-    assert mark(ada) is not None
-    assert mark(bob) is None
+    assert mark(ada) is None and mark(bob) is None
 
 
 def test_nobody_is_told_of_a_push_to_the_one_learners_own_repository(

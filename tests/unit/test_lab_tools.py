@@ -17,6 +17,7 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.tools import docker, files, programs
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lines, run
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.results import Undecided
@@ -221,3 +222,11 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(
     files.remove_all(folder)
     assert list(tmp_path.iterdir()) == []
     files.remove_all(folder)
+
+
+def test_what_a_program_says_orders_no_terminal_about(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    """Some verbs do a part of the lab's work themselves, on a terminal."""
+    log("übung \x1b]0;mine\x07\tdone\n".encode() + b"\xff\n")
+    assert capfdbinary.readouterr().err == b"\xc3\xbcbung \\x1b]0;mine\\x07\tdone\n\\xff\n"

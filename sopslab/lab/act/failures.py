@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from sopslab.checks import causes
 from sopslab.config.places import Places
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.results import Undecided
 
@@ -65,11 +65,5 @@ def told(failure: Failed) -> str:
     to the log."""
     meaning = causes.reason(failure.lines)
     if meaning.endswith(causes.LOGGED):
-        log(failure)
+        log(failure.words)
     return meaning
-
-
-def log(failure: Failed) -> None:
-    """Write a program's own words to the log, and show them to nobody."""
-    sys.stderr.buffer.write(failure.words)
-    sys.stderr.buffer.flush()

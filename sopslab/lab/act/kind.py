@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from sopslab.lab.tools.docker import ask_docker, docker, labelled_containers
 from sopslab.lab.tools.files import write
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.locks import go_on_alone, locked
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed, lab_environment, run
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.objects import Object
@@ -94,7 +94,7 @@ def _create(lab: Lab, image: str, config: str, lock: int) -> None:
             shut_out(kube)
         except (Failed, Undecided) as error:
             if isinstance(error, Failed):
-                sys.stderr.buffer.write(error.words)
+                log(error.words)
             raise LabError(
                 f"the new cluster {lab.lab} could not be closed to strangers: run this again"
             ) from None

@@ -12,10 +12,10 @@ from sopslab.checks.class_clusters import find_enforcement_problems, questions
 from sopslab.checks.clusters import find_reach_problems, recorded, refused
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
-from sopslab.lab.act.failures import log
 from sopslab.lab.act.probe_space import ProbeSpace, probe_space
 from sopslab.lab.observe.existing import reach_of, usable_nodes, wanted_reach
 from sopslab.lab.tools import files
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.clusters import Admission, NodeReach
 from sopslab.model.objects import Object
@@ -48,7 +48,7 @@ def probe(lab: Lab, accept: list[str], seats: list[str]) -> None:
             reach, policies = reached.result(), shut.result()
             admission = forbidden.result() if forbidden is not None else None
     except Failed as failure:
-        log(failure)
+        log(failure.words)
         raise LabError(
             f"the cluster refused the pods that ask its nodes: {causes.refused(failure.lines)}"
         ) from None
@@ -117,7 +117,7 @@ def _admission(space: ProbeSpace) -> Admission:
         judge = partial(dry_runs.refusal, who=dry_runs.policy_words(space.name))
         policies = space.await_refusal(dry_runs.forbidden_object(), judge, _REFUSED_S)
     except Failed as failure:
-        log(failure)
+        log(failure.words)
         policies = dry_runs.no_policy(failure.lines)
     finally:
         kinds = ",".join(dry_runs.POLICY_KINDS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sopslab.lab.observe.checkpoints import START
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.tools import files, sops
 from sopslab.lab.tools.git import MAIN, Git
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import CANARY_PATH
 from sopslab.model.repositories import Beginning
@@ -51,7 +51,7 @@ def _seed(lab: Lab, environment: Environment, beginning: Beginning) -> None:
         if not environment.is_seat:
             raise
         words = error.words if isinstance(error, Failed) else f"{error}\n".encode()
-        sys.stderr.buffer.write(words)
+        log(words)
         fail(lab, environment.id, "its repository could not be filled")
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from sopslab.errors import LabError
 from sopslab.lab.observe.server import answer
 from sopslab.lab.tools.docker import container_log, docker
 from sopslab.lab.tools.git import Git
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import wait_until
 
@@ -51,7 +51,7 @@ def serve(lab: Lab, image: str, label: str) -> None:
     )  # fmt: skip
     if wait_until(lambda: answer(lab, f"{lab.git_base_url}/") is not None, _PATIENCE, pause=0.1):
         return
-    sys.stderr.buffer.write(_log(container))
+    log(_log(container))
     raise LabError(
         f"the Git server did not answer at {lab.git_address}:{lab.git_port} within {_PATIENCE} s"
     )

@@ -28,6 +28,7 @@ from sopslab.lab.store.members import (
     packing_turn,
 )
 from sopslab.lab.tools import files, programs
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.layout import PROJECT
 from sopslab.model.bundles import PRODUCT
@@ -152,7 +153,7 @@ def _ask_pip(target: Path, listing: Path, python: str, arch: Arch) -> None:
             os.environ, patience=_DOWNLOAD_S,
         )  # fmt: skip
     except Failed as failure:
-        sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
+        log(failure.words.rstrip(b"\n") + b"\n")
         raise LabError(
             f"a package of requirements.txt could not be had as a wheel for Python {python} on"
             f" {arch}: see above. Without an index, `sopslab bundle load` a bundle of this version;"

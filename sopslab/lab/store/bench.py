@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -26,6 +25,7 @@ from sopslab.lab.observe.store import (
 )
 from sopslab.lab.tools import files, programs
 from sopslab.lab.tools.locks import go_on_alone, locked
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.model.store import Entry
 
@@ -72,7 +72,7 @@ class Bench:
             if not otherwise:
                 raise
             # What was cut off in the middle of a line has our sentence below it, too.
-            sys.stderr.buffer.write(failure.words.rstrip(b"\n") + b"\n")
+            log(failure.words.rstrip(b"\n") + b"\n")
             raise LabError(otherwise) from None
         return os.fsdecode(said).rstrip("\n")
 

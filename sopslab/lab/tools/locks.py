@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sopslab.errors import LabError
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.waiting import wait_until
 
 
@@ -29,7 +29,7 @@ def locked(path: str | Path, seconds: float, otherwise: str, meanwhile: str = ""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         if meanwhile and not _taken(descriptor):
-            sys.stderr.buffer.write(f"{meanwhile}\n".encode())
+            log(f"{meanwhile}\n".encode())
         if not wait_until(lambda: _taken(descriptor), seconds, pause=0.1):
             raise LabError(otherwise)
         yield descriptor

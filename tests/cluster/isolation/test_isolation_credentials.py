@@ -131,6 +131,8 @@ def test_no_other_port_of_the_node_does_anything_for_a_stranger(classroom: Class
         # refused then.
         stranger = Stranger(address, port)
         assert stranger.listens()
+        # An etcd without TLS breaks off a client that begins with it, too.
+        assert ssl.get_server_certificate((address, port), timeout=5), port
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.BadStatusLine)):
             stranger.ask("/version")
     # The kubelet's read-only and health ports, metrics of kube-proxy and of etcd, the controller

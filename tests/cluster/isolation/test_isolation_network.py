@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.server
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from sopslab.layout import RECEIVER_PORT
 from tests.cluster.isolation.hostile import FORBIDDEN, Hostile, manifest, pod
@@ -42,17 +44,34 @@ def _server(image: str) -> list[dict[str, Any]]:
     ]
 
 
+class _Answer(socketserver.BaseRequestHandler):
+    """Answers every datagram with a byte."""
+
+    @override
+    def handle(self) -> None:
+        _, answering = self.request
+        answering.sendto(b"!", self.client_address)
+
+
 @contextmanager
 def _listener(traffic: Traffic) -> Iterator[int]:
     """Listen on this machine, at the address where a Docker daemon would listen, and answer for
-    METADATA, too. Yield the port."""
+    METADATA, too. Yield the port, at which datagrams are answered as well."""
     address = (traffic.gateway, 0)
     server = http.server.ThreadingHTTPServer(address, http.server.BaseHTTPRequestHandler)
+    port = server.server_port
+    with _answering(server):
+        datagrams = socketserver.UDPServer((traffic.gateway, port), _Answer)
+        with _answering(datagrams), _metadata(traffic, port):
+            yield port
+
+
+@contextmanager
+def _answering(server: socketserver.BaseServer) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        with _metadata(traffic, server.server_port):
-            yield server.server_port
+        yield
     finally:
         server.shutdown()
         server.server_close()
@@ -126,6 +145,7 @@ def _platform(traffic: Traffic, port: int) -> dict[str, Target]:
         "this machine, where dockerd may listen": Target(
             f"http://{traffic.gateway}:{port}/", traffic.here
         ),
+        "this machine, by datagrams": Target(f"udp://{traffic.gateway}:{port}", traffic.here),
         "node metadata": Target(f"http://{METADATA}/", traffic.here),
     }
 

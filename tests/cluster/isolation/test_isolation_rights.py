@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cluster.isolation.hostile import FORBIDDEN, Hostile
+from tests.cluster.isolation.hostile import Hostile
 from tests.marks import mostly_soak
 
 pytestmark = pytest.mark.every_provider
@@ -207,4 +207,5 @@ def test_the_api_server_knows_of_no_other_right(ada: Hostile, namespace: str) ->
 def test_a_learner_is_nobody_else(ada: Hostile) -> None:
     for claim in ("--as=system:admin", "--as=sops-lab:bob:1", "--as-group=system:masters"):
         claims = [claim] if claim.startswith("--as=") else ["--as=x", claim]
-        assert FORBIDDEN.search(ada.refused(*claims, "get", "pods"))
+        # Somebody without rights would be refused, too, but as who is asking.
+        assert "cannot impersonate" in ada.refused(*claims, "get", "pods"), claim

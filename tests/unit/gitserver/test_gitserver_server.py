@@ -13,6 +13,7 @@ from sopslab.gitserver import backend, server, uploads
 from sopslab.gitserver.niceness import LONG_BYTES, WAY
 from sopslab.gitserver.server import Limits
 from tests.processes import runs
+from tests.texts import write_program
 from tests.unit.gitserver.gitserver_material import (
     FETCH,
     PASSWORD,
@@ -264,6 +265,20 @@ def test_no_user_has_more_requests_than_the_limit(root: Path) -> None:
             client.close()
 
 
+def test_a_user_has_four_requests_at_once(root: Path) -> None:
+    write_gate(root, f"touch {root}/$$.begun; sleep 30")
+
+    def begun() -> int:
+        return len(list(root.glob("*.begun")))
+
+    with serving(root) as port:
+        clients = [Client(port).begin("GET", FETCH) for _ in range(6)]
+        assert eventually(lambda: begun() == 4)
+        assert not eventually(lambda: begun() > 4, 0.5)
+        for client in clients:
+            client.close()
+
+
 def test_a_request_ends_with_its_children_when_its_time_is_over(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,14 +369,25 @@ def test_a_head_without_an_end_is_refused(root: Path) -> None:
         assert Client(port).begin("GET", FETCH, f"X: {'a' * 40_000}").status() == 431
 
 
-def test_git_clones_and_pushes_more_than_it_has_a_length_for(root: Path) -> None:
+def write_repository(root: Path) -> Path:
+    """Have git itself answer for an empty repository of ada's, and return its path."""
     bare = root / "repositories/ada/lab.git"
     git("init", "--quiet", "--bare", "--initial-branch=main", str(bare))
     (root / "etc").mkdir()
     (root / "etc/gitconfig").write_text("[safe]\n\tdirectory = *\n")
     write_gate(root, f"exec {git('--exec-path').strip()}/git-http-backend")
+    return bare
+
+
+def url_of(port: int) -> str:
+    """Return where ada's repository is served, with her login."""
+    return f"http://ada:{PASSWORD}@127.0.0.1:{port}/ada/lab.git"
+
+
+def test_git_clones_and_pushes_more_than_it_has_a_length_for(root: Path) -> None:
+    write_repository(root)
     with serving(root) as port:
-        url = f"http://ada:{PASSWORD}@127.0.0.1:{port}/ada/lab.git"
+        url = url_of(port)
         clone = root / "clone"
         git("clone", "--quiet", url, str(clone))
         (clone / "noise").write_bytes(os.urandom(3 * MIB))
@@ -370,6 +396,26 @@ def test_git_clones_and_pushes_more_than_it_has_a_length_for(root: Path) -> None
         git("-C", str(clone), "push", "--quiet", "origin", "HEAD:main")
         git("clone", "--quiet", url, str(root / "again"))
     assert (root / "again/noise").read_bytes() == (clone / "noise").read_bytes()
+
+
+# What only the server's own user can write into a repository's configuration.
+@pytest.mark.parametrize("hooks", [None, "/nonexistent"])
+def test_no_repository_says_which_hooks_are_run(root: Path, hooks: str | None) -> None:
+    bare = write_repository(root)
+    with (root / "etc/gitconfig").open("a") as configuration:
+        configuration.write(f"[core]\n\thooksPath = {root}/etc/hooks\n")
+    (root / "etc/hooks").mkdir()
+    write_program(root / "etc/hooks/pre-receive", "#!/bin/sh\necho 'not this' >&2\nexit 1\n")
+    if hooks is not None:
+        git("--git-dir", str(bare), "config", "core.hooksPath", hooks)
+    clone = root / "clone"
+    with serving(root) as port:
+        git("clone", "--quiet", url_of(port), str(clone))
+        git("-C", str(clone), "commit", "--quiet", "--allow-empty", "--message", "a")
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            git("-C", str(clone), "push", "--quiet", "origin", "HEAD:main")
+    assert "remote: not this" in refused.value.stderr
+    assert git("--git-dir", str(bare), "for-each-ref") == ""
 
 
 def git(*arguments: str) -> str:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
+from typing_extensions import override
 
 from sopslab.gitserver import uploads
 from sopslab.gitserver.protocol import Refused, parse
-from sopslab.gitserver.uploads import LEAST_SENT, Upload
+from sopslab.gitserver.uploads import Upload
 
 Work = Callable[[Upload], Awaitable[object]]
 
@@ -82,7 +84,44 @@ def test_a_body_that_stops_or_comes_byte_by_byte_is_refused(
     with pytest.raises(Refused) as refused:
         received(work, *parts, pause=0.02, ends=False)
     assert refused.value.status.startswith("408")
-    assert f"less than {LEAST_SENT // 1024} KiB a second" in str(refused.value)
+    assert "less than 32 KiB a second" in str(refused.value)
+
+
+class SlowSender(asyncio.StreamReader):
+    """A client that sends so many bytes a second, on a clock that only this moves."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self.rate, self.seconds = rate, 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    @override
+    async def read(self, n: int = -1) -> bytes:
+        await asyncio.sleep(0)
+        self.seconds += n / self.rate
+        return b"x" * n
+
+
+@pytest.mark.parametrize(("kibibytes", "arrives"), [(33, True), (31, False)])
+def test_a_body_goes_on_as_long_as_it_comes_at_the_least_rate(
+    monkeypatch: pytest.MonkeyPatch, kibibytes: int, arrives: bool
+) -> None:
+    # With a kibibyte too few a second, the ten seconds are used up after 10 MiB.
+    size = 16 * 1024 * 1024
+
+    async def run() -> int:
+        client = SlowSender(kibibytes * 1024)
+        monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=client.monotonic))
+        posted = parse(f"POST / HTTP/1.1\r\nContent-Length: {size}\r\n\r\n".encode())
+        come = 0
+        with suppress(Refused):
+            async for piece in Upload(client, posted, size).pieces():
+                come += len(piece)
+        return come
+
+    assert (asyncio.run(run()) == size) is arrives
 
 
 def test_a_body_that_comes_fast_enough_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ with the lab's TLS."""
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act.certificates import certify_server, make_ca
 from sopslab.web.address import Address, claim, lab_tls
-from sopslab.web.link import Link, doorstep, keep_link, kept_link
+from sopslab.web.link import Link, doorstep, keep_link, kept_link, new_token
 
 
 @pytest.fixture
@@ -80,12 +81,18 @@ def test_a_remembered_port_that_is_taken_is_replaced_and_an_asked_one_refused(
         claims(settings, before.port)
 
 
+def test_the_token_is_256_bits_of_the_systems_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size: f"{8 * size} bits of the system's")
+    assert new_token() == "256 bits of the system's"
+
+
 def test_the_link_is_private_and_cannot_be_guessed(
     settings: Settings, claims: Callable[..., Link]
 ) -> None:
     link = claims(settings)
 
-    assert len(link.token) * 6 >= 128
+    # Six bits a character.
+    assert len(link.token) == 43
     kept = Path(settings.class_dir, "board.json")
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.parent.stat().st_mode & 0o777 == 0o700

@@ -420,6 +420,19 @@ def test_silent_connections_keep_nobody_out(board: Board) -> None:
             one.close()
 
 
+def test_no_more_connections_than_the_limit_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_CONNECTIONS", 4)
+    with serving() as board:
+        streams = [board.stream() for _ in range(3)]
+        for stream in streams:
+            stream.event()
+        assert board.ask()[0] == 503
+        streams.pop().close()
+        until(lambda: board.ask()[0] == 200)
+        for stream in streams:
+            stream.close()
+
+
 def test_a_stream_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch, board: Board) -> None:
     monkeypatch.setattr(server, "_HEAD_S", 0.1)
     monkeypatch.setattr(hub, "_PING_S", 0.3)
