@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,7 +130,7 @@ def _revoked(seen: Seen) -> Verdict:
             _note(seen, option),
         )
     for what in seen.incident.unrevoked:
-        return failed(f"{what} is not revoked yet.", _note(seen, f'--revoked "{what}"'))
+        return failed(f"{what} is not revoked yet.", _note(seen, f"--revoked {shlex.quote(what)}"))
     return passed("what has to be revoked elsewhere is revoked.")
 
 

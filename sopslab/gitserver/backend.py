@@ -18,10 +18,11 @@ from sopslab.gitserver.protocol import (
     parse_cgi,
     push_error,
 )
+from sopslab.gitserver.signatures import unsigned
 from sopslab.gitserver.uploads import LEAST_READ, Pace, Upload
 
 MAX_PUSH = 32 * 1024 * 1024
-"""Bytes of a push's request; git itself stops at a pack of 16 MiB (receive.maxInputSize)."""
+"""Bytes of a push's request, inflated; git stops at a pack of 16 MiB (receive.maxInputSize)."""
 MAX_QUESTION = 1024 * 1024
 """Bytes of any other request's body, which lists the commits that a client has and wants, and which
 is kept in memory until the request has a place."""
@@ -64,7 +65,10 @@ def environment(root: Path, request: Request, user: str, peer: str) -> dict[str,
         "PATH_INFO": request.path,
         "QUERY_STRING": request.query,
         "CONTENT_TYPE": request.headers.get("content-type", ""),
-        "HTTP_CONTENT_ENCODING": request.headers.get("content-encoding", ""),
+        # A push is inflated already.
+        "HTTP_CONTENT_ENCODING": ""
+        if request.is_push
+        else request.headers.get("content-encoding", ""),
         "REMOTE_USER": user,
         "REMOTE_ADDR": peer,
     }
@@ -128,12 +132,14 @@ class Backend:
         return f"refused: this took longer than the {self._seconds:.0f} s that a request has"
 
     async def _feed(self, process: asyncio.subprocess.Process) -> None:
-        """Pass the body on to the program, then wait until the client leaves. Raises Gone."""
+        """Pass the body on to the program, then wait until the client leaves. Raises Gone, and
+        Refused as the body does."""
         stdin = process.stdin
         assert stdin is not None
         listens, brought = True, 0
+        pieces = self._upload.pieces()
         try:
-            async for piece in self._upload.pieces():
+            async for piece in unsigned(pieces) if self._request.is_push else pieces:
                 if not listens:
                     continue
                 brought += len(piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ class Request:
     def is_push(self) -> bool:
         """Whether the request brings objects and changes of refs."""
         return self.method == "POST" and self.path.endswith("/git-receive-pack")
+
+    @property
+    def is_gzip(self) -> bool:
+        """Whether git takes the body for gzip: JGit sends pushes so, git only fetches."""
+        return self.headers.get("content-encoding") in ("gzip", "x-gzip")
 
 
 def parse(head: bytes) -> Request:
@@ -98,6 +104,32 @@ async def body(reader: asyncio.StreamReader, request: Request, most: int) -> Asy
         if await _line(reader) == b"\r\n":
             return
     raise Refused("400 Bad Request", "the body has too many trailers")
+
+
+async def inflated(pieces: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    """Yield what the pieces of a gzip stream hold.
+
+    Raises Refused if the stream is not well-formed, or holds more than `most` bytes.
+    """
+    inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    total = 0
+    async for piece in pieces:
+        # What follows the stream has no meaning, for git neither.
+        while not inflater.eof:
+            try:
+                plain = inflater.decompress(piece, _PIECE)
+            except zlib.error:
+                raise Refused("400 Bad Request", "the body is no well-formed gzip") from None
+            piece = inflater.unconsumed_tail
+            total += len(plain)
+            if total > most:
+                raise _too_large(most)
+            if plain:
+                yield plain
+            if not piece and len(plain) < _PIECE:
+                break
+    if not inflater.eof:
+        raise Refused("400 Bad Request", "the body ends in the middle of its gzip")
 
 
 async def _pieces(reader: asyncio.StreamReader, left: int) -> AsyncIterator[bytes]:

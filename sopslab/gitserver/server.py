@@ -207,7 +207,7 @@ def _log(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
 
 def _refuse(writer: asyncio.StreamWriter, refused: Refused, request: Request | None) -> None:
     sentence = str(refused)
-    if request is not None and request.is_push and re.match("408|413|503", refused.status):
+    if request is not None and request.is_push and re.match("403|408|413|503", refused.status):
         # git shows a learner an answer to a push only if it is in git's own protocol.
         writer.write(answer_head("200 OK", _PUSHED) + push_error(sentence))
         return

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
-from sopslab.gitserver.protocol import Refused, Request, body
+from sopslab.gitserver.protocol import Refused, Request, body, inflated
 
 LEAST_SENT = 32 * 1024
 """Bytes of a body that have to come each second, on the average."""
@@ -52,13 +52,18 @@ class Pace:
 
 
 class Upload:
-    """A request's body. Only its beginning is kept, until it goes on with the rest."""
+    """A request's body. Only its beginning is kept, until it goes on with the rest.
+
+    That of a push is inflated, because its commands are looked at before git reads them.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, request: Request, most: int) -> None:
         """
-        + most: the bytes that the body may have
+        + most: the bytes that the body may have, also once it is inflated
         """
         self._pieces = body(reader, request, most)
+        if request.is_push and request.is_gzip:
+            self._pieces = inflated(self._pieces, most)
         self._kept = bytearray()
         self._pace = Pace(LEAST_SENT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def missing(incident: Incident, uses: Sequence[Use]) -> list[str]:
             f" sopslab rotate {incident.cause} --incident {incident.id}"
         )
     sentences += [
-        f'{what} is not revoked yet: once it is, {note} --revoked "{what}"'
+        f"{what} is not revoked yet: once it is, {note} --revoked {shlex.quote(what)}"
         for what in incident.unrevoked
     ]
     return sentences

@@ -19,7 +19,8 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from sopslab.config.settings import Label, Line, Text
 from sopslab.errors import InputError
 from sopslab.incidents.documents import parse_document, render_document
-from sopslab.model.incidents import Cause, check_id
+from sopslab.model.incidents import SENTENCE_LENGTH, Cause, check_id, incident_path
+from sopslab.policy.printing import in_one_line
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -40,8 +41,16 @@ def _timestamp(value: str) -> str:
     return value
 
 
+def _sentence(value: str) -> str:
+    if not value.strip():
+        raise ValueError("text is needed")
+    # Records from before may hold what a learner wrote as it was, and have to stay readable.
+    return in_one_line(value)
+
+
 Id = Annotated[Text, AfterValidator(check_id)]
 Day = Annotated[date, Field(strict=True)]
+Sentence = Annotated[Text, Field(max_length=SENTENCE_LENGTH), AfterValidator(_sentence)]
 _Path = Annotated[Text, Field(min_length=1, max_length=4096)]
 
 
@@ -72,7 +81,7 @@ class Upstream:
 
     __pydantic_config__ = _STRICT
 
-    what: Line
+    what: Sentence
     revoked: Day | None = None
 
 
@@ -97,7 +106,7 @@ class Incident:
     rotation: Mapping[Line, Annotated[Text, AfterValidator(_timestamp)]] = field(
         default_factory=dict
     )
-    remains: tuple[Line, ...] = ()
+    remains: tuple[Sentence, ...] = ()
 
     @property
     def unrevoked(self) -> tuple[str, ...]:
@@ -143,6 +152,17 @@ def _contradictions(incident: Incident, filename: str) -> Iterator[str]:
 def render_incident(incident: Incident) -> str:
     """Return the record as YAML; the same incident gives the same text."""
     return render_document(incident, _form())
+
+
+def incident_file(incident: Incident) -> tuple[str, str]:
+    """Return the path and the text of a record that can be put into the platform repository.
+
+    Raises InputError if it would not be read there again as it is.
+    """
+    path, text = incident_path(incident.id), render_incident(incident)
+    if parse_incident(path, text) != incident:
+        raise InputError([f"{path}: sentences of printable characters are needed"])
+    return path, text
 
 
 def as_plain(incident: Incident) -> dict[str, object]:

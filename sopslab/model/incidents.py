@@ -12,6 +12,8 @@ INCIDENTS_DIR = "docs/incidents"
 
 ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(-[a-z0-9]+)+")
 ID_LENGTH = 80
+SENTENCE_LENGTH = 2000
+"""Characters that a sentence in a record has at most."""
 
 
 class Cause(StrEnum):

@@ -284,6 +284,29 @@ def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
     """
     if not isinstance(node, Mapping):
         return []
+    found, pending = _own_entries(node)
+    if not pending:
+        return found
+    taken = {key for key, _, _ in found}
+    # A mapping that was merged once has no key to add: aliases make no more work than they have
+    # nodes.
+    merged = {id(node)}
+    pending.reverse()
+    while pending:
+        other = pending.pop()
+        if not isinstance(other, Mapping) or id(other) in merged:
+            continue
+        merged.add(id(other))
+        own, below = _own_entries(other)
+        added = [entry for entry in own if entry[0] not in taken]
+        found += added
+        taken.update(key for key, _, _ in added)
+        pending.extend(reversed(below))
+    return found
+
+
+def _own_entries(node: Mapping) -> tuple[list[tuple[str, Node, Node]], list[Node]]:
+    """Return the entries that are in a mapping itself, and the nodes that it merges."""
     own: list[tuple[str, Node, Node]] = []
     merged: list[Node] = []
     for key, value in node.value:
@@ -291,10 +314,7 @@ def entries(node: Node | None) -> list[tuple[str, Node, Node]]:
             merged.extend(value.value if isinstance(value, Sequence) else [value])
         else:
             own.append((_text(key) if isinstance(key, Scalar) else "", key, value))
-    for other in merged:
-        taken = {key for key, _, _ in own}
-        own.extend(entry for entry in entries(other) if entry[0] not in taken)
-    return own
+    return own, merged
 
 
 def get(node: Node | None, *keys: str) -> Node | None:
@@ -330,6 +350,12 @@ def _text(node: Scalar) -> str:
 def is_null(node: Node) -> bool:
     """True for null in any of its spellings; a tag alone does not turn text into null."""
     return isinstance(node, Scalar) and node.tag == NULL and node.value in _NULLS
+
+
+def has_aliases(root: Node) -> bool:
+    """Return whether a node under *root* occurs more than once."""
+    parts = [len(children(node)) for node in walk(root)]
+    return sum(parts) >= len(parts)
 
 
 def tagged(root: Node) -> Iterator[Node]:

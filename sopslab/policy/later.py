@@ -13,7 +13,8 @@ class Later(Generic[AnyStr]):
     re.error."""
 
     def __init__(self, pattern: AnyStr, flags: int) -> None:
-        self._pattern, self._flags = pattern, flags
+        self._pattern: AnyStr = pattern
+        self._flags = flags
 
     @cached_property
     def _compiled(self) -> re.Pattern[AnyStr]:

@@ -47,13 +47,14 @@ def check(document: Node, place: Place, depth: int = 0) -> Iterator[Hit]:
 def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
     """Yield the findings in the mappings and strings of *document*."""
     held: list[Node] = []
+    block = sops.metadata(document)
     for node in documents.walk(document):
         if isinstance(node, Mapping):
             found = documents.fields(node)
             if secrets.is_secret(found) or any(node is item for item in held):
-                yield from secrets.check(node, document, place)
+                yield from secrets.check(node, block, place)
             else:
-                yield from _strays(found, document, place)
+                yield from _strays(found, block, place)
             if documents.text_of(found.get("kind")).lower() == "secretlist":
                 held.extend(_items(found.get("items")))
             if "encryptedData" in found:
@@ -123,13 +124,14 @@ _SCHEMA = frozenset(("type", "description", "additionalProperties", "properties"
 _OTHER_SECRET = re.compile(r"(?:Cluster|Global|Shared|Sops|Replicated)Secret")
 
 
-def _strays(found: dict[str, Node], document: Node, place: Place) -> Iterator[Hit]:
+def _strays(found: dict[str, Node], block: sops.Metadata | None, place: Place) -> Iterator[Hit]:
     """Yield plain values of Secrets that a chart or an operator is to make.
 
     `stringData` always counts, since only Secrets have it. `data` counts in `secretTemplates`, and
     in an object of a kind such as ClusterSecret.
+
+    + block: the metadata of the document
     """
-    block = sops.metadata(document)
     suffix = block.options.get("unencrypted_suffix", "") if block is not None else ""
     for name, content in found.items():
         if name.casefold() == "stringdata" and not _is_schema(content):

@@ -47,10 +47,13 @@ def is_secret(fields: dict[str, Node]) -> bool:
     return kind.lower() == "secret" and version in ("", "v1")
 
 
-def check(secret: Node, document: Node, place: Place) -> Iterator[Hit]:
-    """Yield what is wrong with *secret*; if it has no sops block, that of *document* counts."""
+def check(secret: Node, block: sops.Metadata | None, place: Place) -> Iterator[Hit]:
+    """Yield what is wrong with *secret*; if it has no sops block, that of its document counts.
+
+    + block: the metadata of the document
+    """
     # A List may be put together from Secrets that were encrypted one by one.
-    found = sops.metadata(secret) or sops.metadata(document)
+    found = sops.metadata(secret) or block
     filled = False
     suffix = (found.options if found else {}).get("unencrypted_suffix") or "_unencrypted"
     for section, content in _sections(secret):

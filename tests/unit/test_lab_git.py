@@ -166,6 +166,38 @@ def test_an_encrypted_file_of_an_odd_name_is_left_alone_and_said(
     assert version.odd and not version.files and not version.texts
 
 
+BLOCK = b"\nsops: {mac: b}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        rb'a: "\x45NC[AES256_GCM,data:x]"' + BLOCK,
+        rb'{"a": "EN\u0043[AES256_GCM,data:x]", "sops": {"mac": "b"}}',
+        rb'a: "ENC[AES256_GC\U0000004d,data:x]"' + BLOCK,
+        b'a: "ENC[AES\\\n  256_GCM,data:x]"' + BLOCK,
+        b'a: "ENC\\\r\n  [AES256_GCM,data:x]"' + BLOCK,
+        'a: "ENC[\\\u2028AES256_GCM,data:x]"'.encode() + BLOCK,
+        b"a: !!binary RU5DW0FFUzI1Nl9HQ00=" + BLOCK,
+        b"a: !<tag:yaml.org,2002:binary> RU5DW0FFUzI1Nl9HQ00=" + BLOCK,
+        b"%TAG !e! tag:yaml.org,2002:\n---\na: !e!binary RU5DW0FFUzI1Nl9HQ00=" + BLOCK,
+        b"a: !!bin%61ry RU5DW0FFUzI1Nl9HQ00=" + BLOCK,
+        "a: ENC[AES256_GCM,data:x]\nsops: {mac: b}\n".encode("utf-16"),
+        b"#\0\n" + ENCRYPTED,
+    ],
+)
+def test_an_encrypted_file_is_found_however_it_is_written(
+    repository: tuple[Settings, Git, str], content: bytes
+) -> None:
+    settings, bare, start = repository
+    others = {"notes": rb"print '\x45'" + b" and \\\n more", "page": b"<!doctype html>!!x%"}
+    commit = bare.commit_files(start, "Other", {**others, "a.yaml": content})
+    found = encrypted_versions(settings.for_machine, [ADA], {"ada": [commit]}, None)
+    version = found["ada"][commit]
+    assert set(version.files) == {"a.yaml"}
+    assert not version.odd and not version.large
+
+
 def test_a_link_to_something_encrypted_is_no_encrypted_file(
     repository: tuple[Settings, Git, str],
 ) -> None:

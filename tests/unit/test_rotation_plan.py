@@ -19,7 +19,7 @@ import pytest
 from sopslab.config.environment import at_seat
 from sopslab.config.settings import Settings
 from sopslab.errors import InputError
-from sopslab.incidents.records import Incident, Upstream, render_incident
+from sopslab.incidents.records import Incident, Upstream, parse_incident, render_incident
 from sopslab.incidents.rotation.encrypted import Leaf, read_encrypted, splice
 from sopslab.incidents.rotation.given import read_values, render_values
 from sopslab.incidents.rotation.instructor import former_recipient, plan_succession
@@ -44,8 +44,11 @@ from sopslab.incidents.rotation.record import (
     render_rotation,
 )
 from sopslab.incidents.rotation.sentences import rotation_plan
-from sopslab.model.incidents import Cause
+from sopslab.model.incidents import Cause, incident_path
 from sopslab.model.repositories import RepositoryState
+from sopslab.policy.findings import Undecidable
+from sopslab.provision.operations.proof import _attempts
+from sopslab.provision.operations.rotating import Outcome
 from tests.conftest import find_tool
 from tests.repositories import learner
 from tests.texts import replaced
@@ -261,6 +264,29 @@ def test_what_remains_is_said_with_the_key_that_reads_it_if_there_is_one() -> No
     assert "the key" not in sentence and "None" not in sentence
 
 
+def test_what_is_put_on_record_can_be_read_again_however_long_names_are() -> None:
+    long = [f"flux/{number}{'x' * 240}.yaml" for number in range(5)]
+    endless = [f"flux/{'y' * 5000}.yaml"]
+    about = rotation(
+        remains={str(n): tuple(remains("ada/lab", version(), files, OLD))
+                 for n, files in enumerate((long, endless))},
+        pending={"ada": (f"{'n' * 253}/{'k' * 253}",)},
+    )  # fmt: skip
+    recorded = incident_of(about, None, TODAY)
+    assert parse_incident(incident_path(recorded.id), render_incident(recorded)) == recorded
+    assert "x.yaml" in recorded.remains[0] and "of a file, for" in recorded.remains[1]
+
+
+def test_a_name_that_no_secret_has_is_told_from_others() -> None:
+    for name, misnamed in (
+        ("backend", False), ("n" * 253, False), ("n" * 254, True), (r'"a\nb"', True),
+    ):  # fmt: skip
+        found = read_encrypted(encrypted(OLD, name=name))
+        assert found is not None and found.misnamed is misnamed
+    found = read_encrypted(encrypted(OLD, **{"k" * 254: CIPHER}))
+    assert found is not None and found.misnamed
+
+
 def test_what_sops_would_ask_a_service_for_is_not_given_to_it() -> None:
     own = "age1" + "q" * 58
     asking = replaced(encrypted(own), "sops:\n", "sops:\n  kms:\n  - arn: arn:aws:kms:x\n")
@@ -287,6 +313,45 @@ def test_a_splice_takes_the_data_key_of_one_recipient_and_leaves_the_rest() -> N
 @pytest.mark.parametrize("past", [encrypted(OTHER), "a: 1\n", "", "{", "- 1\n"])
 def test_there_is_no_splice_without_that_recipient(past: str) -> None:
     assert splice(encrypted(NEW), past, OLD) is None
+
+
+def test_of_a_former_file_only_the_data_keys_are_read() -> None:
+    now, past = encrypted(NEW), encrypted(OLD)
+    rows = ["x: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    for name, below in ("ba", "cb", "dc"):
+        rows.append(f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]")
+    more = replaced(past, f"- recipient: {OLD}\n", f"- recipient: {OLD}\n    more: *d\n")
+    more = replaced(more, "  mac:", f"  - {{recipient: {OTHER}, enc: y}}\n  mac:")
+    assert splice(now, "\n".join([*rows, more]), OLD) == splice(now, past, OLD) is not None
+    for text in ("x: " + "[" * 600 + "]" * 600, more):
+        assert splice(now, text, OLD) is None
+
+
+def test_a_data_key_that_is_listed_often_is_put_in_once() -> None:
+    entry = f"{{recipient: {OLD}, enc: x}}"
+    often = f"sops:\n  age: [&a {entry}, {', '.join(['*a'] * 999)}, {entry}]\n"
+    attack = splice(encrypted(NEW), often, OLD)
+    assert attack is not None
+    assert json.loads(attack)["sops"]["age"] == [{"recipient": OLD, "enc": "x"}]
+
+
+def test_an_empty_document_hides_no_file_from_the_attack() -> None:
+    now, past = encrypted(NEW), encrypted(OLD)
+    assert splice(f"---\n---\n{now}", f"---\n---\n{past}", OLD) == splice(now, past, OLD)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [("x: &a [1]\ny: *a\n", "has aliases"), (f"x: {'[' * 600}{']' * 600}\n", "nested too deeply")],
+)
+def test_a_present_file_that_cannot_be_attacked_is_named(more: str, why: str) -> None:
+    now = version(a=encrypted(NEW) + more)
+    before = replace(version(a=encrypted(OLD)), files={"flux/a.yaml": "blob-before"})
+    change = Change(None, None, "ada", "ada", gone=True)
+    outcome = Outcome(at_seat(learner("ada")), before, now, change)
+    with pytest.raises(Undecidable, match=f"flux/a.yaml .*{why}"):
+        list(_attempts(outcome, {"flux/a.yaml": [encrypted(OLD)]}, OLD, "identity"))
+    assert list(_attempts(outcome, {"flux/a.yaml": [encrypted(OTHER)]}, OLD, "identity")) == []
 
 
 # What is remembered
@@ -350,6 +415,14 @@ def test_what_only_a_human_can_do_keeps_it_open() -> None:
     assert told.closed is None
     assert "backend/KEY of ada" in told.unrevoked[0]
     assert incident_of(over, told, TODAY).closed == TODAY
+
+
+def test_a_value_that_was_pending_in_other_words_is_still_the_same() -> None:
+    waiting = rotation(pending={"ada": ("backend/KEY",)})
+    told = incident_of(waiting, None, TODAY)
+    former = Upstream(f"{told.unrevoked[0]}: `sopslab rotate … --value backend/KEY`")
+    known = replace(told, upstream=(Upstream("the bank"), former))
+    assert incident_of(waiting, known, TODAY).upstream == (Upstream("the bank"), *told.upstream)
 
 
 def test_the_record_passes_the_policy_that_guards_its_repository(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from sopslab.cli.verbs._shared import (
 from sopslab.config.enrolled import named_environments, read_environments
 from sopslab.errors import Exit, InputError
 from sopslab.lab.tools.programs import keep_to_the_lab
-from sopslab.model.incidents import Cause, check_id, incident_path
+from sopslab.model.incidents import Cause, check_id
 from sopslab.model.results import Undecided
 from sopslab.model.words import counted
 
@@ -301,11 +301,10 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
 def _put(settings: Settings, record: Incident, as_json: bool) -> Result:
     """Put a record into the platform repository, and return how that went; or end the command if
     that failed, or the record could not be read again from there."""
-    from sopslab.incidents.records import parse_incident, render_incident
+    from sopslab.incidents.records import incident_file
 
-    path, text = incident_path(record.id), render_incident(record)
     try:
-        parse_incident(path, text)
+        path, text = incident_file(record)
     except InputError as error:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}

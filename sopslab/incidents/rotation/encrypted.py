@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sopslab.policy import documents, sops
 from sopslab.policy.documents import Mapping, Node, Scalar, Sequence
@@ -16,6 +17,8 @@ from sopslab.policy.findings import Undecidable
 # Secrets of these types may hold any value. The values of any other type are checked by the program
 # that uses them, which would refuse a made-up one.
 _FREE_TYPES = {"", "Opaque"}
+# Of a Secret's name, and of a key in it.
+_LONGEST_NAME = 253
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +47,15 @@ class EncryptedFile:
     leaves: tuple[Leaf, ...] = ()
     free: bool = False
     exposed: bool = False
+
+    @property
+    def misnamed(self) -> bool:
+        """Whether the Secret or a value has a name that no Secret of Kubernetes can have, and that
+        could not be put on record."""
+        return any(
+            len(name) > _LONGEST_NAME or not name.isprintable()
+            for name in (self.secret, *(leaf.key for leaf in self.leaves))
+        )
 
 
 def read_encrypted(text: str) -> EncryptedFile | None:
@@ -94,30 +106,55 @@ def _plain(value: Node) -> bool:
 def splice(present: str, past: str, recipient: str) -> str | None:
     """Return the file `present` with the data key of the file `past`, wrapped for `recipient`.
 
-    Return None if the past file did not have that recipient, or one of the files cannot be used.
-    The result is JSON, which sops reads as YAML.
+    Return None if the past file did not have that recipient, or one of the files is not encrypted.
+    The result is JSON, which sops reads as YAML. Raises Undecidable if the present file is such as
+    sops writes none, and may be too much to be written so.
     """
-    wrapped = [entry for entry in _recipients(past) if entry.get("recipient") == recipient]
-    first = _first(present)
+    wrapped = _wrapped(past, recipient)
+    first = _values(present) if wrapped else None
     block = first.get("sops") if first is not None else None
-    if first is None or not wrapped or not isinstance(block, dict):
+    if first is None or not isinstance(block, dict):
         return None
     return json.dumps({**first, "sops": {**block, "age": wrapped}})
 
 
-def _recipients(text: str) -> list[dict[str, object]]:
-    block = (_first(text) or {}).get("sops")
-    listed = block.get("age") if isinstance(block, dict) else None
-    return [one for one in listed or [] if isinstance(one, dict)]
-
-
-def _first(text: str) -> dict[str, object] | None:
+def _wrapped(text: str, recipient: str) -> list[dict[str, str]]:
+    """Return the data keys of a file that are wrapped for a recipient. Of a former file nothing
+    else is read: any learner can have written it."""
     try:
-        written = documents.parse(text).documents
+        listed = documents.get(_first(text), "sops", "age")
     except Undecidable:
+        return []
+    entries = {id(one): one for one in listed.value} if isinstance(listed, Sequence) else {}
+    keys = [
+        documents.text_of(documents.get(one, "enc"))
+        for one in entries.values()
+        if documents.text_of(documents.get(one, "recipient")) == recipient
+    ]
+    return [{"recipient": recipient, "enc": key} for key in dict.fromkeys(keys)]
+
+
+# One present file is put together with each of its former versions.
+@lru_cache(maxsize=1)
+def _values(text: str) -> dict[str, object] | None:
+    """Return the first document of a file as a value of JSON, None if it is no mapping. Raises
+    Undecidable."""
+    document = _first(text)
+    if document is None:
         return None
-    value = _value(written[0]) if written else None
+    if documents.has_aliases(document):
+        raise Undecidable("has aliases, which sops writes in no file")
+    try:
+        value = _value(document)
+    except RecursionError:
+        raise Undecidable("is nested too deeply") from None
     return value if isinstance(value, dict) else None
+
+
+def _first(text: str) -> Node | None:
+    """Return the first document of a file that is not empty. Raises Undecidable."""
+    written = documents.parse(text).documents
+    return next((one for one in written if not documents.is_null(one)), None)
 
 
 def _value(node: Node) -> object:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sopslab.incidents.rotation.encrypted import EncryptedFile, Leaf, read_encrypted
+from sopslab.model.incidents import SENTENCE_LENGTH
 from sopslab.policy import sops
 
 if TYPE_CHECKING:
@@ -223,7 +224,9 @@ def remains(repository: str, before: Version, files: Sequence[str], old: str | N
     whom = "whoever has seen them" if old is None else f"whoever has the key {old[:16]}…"
     named = ", ".join(posixpath.basename(path) for path in files[:5])
     more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-    return [
-        f"{repository}, up to commit {before.commit[:12]}: the old values of {named}{more}, for"
-        f" {whom}"
-    ]
+    begin = f"{repository}, up to commit {before.commit[:12]}: the old values of"
+    sentence = f"{begin} {named}{more}, for {whom}"
+    if len(sentence) > SENTENCE_LENGTH:
+        counted = "a file" if len(files) == 1 else f"{len(files)} files"
+        sentence = f"{begin} {counted}, for {whom}"
+    return [sentence]

@@ -21,6 +21,7 @@ from sopslab.incidents.documents import parse_document, render_document
 from sopslab.incidents.records import Incident, Upstream
 from sopslab.incidents.rotation.phases import PHASES, Phase
 from sopslab.model.incidents import Cause
+from sopslab.policy.printing import in_one_line
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -155,15 +156,23 @@ def _upstream(known: Iterable[Upstream], rotation: Rotation, today: date) -> tup
         replace(one, revoked=today)
         if one.what.startswith(_PENDING) and one.what not in pending and one.revoked is None
         else one
-        for one in known
+        for one in map(_without_command, known)
     ]
     told = {one.what for one in kept}
     return (*kept, *(Upstream(what) for what in pending if what not in told))
 
 
 _PENDING = "another value for "
+# With this, and the value once more, such a sentence ended formerly.
+_FORMER_END = ": `sopslab rotate … --value "
 
 
 def pending_sentence(learner: str, value: str) -> str:
     """Return what has to be done about a value that only a human can make."""
-    return f"{_PENDING}{value} of {learner}: `sopslab rotate … --value {value}`"
+    return in_one_line(f"{_PENDING}{value} of {learner}")
+
+
+def _without_command(one: Upstream) -> Upstream:
+    if not one.what.startswith(_PENDING):
+        return one
+    return replace(one, what=one.what.partition(_FORMER_END)[0])

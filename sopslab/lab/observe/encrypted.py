@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import zip_longest
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.config.places import Lab, Places
+from sopslab.incidents.rotation.encrypted import read_encrypted
 from sopslab.incidents.rotation.plan import MOST_BYTES, MOST_FILES, Version
 from sopslab.lab.tools import files
 from sopslab.lab.tools.git import Git
@@ -16,6 +18,17 @@ from sopslab.policy.recipients import CONFIG
 
 # The beginning of every value that sops encrypts.
 _ENCRYPTED = "ENC[AES256_GCM"
+# What a file has, as `git grep -E` finds it byte by byte, in which that beginning is written as it
+# is, or in another way: with one of its characters as an escape, parted by a line break that is
+# escaped, in base64, in UTF-16.
+_SIGNS = (
+    rb"ENC\[AES256_GCM",
+    rb"\\(x|u00|U000000)(3[256]|4[1357DdEe]|5[3BbFf])",
+    rb"[ENCAES256_GM[]\\([^ -~]|$)",
+    rb"!!binary|!<|%TAG|!![^ ]*%",
+    b"^(\xff\xfe|\xfe\xff)",
+)
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Of the past: versions of a file, those of all files of a learner, and bytes of these.
 _PAST, _PAST_OF_ALL, _PAST_BYTES = 100, 1000, 32 * 1024 * 1024
 
@@ -68,15 +81,18 @@ def _versions(
 
 def _version(git: Git, commit: str, made: Sequence[str]) -> Version:
     tree = git.tree(commit)
-    paths = list(_encrypted_paths(git, commit))
-    ordinary = [path for path in paths if path in tree and is_ordinary(path)]
-    blobs = {path: tree[path].blob for path in ordinary}
+    found = {path: tree[path].blob for path in _likely_paths(git, commit) if path in tree}
     rules = tree.get(CONFIG)
-    wanted = [*blobs.values(), *([] if rules is None else [rules.blob])]
-    odd = len(ordinary) < len(paths)
-    if len(ordinary) > MOST_FILES or sum(git.sizes(wanted).values()) > MOST_BYTES:
+    wanted = [*found.values(), *([] if rules is None else [rules.blob])]
+    too_large = sum(git.sizes(wanted).values()) > MOST_BYTES
+    texts: dict[str, str] = {}
+    if not too_large:
+        texts = {blob: as_text(content) for blob, content in git.blobs(wanted).items()}
+        found = {path: blob for path, blob in found.items() if _is_encrypted(texts[blob])}
+    blobs = {path: blob for path, blob in found.items() if is_ordinary(path)}
+    odd = len(blobs) < len(found)
+    if too_large or len(blobs) > MOST_FILES:
         return Version(commit, blobs, odd=odd, large=True)
-    texts = {blob: as_text(content) for blob, content in git.blobs(wanted).items()}
     return Version(
         commit,
         blobs,
@@ -101,9 +117,16 @@ def _follows(git: Git, commit: str, blobs: Set[str], made: Sequence[str]) -> boo
     )
 
 
-def _encrypted_paths(git: Git, commit: str) -> Iterator[str]:
-    # `git grep` exits with 1 if it finds nothing, which is no failure here.
-    said = git.ask("grep", "-z", "-l", "-I", "-F", "-e", _ENCRYPTED, commit).out
+def _is_encrypted(text: str) -> bool:
+    return _ENCRYPTED in text or read_encrypted(text) is not None
+
+
+def _likely_paths(git: Git, commit: str) -> Iterator[str]:
+    """Yield the paths of the files that may be encrypted."""
+    signs = [option for sign in _SIGNS for option in ("-e", os.fsdecode(sign))]
+    # `git grep` exits with 1 if it finds nothing, which is no failure here. A learner can have git
+    # take any file for a binary one.
+    said = git.ask("grep", "-z", "-l", "-a", "-E", *signs, commit).out
     for line in filter(None, said.split(b"\0")):
         _, _, path = line.partition(b":")
         yield os.fsdecode(path)
@@ -115,7 +138,10 @@ def is_ordinary(path: str) -> bool:
 
 
 def as_text(content: bytes) -> str:
-    """Return the content of a file as text; bytes that are not UTF-8 are replaced."""
+    """Return the content of a file as text; bytes that are neither UTF-8 nor, behind a mark, UTF-16
+    are replaced."""
+    if content.startswith(_UTF_16):
+        return content.decode("utf-16", "replace")
     return content.decode("utf-8-sig", "replace")
 
 

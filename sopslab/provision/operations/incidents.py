@@ -8,12 +8,12 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from sopslab.config.settings import Settings
+from sopslab.errors import InputError
 from sopslab.files.events import note
-from sopslab.incidents.records import Incident, render_incident
+from sopslab.incidents.records import Incident, incident_file
 from sopslab.lab.act import records as act_records
 from sopslab.lab.observe.records import recorded_documents
-from sopslab.model.incidents import incident_path
-from sopslab.provision.command import Commands, acting
+from sopslab.provision.command import Commands, acting, refusal
 from sopslab.provision.look import look
 
 
@@ -47,5 +47,10 @@ def incident_record(settings: Settings, incident: Incident) -> Commands:
     + settings: the lab's settings
     + incident: the incident
     """
-    records = {incident_path(incident.id): render_incident(incident)}
-    yield from documents._inner(settings=settings, records=records)
+    try:
+        # A record that cannot be read would end every command about incidents.
+        path, text = incident_file(incident)
+    except InputError as error:
+        yield refusal(str(error))
+        return
+    yield from documents._inner(settings=settings, records={path: text})

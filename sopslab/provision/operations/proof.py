@@ -22,6 +22,7 @@ from sopslab.lab.observe.settling import settling_objects
 from sopslab.lab.tools.sops import NO_KEY, NO_VALUE
 from sopslab.model.identities import recipient_of
 from sopslab.model.rotation import Attempt, Delivered, LiveValue
+from sopslab.policy.findings import Undecidable
 from sopslab.provision.command import Commands, acting
 from sopslab.provision.known import rotation_of
 from sopslab.provision.look import look
@@ -176,7 +177,10 @@ def attempts(settings: Settings, environments: Sequence[Environment]) -> Command
         elif leaked is None or identity is None:
             problems[learner] = "the identity that leaked is not in the archive: nothing is proven"
         else:
-            attempts += _attempts(one, past.get(learner, {}), leaked, identity)
+            try:
+                attempts += list(_attempts(one, past.get(learner, {}), leaked, identity))
+            except Undecidable as error:
+                problems[learner] = str(error)
     if not attempts and not problems:
         host.noop("nothing was encrypted, so there is nothing to open")
         return
@@ -205,7 +209,8 @@ def _past(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str
 def _attempts(
     outcome: Outcome, past: Mapping[str, list[str]], leaked: str, identity: str
 ) -> Iterator[Attempt]:
-    """Yield the attempts for one environment.
+    """Yield the attempts for one environment. Raises Undecidable, with a sentence, for a file that
+    cannot be put together with an old data key.
 
     + past: the former content of the rotated files, by path
     + leaked: the public key of the identity that leaked
@@ -220,7 +225,10 @@ def _attempts(
         if not found.leaves:
             continue
         text = outcome.after.texts[outcome.after.files[path]]
-        spliced = {splice(text, before, leaked) for before in past.get(path, [])}
+        try:
+            spliced = {splice(text, before, leaked) for before in past.get(path, [])}
+        except Undecidable as error:
+            raise Undecidable(f"{path} {error}: encrypt it again") from None
         for number, attack in enumerate(sorted(one for one in spliced if one is not None), 1):
             what = f"an old data key put into {path}, version {number}"
             yield Attempt(learner, what, identity, NO_VALUE, attack)

@@ -170,6 +170,12 @@ def _unfit(
         return LARGE
     if versions[learner, state.main].odd:
         return "an encrypted file has a name with control characters or '..' in it: rename it first"
+    misnamed = [path for path, found in versions[learner, state.main].encrypted() if found.misnamed]
+    if misnamed:
+        return (
+            f"{misnamed[0]} has a Secret, or a value in it, with a name that Kubernetes takes in"
+            " none: rename it first"
+        )
     return None
 
 

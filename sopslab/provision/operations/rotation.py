@@ -7,6 +7,7 @@ ones only when no main needs them any more.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -274,7 +275,10 @@ def report(settings: Settings) -> Commands:
     if not left:
         host.noop("every value that leaked is replaced")
         return
-    listing = "\n".join(f"  {who}: {', '.join(names)}" for who, names in sorted(left.items()))
+    # The names are those that a learner chose, and may be copied into a command.
+    listing = "\n".join(
+        f"  {who}: {', '.join(map(shlex.quote, names))}" for who, names in sorted(left.items())
+    )
     yield refusal(
         "these values have not been replaced, because only their owner can make new ones; give them"
         f" with `--incident {settings.incident} --value NAME/KEY`:\n{listing}"

@@ -163,6 +163,15 @@ def test_refs_are_counted_as_they_would_be_after_the_push(
     assert "git push origin --delete" in said
     assert bare.refusal(branch(new, "a", old=new)) is None
     assert bare.refusal(branch(new, "d"), branch(ZERO, "a", old=new)) is None
+    # What git does not delete is still there: nothing, the branch of HEAD, and what is another.
+    bare.git("update-ref", "refs/heads/main", new)
+    bare.git("update-ref", "-d", "refs/heads/b")
+    for gone in (("b", new), ("main", new), ("a", bare.commit("b", push=False))):
+        said = bare.refusal(branch(new, "d"), branch(ZERO, gone[0], old=gone[1]))
+        assert said is not None and "more than 3 branches and tags" in said
+    assert bare.refusal(branch(ZERO, "a", old=new), branch(new, "a"), branch(new, "d")) is not None
+    bare.git("update-ref", "-d", "refs/heads/main")
+    bare.git("update-ref", "refs/heads/b", new)
     # A repository with too many refs may change them, or have fewer.
     monkeypatch.setattr(limits, "MAX_REFS", 2)
     assert bare.refusal(branch(new, "a", old=new)) is None

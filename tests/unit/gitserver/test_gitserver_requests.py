@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+from collections.abc import AsyncIterator
 
 import pytest
 
-from sopslab.gitserver.protocol import Refused, Request, body, parse, push_error
+from sopslab.gitserver.protocol import Refused, Request, body, inflated, parse, push_error
 
 CHUNKED = "Transfer-Encoding: chunked"
 
@@ -137,6 +139,40 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(data: bytes, heade
 )
 def test_a_body_may_be_as_long_as_the_limit(data: bytes, header: str) -> None:
     assert read(data, header=header) == b"a" * 100
+
+
+def unpacked(*parts: bytes, most: int = 10**6) -> bytes:
+    async def pieces() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def run() -> bytes:
+        return b"".join([piece async for piece in inflated(pieces(), most)])
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [1, 100, 10**6])
+def test_a_compressed_body_is_what_it_holds(size: int) -> None:
+    held = bytes(200_000) + b"the end"
+    data = gzip.compress(held) + b"and more"
+    parts = [data[start : start + size] for start in range(0, len(data), size)]
+    assert unpacked(*parts) == held
+
+
+def test_a_compressed_body_may_hold_as_much_as_any_other() -> None:
+    data = gzip.compress(bytes(200_000))
+    assert len(unpacked(data, most=200_000)) == 200_000
+    with pytest.raises(Refused) as refused:
+        unpacked(data, most=199_999)
+    assert refused.value.status.startswith("413")
+
+
+@pytest.mark.parametrize("data", [b"", b"0000", gzip.compress(b"0000")[:-1], b"\x1f\x8b junk"])
+def test_what_is_no_compressed_body_is_refused(data: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        unpacked(data)
+    assert refused.value.status.startswith("400")
 
 
 def test_an_error_is_a_packet_of_gits() -> None:

@@ -38,7 +38,12 @@ def test_nothing_is_missing_once_the_value_is_replaced_and_revoked() -> None:
             replace(LEAK, upstream=(REVOKED, Upstream("the webhook"))),
             (),
             "the webhook is not revoked yet: once it is, sopslab incident note 2026-11-25-leak"
-            ' --revoked "the webhook"',
+            " --revoked 'the webhook'",
+        ),
+        (
+            replace(LEAK, upstream=(Upstream("a `b` $(c)"),)),
+            (),
+            "sopslab incident note 2026-11-25-leak --revoked 'a `b` $(c)'",
         ),
         (replace(LEAK, rotation={"files": TIME}), (), "sopslab rotate value-exposed --incident"),
     ],

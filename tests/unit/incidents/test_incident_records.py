@@ -8,7 +8,14 @@ from datetime import date
 import pytest
 
 from sopslab.errors import InputError
-from sopslab.incidents.records import Exposure, Incident, Upstream, parse_incident, render_incident
+from sopslab.incidents.records import (
+    Exposure,
+    Incident,
+    Upstream,
+    incident_file,
+    parse_incident,
+    render_incident,
+)
 from sopslab.model.incidents import Cause, incident_path
 from tests.texts import replaced
 
@@ -52,6 +59,18 @@ def test_what_was_written_is_read_as_it_was(incident: Incident) -> None:
     text = render_incident(incident)
     assert parse_incident(PATH, text) == incident
     assert render_incident(parse_incident(PATH, text)) == text
+
+
+def test_a_sentence_may_be_long_and_is_read_in_one_line() -> None:
+    sentence = f"another value for a\nb\x1b{'x' * 900}"
+    written = replace(INCIDENT, upstream=(Upstream(sentence),), remains=(sentence,))
+    read = parse_incident(PATH, render_incident(written))
+    assert read.remains == read.unrevoked == (f"another value for a\\nb\\x1b{'x' * 900}",)
+    assert incident_file(read)[1] == render_incident(read)
+    with pytest.raises(InputError, match="printable"):
+        incident_file(written)
+    for none in (" ", "x" * 5000):
+        assert "remains" in problems(render_incident(replace(INCIDENT, remains=(none,))))
 
 
 def test_a_record_is_plain_yaml_with_a_fact_on_each_line() -> None:

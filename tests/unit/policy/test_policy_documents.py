@@ -7,9 +7,10 @@ import base64
 import pytest
 import yaml
 
-from sopslab.policy import documents
+from sopslab.policy import documents, manifests
 from sopslab.policy.documents import Mapping, Node, Parsed, Scalar, Sequence
 from sopslab.policy.findings import Undecidable
+from tests.unit.policy.policy_places import place
 
 
 def only(text: str) -> Node:
@@ -17,6 +18,62 @@ def only(text: str) -> Node:
     assert parsed.error_line == 0
     (document,) = parsed.documents
     return document
+
+
+def merging(levels: int, more: str = "") -> str:
+    """Return a ConfigMap in which each mapping merges the one before ten times."""
+    rows = ["apiVersion: v1", "kind: ConfigMap", "metadata: {name: c}", "m0: &m0 {k: v}"]
+    for level in range(1, levels):
+        below = ", ".join([f"*m{level - 1}"] * 10)
+        rows.append(f"m{level}: &m{level} {{k{level}: v, <<: [{below}]}}")
+    return "\n".join([*rows, f"<<: [{', '.join([f'*m{levels - 1}'] * 10)}]", more, ""])
+
+
+def test_a_mapping_is_merged_once_however_often_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = 0
+    own_entries = documents._own_entries
+
+    def counted(node: Mapping) -> object:
+        nonlocal looked_at
+        looked_at += 1
+        return own_entries(node)
+
+    monkeypatch.setattr(documents, "_own_entries", counted)
+    document = only(merging(5, f"data: [{', '.join(['{}'] * 40)}]"))
+    merged = [key for key, _, _ in documents.entries(document)]
+    assert merged[-5:] == ["k4", "k3", "k2", "k1", "k"] and looked_at == 6
+    assert list(manifests.check(document, place())) == []
+    assert looked_at < 5000
+
+
+def test_what_is_merged_comes_in_order_and_hides_nothing_that_was_there() -> None:
+    text = """
+        a: &a {x: 1, y: 1, z: 1}
+        b: &b {<<: *a, y: 2, v: 2}
+        c: &c {<<: [*b, *a, {w: 3, x: 3}], z: 3}
+        top: {<<: [*c, *a, [], {u: 4, v: 4}], t: 5}
+    """
+    top = documents.get(only(text), "top")
+    found = [(key, documents.text_of(value)) for key, _, value in documents.entries(top)]
+    assert found == [
+        ("t", "5"),
+        ("z", "3"),
+        ("y", "2"),
+        ("v", "2"),
+        ("x", "1"),
+        ("w", "3"),
+        ("u", "4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "aliases"), [("a: &a [1]\nb: *a\n", True), ("a: &a [1]\nb: [1]\n", False), ("", False)]
+)
+def test_aliases_are_told_from_equal_parts(text: str, aliases: bool) -> None:
+    for document in documents.parse(text).documents:
+        assert documents.has_aliases(document) is aliases
 
 
 def plain(node: Node) -> object:

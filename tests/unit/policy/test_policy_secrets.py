@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sopslab.policy import documents, secrets
+from sopslab.policy import documents, secrets, sops
 from sopslab.policy.recipients import Expected
 from sopslab.policy.secrets import Place
 from tests.unit.policy.policy_material import (
@@ -31,7 +31,7 @@ def found(text: str, where: Place | None = None, *inner: str) -> Told:
     whole = document(text)
     secret = documents.get(whole, *inner)
     assert secret is not None
-    return told(secrets.check(secret, whole, where or place()))
+    return told(secrets.check(secret, sops.metadata(whole), where or place()))
 
 
 @pytest.mark.parametrize(
