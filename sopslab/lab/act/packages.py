@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 from sopslab.errors import LabError
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed, ask, run
 from sopslab.model.packages import MANAGERS
 
@@ -29,7 +29,7 @@ def install(manager: str, packages: list[tuple[str, ...]]) -> None:
         except Failed as failure:
             # One source that is gone fails it, and the lists of all others are new: what they lack
             # is told by what comes next.
-            sys.stderr.buffer.write(failure.words)
+            log(failure.words)
     wanted = [_chosen(way.known, names, environment) for names in packages]
     # What takes too long is killed. In a download that is harmless; amid the installation it would
     # leave packages behind that are half configured, so that has much longer.
