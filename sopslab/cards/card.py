@@ -40,8 +40,6 @@ class Step:
     commands: tuple[str, ...]
 
 
-# How each program says its version, if not by `--version`.
-_VERSION = {"kubectl": "kubectl version --client", "openssl": "openssl version"}
 # Mode 700: nobody else can read the files that are put there later.
 _FOLDER = "mkdir -m 700 sops-lab && cd sops-lab"
 _LATER = (
@@ -104,9 +102,9 @@ class Card:
         return Step(
             f"Install {', '.join(needed[:-1])} and {needed[-1]}",
             "Linux: from your distribution, or their projects' release pages. macOS: brew install"
-            " git sops kubernetes-cli. Windows: wsl --install, and work inside it. A version of"
-            " each must appear:",
-            (" && ".join(_VERSION.get(one, f"{one} --version") for one in needed),),
+            " git sops kubernetes-cli. Windows: wsl --install, and work inside it. Each has"
+            " to be found:",
+            (f"type {' '.join(needed)}",),
         )
 
     def _trust(self) -> tuple[Step, ...]:

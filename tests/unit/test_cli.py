@@ -424,8 +424,8 @@ def test_a_purge_asks_and_nothing_happens_without_a_yes(sopslab: Sopslab, root: 
     for answer in ("\n", ""):
         done = sopslab("down", "--purge", stdin=answer)
         assert done.exit_code == 1
-        assert "Without the keys, nothing" in done.stdout
-        assert str(root) in done.stdout
+        assert "Without the keys, nothing" in done.stderr
+        assert str(root) in done.stderr
     assert keys.is_dir()
     assert [path.name for path in (root / "labs" / "lab").iterdir()] == ["keys"]
 

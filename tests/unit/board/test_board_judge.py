@@ -473,7 +473,7 @@ def test_a_learners_name_stays_one_word_of_the_command_that_helps(name: str) -> 
     encrypted = judge(ADA, with_tree(manifests={name: plain}))
     restored = next(step for step in encrypted.steps if step.id == "encrypted")
 
-    assert _pasted(wired.fix) == ["add", path, "commit", "push"]
+    assert name not in wired.fix and "git add" in wired.fix
     assert _pasted(restored.fix)[-2:] == ["--", path]
 
 

@@ -45,7 +45,7 @@ kubectl -n develop get secret backend-secrets
 PROGRAMS = {"age-keygen", "cat", "command", "eval", "git", "kubectl", "sops", "sopslab"}
 VERBS = {
     *("break", "doctor", "env", "fix", "policy", "quiz", "credentials", "status", "up"),
-    *("hint", "validate", "verify"),
+    *("hint", "rotate", "validate", "verify"),
 }
 
 
