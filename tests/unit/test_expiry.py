@@ -280,6 +280,8 @@ def test_doctor_and_hint_name_the_end_of_an_access(
     monkeypatch.setattr(
         "sopslab.lab.observe.observer.Observer.outside", lambda _self, _viewpoint: None
     )
+    for verb in ("doctor", "hint"):
+        monkeypatch.setattr(f"sopslab.cli.verbs.{verb}.keep_to_the_lab", lambda _settings: None)
     done = CliRunner().invoke(main, ["doctor", "ada", "--json"])
     assert [one["id"] for one in json.loads(done.stdout)["causes"]] == ["access-ended"]
     say_format(reapable)
