@@ -52,7 +52,7 @@ def provide_git(settings: Settings) -> None:
             repositories=_repositories(settings),
         )
     if settings.networked:
-        # Imported here: the import takes a tenth of a second, and a lab on loopback has no CA.
+        # Imported here: it brings cryptography, and a lab on loopback has no CA.
         from sopslab.provision.operations import tls
 
         tls.ca(name="Make the CA", settings=settings)

@@ -24,7 +24,7 @@ def credential(folder: Path) -> Credential | None:
 # Cached, because a board looks at each seat every few seconds.
 @lru_cache(maxsize=4096)
 def _credential(pem: bytes) -> Credential | None:
-    # Imported here: the import takes a tenth of a second, and `status` without a class needs none.
+    # Imported here: it brings cryptography, and `status` without a class needs none.
     from sopslab.lab.tools import x509
 
     found = x509.certificate_in(pem)

@@ -62,7 +62,7 @@ def ca_certificate(lab: Lab) -> bytes | None:
     None if there is none."""
     if lab.git_ca is None:
         return None
-    # Imported here: the import takes a tenth of a second, and a lab on loopback has no CA.
+    # Imported here: it brings cryptography, and a lab on loopback has no CA.
     from sopslab.lab.tools import x509
 
     found = x509.certificate_in(files.read(lab.git_ca) or b"")

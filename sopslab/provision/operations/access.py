@@ -66,7 +66,7 @@ def issuer(settings: Settings) -> Commands:
     if look(settings, known_issuer) is not None:
         host.noop("it is known what learners log in with")
         return
-    # Imported here and below: the import takes a tenth of a second, and most runs issue nothing.
+    # Imported here and below: it brings cryptography, and most runs issue nothing.
     from sopslab.lab.act import issuers
 
     yield acting(settings, issuers.choose, within=CHOSEN_WITHIN)

@@ -141,7 +141,7 @@ def server(settings: Settings, image: str, configuration: Tree) -> Commands:
     way = hashlib.sha256(Path(act_server.__file__).read_bytes()).hexdigest()
     wanted = [image, publish, files, machine.uid, settings.git_dir, way]
     if settings.networked:
-        # Imported here: the import takes a tenth of a second, and a lab on loopback has no CA.
+        # Imported here: it brings cryptography, and a lab on loopback has no CA.
         from sopslab.lab.observe.certificates import tls_state
 
         # The server reads its certificate only when it starts.
