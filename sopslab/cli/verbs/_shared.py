@@ -139,6 +139,7 @@ def deploy_or_exit(
     inventory: str | None = None,
     stdin: str = "",
     junit: Path | None = None,
+    told: Callable[[Result], Result] | None = None,
 ) -> Result:
     """Run a deploy, show its progress, and return its result.
 
@@ -147,24 +148,8 @@ def deploy_or_exit(
 
     + inventory: relative to the project; without one, the inventory of SOPSLAB_INVENTORY
     + junit: the file for the steps of the deploy as JUnit XML
+    + told: returns what JSON tells of a deploy that went well, where the command has more to say
     """
-    result = deployed(deploy, settings, data, as_json, inventory, stdin, junit)
-    if as_json:
-        end_with(result)
-    return result
-
-
-def deployed(
-    deploy: str,
-    settings: Settings,
-    data: Mapping[str, object],
-    as_json: bool,
-    inventory: str | None = None,
-    stdin: str = "",
-    junit: Path | None = None,
-) -> Result:
-    """Do the same as `deploy_or_exit`, but leave JSON about a deploy that went well to the command,
-    which has more to say."""
     # Imported here, because these modules take long to import, and help and completion do not need
     # them.
     from sopslab.files import events
@@ -183,18 +168,14 @@ def deployed(
         end(error.code, str(error).splitlines(), as_json=as_json)
     if junit is not None:
         result = _reported(result, junit, began)
-    if result.code is Exit.OK:
-        return result
     if as_json:
-        end_with(result)
-    _show_problems(result)
-    sys.exit(result.code)
-
-
-def end_with(result: Result) -> NoReturn:
-    """End the command with a result as JSON."""
-    echo_json(result.as_dict())
-    sys.exit(result.code)
+        shown = told(result) if told is not None and result.code is Exit.OK else result
+        echo_json(shown.as_dict())
+        sys.exit(shown.code)
+    if result.code is not Exit.OK:
+        _show_problems(result)
+        sys.exit(result.code)
+    return result
 
 
 def _reported(result: Result, junit: Path, began: datetime) -> Result:

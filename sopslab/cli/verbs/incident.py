@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -14,9 +14,8 @@ import click
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
-    deployed,
+    deploy_or_exit,
     end,
-    end_with,
     json_option,
     lab_or_exit,
     own_ids_argument,
@@ -154,11 +153,9 @@ def open_(
     record = replace(
         record, remains=_joined(opened.remains, (*remaining(record.exposures), *remains))
     )
-    result = _put(settings, record, as_json)
     left_out = [f"{who} is not in the record: {reason}" for who, reason in unsearched.items()]
     code = Exit.PARTIAL if left_out else Exit.OK
-    if as_json:
-        end_with(replace(result, code=code, problems=left_out))
+    _put(settings, record, as_json, lambda done: replace(done, code=code, problems=left_out))
     echo(f"the incident {record.id} is open, with {_counted(record)}")
     for one in record.exposures:
         named = ", ".join(one.keys) or "a value"
@@ -208,9 +205,7 @@ def note(
         for one in listed
     )
     record = replace(before, upstream=listed, remains=_joined(before.remains, remains))
-    result = _put(settings, record, as_json)
-    if as_json:
-        end_with(result)
+    _put(settings, record, as_json)
     echo(f"the incident {record.id} is updated")
 
 
@@ -250,13 +245,15 @@ def close(identifier: str, as_json: bool) -> None:
     left = missing(found, evidence.uses)
     if left:
         end(Exit.FAILED, left, as_json=as_json)
-    result = _put(settings, replace(found, closed=found.closed or today()), as_json)
     on_your_word = [
         f"the value in {one.path} could not be compared: that it was replaced is your word"
         for one in evidence.unknown
     ]
-    if as_json:
-        end_with(replace(result, remarks=[*result.remarks, *on_your_word]))
+    record = replace(found, closed=found.closed or today())
+    _put(
+        settings, record, as_json,
+        lambda done: replace(done, remarks=[*done.remarks, *on_your_word]),
+    )  # fmt: skip
     for sentence in on_your_word:
         echo(sentence)
     echo(f"the incident {found.id} is closed; exposed for ever:")
@@ -298,9 +295,17 @@ def _one(settings: Settings, identifier: str, as_json: bool) -> Incident:
     return known[identifier]
 
 
-def _put(settings: Settings, record: Incident, as_json: bool) -> Result:
-    """Put a record into the platform repository, and return how that went; or end the command if
-    that failed, or the record could not be read again from there."""
+def _put(
+    settings: Settings,
+    record: Incident,
+    as_json: bool,
+    told: Callable[[Result], Result] | None = None,
+) -> None:
+    """Put a record into the platform repository, or end the command if that failed, or the record
+    could not be read again from there.
+
+    + told: as `deploy_or_exit` takes it
+    """
     from sopslab.incidents.records import incident_file
 
     try:
@@ -308,7 +313,7 @@ def _put(settings: Settings, record: Incident, as_json: bool) -> Result:
     except InputError as error:
         end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
-    return deployed("deploys/record.py", settings, data, as_json)
+    deploy_or_exit("deploys/record.py", settings, data, as_json, told=told)
 
 
 def _with_upstream(listed: Sequence[Upstream], more: Sequence[str]) -> tuple[Upstream, ...]:

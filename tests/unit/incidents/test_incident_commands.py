@@ -51,16 +51,15 @@ def seen(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setenv("SOPSLAB_ROOT", lab().root)
     found = Lab()
 
-    def deploy(file: str, _settings: Settings, data: dict[str, str], *_more: Any) -> RunResult:
+    def deploy(file: str, data: dict[str, str], log: Path, *_more: Any) -> RunResult:
         assert file == "deploys/record.py"
         found.written = json.loads(data["records"])
-        return RunResult(Exit.OK, 1.0, [], [], Path("log"))
+        return RunResult(Exit.OK, 1.0, [], [], log)
 
     def known(_settings: Settings) -> dict[str, Incident]:
         return {one.id: one for one in found.incidents}
 
-    monkeypatch.setattr("sopslab.cli.verbs.incident.deployed", deploy)
-    monkeypatch.setattr("sopslab.cli.verbs.credentials.deploy_or_exit", deploy)
+    monkeypatch.setattr("sopslab.run.runner.run", deploy)
     for module in ("incident", "credentials"):
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.today", lambda: DAY)
         monkeypatch.setattr(f"sopslab.cli.verbs.{module}.keep_to_the_lab", lambda _settings: None)
