@@ -326,6 +326,16 @@ def test_each_facet_has_what_is_the_environments(place: Place) -> None:
     assert "hunter2" not in repr(seen) and "aHVudGVyMg" not in repr(seen)
 
 
+def test_without_age_keygen_only_the_key_is_not_seen(place: Place) -> None:
+    with serving(answers(*OBJECTS)) as server:
+        settings = place(server)
+        Path(settings.bin_dir, "age-keygen").unlink()
+        seen = look(settings, ADA)
+
+    assert isinstance(seen.key, Undecided) and "age-keygen cannot be run" in seen.key.found
+    assert (names(seen.sources), seen.login) == (["lab"], None)
+
+
 def building(
     namespace: str, seat: str = "", *, age: int, lab: str = "lab", name: str = "secrets-develop"
 ) -> dict[str, Any]:

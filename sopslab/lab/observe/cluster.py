@@ -72,11 +72,11 @@ class Asked:
             entries = secrets.result()
         except Undecided as reason:
             return replace(seen, key=reason, login=reason)
-        return replace(
-            seen,
-            key=look_at_cluster_key(entries.get(KEY_SECRET), public),
-            login=self._login(entries.get(self._environment.login) or {}),
-        )
+        seen = replace(seen, login=self._login(entries.get(self._environment.login) or {}))
+        try:
+            return replace(seen, key=look_at_cluster_key(entries.get(KEY_SECRET), public))
+        except Undecided as reason:
+            return replace(seen, key=reason)
 
     def follow(self, seen: Snapshot) -> Snapshot:
         """Return the snapshot `seen` with the sources and Kustomizations as they are now."""

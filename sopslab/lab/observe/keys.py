@@ -94,7 +94,7 @@ def _digest(data: bytes) -> bytes:
 
 def look_at_identity(places: Places, key: str, public: PublicKeys) -> Identity:
     """Return the public key of an identity of the lab, or why it cannot be used and how to fix
-    that."""
+    that. Raises Undecided if age-keygen does not answer."""
     if key == INSTRUCTOR and places.instructor_recipient is not None:
         return Identity(places.instructor_recipient)
     path = key_file(places, key)
@@ -145,7 +145,8 @@ def key_files(data: Mapping[str, str] | None) -> dict[str, bytes]:
 
 
 def look_at_cluster_key(data: Mapping[str, str] | None, public: PublicKeys) -> ClusterKey:
-    """Return the public keys of the identities in the entries of `sops-age`.
+    """Return the public keys of the identities in the entries of `sops-age`. Raises Undecided if
+    age-keygen does not answer.
 
     + data: the entries in base64, None without that Secret
     """

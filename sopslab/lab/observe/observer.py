@@ -97,11 +97,14 @@ class Observer:
         except Undecided as reason:
             return [unseen(one, reason) for one in seen]
 
-    def _identities(self, owners: Sequence[str]) -> Mapping[str, Identity]:
+    def _identities(self, owners: Sequence[str]) -> Mapping[str, Identity | Undecided]:
         settings, public = self._settings, self._public
         contents = (read(keys.key_file(settings, owner)) for owner in owners)
-        public.learn(file for file in contents if file is not None)
-        return {owner: keys.look_at_identity(settings, owner, public) for owner in owners}
+        try:
+            public.learn(file for file in contents if file is not None)
+            return {owner: keys.look_at_identity(settings, owner, public) for owner in owners}
+        except Undecided as reason:
+            return dict.fromkeys(owners, reason)
 
     # One environment
 

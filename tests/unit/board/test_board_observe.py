@@ -344,6 +344,18 @@ def test_without_gitleaks_nothing_counts_as_encrypted(
         assert "gitleaks cannot be started" in row.next
 
 
+def test_without_age_keygen_the_repositories_are_judged_all_the_same(
+    classroom: Callable[..., Class], executor: Executor
+) -> None:
+    made = classroom(["ada"])
+    Path(made.settings.bin_dir, "age-keygen").unlink()
+    (row,) = _rows(made, Observer(made.settings, executor))
+
+    progress = {step.id: step.progress for step in row.steps}
+    assert (progress["key"], progress["pushed"]) == (Progress.UNKNOWN, Progress.YES)
+    assert "age-keygen cannot be run" in row.next
+
+
 def test_a_branch_that_is_gone_is_the_learners(
     classroom: Callable[..., Class], executor: Executor
 ) -> None:
