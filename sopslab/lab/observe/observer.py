@@ -175,7 +175,7 @@ class Observer:
             seen,
             executor.submit(cluster.look, seen, public, executor),
             executor.submit(_seen, lambda: versions.look_at_tools(settings, executor)),
-            executor.submit(server.look_at_server, settings),
+            executor.submit(_seen, lambda: server.look_at_server(settings)),
             identity(viewpoint.environment.key),
             identity(INSTRUCTOR),
             executor.submit(_seen, lambda: _hooks(settings, viewpoint)),
@@ -227,7 +227,7 @@ class _Looks:
     seen: Snapshot
     cluster: Future[Snapshot]
     tools: Future[list[Tool] | Undecided]
-    server: Future[GitServer]
+    server: Future[GitServer | Undecided]
     own: Future[Identity | Undecided]
     instructor: Future[Identity | Undecided]
     hooks: Future[Hooks | Undecided | None]

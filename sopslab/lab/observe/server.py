@@ -18,7 +18,8 @@ _PATIENCE = 5  # seconds
 
 
 def look_at_server(places: Places) -> GitServer:
-    """Return whether the Git server answers, and the state of what guards it."""
+    """Return whether the Git server answers, and the state of what guards it. Raises Undecided if
+    git does not answer."""
     url = places.git_base_url
     return GitServer(url, answer(places, f"{url}/"), _guard(places))
 

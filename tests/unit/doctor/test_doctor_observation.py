@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,11 @@ from sopslab.config.environment import Environment, at_seat, bare_repository, so
 from sopslab.config.job import free_port
 from sopslab.config.settings import Learner, Settings
 from sopslab.course.chapter import Chapter
-from sopslab.lab.observe import trees
+from sopslab.lab.observe import server, trees
 from sopslab.lab.observe.environments import begun
 from sopslab.lab.observe.mains import Mains
 from sopslab.lab.observe.observer import Observer, viewpoint_of
+from sopslab.lab.tools.programs import Answer
 from sopslab.model.results import Undecided
 from sopslab.model.trouble import Trouble
 from sopslab.policy import sources
@@ -279,6 +281,19 @@ def test_who_looks_from_outside_sees_main_and_why_the_rest_is_not_seen(
     bare.rename(bare.with_suffix(".aside"))
     seen = observer.outside(viewpoint)
     assert seen.there is False and isinstance(seen.tree, Undecided)
+
+
+def test_a_git_that_says_nothing_of_the_server_leaves_the_rest(
+    made: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: Any) -> Answer:
+        raise Undecided("git did not answer within 20 s")
+
+    monkeypatch.setattr(server, "ask", silent)
+    viewpoint = viewpoint_of(made.settings, made.environment, tmp_path)
+    seen = Observer(made.settings, made.executor).outside(viewpoint)
+    assert isinstance(seen.server, Undecided)
+    assert known(seen.tree).commit == made.git("rev-parse", "HEAD")
 
 
 def test_a_seat_has_no_clone_here_whose_hooks_could_be_missing(made: Lab, tmp_path: Path) -> None:
