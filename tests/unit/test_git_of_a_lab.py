@@ -228,3 +228,15 @@ def test_what_is_not_pushed_is_not_on_record(machine: Lab) -> None:
     (work / RECORD).write_text("id: y\n")
     git(work, "commit", "--quiet", "--all", "-m", "By hand")
     assert recorded_documents(machine, "docs") == {RECORD: "id: x\n"}
+
+
+def test_a_picture_beside_the_records_hides_none_of_them(machine: Lab) -> None:
+    records.record(machine, {RECORD: "id: x\n"}, [])
+    work = Path(machine.platform_dir)
+    (work / "docs" / "plan.png").write_bytes(b"\x89PNG\r\n")
+    git(work, "add", "docs")
+    git(work, "commit", "--quiet", "-m", "Draw")
+    git(work, "update-ref", "refs/remotes/origin/main", "HEAD")
+    found = recorded_documents(machine, "docs")
+    assert found.keys() == {RECORD, "docs/plan.png"}
+    assert found[RECORD] == "id: x\n"

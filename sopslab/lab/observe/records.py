@@ -36,11 +36,13 @@ def content_mark(lab: Lab) -> str | None:
 
 
 def recorded_documents(lab: Lab, folder: str) -> dict[str, str]:
-    """Return the texts of the pushed files below a folder of the platform repository, by path."""
+    """Return the texts of the pushed files below a folder of the platform repository, by path.
+    Bytes that are not UTF-8 are replaced."""
     if not Path(lab.platform_dir, ".git").is_dir():
         return {}
     git = Git(lab, lab.platform_dir, work=True)
     commit = git.commit(_PUSHED)
     if commit is None:
         return {}
-    return {path: content.decode() for path, content in git.files(commit, folder).items()}
+    files = git.files(commit, folder)
+    return {path: content.decode("utf-8", "replace") for path, content in files.items()}
