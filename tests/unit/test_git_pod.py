@@ -23,6 +23,7 @@ from sopslab.checks.git_pod import hindrance, is_outdated, is_rolled_out, object
 from sopslab.config.environment import Environment, at_seat, bare_repository, solo
 from sopslab.config.places import GitPod, Lab
 from sopslab.config.settings import Seat, Settings
+from sopslab.course.chapter import MANIFEST_PATH
 from sopslab.errors import LabError
 from sopslab.lab.act import (
     asking,
@@ -41,6 +42,7 @@ from sopslab.lab.observe import copies
 from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.copies import bare_repositories, bring
+from sopslab.lab.observe.exercise import exercise_on_main
 from sopslab.lab.observe.git_pod import git_server_in, manifests, pod_state, server_trouble
 from sopslab.lab.observe.handouts import fetchable, stale_handouts
 from sopslab.lab.observe.repositories import listed, refs_of
@@ -48,7 +50,7 @@ from sopslab.lab.tools import relay
 from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.relay import SILENT
-from sopslab.layout import git_pod_sources
+from sopslab.layout import LIST_PATH, git_pod_sources
 from sopslab.model.faults import Mistake
 from sopslab.model.git_pod import GitServerLeft, PodShape
 from sopslab.model.mark import MARK, render_mark
@@ -754,6 +756,21 @@ def test_a_server_that_is_silent_is_no_empty_one(settings: Settings, repositorie
     with pytest.raises(LabError, match=SILENT), worked_on(place, [ADA]):
         raise AssertionError("work has begun on what nobody knows")
     assert fetchable(place) == frozenset()
+
+
+def test_the_exercise_is_looked_at_on_the_server_and_on_no_older_copy(
+    settings: Settings, repositories_in: Path
+) -> None:
+    place = settings.for_machine
+    assert not exercise_on_main(place, ADA, "backend-secrets").done
+    files = {MANIFEST_PATH: "kind: Secret\n", LIST_PATH: "resources:\n- backend-secrets.yaml\n"}
+    head = f"commit {MAIN}\ncommitter a <a@b> 0 +0000\ndata 1\na\n"
+    blobs = (f"M 100644 inline {path}\ndata {len(text)}\n{text}\n" for path, text in files.items())
+    pushed = f"{head}{''.join(blobs)}\ndone\n"
+    git(server(repositories_in, ADA), "fast-import", "--quiet", "--done", stdin=pushed)
+    assert exercise_on_main(place, ADA, "backend-secrets").done
+    Path(settings.bin_dir, "silent").touch()
+    assert exercise_on_main(place, ADA, "backend-secrets").problem == SILENT
 
 
 def test_a_look_makes_nothing_before_there_is_a_cluster(settings: Settings, in_pod: Path) -> None:

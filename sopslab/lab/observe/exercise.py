@@ -6,6 +6,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.listing import read_list
 from sopslab.lab.observe.checkpoints import Repository
+from sopslab.lab.observe.copies import bring
 from sopslab.lab.tools.git import MAIN
 from sopslab.layout import LIST_PATH, SECRETS_DIR
 from sopslab.model.faults import Exercise
@@ -17,7 +18,7 @@ def exercise_on_main(lab: Lab, environment: Environment, secret: str) -> Exercis
     + secret: the name of the exercise's Secret
     """
     repository = Repository(lab, environment)
-    problem = repository.problem()
+    problem = bring(lab, [environment]).get(environment.id) or repository.problem()
     if problem is not None:
         return Exercise(problem=problem)
     git = repository.git
