@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.incidents.leak import leak_dir, read_staged
+from sopslab.lab.observe.checkpoints import Repository
 from sopslab.lab.observe.copies import bring
-from sopslab.lab.tools.git import MAIN, Git
+from sopslab.lab.tools.git import MAIN
+from sopslab.lab.tools.programs import Failed
 from sopslab.model.drills import DrillState, Staged
 
 
@@ -25,8 +27,11 @@ def _state(lab: Lab, environment: Environment) -> DrillState:
     staged = note_of(lab, environment)
     if staged is None:
         return DrillState(None, False)
-    git = Git(lab, bare_repository(lab, environment))
-    return DrillState(staged, git.is_ancestor(staged.fixed, MAIN))
+    repository = Repository(lab, environment)
+    # If another Git server does not answer, what was fetched last counts.
+    with suppress(Failed):
+        repository.refresh()
+    return DrillState(staged, repository.git.is_ancestor(staged.fixed, MAIN))
 
 
 def note_of(lab: Lab, environment: Environment) -> Staged | None:

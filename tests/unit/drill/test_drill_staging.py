@@ -270,6 +270,18 @@ def test_on_another_git_server_the_leak_is_pushed_and_taken_back(
     assert alone.findings(alone.bare) == alone.findings(observed) == []
 
 
+def test_a_drill_that_was_put_back_on_another_git_server_begins_anew(
+    alone: Alone, elsewhere: Alone
+) -> None:
+    before = alone.main()
+    assert elsewhere.stage().changed
+    git(alone.bare, "update-ref", "refs/heads/main", before)
+    assert elsewhere.stage().changed
+    staged = read_staged(elsewhere.settings, "learner")
+    assert staged is not None and alone.main() == staged.fixed
+    assert not elsewhere.stage().changed
+
+
 def test_every_branch_is_moved_on_another_git_server_too(alone: Alone, elsewhere: Alone) -> None:
     before = alone.main()
     after = alone.commit("notes.md", "mine\n")
