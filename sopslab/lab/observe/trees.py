@@ -20,7 +20,7 @@ from sopslab.course.chapter import UP, Chapter
 from sopslab.lab.observe.keys import find_rule
 from sopslab.lab.observe.secret_files import open_manifest, read_manifest
 from sopslab.lab.tools.git import MAIN, login_options
-from sopslab.lab.tools.programs import ask, git_environment
+from sopslab.lab.tools.programs import git_environment, try_ask
 from sopslab.layout import SECRETS
 from sopslab.model.results import Undecided
 from sopslab.policy import documents, engine
@@ -33,6 +33,7 @@ from sopslab.policy.sources import Repository as Git
 # A learner may push anything that the policy allows, so a look needs a limit.
 MOST = (100, 2 * 1024 * 1024)  # files, bytes
 _MOST_COMMITS = 200
+_FETCH_S = 5
 _REGULAR = "100644"
 _LISTED = re.compile(r"\+ *- *(?:\./)?(\S+)\s*")
 
@@ -186,13 +187,13 @@ def _fetch(places: Places, environment: Environment, folder: Path) -> None:
     if not folder.is_dir():
         raise Undecided("there is no copy of the repository yet", UP)
     trusted = {} if places.git_ca is None else {"GIT_SSL_CAINFO": places.git_ca}
-    ask(
+    try_ask(
         [
             "git", "--git-dir", str(folder), "fetch", "--quiet", "--prune",
             f"{places.git_base_url}/{environment.repository}.git", "+refs/heads/*:refs/heads/*",
         ],
         git_environment() | login_options(places.login_file(INSTRUCTOR)) | trusted,
-        patience=5,
+        patience=_FETCH_S,
     )  # fmt: skip
 
 

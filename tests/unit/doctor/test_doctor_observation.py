@@ -29,7 +29,7 @@ from sopslab.policy import sources
 from sopslab.policy.output import Bounds
 from tests.conftest import find_tool
 from tests.repositories import make_identity
-from tests.texts import write_files
+from tests.texts import write_files, write_program
 
 FOLDER = "flux/secrets/develop"
 LISTED = "resources:\n  - ./lab-canary.yaml\n  - backend-secrets.yaml\n"
@@ -262,6 +262,18 @@ def test_a_repository_without_main_without_branches_or_gone(made: Lab) -> None:
     assert made.branches() == Branches(main=None, empty=True)
     bare.rename(bare.with_suffix(".aside"))
     assert trees.bare(made.settings, made.environment) is None
+
+
+def test_a_copy_stays_as_it_was_while_another_git_server_says_nothing(
+    lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab(git_url="http://git.example", git_username="ada", git_password="not-a-secret")
+    copy = Path(bare_repository(settings, solo(settings)))
+    copy.mkdir(parents=True)
+    write_program(tmp_path / "stand-ins" / "git", "#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'stand-ins'}:{os.environ['PATH']}")
+    monkeypatch.setattr(trees, "_FETCH_S", 0.2)
+    assert trees.bare(settings, solo(settings)) is not None
 
 
 def test_who_looks_from_outside_sees_main_and_why_the_rest_is_not_seen(
