@@ -234,6 +234,7 @@ def look_at_clone(
 
 def _files_on_disk(work: Path, paths: Sequence[str]) -> dict[str, Blob]:
     files: dict[str, Blob] = {}
+    left = MOST[1]
     for path in paths:
         file = work / path
         try:
@@ -241,11 +242,12 @@ def _files_on_disk(work: Path, paths: Sequence[str]) -> dict[str, Blob]:
                 files[path] = Blob(path, SYMLINK, os.fsencode(file.readlink()))
             elif file.is_file():
                 with file.open("rb") as opened:
-                    files[path] = Blob(path, _REGULAR, opened.read(MOST[1] + 1))
+                    files[path] = Blob(path, _REGULAR, opened.read(left + 1))
         except OSError as error:
             raise Undecided(f"{path} cannot be read: {error.strerror}") from None
-    if len(files) > MOST[0] or sum(len(one.data) for one in files.values()) > MOST[1]:
-        raise Undecided(f"more than {MOST[0]} files or {MOST[1]} bytes to look at in {SECRETS}")
+        left -= len(files[path].data) if path in files else 0
+        if len(files) > MOST[0] or left < 0:
+            raise Undecided(f"more than {MOST[0]} files or {MOST[1]} bytes to look at in {SECRETS}")
     return files
 
 

@@ -680,6 +680,25 @@ def test_what_git_ignores_in_a_clone_is_not_judged_but_the_file_of_the_exercise(
     assert set(desk.look().manifests) == {"backend-secrets.yaml"}
 
 
+def test_no_more_files_of_a_clone_are_read_than_are_looked_at(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        (desk.work / FOLDER / f"{number}.md").write_text("x")
+    read: list[str] = []
+    does = Path.open
+
+    def noting(path: Path, *given: Any, **more: Any) -> Any:
+        read.append(path.suffix)
+        return does(path, *given, **more)
+
+    monkeypatch.setattr(Path, "open", noting)
+    with pytest.raises(Undecided, match="more than 100 files"):
+        desk.look()
+    # The creation rules count, too.
+    assert read.count(".md") == 100
+
+
 def test_a_link_in_a_clone_is_not_followed(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "outside.yaml").write_text(json.dumps(_manifest(a="in plain sight")))
     (desk.work / PATH).symlink_to(tmp_path / "outside.yaml")
