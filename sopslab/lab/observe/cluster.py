@@ -34,6 +34,7 @@ from sopslab.lab.observe.objects import (
     get,
     live_secret,
     refused,
+    together,
 )
 from sopslab.lab.observe.secret_files import digest_live
 from sopslab.lab.tools.files import has_content
@@ -111,7 +112,7 @@ class Asked:
     def _with_objects(self, seen: Snapshot) -> Snapshot:
         objects = self._ask(FLUX_NAMESPACE, "Node", "Deployment", *DELIVERY)
         if self._environment.is_seat:
-            objects = objects.with_more(self._ask(self._environment.system, *FLUX_KINDS))
+            objects = together([objects, self._ask(self._environment.system, *FLUX_KINDS)])
         return objects.of(seen)
 
     def _holder(self, seen: Snapshot) -> str | Undecided:

@@ -67,11 +67,6 @@ class Objects:
             self._found.setdefault((kind, namespace), []).append(one)
             self._named[kind, namespace, str(metadata["name"])] = one
 
-    def with_more(self, others: Objects) -> Objects:
-        """Return these objects and others. The others are of kinds that were asked for here,
-        too."""
-        return Objects([*self.items, *others.items], self.asked, self.unknown)
-
     def within(self, kind: str, namespace: str) -> Sequence[Object] | Undecided | None:
         """Return the objects of a kind in a namespace, None if the cluster does not know the
         kind."""
@@ -111,7 +106,7 @@ class Objects:
 
 
 def together(parts: Iterable[Objects]) -> Objects:
-    """Return the objects of several requests for different kinds."""
+    """Return the objects of several requests."""
     each = list(parts)
     return Objects(
         [one for part in each for one in part.items],
