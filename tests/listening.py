@@ -1,4 +1,4 @@
-"""A service on loopback that refuses every request, and keeps what it was sent."""
+"""A service on loopback that refuses every request, or redirects it, and keeps what it was sent."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def listening() -> Iterator[tuple[str, list[str]]]:
-    """Yield the service's URL, and the list of the requests that it was sent so far."""
+def listening(location: str | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yield the service's URL, and the list of the requests that it was sent so far.
+
+    + location: where requests are redirected to, if they are
+    """
+    said = "403 Forbidden" if location is None else f"302 Found\r\nLocation: {location}"
     calls: list[str] = []
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -22,7 +26,7 @@ def listening() -> Iterator[tuple[str, list[str]]]:
                 return
             with connection:
                 calls.append(connection.recv(1000).decode("latin-1"))
-                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                connection.sendall(f"HTTP/1.1 {said}\r\nContent-Length: 0\r\n\r\n".encode())
 
     threading.Thread(target=answer, daemon=True).start()
     try:

@@ -40,3 +40,18 @@ def test_with_tls_the_labs_own_authority_is_trusted(
     # Nobody listens at this port.
     assert answer(settings.for_machine, "https://127.0.0.1:1/") is None
     assert trusted == [settings.git_ca]
+
+
+def test_a_login_is_taken_to_no_other_server(lab: Callable[..., Settings]) -> None:
+    place, login = lab().for_machine, ("ada", "not-a-secret")
+    with listening() as (other, theirs), listening(f"{other}/lab.git") as (url, ours):
+        assert answer(place, f"{url}/", login) == 403
+    assert "Authorization: Basic" in ours[0]
+    assert len(theirs) == 1 and "Authorization" not in theirs[0]
+
+
+def test_a_login_goes_with_a_redirect_within_its_server(lab: Callable[..., Settings]) -> None:
+    with listening("/lab.git") as (url, calls):
+        assert answer(lab().for_machine, f"{url}/", ("ada", "not-a-secret")) == 302
+    assert len(calls) > 1
+    assert all("Authorization: Basic" in call for call in calls)

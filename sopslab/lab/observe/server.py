@@ -6,8 +6,11 @@ import base64
 import ssl
 import urllib.error
 import urllib.request
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
+from typing import IO
+
+from typing_extensions import override
 
 from sopslab.checks.snapshot import GitServer, Guard, Part
 from sopslab.config.places import Places
@@ -38,7 +41,7 @@ def _guard(places: Places) -> Guard | None:
 def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> int | None:
     """Return the HTTP status with which a Git server answers, None if it does not answer.
 
-    + login: a user and a password; without them, the request is anonymous
+    + login: a user and a password, for that server only; without them, the request is anonymous
     """
     request = urllib.request.Request(url)
     if login is not None:
@@ -49,7 +52,9 @@ def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> in
         tls = url.startswith("https:")
         trusted = ssl.create_default_context(cafile=places.git_ca) if tls else None
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=trusted),
+            _Redirects(),
         )
         with opener.open(request, timeout=_PATIENCE) as response:
             return int(response.status)
@@ -58,6 +63,25 @@ def answer(places: Places, url: str, login: tuple[str, str] | None = None) -> in
         return error.code
     except (OSError, HTTPException, ValueError):
         return None
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but takes the login to no other server."""
+
+    @override
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and following.host != req.host:
+            following.remove_header("Authorization")
+        return following
 
 
 def _hooks_path(file: Path) -> str | None:
