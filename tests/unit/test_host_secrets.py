@@ -141,9 +141,9 @@ def failure(settings: Settings, seat: str) -> str:
 
 def test_another_key_in_the_cluster_is_told_in_public(settings: Settings) -> None:
     live = secrets(settings, BOB)[0]
-    live["metadata"]["labels"]["sops-lab/seat"] = "ada"
+    live["metadata"]["namespace"] = ADA.system
     show(settings, "live", {"items": [live]})
-    giving.refuse_keys(settings.for_machine, ["ada", "bob"])
+    giving.refuse_keys(settings.for_machine, [ADA, BOB])
     stored, other = (
         Path(settings.keys_dir, f"{seat}.pub").read_text().strip() for seat in ("ada", "bob")
     )

@@ -13,7 +13,7 @@ from sopslab.config.places import Lab
 from sopslab.lab.act.failures import fail
 from sopslab.lab.observe.host_secrets import (
     astray,
-    keys_at_seats,
+    held_keys,
     labels_of,
     live_secrets,
     secrets_of,
@@ -71,10 +71,13 @@ def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def refuse_keys(lab: Lab, seats: list[str]) -> None:
+def refuse_keys(lab: Lab, environments: list[Environment]) -> None:
     """Record a failure for seats whose keys in the store and in the cluster differ: neither key is
-    replaced before somebody says which one is right."""
-    for seat, key in keys_at_seats(lab, seats).items():
+    replaced before somebody says which one is right.
+
+    + environments: those of these seats
+    """
+    for seat, key in held_keys(lab, environments).items():
         stored = (read(f"{lab.keys_dir}/{seat}.pub") or b"").decode().strip()
         live = ", ".join(sorted(key.recipients)) or "no valid identity"
         fail(

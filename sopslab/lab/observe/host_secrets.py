@@ -29,7 +29,6 @@ from sopslab.model.decryption import SecretDrift
 from sopslab.model.objects import Object
 
 _WORST = tuple(SecretDrift)
-_KEYS = f"metadata.name={KEY_SECRET}"
 
 
 def manifest(
@@ -146,26 +145,15 @@ def _difference(wanted: Object, live: Object | None) -> SecretDrift | None:
     return None if _part(live) == _part(wanted) else SecretDrift.DIFFERS
 
 
-def keys_at_seats(lab: Lab, seats: Sequence[str]) -> dict[str, ClusterKey]:
-    """Return the keys with which Flux decrypts, by seat."""
-    found = listed(lab, "secrets", selector=SEAT_LABEL, fields=_KEYS)
-    live = {one["metadata"]["labels"][SEAT_LABEL]: one for one in found}
-    return _read(lab, {seat: live.get(seat) for seat in seats})
-
-
 def held_keys(lab: Lab, environments: list[Environment]) -> dict[str, ClusterKey]:
     """Return the keys with which Flux decrypts, by the learner's id. As long as nothing is there to
     read them with, there is none."""
-    spaces = [one.system for one in environments]
-    found = listed(lab, "secrets", namespaces=spaces, fields=_KEYS)
-    live = {one["metadata"]["namespace"]: one for one in found}
-    return _read(lab, {one.id: live.get(one.system) for one in environments})
-
-
-def _read(lab: Lab, secrets: Mapping[str, Object | None]) -> dict[str, ClusterKey]:
     public = PublicKeys(lab)
     if not public.can_be_asked:
-        return dict.fromkeys(secrets, ClusterKey(present=False))
-    entries = {who: None if one is None else one.get("data") or {} for who, one in secrets.items()}
+        return {one.id: ClusterKey(present=False) for one in environments}
+    spaces = [one.system for one in environments]
+    found = listed(lab, "secrets", namespaces=spaces, fields=f"metadata.name={KEY_SECRET}")
+    live = {one["metadata"]["namespace"]: one.get("data") or {} for one in found}
+    entries = {one.id: live.get(one.system) for one in environments}
     public.learn(file for data in entries.values() for file in key_files(data).values())
     return {who: look_at_cluster_key(data, public) for who, data in entries.items()}

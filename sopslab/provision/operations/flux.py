@@ -127,13 +127,13 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
         return
     # On a lab without a class, such a conflict was refused before anything was touched.
     conflicts = [
-        one.id
+        one
         for one in environments
         if one.is_seat and drift.get(one.id) is SecretDrift.KEY and settings.key_from != "store"
     ]
     if conflicts:
-        yield acting(settings, host_secrets.refuse_keys, seats=conflicts)
-    given = [one for one in environments if one.id in drift and one.id not in conflicts]
+        yield acting(settings, host_secrets.refuse_keys, environments=conflicts)
+    given = [one for one in environments if one.id in drift and one not in conflicts]
     changed = [one for one in given if drift[one.id] is not SecretDrift.ABSENT]
     if changed:
         note(f"differed: {named([one.id for one in changed])}")
