@@ -33,7 +33,7 @@ from sopslab.layout import (
 from sopslab.model.clusters import ApiServers
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.look import look
+from sopslab.provision.look import recall
 from sopslab.provision.operations import access, builds, flux, kubernetes
 from tasks.roster import enrolled, enrolment_of
 
@@ -122,8 +122,8 @@ def give_secrets(settings: Settings, environments: Sequence[Environment]) -> Non
 def _cluster_is_up(settings: Settings) -> bool:
     """Return whether the lab's cluster was there before this run, with Flux, and stays."""
     if settings.cluster_provider == "existing":
-        return FLUX_NAMESPACE in (look(settings, lab_namespaces) or ())
-    found = look(settings, cluster_state)
+        return FLUX_NAMESPACE in (recall(settings, lab_namespaces) or ())
+    found = recall(settings, cluster_state)
     there = found.complete and found.status == "running" and not found.stray
     return there and not settings.recreate
 
