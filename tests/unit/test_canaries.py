@@ -29,10 +29,13 @@ from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import canaries
-from sopslab.lab.observe.canaries import canary_states
+from sopslab.lab.observe.canaries import Canaries, canary_states
 from sopslab.lab.observe.canary_way import broken_link
+from sopslab.lab.tools import sops
+from sopslab.lab.tools.programs import Answer
 from sopslab.layout import CANARY_PATH, LIST_PATH
 from sopslab.model.canaries import PROVEN, CanaryState, Link, Progress
+from sopslab.model.results import Undecided
 from sopslab.provision.operations import lab as labs
 from sopslab.provision.operations import seats
 from tests.conftest import find_tool
@@ -330,6 +333,20 @@ def test_a_canary_alone_is_known_by_what_main_decrypts_to(alone: Alone) -> None:
         Path(alone.settings.keys_dir, f"{environment.key}.agekey")
     )
     assert one(alone, environment).link is Link.KEY
+
+
+def test_a_sops_that_gave_no_answer_is_asked_again(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: Any) -> Answer:
+        raise Undecided("sops did not answer within 30 s")
+
+    environment, looking = alone.environment, Canaries(alone.settings.for_machine)
+    alone.show(kustomization(environment, alone.push("a-value")), develop="a-value")
+    with monkeypatch.context() as patch:
+        patch.setattr(sops, "decrypt", silent)
+        assert looking.look([environment])[environment.id].link is Link.KEY
+    assert looking.look([environment]) == {environment.id: PROVEN}
 
 
 def test_a_canary_that_was_taken_out_proves_nothing(alone: Alone) -> None:

@@ -164,10 +164,15 @@ class Canaries:
         if live is None and not _is_listed(git, head):
             return None
         if head not in self._decrypted:
-            self._decrypted[head] = self._decrypt(git, environment, head)
+            found = self._decrypt(git, environment, head)
+            if found is None:
+                return UNDECRYPTABLE
+            self._decrypted[head] = found
         return self._decrypted[head]
 
-    def _decrypt(self, git: Git, environment: Environment, head: str) -> str:
+    def _decrypt(self, git: Git, environment: Environment, head: str) -> str | None:
+        """Return the hash of the canary in a commit, None if sops does not answer, which it may do
+        at the next look."""
         encrypted = git.blob(head, CANARY_PATH)
         if encrypted is None:
             return UNDECRYPTABLE
@@ -175,7 +180,7 @@ class Canaries:
         try:
             opened = sops.decrypt(self._lab, key, encrypted, "--extract", '["stringData"]["value"]')
         except Undecided:
-            return UNDECRYPTABLE
+            return None
         return _hash(opened.out) if opened.code == 0 and opened.out.strip() else UNDECRYPTABLE
 
 
