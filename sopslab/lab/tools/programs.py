@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sopslab.config.places import Places
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
 from sopslab.policy.processes import kill_with_descendants
 
@@ -177,17 +178,16 @@ def lines(
             )
         except OSError as error:
             raise _absent(name, error) from None
+        deadline = Deadline(patience)
         late = threading.Timer(patience, kill_with_descendants, [process])
         late.start()
         try:
             with process:
                 for line in process.stdout or ():
                     yield os.fsdecode(line).rstrip("\n")
-            if late.finished.is_set():
-                raise Failed(name, _late(name, patience))
             if process.returncode:
                 words.seek(0)
-                raise Failed(name, words.read())
+                raise Failed(name, _late(name, patience) if deadline.is_over else words.read())
         finally:
             late.cancel()
 
