@@ -68,10 +68,16 @@ def collect(settings: Settings, executor: Executor, coverage: Future[Coverage]) 
     files, missing = {}, []
     for name, answer in asked:
         try:
-            files[name] = answer.result()[-_MOST:]
+            files[name] = _end(answer.result())
         except (Undecided, OSError) as error:
             missing.append(f"{name}: {error}")
     return Collected(files, missing)
+
+
+def _end(content: bytes) -> bytes:
+    """Return as much of a piece as a report has, in whole lines: of a secret that was cut, nothing
+    would recognise what is left."""
+    return content if len(content) <= _MOST else content[-_MOST:].partition(b"\n")[2]
 
 
 def pieces(settings: Settings, executor: Executor, coverage: Future[Coverage]) -> Iterator[Piece]:

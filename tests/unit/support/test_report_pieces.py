@@ -10,7 +10,8 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.observe.scopes import Scope
-from sopslab.lab.support.collecting import Piece, pieces
+from sopslab.lab.support import collecting
+from sopslab.lab.support.collecting import Piece, collect, pieces
 from sopslab.lab.support.coverage import Coverage
 
 ELSEWHERE = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
@@ -49,3 +50,17 @@ def test_the_git_servers_pod_is_asked_for_what_it_has_said(lab: Callable[..., Se
     kubectl.chmod(0o755)
     said = asked(settings)[POD].look().decode()
     assert "--namespace sops-lab-git-lab logs git-0 " in said
+
+
+def test_what_is_too_long_is_cut_between_lines_and_no_secret_with_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = b"password: open sesame\n" * 3
+    monkeypatch.setattr(collecting, "_MOST", len(said) - 15)
+    monkeypatch.setattr(
+        collecting, "pieces", lambda *_: [Piece("long", lambda: said), Piece("short", lambda: b"a")]
+    )
+    with ThreadPoolExecutor(1) as executor:
+        coverage = executor.submit(Coverage, None, [Scope()])
+        found = collect(settings, executor, coverage)
+    assert found.files == {"long": b"password: open sesame\n" * 2, "short": b"a"}
