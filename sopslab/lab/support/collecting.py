@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sopslab import __version__
-from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.naming import git_namespace, git_server_name, network_name, node_name
 from sopslab.lab.observe.versions import look_at_tools
 from sopslab.lab.support.coverage import Coverage
+from sopslab.lab.tools.flux import CONTROLLERS
 from sopslab.lab.tools.programs import ask, clean_environment, git_environment
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import POD
@@ -126,7 +126,7 @@ def _from_cluster(settings: Settings, coverage: Future[Coverage]) -> Iterator[Pi
     yield Piece("flux/deployments.yaml", deployments)
     for kind in ("gitrepositories", "kustomizations", "receivers"):
         yield Piece(f"flux/{kind}.yaml", cluster.listing(kind, "yaml"))
-    for name in LOCKDOWN:
+    for name in CONTROLLERS:
         log = cluster.inside(FLUX_NAMESPACE, "logs", f"deployment/{name}", "--tail", _LINES)
         yield Piece(f"flux/{name}.log", log)
     if settings.git_pod is not None:
