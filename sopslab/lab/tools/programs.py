@@ -104,7 +104,6 @@ def run(
     to: IO[bytes] | None = None,
     patience: float = 60,
     inherited: int | None = None,
-    errors: bool = False,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
@@ -112,7 +111,6 @@ def run(
     + to: the file that the program prints to; then nothing is returned
     + patience: seconds
     + inherited: a descriptor that the program inherits, such as that of a lock
-    + errors: whether the program's standard error is returned, too
     """
     name = Path(argv[0]).name
     try:
@@ -123,7 +121,7 @@ def run(
             env=dict(environment),
             cwd=folder,
             stdout=subprocess.PIPE if to is None else to,
-            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
+            stderr=subprocess.PIPE,
             pass_fds=() if inherited is None else (inherited,),
         )
     except subprocess.TimeoutExpired:
