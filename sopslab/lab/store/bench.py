@@ -106,7 +106,7 @@ def put(folder: Path, target: Path) -> None:
 
 @contextmanager
 def bench(lab: Lab, name: str) -> Iterator[Bench]:
-    """Yield a place to work at once nobody else does this work.
+    """Yield a place to work at, as soon as nobody else does this work.
 
     + name: what is made
     """
