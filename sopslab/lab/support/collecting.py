@@ -18,7 +18,7 @@ from sopslab.config.naming import git_namespace, git_server_name, network_name, 
 from sopslab.lab.observe.versions import look_at_tools
 from sopslab.lab.support.coverage import Coverage
 from sopslab.lab.tools.flux import CONTROLLERS
-from sopslab.lab.tools.programs import ask, clean_environment, git_environment
+from sopslab.lab.tools.programs import ask, git_environment, lab_environment
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import POD
 from sopslab.model.results import Undecided
@@ -148,7 +148,7 @@ class _Cluster:
             f"{settings.bin_dir}/kubectl", "--kubeconfig", settings.lab_kubeconfig,
             "--context", settings.lab_context, "--request-timeout", "8s", *arguments,
         ]  # fmt: skip
-        return _said(command, clean_environment(settings))
+        return _said(command, lab_environment(settings))
 
     def nodes(self) -> bytes:
         """Return what kubectl says about nodes, which may run others' pods."""

@@ -13,6 +13,7 @@ from sopslab.lab.observe.scopes import Scope
 from sopslab.lab.support import collecting
 from sopslab.lab.support.collecting import Piece, collect, pieces
 from sopslab.lab.support.coverage import Coverage
+from tests.texts import write_program
 
 ELSEWHERE = {"cluster_provider": "existing", "kubeconfig": "/k", "context": "prod"}
 IN_CLUSTER = {
@@ -50,6 +51,15 @@ def test_the_git_servers_pod_is_asked_for_what_it_has_said(lab: Callable[..., Se
     kubectl.chmod(0o755)
     said = asked(settings)[POD].look().decode()
     assert "--namespace sops-lab-git-lab logs git-0 " in said
+
+
+def test_the_cluster_is_asked_with_all_that_a_program_for_its_login_needs(
+    lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab(**ELSEWHERE, git_bind="192.0.2.10")
+    monkeypatch.setenv("HOME", "/home/ada")
+    write_program(Path(settings.bin_dir, "kubectl"), '#!/bin/sh\necho "$HOME"\n')
+    assert asked(settings)["cluster/version.txt"].look() == b"/home/ada\n"
 
 
 def test_what_is_too_long_is_cut_between_lines_and_no_secret_with_it(
