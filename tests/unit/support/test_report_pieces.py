@@ -45,10 +45,7 @@ def test_logs_are_asked_for_where_their_programs_run(
 
 def test_the_git_servers_pod_is_asked_for_what_it_has_said(lab: Callable[..., Settings]) -> None:
     settings = lab(**IN_CLUSTER)
-    kubectl = Path(settings.bin_dir, "kubectl")
-    kubectl.parent.mkdir(parents=True, exist_ok=True)
-    kubectl.write_text('#!/bin/sh\necho "$@"\n')
-    kubectl.chmod(0o755)
+    write_program(Path(settings.bin_dir, "kubectl"), '#!/bin/sh\necho "$@"\n')
     said = asked(settings)[POD].look().decode()
     assert "--namespace sops-lab-git-lab logs git-0 " in said
 
