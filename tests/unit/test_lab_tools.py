@@ -22,6 +22,7 @@ from sopslab.lab.tools.programs import Failed, Stream, ask, lab_environment, lin
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.results import Undecided
 from sopslab.policy import gitleaks
+from sopslab.policy.processes import kill_with_descendants
 from tests.processes import runs
 
 
@@ -102,6 +103,19 @@ def test_who_prints_for_too_long_is_stopped() -> None:
     with pytest.raises(Failed) as failed:
         next(found)
     assert "timed out after 1.5 s" in failed.value.lines[0]
+
+
+def test_who_was_stopped_timed_out_even_if_its_end_is_seen_before_the_stopping_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(process: subprocess.Popen[bytes]) -> None:
+        kill_with_descendants(process)
+        time.sleep(1)
+
+    monkeypatch.setattr(programs, "kill_with_descendants", stop)
+    with pytest.raises(Failed) as failed:
+        list(lines(["sleep", "600"], os.environ, patience=0.5))
+    assert failed.value.lines == ["sleep timed out after 0.5 s"]
 
 
 # A program that never ends, with a helper: this one would say so if it got to its end.

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.errors import LabError
 from sopslab.lab.act import manifests
 
 ID = "0123456789abcdef"
@@ -25,6 +26,13 @@ case " $* " in
 *" patch "*) echo "$*" >>"$here/patched" ;;
 *" apply "*) echo '{"kind": "List", "items": []}' ;;
 *) echo '{"items": []}' ;;
+esac
+"""
+# A kind of Flux is being deleted, and stays.
+STUCK = """#!/bin/sh
+case " $* " in
+*" get customresourcedefinitions "*) echo receivers.toolkit ;;
+*" get receivers.toolkit "*) ANSWER ;;
 esac
 """
 SPACES = ("flux-system", "lab-ada-sys", "team-a")
@@ -66,3 +74,22 @@ def test_in_others_namespaces_no_finalizer_is_removed(
     manifests.apply(settings.for_machine, str(path))
     patched = Path(settings.bin_dir, "patched").read_text().splitlines()
     assert [line.split()[3] for line in patched] == list(let_go)
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        ("echo receivers.toolkit/lab", "receivers.toolkit/lab"),
+        ("exit 0", "the API server does not tell what holds it"),
+        ("exit 1", "the API server does not tell what holds it"),
+    ],
+)
+def test_what_holds_a_kind_is_named_or_said_to_be_unknown(
+    answer: str, holds: str, answered_by: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = answered_by(STUCK.replace("ANSWER", answer))
+    path = Path(settings.lab_dir, "components.yaml")
+    path.write_text("kind: CustomResourceDefinition\nmetadata:\n  name: receivers.toolkit\n")
+    monkeypatch.setattr(manifests, "_ENDING_S", 0)
+    with pytest.raises(LabError, match=f"it is not gone: {holds}. Whoever put a finalizer there"):
+        manifests.apply(settings.for_machine, str(path))

@@ -7,7 +7,7 @@ import base64
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ class Account:
 
     user: str
     username: str
-    password: str
+    password: str = field(repr=False)
 
     @property
     def hashed(self) -> str:

@@ -99,7 +99,8 @@ def _answers(patience: float = _PATIENCE_S) -> bool:
 
 def admit(user: str, uid: int, socket: str, join: bool) -> None:
     """Let a user talk to the engine from now on, by an entry in the access control list of its
-    socket, which is gone when the engine makes the socket anew. Raises LabError if that fails.
+    socket, which is gone when the engine makes the socket anew. Raises LabError if that fails, and
+    Failed if the user cannot join the group.
 
     + uid: the user's number
     + socket: where the engine listens

@@ -26,8 +26,7 @@ def generate(lab: Lab, kind: str, paths: list[str]) -> None:
     + kind: `x25519` or `pq`
     """
     folder = Path(paths[0]).parent
-    with files.umask(0o077):
-        folder.mkdir(parents=True, exist_ok=True)
+    files.private_folder(folder)
     folder.chmod(0o700)
     names = [Path(path).name for path in paths]
     made = [_new_identity(lab, kind, path) for path in paths]
@@ -64,8 +63,7 @@ def recover(lab: Lab, path: str, namespace: str) -> None:
     was at that path is archived. Raises LabError if the cluster has none."""
     identity = _held(lab, namespace)
     recipients = sops.recipients(lab, identity)
-    with files.umask(0o077):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    files.private_folder(Path(path).parent)
     file, archived = Path(f"{path}{_IDENTITY}"), Path(path).parent / "archive"
     with files.umask(0o077), files.new_folder(file) as new:
         files.write(new / "identity", identity)

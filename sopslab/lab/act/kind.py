@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -24,7 +23,7 @@ from sopslab.lab.observe.kind import (
 )
 from sopslab.lab.tools.docker import ask_docker, docker, labelled_containers
 from sopslab.lab.tools.files import write
-from sopslab.lab.tools.kubectl import Kubectl
+from sopslab.lab.tools.kubectl import Kubectl, listed
 from sopslab.lab.tools.locks import go_on_alone, locked
 from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed, lab_environment, run
@@ -202,7 +201,6 @@ def shut_out(kube: Kubectl) -> None:
 
 def _change(kube: Kubectl, objects: Sequence[Object], verb: str, *options: str) -> None:
     if objects:
-        lines = "".join(f"{json.dumps(one)}\n" for one in objects)
         kube.run(
-            "--request-timeout", "20s", verb, *options, "--filename", "-", stdin=lines.encode()
+            "--request-timeout", "20s", verb, *options, "--filename", "-", stdin=listed(objects)
         )

@@ -32,6 +32,7 @@ _ASKED_S = 20
 
 # Of what the API server says about a namespace, only names and numbers are shown.
 _HELD = re.compile(r"[A-Za-z0-9.:/-]+ (?:in|has) [0-9]+ resource instances?")
+_UNTOLD = "the API server does not tell what holds it"
 _NOT_SERVED = re.compile(r"no matches for kind|NotFound|not found")
 
 
@@ -120,15 +121,16 @@ def holders(namespace: Any) -> str:
     conditions = (namespace.get("status") or {}).get("conditions") or []
     said = " ".join(one.get("message", "") for one in conditions if one["status"] == "True")
     found = [one.replace(" has ", " in ") for one in _HELD.findall(said)]
-    return f"held by {', '.join(found)}" if found else "the API server does not tell what holds it"
+    return f"held by {', '.join(found)}" if found else _UNTOLD
 
 
 def _left(lab: Lab, kind: str) -> str:
+    """Return in words which objects hold a kind that is being deleted."""
     try:
         named = Kubectl(lab).run("get", kind, "--all-namespaces", "--output", "name")
     except Failed:
-        return ""
-    return " ".join(named.decode().split())
+        return _UNTOLD
+    return " ".join(named.decode().split()) or _UNTOLD
 
 
 def let_go(lab: Lab) -> None:

@@ -23,7 +23,7 @@ from sopslab.lab.act.enrolling import record
 from sopslab.lab.act.served import forget
 from sopslab.lab.observe.faults import record_file
 from sopslab.lab.observe.namespaces import look
-from sopslab.lab.tools.files import archive
+from sopslab.lab.tools.files import archive, private_folder
 from sopslab.lab.tools.kubectl import Kubectl
 from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
@@ -57,8 +57,7 @@ def prune(lab: Lab, environments: list[Environment], roster: str, patience: int)
 
 
 def _archive_repository(lab: Lab, environment: Environment, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    to.mkdir(exist_ok=True, mode=0o700)
+    private_folder(to)
     archive(f"{lab.git_dir}/repositories/{environment.id}", to / "repositories")
 
 

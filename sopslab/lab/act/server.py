@@ -24,6 +24,7 @@ from sopslab.lab.tools.git import Git
 from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 from sopslab.lab.tools.waiting import wait_until
+from sopslab.model.results import Undecided
 
 _PATIENCE = 60  # seconds, since a machine at work takes long to start a container
 _FOLDERS = ("access", "credentials", "receiver", "recipients", "repositories", "rows", "tls")
@@ -51,7 +52,8 @@ def serve(lab: Lab, image: str, label: str) -> None:
     )  # fmt: skip
     if wait_until(lambda: answer(lab, f"{lab.git_base_url}/") is not None, _PATIENCE, pause=0.1):
         return
-    log(_log(container))
+    with suppress(Undecided):
+        log(container_log(container, 5))
     raise LabError(
         f"the Git server did not answer at {lab.git_address}:{lab.git_port} within {_PATIENCE} s"
     )
@@ -136,9 +138,3 @@ def _to_hand_on(mode: int) -> int:
 def _to_write(mode: int) -> int:
     user = mode & stat.S_IRWXU
     return (stat.S_ISGID if stat.S_ISDIR(mode) else 0) | user | user >> 3
-
-
-def _log(container: str) -> bytes:
-    with suppress(Failed):
-        return container_log(container, 5)
-    return b""

@@ -15,7 +15,7 @@ from pathlib import Path
 from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.lab.act.repositories import DOOMED
-from sopslab.lab.observe.repositories import holds_objects
+from sopslab.lab.observe.repositories import holds_objects, refs_of
 from sopslab.lab.tools.git import MAIN, Git
 from sopslab.lab.tools.programs import Failed
 
@@ -77,18 +77,14 @@ def _is_main(line: bytes) -> bool:
     return line.partition(b" ")[2] == MAIN.encode()
 
 
-def refs_of(bundle: bytes) -> dict[str, str]:
+def refs_in(bundle: bytes) -> dict[str, str]:
     """Return what each ref of a bundle leads to. Raises ValueError if it is not a bundle."""
     head, end, _ = bundle.partition(b"\n\n")
     signature, *lines = head.split(b"\n")
     if signature != _SIGNATURE or not end:
         raise ValueError("it is no bundle of git's")
-    return {ref: commit for ref, commit in map(_ref, lines) if ref != "HEAD"}
-
-
-def _ref(line: bytes) -> tuple[str, str]:
-    commit, _, ref = os.fsdecode(line).partition(" ")
-    return ref, commit
+    named = (os.fsdecode(line).partition(" ") for line in lines)
+    return {ref: commit for commit, _, ref in named if ref != "HEAD"}
 
 
 def unbundle(lab: Lab, repository: str, bundle: Path) -> int:
@@ -104,9 +100,8 @@ def unbundle(lab: Lab, repository: str, bundle: Path) -> int:
             "fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", str(bundle),
             "+refs/*:refs/*", patience=_PATIENCE_S,
         )  # fmt: skip
-        listed = git.run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
-        found = dict(map(_ref, listed))
-        if found == refs_of(bundle.read_bytes()):
+        found = refs_of(git)
+        if found == refs_in(bundle.read_bytes()):
             return _commits(git, "".join(f"{commit}\n" for commit in found.values()).encode())
     except (Failed, ValueError):
         pass

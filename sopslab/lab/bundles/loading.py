@@ -17,6 +17,7 @@ from sopslab.errors import LabError
 from sopslab.lab.beginning import REMEMBERED, Archive, Parts, Refused, verified_manifest
 from sopslab.lab.bundles.filling import awaited_turn, check_space, record
 from sopslab.lab.bundles.writing import Other, Progress
+from sopslab.lab.store.bench import put
 from sopslab.lab.store.members import (
     Measured,
     held,
@@ -25,7 +26,6 @@ from sopslab.lab.store.members import (
     known_member,
     packed,
     packing_turn,
-    put,
     unpack_beside,
 )
 from sopslab.lab.store.members import Refused as MemberRefused

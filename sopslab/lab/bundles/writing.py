@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -178,7 +179,7 @@ def _write(
     split: int | None,
 ) -> list[Path]:
     total, done = sum(member.size for member in members), 0
-    with _Output(path, split) as sink:
+    with closing(_Output(path, split)) as sink:
         for name, text in head.items():
             write_file(sink, name, len(text), io.BytesIO(text))
         for member in members:
@@ -200,10 +201,7 @@ class _Output:
         self._left = 0
         self.paths: list[Path] = []
 
-    def __enter__(self) -> _Output:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
@@ -218,8 +216,7 @@ class _Output:
         return len(piece)
 
     def _next(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self.close()
         number = len(self.paths) + 1
         name = self._path.name if self._split is None else f"{self._path.name}.{number:03}"
         self.paths.append(self._path.with_name(name))

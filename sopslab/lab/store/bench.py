@@ -93,16 +93,20 @@ class Bench:
         stamp(folder)
         # What is in the store is for everybody.
         folder.chmod(0o755)
-        target = self.store / entry.key
-        if target.exists():
-            target.rename(self.folder / "replaced")
-        folder.rename(target)
-        files.remove(self.folder / "replaced")
+        put(folder, self.store / entry.key)
+
+
+def put(folder: Path, target: Path) -> None:
+    """Have a folder in the place of another, which is gone afterwards."""
+    if target.exists():
+        target.rename(folder.with_name("replaced"))
+    folder.rename(target)
+    files.remove(folder.with_name("replaced"))
 
 
 @contextmanager
 def bench(lab: Lab, name: str) -> Iterator[Bench]:
-    """Yield a place to work at once nobody else does this work.
+    """Yield a place to work at, as soon as nobody else does this work.
 
     + name: what is made
     """

@@ -26,7 +26,7 @@ from sopslab.config.places import Lab
 from sopslab.errors import LabError
 from sopslab.files.bounded import Bounded, Stream
 from sopslab.lab.observe.store import MANIFEST, STAMP, stamped, stored_entry
-from sopslab.lab.store.bench import stamp
+from sopslab.lab.store.bench import put, stamp
 from sopslab.lab.tools import files
 from sopslab.lab.tools.locks import locked
 from sopslab.model.members import Member, content_of
@@ -62,8 +62,8 @@ def held(lab: Lab) -> dict[str, str]:
     """Return the digest of each entry of the store that is whole, by its folder."""
     return {
         folder.name: content_of(json.loads((folder / MANIFEST).read_bytes()))
-        for folder in _folders(Path(lab.store))
-        if is_whole(folder)
+        for folder in files.entries(lab.store)
+        if not folder.name.startswith(".") and is_whole(folder)
     }
 
 
@@ -168,14 +168,6 @@ def unpack_beside(folder: Path, member: Member, stream: Stream) -> None:
     _check(folder, member)
     stamp(folder)
     folder.chmod(0o755)
-
-
-def put(folder: Path, target: Path) -> None:
-    """Have a folder in the place of another, which is gone afterwards."""
-    if target.exists():
-        target.rename(folder.with_name("replaced"))
-    folder.rename(target)
-    files.remove(folder.with_name("replaced"))
 
 
 class Measured:
@@ -387,10 +379,3 @@ def packing_turn(lab: Lab) -> Iterator[None]:
         "waiting for another run that is packing",
     ):
         yield
-
-
-def _folders(store: Path) -> list[Path]:
-    try:
-        return sorted(folder for folder in store.iterdir() if not folder.name.startswith("."))
-    except OSError:
-        return []

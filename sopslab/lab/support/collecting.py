@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sopslab import __version__
-from sopslab.checks.rules.platform import LOCKDOWN
 from sopslab.config.naming import git_namespace, git_server_name, network_name, node_name
 from sopslab.lab.observe.versions import look_at_tools
 from sopslab.lab.support.coverage import Coverage
-from sopslab.lab.tools.programs import ask, clean_environment, git_environment
+from sopslab.lab.tools.flux import CONTROLLERS
+from sopslab.lab.tools.programs import ask, git_environment, lab_environment
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.git_pod import POD
 from sopslab.model.results import Undecided
@@ -68,10 +68,16 @@ def collect(settings: Settings, executor: Executor, coverage: Future[Coverage]) 
     files, missing = {}, []
     for name, answer in asked:
         try:
-            files[name] = answer.result()[-_MOST:]
+            files[name] = _end(answer.result())
         except (Undecided, OSError) as error:
             missing.append(f"{name}: {error}")
     return Collected(files, missing)
+
+
+def _end(content: bytes) -> bytes:
+    """Return as much of a piece as a report has, in whole lines: of a secret that was cut, nothing
+    would recognise what is left."""
+    return content if len(content) <= _MOST else content[-_MOST:].partition(b"\n")[2]
 
 
 def pieces(settings: Settings, executor: Executor, coverage: Future[Coverage]) -> Iterator[Piece]:
@@ -120,7 +126,7 @@ def _from_cluster(settings: Settings, coverage: Future[Coverage]) -> Iterator[Pi
     yield Piece("flux/deployments.yaml", deployments)
     for kind in ("gitrepositories", "kustomizations", "receivers"):
         yield Piece(f"flux/{kind}.yaml", cluster.listing(kind, "yaml"))
-    for name in LOCKDOWN:
+    for name in CONTROLLERS:
         log = cluster.inside(FLUX_NAMESPACE, "logs", f"deployment/{name}", "--tail", _LINES)
         yield Piece(f"flux/{name}.log", log)
     if settings.git_pod is not None:
@@ -142,7 +148,7 @@ class _Cluster:
             f"{settings.bin_dir}/kubectl", "--kubeconfig", settings.lab_kubeconfig,
             "--context", settings.lab_context, "--request-timeout", "8s", *arguments,
         ]  # fmt: skip
-        return _said(command, clean_environment(settings))
+        return _said(command, lab_environment(settings))
 
     def nodes(self) -> bytes:
         """Return what kubectl says about nodes, which may run others' pods."""

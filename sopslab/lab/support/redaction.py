@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -46,7 +46,7 @@ class Secret:
     """A value that nobody else may see, and what it is, in words."""
 
     what: str
-    value: bytes
+    value: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ memory."""
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ _LONGEST = 48
 def on_disk(settings: Settings) -> list[Secret]:
     """Return the secrets in the lab's folder: keys, passwords, tokens, kubeconfigs.
 
-    Raises LabError where a file that may hold one cannot be read.
+    Raises LabError where a file that may hold one cannot be read, or a folder.
     """
     places = [
         settings.keys_dir, f"{settings.git_dir}/credentials", f"{settings.git_dir}/receiver",
@@ -105,16 +106,28 @@ def _short(name: str) -> str:
 
 
 def _files(place: Path) -> Iterator[Path]:
+    """Yield the files at or below a path. Raises LabError where a folder cannot be read."""
     if place.is_file():
         yield place
-    elif place.is_dir():
-        yield from (path for path in sorted(place.rglob("*")) if path.is_file())
+        return
+    walk = os.walk(place, onerror=lambda error: _refuse(error.filename, error))
+    for folder, folders, names in walk:
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(folder, name)).is_file())
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
+        _refuse(path, error)
+        return b""
+
+
+def _refuse(path: str | Path, error: OSError) -> None:
+    """Raise LabError for what cannot be read, unless it is gone: a file on its way to its place is
+    looked for before what it replaces."""
+    if not isinstance(error, FileNotFoundError):
         raise LabError(
             f"{path} cannot be read ({error.strerror}), so a report could not be cleared of"
             " its secrets: run this as the user who made the lab",

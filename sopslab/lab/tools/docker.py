@@ -56,8 +56,9 @@ def inspected_containers(*names: str) -> list[Any]:
 
 
 def container_log(container: str, lines: int) -> bytes:
-    """Return the last lines that a container has written, on both of its outputs. Raises Failed."""
-    return run(["docker", "logs", "--tail", str(lines), container], os.environ, errors=True)
+    """Return the last lines that a container has written, on both of its outputs, or why docker
+    cannot show them. Raises Undecided if docker does not end."""
+    return ask(["docker", "logs", "--tail", str(lines), container], os.environ, errors=True).out
 
 
 def node_images(places: Places, node: str) -> frozenset[str] | None:

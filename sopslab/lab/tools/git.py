@@ -254,8 +254,7 @@ class Git:
                 if listed.startswith((_LINK, _SUBMODULE)):
                     raise LabError(
                         f"{way} on main is not a file or folder but leads elsewhere: `sopslab"
-                        " reset`"
-                        " takes it away"
+                        " reset` takes it away"
                     )
 
     def commit_files(

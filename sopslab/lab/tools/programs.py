@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sopslab.config.places import Places
+from sopslab.lab.tools.waiting import Deadline
 from sopslab.model.results import Undecided
 from sopslab.policy.processes import kill_with_descendants
 
@@ -103,7 +104,6 @@ def run(
     to: IO[bytes] | None = None,
     patience: float = 60,
     inherited: int | None = None,
-    errors: bool = False,
 ) -> bytes:
     """Return what a program prints. Raises Failed if it cannot be run, fails or does not end.
 
@@ -111,7 +111,6 @@ def run(
     + to: the file that the program prints to; then nothing is returned
     + patience: seconds
     + inherited: a descriptor that the program inherits, such as that of a lock
-    + errors: whether the program's standard error is returned, too
     """
     name = Path(argv[0]).name
     try:
@@ -122,7 +121,7 @@ def run(
             env=dict(environment),
             cwd=folder,
             stdout=subprocess.PIPE if to is None else to,
-            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
+            stderr=subprocess.PIPE,
             pass_fds=() if inherited is None else (inherited,),
         )
     except subprocess.TimeoutExpired:
@@ -177,17 +176,16 @@ def lines(
             )
         except OSError as error:
             raise _absent(name, error) from None
+        deadline = Deadline(patience)
         late = threading.Timer(patience, kill_with_descendants, [process])
         late.start()
         try:
             with process:
                 for line in process.stdout or ():
                     yield os.fsdecode(line).rstrip("\n")
-            if late.finished.is_set():
-                raise Failed(name, _late(name, patience))
             if process.returncode:
                 words.seek(0)
-                raise Failed(name, words.read())
+                raise Failed(name, _late(name, patience) if deadline.is_over else words.read())
         finally:
             late.cancel()
 

@@ -22,7 +22,7 @@ from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import repositories
 from sopslab.lab.backups.reading import restore
-from sopslab.lab.backups.repositories import bundled, refs_of, unbundle
+from sopslab.lab.backups.repositories import bundled, refs_in, unbundle
 from sopslab.lab.observe.folders import leftovers
 from sopslab.lab.observe.formats import lab_format
 from sopslab.lab.observe.issuers import GIVEN
@@ -364,7 +364,7 @@ def test_a_branch_that_moves_while_it_is_packed_is_in_the_bundle_as_it_was(
 
     assert was_overtaken(Path(machine.bin_dir))
     assert git(repository, "rev-parse", "main") == git(tmp_path / "clone", "rev-parse", "HEAD")
-    assert [f"{ref} {commit}" for ref, commit in refs_of(bundle.content).items()] == (
+    assert [f"{ref} {commit}" for ref, commit in refs_in(bundle.content).items()] == (
         before.splitlines()
     )
     (tmp_path / "bundle").write_bytes(bundle.content)

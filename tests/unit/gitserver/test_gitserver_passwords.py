@@ -38,6 +38,11 @@ def test_a_password_is_five_groups_of_four() -> None:
     assert set("".join(made)) == {*ALPHABET, "-"}
 
 
+def test_it_is_not_in_what_shows_an_account() -> None:
+    account = new_account("ada")
+    assert account.password not in repr(account)
+
+
 def test_it_has_at_least_80_bits() -> None:
     assert len(ALPHABET) ** len(new_password().replace("-", "")) > 2**80
     assert BITS > 84

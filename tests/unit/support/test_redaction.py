@@ -64,6 +64,10 @@ def test_a_short_secret_is_taken_out_where_it_stands_alone() -> None:
     assert redact(b"user: demo, demonstration", b"demo") == b"user: [redacted: it], demonstration"
 
 
+def test_a_secret_is_not_in_what_shows_it() -> None:
+    assert "hunter22" not in repr(Secret("a password", b"hunter22"))
+
+
 def test_nothing_is_known_by_three_characters() -> None:
     assert redact(b"yes and no, yes", b"yes") == b"yes and no, yes"
 

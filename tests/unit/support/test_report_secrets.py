@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 import tarfile
 from collections.abc import Callable
@@ -96,6 +97,44 @@ def test_where_a_secret_cannot_be_read_there_is_no_report(
     with pytest.raises(LabError, match=r"learner\.agekey cannot be read \(Permission denied\)"):
         make_report(settings, tmp_path / "report.tar.gz", datetime.now(UTC))
     assert not (tmp_path / "report.tar.gz").exists()
+
+
+def test_where_a_folder_cannot_be_read_there_is_no_report(
+    lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    Path(settings.keys_dir).mkdir(parents=True)
+    listed = os.scandir
+
+    def denied(path: str) -> object:
+        if str(path) == settings.keys_dir:
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(LabError, match=r"/keys cannot be read \(Permission denied\)"):
+        make_report(settings, tmp_path / "report.tar.gz", datetime.now(UTC))
+    assert not (tmp_path / "report.tar.gz").exists()
+
+
+def test_a_file_that_is_replaced_meanwhile_does_not_keep_the_report_back(
+    lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lab()
+    folder = Path(settings.keys_dir)
+    folder.mkdir(parents=True)
+    new, key = folder / ".learner.agekey.1.new", folder / "learner.agekey"
+    new.write_text("AGE-SECRET-KEY-1NEW\n")
+    key.write_text("AGE-SECRET-KEY-1OLD\n")
+    read = Path.read_bytes
+
+    def late(path: Path) -> bytes:
+        if path == new:
+            new.rename(key)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", late)
+    assert [one.value for one in secrets.on_disk(settings)] == [b"AGE-SECRET-KEY-1NEW"]
 
 
 def test_no_lab_no_report(lab: Callable[..., Settings], tmp_path: Path) -> None:
