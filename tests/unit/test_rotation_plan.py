@@ -244,6 +244,9 @@ def test_what_is_as_it_was_is_still_exposed() -> None:
     (sentence,) = still_exposed(before, after, ("backend/KEY", "b"))
     assert sentence.startswith("flux/a.yaml is as it was")
     assert still_exposed(before, after, ("b/KEY",)) == still_exposed(before, after, ()) == []
+    moved = replace(before, files={"flux/moved.yaml": "blob-a"})
+    (sentence,) = still_exposed(before, moved, ("backend",))
+    assert sentence.startswith("flux/moved.yaml is as it was")
     # What came later had nothing that could have leaked before.
     assert still_exposed(version(), after, ("backend",)) == []
 
