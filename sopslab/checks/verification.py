@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sopslab.checks.exercise import LACKS, USE_THE_LAB
-from sopslab.checks.rules.platform import is_ready
 from sopslab.checks.rules.table import Examined, Step
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.incidents.coverage import cover
 from sopslab.layout import KEY_SECRET
+from sopslab.model.objects import is_ready
 from sopslab.model.results import Undecided, Verdict, failed, passed, undecided
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
