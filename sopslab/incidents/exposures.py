@@ -60,7 +60,8 @@ def _leaves(parsed: documents.Parsed) -> Iterator[Named]:
 
 
 def _lines(text: str) -> Iterator[Named]:
-    for number, line in enumerate(text.splitlines(), 1):
+    # The policy counts lines in this way. For `splitlines`, a form feed ends a line, too.
+    for number, line in enumerate(text.split("\n"), 1):
         if assigned := _ASSIGNED.fullmatch(line.rstrip()):
             yield Named(number, assigned[1], digests(assigned[3]))
 

@@ -83,6 +83,11 @@ def test_lines_that_assign_have_values_too(text: str, key: str, value: str) -> N
     assert (named.key, sha(value) in named.digests) == (key, True)
 
 
+def test_lines_are_counted_as_the_policy_counts_them() -> None:
+    (named,) = named_values("a\fb\u2028c\r\nKEY=v\r\n".encode())
+    assert (named.line, named.digests) == (2, {sha("v")})
+
+
 def test_spaces_in_a_line_take_no_quadratic_time() -> None:
     started = time.process_time()
     (named,) = named_values(b"KEY=a" + b" " * 100_000 + b"b\n")
