@@ -70,26 +70,43 @@ class Wanted:
 def pending(seen: Snapshot, wanted: Wanted) -> list[Pending]:
     """Return what Flux has not done yet in an environment, including requests to Flux; empty if
     everything has arrived. Raises Undecided if something was not seen."""
-    read = _read(seen, wanted.head, heed=True)
+    read = reading(seen, wanted.head, heed=True)
     receiver = named(known(seen.receivers), RECEIVER)
     found = [
         *_made(seen),
         read,
         # Flux applies a new commit without being asked, once it has read it.
         _applied(seen, wanted, Ask.OWN if read is None else None),
-        _standing(receiver, f"the Receiver {RECEIVER}", Ask.RECEIVER, heed=True),
+        standing(receiver, f"the Receiver {RECEIVER}", ask=Ask.RECEIVER, heed=True),
     ]
     return [one for one in found if one is not None]
 
 
-def reading(seen: Snapshot, head: str | None) -> Pending | None:
-    """Return why Flux has not read a commit of main, None if it has read it."""
-    return _read(seen, head, heed=False)
+def reading(seen: Snapshot, head: str | None, *, heed: bool = False) -> Pending | None:
+    """Return why Flux has not read a commit of main, None if it has read it.
+
+    + heed: whether a request to Flux that is not done yet counts, too
+    """
+    found, name = source(seen), f"the GitRepository {seen.environment.source}"
+    open_one = standing(found, name, ask=Ask.SOURCE, heed=heed)
+    if open_one is None and not has_read(found, head):
+        return Pending(Why.BEHIND, f"Flux has not read {_short(head)} yet", Ask.SOURCE)
+    return open_one
 
 
-def applying(seen: Snapshot, head: str | None) -> Pending | None:
-    """Return why Flux has not applied a commit of main, None if it has applied it."""
-    return _own(seen, head, None, heed=False)
+def applying(
+    seen: Snapshot, head: str | None, *, ask: Ask | None = None, heed: bool = False
+) -> Pending | None:
+    """Return why Flux has not applied a commit of main, None if it has applied it.
+
+    + ask, heed: as for `standing`
+    """
+    found, environment = kustomization(seen), seen.environment
+    open_one = standing(found, environment.kustomization, environment.namespace, ask=ask, heed=heed)
+    if open_one is None and not has_applied(found, head):
+        late = Ask.LATE if ask is not None else None
+        return Pending(Why.BEHIND, f"Flux has not applied {_short(head)} yet", late)
+    return open_one
 
 
 def has_read(found: Object | None, head: str | None) -> bool:
@@ -126,59 +143,18 @@ def is_at_work(found: Object) -> bool:
     return _is_unseen(found, heed=True) or _ready(found) == "Unknown"
 
 
-def standing(found: Object | None, name: str, arrives: str = "") -> Pending | None:
+def standing(
+    found: Object | None,
+    name: str,
+    arrives: str = "",
+    *,
+    ask: Ask | None = None,
+    heed: bool = False,
+) -> Pending | None:
     """Return why an object of Flux is not ready in its present form, None if it is.
 
     + name: what a sentence calls the object
     + arrives: the namespace of the objects that it applies, for sentences about those
-    """
-    return _standing(found, name, None, arrives, heed=False)
-
-
-def _made(seen: Snapshot) -> Iterator[Pending | None]:
-    environment, namespaces = seen.environment, known(seen.namespaces)
-    if environment.is_seat:
-        name, arrives = environment.tenant, environment.namespace
-        yield _standing(tenant(seen), name, Ask.TENANT, arrives, heed=True)
-    for name in (environment.namespace, environment.system):
-        if name not in namespaces:
-            yield Pending(Why.MISSING, f"the namespace {name} is not there", Ask.TENANT)
-        elif namespaces[name] == GOING:
-            yield Pending(Why.DELETED, f"the namespace {name} is being deleted")
-
-
-def _read(seen: Snapshot, head: str | None, *, heed: bool) -> Pending | None:
-    found, name = source(seen), f"the GitRepository {seen.environment.source}"
-    open_one = _standing(found, name, Ask.SOURCE, heed=heed)
-    if open_one is None and not has_read(found, head):
-        return Pending(Why.BEHIND, f"Flux has not read {_short(head)} yet", Ask.SOURCE)
-    return open_one
-
-
-def _applied(seen: Snapshot, wanted: Wanted, ask: Ask | None) -> Pending | None:
-    open_one = _own(seen, wanted.head, ask, heed=True)
-    lacking = sorted(wanted.secrets - known(seen.live).keys()) if wanted.secrets else []
-    if open_one is None and lacking:
-        said = f"the Secret {lacking[0]} is not in {seen.environment.namespace}"
-        return Pending(Why.MISSING, said, ask)
-    return open_one
-
-
-def _own(seen: Snapshot, head: str | None, ask: Ask | None, *, heed: bool) -> Pending | None:
-    found, environment = kustomization(seen), seen.environment
-    name = environment.kustomization
-    open_one = _standing(found, name, ask, environment.namespace, heed=heed)
-    if open_one is None and not has_applied(found, head):
-        late = Ask.LATE if ask is not None else None
-        return Pending(Why.BEHIND, f"Flux has not applied {_short(head)} yet", late)
-    return open_one
-
-
-def _standing(
-    found: Object | None, name: str, ask: Ask | None, arrives: str = "", *, heed: bool
-) -> Pending | None:
-    """Return why an object of Flux is not ready yet, None if it is.
-
     + ask: what to ask Flux for if the object is not ready
     + heed: whether a request to Flux that is not done yet counts, too
     """
@@ -196,6 +172,27 @@ def _standing(
         told = meaning(found["kind"], condition(found, "Ready"), found["metadata"]["name"], arrives)
         return Pending(Why.NOT_READY, f"{name} is not ready: {told}", ask)
     return None
+
+
+def _made(seen: Snapshot) -> Iterator[Pending | None]:
+    environment, namespaces = seen.environment, known(seen.namespaces)
+    if environment.is_seat:
+        name, arrives = environment.tenant, environment.namespace
+        yield standing(tenant(seen), name, arrives, ask=Ask.TENANT, heed=True)
+    for name in (environment.namespace, environment.system):
+        if name not in namespaces:
+            yield Pending(Why.MISSING, f"the namespace {name} is not there", Ask.TENANT)
+        elif namespaces[name] == GOING:
+            yield Pending(Why.DELETED, f"the namespace {name} is being deleted")
+
+
+def _applied(seen: Snapshot, wanted: Wanted, ask: Ask | None) -> Pending | None:
+    open_one = applying(seen, wanted.head, ask=ask, heed=True)
+    lacking = sorted(wanted.secrets - known(seen.live).keys()) if wanted.secrets else []
+    if open_one is None and lacking:
+        said = f"the Secret {lacking[0]} is not in {seen.environment.namespace}"
+        return Pending(Why.MISSING, said, ask)
+    return open_one
 
 
 def _is_unseen(found: Object, *, heed: bool) -> bool:

@@ -13,7 +13,7 @@ from sopslab.config.places import GIT_SERVER_PORT, GIT_SERVER_USER
 from sopslab.layout import FLUX_NAMESPACE
 from sopslab.model.clusters import CLUSTER_DNS
 from sopslab.model.git_pod import NAME, PodShape
-from sopslab.model.objects import Object, condition, label, namespace
+from sopslab.model.objects import Object, condition, is_ready, label, namespace
 from sopslab.model.quantities import quantity
 
 _SELECTED = {"app": NAME}
@@ -241,8 +241,7 @@ def is_outdated(pod: Object, stateful_set: Object) -> bool:
     a pod by itself."""
     revision = label(pod, "controller-revision-hash")
     wanted = (stateful_set.get("status") or {}).get("updateRevision")
-    ready = condition(pod, "Ready").get("status") == "True"
-    return not ready and wanted is not None and revision != wanted
+    return not is_ready(pod) and wanted is not None and revision != wanted
 
 
 def other_claim(stateful_set: Object, storage_class: str | None, size: str) -> str:

@@ -25,7 +25,7 @@ from sopslab.checks.controller_pods import (
     unanswered,
     was_connected,
 )
-from sopslab.model.objects import Object, condition
+from sopslab.model.objects import Object, is_ready
 
 _CONTROLLER = "notification-controller"
 _PORT = 9440
@@ -123,7 +123,7 @@ def standing(target: Object | None) -> str | None:
     """Return "" if a pod can be asked, None if it cannot be asked yet, or why it never can be."""
     if target is None:
         return None
-    if condition(target, "Ready").get("status") == "True":
+    if is_ready(target):
         return ""
     found = (target.get("status") or {}).get("containerStatuses") or []
     return not_started(target) or next(filter(None, map(stopped, found)), None)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sopslab.checks.delivery import is_at_work
-from sopslab.model.objects import Object, condition
+from sopslab.model.objects import Object, is_ready
 from sopslab.model.rotation import LiveValue
 
 # The pods of a workload that was restarted for an incident have its id in this annotation.
@@ -25,7 +25,7 @@ def is_settled(kustomization: Object, key_version: int) -> bool:
     + key_version: the resource version of the cluster's present key, 0 if it has no key
     """
     return (
-        condition(kustomization, "Ready").get("status") == "True"
+        is_ready(kustomization)
         and not is_at_work(kustomization)
         and int(kustomization["metadata"]["resourceVersion"]) > key_version
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sopslab.checks.exercise import LACKS, USE_THE_LAB
-from sopslab.checks.rules.platform import is_ready
 from sopslab.checks.rules.table import Examined, Step
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.incidents.coverage import cover
 from sopslab.layout import KEY_SECRET
+from sopslab.model.objects import is_ready
 from sopslab.model.results import Undecided, Verdict, failed, passed, undecided
+from sopslab.model.words import counted
 from sopslab.policy.recipients import CONFIG
 from sopslab.policy.sops import short
 
@@ -77,11 +78,8 @@ def _key(seen: Snapshot) -> str:
 
 
 def _secret(seen: Snapshot) -> str:
-    count = len(known(seen.live)[seen.chapter.secret].keys)
-    return (
-        f"{seen.chapter.live} holds what the file holds: {count} key{'s' * (count != 1)}, the same"
-        " SHA-256 each."
-    )
+    keys = counted(len(known(seen.live)[seen.chapter.secret].keys), "key")
+    return f"{seen.chapter.live} holds what the file holds: {keys}, the same SHA-256 each."
 
 
 def _history(seen: Snapshot) -> str:

@@ -15,10 +15,8 @@ from sopslab.layout import ENVIRONMENT, KUSTOMIZATION
 LEVELS = 3
 HELP = "git push origin HEAD:help"
 """The command with which a learner at a seat asks the instructor for help."""
-_ENCRYPT = f"scripts/sops-encrypt-secret.sh {ENVIRONMENT} {{chapter.secret}}"
 _ADD = "git add {chapter.file} {chapter.kustomization}"
 _COMMIT = f'git commit -m "chapter-03: add encrypted backend secret for {ENVIRONMENT}"'
-_DESCRIBE = f"kubectl -n {{chapter.system}} describe kustomization {KUSTOMIZATION}"
 _IN_THE_CLONE = ("cat ", "git ", "scripts/", "sopslab validate")
 
 
@@ -43,7 +41,7 @@ _ENCRYPTED: Hints = (
     Hint(
         "The script asks for keys and values, shows no value, and writes the encrypted file. Add"
         " `--force` where a file is there that has to be replaced.",
-        (_ENCRYPT,),
+        ("{chapter.encrypt}",),
     ),
 )
 _WIRED: Hints = (
@@ -54,11 +52,7 @@ _WIRED: Hints = (
     ),
     Hint(
         "Uncomment `- {chapter.secret}.yaml` there, commit it, and push.",
-        (
-            _ADD,
-            _COMMIT,
-            "git push",
-        ),
+        (_ADD, _COMMIT, "git push"),
     ),
 )
 _COMMITTED: Hints = (
@@ -66,10 +60,7 @@ _COMMITTED: Hints = (
     Hint("Git says which of your changes are in no commit.", ("git status",)),
     Hint(
         "Commit the file and the list together: one without the other applies nothing.",
-        (
-            _ADD,
-            _COMMIT,
-        ),
+        (_ADD, _COMMIT),
     ),
 )
 _PUSHED: Hints = (
@@ -100,7 +91,7 @@ _ALONE: Mapping[str, Hints] = {
         Hint("Is everything of Flux at work, and does nothing stop it from looking?"),
         Hint(
             "What does Flux say of itself, and is anything suspended?",
-            (_DESCRIBE,),
+            ("{chapter.describe}",),
         ),
         Hint(
             "The doctor names what is wrong, and what Flux lacks is brought back by the lab.",
@@ -139,7 +130,7 @@ _ALONE: Mapping[str, Hints] = {
         Hint(
             "Three places can fail: sops-age, .sops.yaml, and the wiring. Which one does Flux's"
             " message speak of?",
-            (_DESCRIBE, COMPARE),
+            ("{chapter.describe}", COMPARE),
         ),
         Hint(
             "Build the repository as Flux would; what that does not show, the doctor names.",
@@ -211,12 +202,7 @@ _AT_A_SEAT: Mapping[str, Hints] = {
         ),
         Hint(
             "Encrypt, list the file in {chapter.kustomization}, commit, and push.",
-            (
-                _ENCRYPT,
-                _ADD,
-                _COMMIT,
-                "git push",
-            ),
+            ("{chapter.encrypt}", _ADD, _COMMIT, "git push"),
         ),
     ),
     "encrypted": _ENCRYPTED,
@@ -240,7 +226,7 @@ _AT_A_SEAT: Mapping[str, Hints] = {
         Hint(
             "Encrypt again with the .sops.yaml of the lab and `--force`, commit, and push. If that"
             " changes nothing: your instructor sees what Flux says.",
-            (_ENCRYPT, "git push", HELP),
+            ("{chapter.encrypt}", "git push", HELP),
         ),
     ),
     "secret": (

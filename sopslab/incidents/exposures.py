@@ -22,8 +22,9 @@ from sopslab.policy.printing import printable
 Read = Callable[[str, str], bytes | None]
 """Returns a file in a commit, None if it is not there; is called with the commit and the path."""
 
-# `KEY=value` and the like in files that are not YAML: dotenv, properties, constants in scripts.
-_ASSIGNED = re.compile(r"""\s*(?:export\s+)?([-._a-zA-Z0-9]+)\s*[:=]\s*(["']?)(.+?)\2[;,]?\s*""")
+# `KEY=value` and the like in files that are not YAML: dotenv, properties, constants in scripts. A
+# line has no space at its end: an expression for that would take quadratic time.
+_ASSIGNED = re.compile(r"""\s*(?:export\s+)?([-._a-zA-Z0-9]+)\s*[:=]\s*(["']?)(.+?)\2[;,]?""")
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ def _leaves(parsed: documents.Parsed) -> Iterator[Named]:
 
 
 def _lines(text: str) -> Iterator[Named]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if assigned := _ASSIGNED.fullmatch(line):
+    # The policy counts lines in this way. For `splitlines`, a form feed ends a line, too.
+    for number, line in enumerate(text.split("\n"), 1):
+        if assigned := _ASSIGNED.fullmatch(line.rstrip()):
             yield Named(number, assigned[1], digests(assigned[3]))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from typing_extensions import override
 
@@ -101,10 +101,7 @@ class SeatEnded:
 
 
 Event = Planned | Started | Ended | GoesOn | Refused | SeatWorks | SeatEnded
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind
-    for kind in (Planned, Started, Ended, GoesOn, Refused, SeatWorks, SeatEnded)
-}
+_KINDS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 
 def to_line(event: Event) -> str:

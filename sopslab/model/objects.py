@@ -57,6 +57,11 @@ def is_suspended(found: Object) -> bool:
     return (found.get("spec") or {}).get("suspend") is True
 
 
+def is_ready(found: Object) -> bool:
+    """Return whether an object reports that it is ready."""
+    return condition(found, "Ready").get("status") == "True"
+
+
 def is_busy(found: Object) -> bool:
     """Return whether Flux is working on one of its objects at the moment."""
     return condition(found, "Ready").get("status") not in ("True", "False") or (

@@ -290,13 +290,16 @@ def test_a_taint_that_only_prefers_other_nodes_keeps_nothing_off() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("2", 2), ("100m", 0.1), ("64Mi", 67108864), ("1e3", 1000), ("1500k", 1500000), ("5n", 5e-9)],
+    [
+        *(("2", 2), ("100m", 0.1), ("64Mi", 67108864), ("1e3", 1000), ("1500k", 1500000)),
+        *(("5n", 5e-9), ("2.", 2), (".5", 0.5), ("1.5E", 1.5e18)),
+    ],
 )
 def test_quantities_are_read_as_kubernetes_writes_them(text: str, number: float) -> None:
     assert float(quantity(text)) == number
 
 
-@pytest.mark.parametrize("text", ["", "Mi", "64MiB", "-", "1 Gi"])
+@pytest.mark.parametrize("text", ["", "Mi", "64MiB", "-", "1 Gi", ".", "1.2.3"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no quantity"):
         quantity(text)

@@ -17,7 +17,7 @@ from sopslab.checks.board.steps import STEPS, Progress, Row, Step
 from sopslab.checks.objects import failure
 from sopslab.checks.rules import content, delivery, key, machine, platform, source
 from sopslab.checks.rules.table import Examined, Rule, ask
-from sopslab.checks.snapshot import known
+from sopslab.checks.snapshot import Snapshot, known
 from sopslab.course.chapter import UP
 from sopslab.model.objects import Object
 from sopslab.model.results import Undecided, Verdict, failed
@@ -81,7 +81,7 @@ def _step(name: str, seen: Seen, examined: Examined[str]) -> Step:
     try:
         lack = _LACKS[name](seen)
         if lack is not None:
-            stuck = not lack.transient and _STUCK[name](seen)
+            stuck = not lack.transient and _has_failed(name, seen.snapshot)
             return _open(name, Progress.NO, lack.found, lack.next_step, stuck=stuck)
         examined.require(name)
     except Undecided as reason:
@@ -117,29 +117,15 @@ _LACKS: Mapping[str, Callable[[Seen], Verdict | None]] = {
 }
 
 
-def _never(_seen: Seen) -> bool:
-    return False
-
-
-def _cannot_read(seen: Seen) -> bool:
-    return _has_failed(objects.source(seen.snapshot))
-
-
-def _cannot_apply(seen: Seen) -> bool:
-    """Return whether Flux cannot apply main. If it can, what it has applied only lacks the file."""
-    return _has_failed(objects.kustomization(seen.snapshot))
-
-
-def _has_failed(found: Object | None) -> bool:
-    return found is not None and failure(found) is not None
-
-
-# For each step that is not done: whether the learner is stuck, or only has to go on.
-_STUCK: Mapping[str, Callable[[Seen], bool]] = {
-    "pushed": _never,
-    "encrypted": _never,
-    "wired": _never,
-    "source": _cannot_read,
-    "applied": _cannot_apply,
-    "secret": _never,
+# The objects of Flux that may have failed at a step. At any other step that is not done, and where
+# what Flux has applied only lacks the file, the learner just has to go on.
+_FLUX: Mapping[str, Callable[[Snapshot], Object | None]] = {
+    "source": objects.source,
+    "applied": objects.kustomization,
 }
+
+
+def _has_failed(name: str, seen: Snapshot) -> bool:
+    """Return whether Flux's last attempt at a step failed."""
+    found = _FLUX[name](seen) if name in _FLUX else None
+    return found is not None and failure(found) is not None

@@ -120,7 +120,8 @@ def looked_back(
                 scores.get(row.seat.id),
             )
         )
-    return Lesson(learners, begun, own[-1].at if own else None, own)
+    # A call for help is on record from when it was seen, with the time at which it was made.
+    return Lesson(learners, begun, max((one.at for one in own), default=None), own)
 
 
 def _taken(changes: Sequence[Change], begun: float | None, now: float) -> list[Taken]:

@@ -68,9 +68,10 @@ def examine_encryption(seen: Snapshot) -> Iterator[Cause]:
     """Yield a cause for values in plain text, or for an encrypted_regex that leaves them so."""
     tree = known(seen.tree)
     typo = tree.regex is not None and tree.regex != AGREED_REGEX
-    evidence = []
+    evidence, steps = [], []
     if typo:
         evidence.append(Evidence(CONFIG, f"encrypted_regex is {tree.regex}, not {AGREED_REGEX}"))
+        steps.append(seen.chapter.restore(CONFIG))
     for name, manifest in sorted(tree.manifests.items()):
         if not manifest.plain:
             continue
@@ -93,9 +94,8 @@ def examine_encryption(seen: Snapshot) -> Iterator[Cause]:
             )
         else:
             evidence.append(Evidence(what, f"in plain text below a sops block: {keys}"))
+            steps.append(_encrypt_again(seen, name))
     if evidence:
-        steps = [seen.chapter.restore(CONFIG)] if typo else []
-        steps += [seen.chapter.encrypt_again] if len(evidence) > len(steps) else []
         yield Cause(
             "encrypted-regex-typo",
             "encrypted_regex does not cover the values: sops leaves them in plain text, and Flux"

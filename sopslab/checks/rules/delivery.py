@@ -13,7 +13,7 @@ from sopslab.checks.snapshot import LiveSecret, Manifest, Opened, Snapshot, know
 from sopslab.course.chapter import UP
 from sopslab.layout import KEY_SECRET
 from sopslab.model.builds import build_of
-from sopslab.model.objects import Object, condition, is_suspended
+from sopslab.model.objects import Object, condition, is_ready, is_suspended
 from sopslab.model.suspension import BUILD, ROTATE, suspended_by
 from sopslab.policy.findings import key_path
 
@@ -173,7 +173,7 @@ def _applied(seen: Snapshot) -> Iterator[Manifest]:
     spec = found["spec"]
     if (
         has_applied(found, tree.commit)
-        and condition(found, "Ready").get("status") == "True"
+        and is_ready(found)
         and _looks_at(str(spec.get("path", "")), seen)
         and _reads_the_source(spec, seen)
     ):

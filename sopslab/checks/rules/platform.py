@@ -11,7 +11,7 @@ from sopslab.checks.rules.skew import skew
 from sopslab.checks.snapshot import Snapshot, known
 from sopslab.course.chapter import UP
 from sopslab.layout import FLUX_NAMESPACE
-from sopslab.model.objects import Object, condition, is_suspended
+from sopslab.model.objects import Object, condition, is_ready, is_suspended, label
 
 # The flags that flux/clusters/lab/flux-system/kustomization.yaml.j2 sets.
 LOCKDOWN: Mapping[str, Sequence[str]] = {
@@ -24,11 +24,6 @@ LOCKDOWN: Mapping[str, Sequence[str]] = {
     ),
     "notification-controller": ("--no-cross-namespace-refs=true", "--metrics-addr=0"),
 }
-
-
-def is_ready(node: Object) -> bool:
-    """Return whether a node is ready."""
-    return condition(node, "Ready").get("status") == "True"
 
 
 def examine_cluster(seen: Snapshot) -> Iterator[Cause]:
@@ -129,10 +124,9 @@ def _is_available(deployment: Object) -> bool:
 
 def examine_versions(seen: Snapshot) -> Iterator[Cause]:
     """Yield a cause if the versions of the command `flux` and of the controllers do not fit."""
-    label = "app.kubernetes.io/version"
     command = {tool.name: tool.version for tool in known(seen.tools)}.get("flux") or ""
     versions = {
-        (one["metadata"].get("labels") or {}).get(label, ""): one["metadata"]["name"]
+        label(one, "app.kubernetes.io/version") or "": one["metadata"]["name"]
         for one in known(seen.controllers)
     }
     for version, name in sorted(versions.items()):

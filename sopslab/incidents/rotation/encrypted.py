@@ -7,6 +7,7 @@ into the present version. It opens the file if the data key has not been changed
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +20,8 @@ from sopslab.policy.findings import Undecidable
 _FREE_TYPES = {"", "Opaque"}
 # Of a Secret's name, and of a key in it.
 _LONGEST_NAME = 253
+# A learner may tag anything as a number, or give one thousands of digits, which `int` refuses.
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, order=True)
@@ -169,6 +172,6 @@ def _value(node: Node) -> object:
             return None
         case "bool":
             return text.lower() in ("true", "yes", "on")
-        case "int" if text.lstrip("-").isdigit():
+        case "int" if _INTEGER.fullmatch(text):
             return int(text)
     return text

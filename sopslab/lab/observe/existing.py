@@ -44,7 +44,7 @@ from sopslab.model.clusters import (
 )
 from sopslab.model.git_pod import LABEL as GIT_LABEL
 from sopslab.model.git_pod import POD as GIT_POD
-from sopslab.model.objects import Object, condition, label
+from sopslab.model.objects import Object, is_ready, label
 from sopslab.model.quantities import quantity
 from sopslab.model.results import Undecided
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS
@@ -372,11 +372,10 @@ def _node(node: Object, pods: Sequence[Object]) -> ClusterNode:
     # A node that has only just joined, or that only represents another service, may not report
     # what it can allocate.
     info, free = node["status"]["nodeInfo"], node["status"].get("allocatable") or {}
-    ready = condition(node, "Ready").get("status") == "True"
     return ClusterNode(
         name=node["metadata"]["name"],
         architecture=info["architecture"],
-        usable=ready and info["operatingSystem"] == "linux" and not _is_kept_off(node),
+        usable=is_ready(node) and info["operatingSystem"] == "linux" and not _is_kept_off(node),
         cpu_m=int((_free(free, "cpu") - _requested(pods, "cpu")) * 1000),
         memory_mib=int((_free(free, "memory") - _requested(pods, "memory")) / _MIB),
         pods=int(_free(free, "pods")) - len(pods),

@@ -104,6 +104,12 @@ def test_every_call_for_help_counts_once() -> None:
     assert [one.asked for one in lesson.learners] == [2, 0]
 
 
+def test_a_call_for_help_from_before_the_board_is_not_the_end_of_the_lesson() -> None:
+    lesson = back(Change(100.0, "ada", "access", "yes"), Change(40.0, "ada", HELP, "yes"))
+
+    assert (lesson.begun, lesson.ended) == (100.0, 100.0)
+
+
 def test_without_a_record_there_are_no_times() -> None:
     lesson = back()
 

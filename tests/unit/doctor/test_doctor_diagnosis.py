@@ -529,6 +529,13 @@ def test_at_a_seat_the_commands_are_the_instructors() -> None:
     assert found["corrupt-key"].next_step == "sopslab up --key-from store"
 
 
+def test_the_lab_encrypted_the_canary_and_a_learner_does_not_do_it_again() -> None:
+    slip = manifest("lab-canary", plain=("data.A",), regex="^(dta|stringData)$")
+    (one,) = diagnose(on_main("lab-canary", slip)(healthy())).causes
+    assert one.id == "encrypted-regex-typo"
+    assert one.next_step.endswith(f"-- {FOLDER}/lab-canary.yaml")
+
+
 def test_an_object_that_flux_was_told_to_leave_alone_is_released_first() -> None:
     def edit(one: Any) -> None:
         one["metadata"]["annotations"] = {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}

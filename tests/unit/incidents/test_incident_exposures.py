@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -74,11 +75,23 @@ def test_values_are_known_by_their_hashes_as_written_and_decoded() -> None:
         ("# x\nexport TOKEN='a b'\n", "TOKEN", "a b"),
         ("password: x y\n", "password", "x y"),
         ('KEY = "v";\n', "KEY", "v"),
+        ("KEY=v \t\n", "KEY", "v"),
     ],
 )
 def test_lines_that_assign_have_values_too(text: str, key: str, value: str) -> None:
     (named,) = named_values(text.encode())
     assert (named.key, sha(value) in named.digests) == (key, True)
+
+
+def test_lines_are_counted_as_the_policy_counts_them() -> None:
+    (named,) = named_values("a\fb\u2028c\r\nKEY=v\r\n".encode())
+    assert (named.line, named.digests) == (2, {sha("v")})
+
+
+def test_spaces_in_a_line_take_no_quadratic_time() -> None:
+    started = time.process_time()
+    (named,) = named_values(b"KEY=a" + b" " * 100_000 + b"b\n")
+    assert named.key == "KEY" and time.process_time() - started < 1
 
 
 def test_an_item_of_a_list_is_named_after_the_list() -> None:
