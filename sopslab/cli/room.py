@@ -76,14 +76,17 @@ def seats_or_exit(wanted: Sequence[str], *, as_json: bool) -> Seats:
     return Seats(room, {name: seats[name] for name in ids})
 
 
-def at_seats(deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool) -> Result:
+def at_seats(
+    deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool, silent: bool = False
+) -> Result:
     """Run a deploy of a room at its seats, show what they do, and return how it went.
 
     + deploy: `MAKE` or `RUN`
     + words: the verb, and its arguments
+    + silent: whether to show nothing meanwhile, as with `as_json`
     """
     console = Console()
-    display = nullcontext() if as_json else RoomDisplay(console, seats.ids)
+    display = nullcontext() if as_json or silent else RoomDisplay(console, seats.ids)
     data = {"verb": json.dumps(list(words))}
     hosts = [f"@seat/{name}" for name in seats.ids]
     try:
