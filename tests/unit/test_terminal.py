@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sopslab.cli.console import Console
 from sopslab.cli.display import Display
-from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.terminal import echo, echo_csv, echo_json
 from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.model.steps import Step
 from sopslab.policy.printing import in_one_line, printable
@@ -129,3 +129,6 @@ def test_what_is_echoed_is_harmless_and_json_stays_json(capsys: pytest.CaptureFi
     echo_json(long)
     said = capsys.readouterr()
     assert not harmful(said.out) and json.loads(said.out) == long
+    echo_csv(f'"{HOSTILE}","{"x" * 10_000}"\n')
+    said = capsys.readouterr()
+    assert not harmful(said.out) and said.out.endswith(f'","{"x" * 10_000}"\n')
