@@ -17,7 +17,7 @@ from rich.text import Text
 from sopslab.cli.console import Console
 from sopslab.cli.room_display import RoomDisplay
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end
+from sopslab.cli.verbs._shared import end, problems_or_exit
 from sopslab.config.inputs import MACHINES, SEATS, roster_rows, seat_settings
 from sopslab.config.places import Room
 from sopslab.config.seats import chosen
@@ -89,13 +89,10 @@ def at_seats(
     display = nullcontext() if as_json or silent else RoomDisplay(console, seats.ids)
     data = {"verb": json.dumps(list(words))}
     hosts = [f"@seat/{name}" for name in seats.ids]
-    try:
-        with display as shown:
-            follow = shown.follow if shown is not None else lambda _event: None
-            log_dir = Path(seats.room.lab_dir, "log")
-            result = run(deploy, data, log_dir, follow, SEATS, hosts=hosts)
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
+    with problems_or_exit(as_json=as_json), display as shown:
+        follow = shown.follow if shown is not None else lambda _event: None
+        log_dir = Path(seats.room.lab_dir, "log")
+        result = run(deploy, data, log_dir, follow, SEATS, hosts=hosts)
     if result.code in STOPPED and words[0] in _LOOKS:
         return replace(result, problems=["stopped"])
     return result

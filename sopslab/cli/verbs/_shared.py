@@ -157,15 +157,13 @@ def deploy_or_exit(
 
     log_dir = Path(settings.lab_dir) / "log"
     began = datetime.now(UTC)
-    try:
+    with problems_or_exit(as_json=as_json):
         inventory = inventory or chosen_inventory()
         if as_json:
             result = run(deploy, data, log_dir, events.write, inventory, stdin)
         else:
             with _display() as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     if junit is not None:
         result = _reported(result, junit, began)
     if as_json:
