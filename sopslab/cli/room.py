@@ -24,6 +24,7 @@ from sopslab.config.seats import chosen
 from sopslab.errors import STOPPED, Exit, InputError, LabError
 from sopslab.files.privatefile import write_private
 from sopslab.model.events import SeatEnded
+from sopslab.room.answers import plan_in
 from sopslab.room.machines import as_file, known_machines
 from sopslab.run.runner import Result, run
 
@@ -116,6 +117,10 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
     if as_json:
         echo_json(as_dict(seats, result))
         sys.exit(code)
+    for name in seats.ids:
+        if name in result.seats:
+            for sentence in plan_in(json.loads(result.seats[name].answer or "{}")):
+                echo(f"{name}: {sentence}")
     if code is Exit.OK and not missing:
         return
     console = Console(stderr=True)

@@ -128,6 +128,15 @@ def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
     return tuple(_cut(sentence) for sentence in sentences if sentence)[:_MOST_SENTENCES]
 
 
+def plan_in(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a verb would do, in sentences, from its answer to `--dry-run`; empty if there is
+    nothing to do, or if it is the answer to something else."""
+    plans = answer.get("plan")
+    if not isinstance(plans, dict):
+        return ()
+    return bounded(sentence for plan in plans.values() for sentence in _texts(plan))
+
+
 @dataclass(frozen=True)
 class Exercise:
     """How far a learner is: how many checks of the exercise pass, how many there are, and what
