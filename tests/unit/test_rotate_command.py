@@ -239,6 +239,15 @@ def test_a_value_that_is_missing_ends_it(settings: Settings, runs: list[Data]) -
     assert runs == []
 
 
+def test_a_value_that_is_no_text_is_refused_and_not_shown(
+    settings: Settings, runs: list[Data]
+) -> None:
+    asked = ["rotate", "value-exposed", "--value", "a/B", "--yes"]
+    done = CliRunner().invoke(main, asked, input=b"not-to-be-seen\xff\n")
+    assert done.exit_code == Exit.INPUT and runs == []
+    assert done.output == "a/B: standard input is not UTF-8\n"
+
+
 def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:
     assert rotate("learner-key", stdin="n\n").exit_code == 1
     assert runs == []

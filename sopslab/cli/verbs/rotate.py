@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from sopslab.cli import completing
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
+    asked_secret,
     deploy_or_exit,
     json_option,
     lab_or_exit,
@@ -288,14 +288,8 @@ def _rotations(settings: Settings) -> dict[str, Rotation]:
 
 
 def _values(names: Sequence[str]) -> dict[str, str]:
-    """Return the values by name: typed at prompts without echo if there is a terminal, else read
-    from standard input, a line each. Raises InputError if one is empty."""
-    values = {}
-    for name in names:
-        if sys.stdin.isatty():
-            values[name] = click.prompt(name, hide_input=True, confirmation_prompt=True, err=True)
-        else:
-            values[name] = sys.stdin.readline().rstrip("\n")
+    """Return the values by name, as `asked_secret` does. Raises InputError if one is empty."""
+    values = {name: asked_secret(name, confirm=True) for name in names}
     empty = [f"{name}: no value was given" for name, value in values.items() if not value]
     if empty:
         raise InputError(empty)
