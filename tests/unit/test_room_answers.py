@@ -78,6 +78,13 @@ def test_lines_without_end_are_not_taken(line: str) -> None:
             answer.take(line)
 
 
+def test_events_of_any_length_are_not_taken_without_end() -> None:
+    answer = Answer()
+    with pytest.raises(Unreadable):
+        for _ in range(100):
+            answer.take('{"event": "' + "x" * 1_000_000)
+
+
 def test_what_a_seat_does_is_said_in_a_few_words() -> None:
     (doing,) = told(Answer(), to_line(Started(Operation(Step.GIT, "y" * 100_000))))
     assert len(doing) < 1_000
