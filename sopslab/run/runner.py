@@ -128,6 +128,8 @@ def run(
 ) -> Result:
     """Run `deploy` on an inventory of the project and return how it went.
 
+    Raises LabError if the log cannot be written.
+
     + deploy: the deploy file, relative to the project
     + data: what overrides the inventory's data
     + log_dir: where the log goes
