@@ -72,7 +72,7 @@ def details(rows: Sequence[Row], now: float) -> Iterator[Text]:
             continue
         text = Text.assemble((row.seat.id, _STUCK if row.stuck else ""), ": ")
         if row.asked is not None:
-            text.append(f"asks for help since {ago(row.asked, now)}", _ASKS)
+            text.append(f"asked for help {ago(row.asked, now)} ago", _ASKS)
             text.append(f"; {row.next}" if row.next else ".")
         else:
             text.append(row.next)

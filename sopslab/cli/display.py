@@ -51,6 +51,8 @@ class Display:
                     self._finish_step()
                     self._step = event.operation.step
                     self._step_started = self._started
+                # An operation that does not end, because the run is stopped, has failed.
+                self._failed = True
             case Ended():
                 self._done += 1
                 self._failed = event.failed
@@ -73,7 +75,8 @@ class Display:
         mark = Text("✗ ", "red") if self._failed else Text("✓ ", "green")
         seconds = time.monotonic() - self._step_started
         line = mark + Text(f"{self._step:<10}", "bold") + Text(f"{seconds:7.1f} s", "dim")
-        self._console.print(line + Text("" if self._changed else "   nothing to do", "dim"))
+        nothing = "" if self._changed or self._failed else "   nothing to do"
+        self._console.print(line + Text(nothing, "dim"))
         for change in self._changes:
             self._console.print(Text(f"    {change}"))
         self._step, self._changes, self._changed = None, [], False

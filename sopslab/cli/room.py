@@ -17,13 +17,14 @@ from rich.text import Text
 from sopslab.cli.console import Console
 from sopslab.cli.room_display import RoomDisplay
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import end
+from sopslab.cli.verbs._shared import end, problems_or_exit
 from sopslab.config.inputs import MACHINES, SEATS, roster_rows, seat_settings
 from sopslab.config.places import Room
 from sopslab.config.seats import chosen
 from sopslab.errors import STOPPED, Exit, InputError, LabError
 from sopslab.files.privatefile import write_private
 from sopslab.model.events import SeatEnded
+from sopslab.room.answers import plan_in
 from sopslab.room.machines import as_file, known_machines
 from sopslab.run.runner import Result, run
 
@@ -76,23 +77,23 @@ def seats_or_exit(wanted: Sequence[str], *, as_json: bool) -> Seats:
     return Seats(room, {name: seats[name] for name in ids})
 
 
-def at_seats(deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool) -> Result:
+def at_seats(
+    deploy: str, seats: Seats, words: Sequence[str], *, as_json: bool, silent: bool = False
+) -> Result:
     """Run a deploy of a room at its seats, show what they do, and return how it went.
 
     + deploy: `MAKE` or `RUN`
     + words: the verb, and its arguments
+    + silent: whether to show nothing meanwhile, as with `as_json`
     """
     console = Console()
-    display = nullcontext() if as_json else RoomDisplay(console, seats.ids)
+    display = nullcontext() if as_json or silent else RoomDisplay(console, seats.ids)
     data = {"verb": json.dumps(list(words))}
     hosts = [f"@seat/{name}" for name in seats.ids]
-    try:
-        with display as shown:
-            follow = shown.follow if shown is not None else lambda _event: None
-            log_dir = Path(seats.room.lab_dir, "log")
-            result = run(deploy, data, log_dir, follow, SEATS, hosts=hosts)
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
+    with problems_or_exit(as_json=as_json), display as shown:
+        follow = shown.follow if shown is not None else lambda _event: None
+        log_dir = Path(seats.room.lab_dir, "log")
+        result = run(deploy, data, log_dir, follow, SEATS, hosts=hosts)
     if result.code in STOPPED and words[0] in _LOOKS:
         return replace(result, problems=["stopped"])
     return result
@@ -116,6 +117,10 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
     if as_json:
         echo_json(as_dict(seats, result))
         sys.exit(code)
+    for name in seats.ids:
+        if name in result.seats:
+            for sentence in plan_in(json.loads(result.seats[name].answer or "{}")):
+                echo(f"{name}: {sentence}")
     if code is Exit.OK and not missing:
         return
     console = Console(stderr=True)

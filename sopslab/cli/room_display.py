@@ -87,8 +87,8 @@ def _mark(ended: SeatEnded | None) -> Text:
 def _said(ended: SeatEnded) -> Text:
     if ended.code:
         return Text(" ".join(ended.problems), "red")
-    changes = counted(ended.changed, "change")
-    return Text(f"done, {changes}" if ended.changed else "nothing to do")
+    # Nothing is said of what there was to do: the verb may only have looked.
+    return Text(f"done, {counted(ended.changed, 'change')}")
 
 
 def _clock(seconds: float) -> str:

@@ -26,14 +26,14 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
     Learners' progress does not change the exit code.
     """
     seats = room.seats_or_exit(wanted, as_json=as_json)
-    looked = room.at_seats(room.RUN, seats, ["status"], as_json=True)
+    looked = room.at_seats(room.RUN, seats, ["status"], as_json=as_json, silent=True)
     up = [name for name in seats.ids if name in looked.seats and not looked.seats[name].code]
     found: dict[str, Exercise] = {}
     last, code = looked, looked.code
     # After an interruption there is no second look.
     if up and code not in STOPPED:
         some = room.Seats(seats.room, {name: seats.settings[name] for name in up})
-        last = room.at_seats(room.RUN, some, ["verify"], as_json=True)
+        last = room.at_seats(room.RUN, some, ["verify"], as_json=as_json, silent=True)
         answers = {name: _answer(seat) for name, seat in last.seats.items()}
         found = {name: exercise_in(answer) for name, answer in answers.items() if answer}
         code = last.code if last.code in STOPPED else code

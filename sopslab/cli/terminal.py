@@ -12,10 +12,19 @@ import click
 
 from sopslab.policy.printing import printable
 
+_PIECE = 1000  # characters: `printable` cuts off lines of more than 4,000
+
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
     """Print a text, on standard error if `err`; without a line feed at its end if not `nl`."""
     click.echo(printable(str(text)), err=err, nl=nl)
+
+
+def echo_csv(table: str) -> None:
+    """Print a table whose lines may have any length: a line that is cut off would take the next
+    lines with it, because its last cell has no end."""
+    pieces = (table[first : first + _PIECE] for first in range(0, len(table), _PIECE))
+    click.echo("".join(map(printable, pieces)), nl=False)
 
 
 def echo_json(answer: object) -> None:

@@ -18,6 +18,7 @@ from sopslab.model.events import from_line as event_in
 _MOST_ANSWER = 1 << 20  # characters
 # A run has a few hundred operations, and writes an event at the start and at the end of each.
 _MOST_EVENTS = 10_000
+_MOST_TOLD = 16 << 20  # characters of all events
 _MOST_SENTENCES = 20
 _LONGEST = 600  # characters of a sentence
 # No verb prints JSON that is nested this deeply.
@@ -56,12 +57,14 @@ class Progress:
 
 @dataclass
 class Answer:
-    """What a seat has printed so far."""
+    """What a seat has printed so far: the lines of its answer, how many characters they have, and
+    how many events there were, with how many characters (`told`)."""
 
     progress: Progress = field(default_factory=Progress)
     lines: list[str] = field(default_factory=list)
     length: int = 0
     events: int = 0
+    told: int = 0
 
     def take(self, line: str) -> str | None:
         """Take a line; return in a few words what the seat does now, None if the line does not say
@@ -71,7 +74,8 @@ class Answer:
         """
         if line.startswith(_EVENT):
             self.events += 1
-            if self.events > _MOST_EVENTS:
+            self.told += len(line)
+            if self.events > _MOST_EVENTS or self.told > _MOST_TOLD:
                 raise Unreadable
             try:
                 return self.progress.told(event_in(line))
@@ -126,6 +130,15 @@ def problems_in(answer: Mapping[str, Any], code: int) -> tuple[str, ...]:
 def bounded(sentences: Iterable[str]) -> tuple[str, ...]:
     """Return the first sentences of a seat as they are shown: cut, and each in one line."""
     return tuple(_cut(sentence) for sentence in sentences if sentence)[:_MOST_SENTENCES]
+
+
+def plan_in(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a verb would do, in sentences, from its answer to `--dry-run`; empty if there is
+    nothing to do, or if it is the answer to something else."""
+    plans = answer.get("plan")
+    if not isinstance(plans, dict):
+        return ()
+    return bounded(sentence for plan in plans.values() for sentence in _texts(plan))
 
 
 @dataclass(frozen=True)

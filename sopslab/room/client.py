@@ -133,7 +133,8 @@ class Client:
 def client(folder: Path, identity: Path | None = None, users: Sequence[str] = USERS) -> Client:
     """Write the files of a lab's client below a folder, and return the client.
 
-    Raises LabError if there is no folder for sockets that only this account can use.
+    Raises LabError if there is no folder for sockets that only this account can use, and OSError if
+    the files cannot be written.
 
     + folder: private, such as `<lab_dir>/ssh`
     + users: configurations of OpenSSH that apply where the lab's own sets nothing

@@ -160,7 +160,8 @@ class Process:
         if writing:
             poll.register(self._given, select.POLLOUT)
         ready = dict(poll.poll(deadline.left * 1000))
-        if not ready:
+        # Standard error is read without end, so it must not be what a wait goes on for.
+        if not ready or (deadline.is_over and list(ready) == [self._worded]):
             raise Late
         if self._worded in ready:
             self._read(self._worded, self._words)

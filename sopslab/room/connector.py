@@ -51,7 +51,7 @@ class SeatConnector(BaseConnector):
     def connection(self) -> Connection:
         """The connection to the machine, which is opened by its first use.
 
-        Raises LabError if the host's data does not say where the machine is.
+        Raises InputError if the host's data are no settings, and what `connection_to` raises.
         """
         if self._open is None:
             self._open = connection_to(load_settings(self.host.data.dict()))

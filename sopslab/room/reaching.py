@@ -13,7 +13,7 @@ from sopslab.room.connection import Connection
 def connection_to(settings: Settings) -> Connection:
     """Return a connection to the machine of a seat, which is opened by its first use.
 
-    Raises LabError if the settings name no machine, or the folders of `ssh` cannot be made here.
+    Raises LabError if the settings name no machine, and what `client` raises.
     """
     machine = settings.machine
     if machine is None:

@@ -128,6 +128,8 @@ def run(
 ) -> Result:
     """Run `deploy` on an inventory of the project and return how it went.
 
+    Raises LabError if the log cannot be written.
+
     + deploy: the deploy file, relative to the project
     + data: what overrides the inventory's data
     + log_dir: where the log goes
@@ -313,7 +315,8 @@ def _problems(returncode: int, stopped: list[int], story: _Story, log: Path) -> 
         # A script may fail at the same place more than once.
         return list(dict.fromkeys(story.problems))
     if returncode != 0 or story.broken:
-        words = log.read_text(encoding="utf-8").splitlines()
+        # The environment may have Python write in another encoding.
+        words = log.read_text(encoding="utf-8", errors="replace").splitlines()
         return [f"{story.broken or 'the run'} failed: {sentence}" for sentence in _last(words)]
     return []
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from sopslab.checks.board.history import Curve, by_step
-from sopslab.checks.board.lesson import Learner, Lesson, StepSummary, Taken
+from sopslab.checks.board.history import by_step
+from sopslab.checks.board.lesson import Learner, Lesson, Taken
 from sopslab.checks.board.steps import Progress, Step
 from sopslab.files.render import template_environment
 from sopslab.layout import TEMPLATES
@@ -116,21 +116,17 @@ def _step(step: Step, taken: Taken) -> ShownStep:
 
 
 def _summaries(lesson: Lesson) -> list[ShownSummary]:
-    return [
-        ShownSummary(one.step, one.done, _duration(one.took), one.stuck, _curve(lesson, curve))
-        for one, curve in _with_curves(lesson)
-    ]
-
-
-def _with_curves(lesson: Lesson) -> list[tuple[StepSummary, Curve]]:
     seats = [learner.row.seat.id for learner in lesson.learners]
-    curves = by_step(lesson.changes, seats, lesson.begun or 0.0)
-    return list(zip(lesson.steps, curves, strict=True))
-
-
-def _curve(lesson: Lesson, curve: Curve) -> Markup:
-    seconds = (lesson.ended or 0.0) - (lesson.begun or 0.0)
-    return chart.drawn(curve, chart.STEP, seconds, len(lesson.learners))
+    begun = lesson.begun or 0.0
+    seconds = (lesson.ended or 0.0) - begun
+    curves = [
+        chart.drawn(curve, chart.STEP, seconds, len(seats))
+        for curve in by_step(lesson.changes, seats, begun)
+    ]
+    return [
+        ShownSummary(one.step, one.done, _duration(one.took), one.stuck, curve)
+        for one, curve in zip(lesson.steps, curves, strict=True)
+    ]
 
 
 def _duration(seconds: float | None) -> str:

@@ -144,6 +144,19 @@ def test_seats_are_chosen_and_told_the_rest(room: Room) -> None:
     assert room.seats["zoe"].logins == 0
 
 
+def test_what_a_dry_run_would_do_is_said_of_each_seat(room: Room) -> None:
+    plans = {"ada": ["main goes back", "Flux is resumed\u009b2J"], "bob": []}
+    for learner, plan in plans.items():
+        answer = json.dumps({"ok": True, "changed": 0, "plan": {"learner": plan}})
+        room.program(learner, f"cat <<'END'\n{answer}\nEND")
+    done = room.sopslab("reset", "ada", "bob", "--dry-run", "--yes")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[-2:] == ["ada: main goes back", "ada: Flux is resumed\\x9b2J"]
+    assert any(line.startswith("bob: done, 0 changes") for line in lines)
+    assert room.asked("ada") == "reset --dry-run --yes --json"
+
+
 def test_no_seat_waits_for_another(room: Room) -> None:
     # Each run ends only after all have begun.
     begun = room.root.parent / "begun"

@@ -10,7 +10,15 @@ import pytest
 from sopslab.errors import Exit
 from sopslab.model.events import Ended, Event, Operation, Planned, SeatEnded, Started, to_line
 from sopslab.model.steps import Step
-from sopslab.room.answers import Answer, Exercise, Unreadable, changes_in, exercise_in, problems_in
+from sopslab.room.answers import (
+    Answer,
+    Exercise,
+    Unreadable,
+    changes_in,
+    exercise_in,
+    plan_in,
+    problems_in,
+)
 
 FETCH = Operation(Step.ARTIFACTS, "Build the node image")
 PROVE = Operation(Step.CANARY, "Prove it")
@@ -68,6 +76,13 @@ def test_lines_without_end_are_not_taken(line: str) -> None:
     with pytest.raises(Unreadable):
         for _ in range(2 << 20):
             answer.take(line)
+
+
+def test_events_of_any_length_are_not_taken_without_end() -> None:
+    answer = Answer()
+    with pytest.raises(Unreadable):
+        for _ in range(100):
+            answer.take('{"event": "' + "x" * 1_000_000)
 
 
 def test_what_a_seat_does_is_said_in_a_few_words() -> None:
@@ -146,6 +161,20 @@ def test_what_is_said_is_bounded() -> None:
 )
 def test_only_a_number_counts_as_changes(changed: object, counted: int) -> None:
     assert changes_in({"changed": changed}) == counted
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({"learner": ["main goes\nback", "", 3, "Flux is resumed"]}, 2),
+        ({"learner": []}, 0), ({"learner": "main"}, 0), (["main"], 0), (None, 0),
+        ({str(number): ["main goes back"] for number in range(100)}, 20),
+    ],
+    ids=["said", "nothing", "text", "list", "none", "many"],
+)  # fmt: skip
+def test_what_would_be_done_is_said_in_sentences(plan: object, told: int) -> None:
+    sentences = plan_in({"plan": plan})
+    assert len(sentences) == told and all(one == " ".join(one.split()) for one in sentences)
 
 
 def test_how_far_a_learner_is_says_what_comes_next() -> None:

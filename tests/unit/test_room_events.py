@@ -43,7 +43,7 @@ def test_without_a_terminal_each_thing_is_said_once_on_a_line() -> None:
         "ada: artifacts 3/40: Build [the] node image",
         "bob: bob@seat-2: nothing answers there look at it (9.5 s)",
         "ada: done, 1 change (83.2 s)",
-        "zoe: nothing to do (4.0 s)",
+        "zoe: done, 0 changes (4.0 s)",
     ]
 
 

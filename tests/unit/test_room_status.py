@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from sopslab.cli import room, room_status
-from sopslab.errors import Exit
+from sopslab.errors import Exit, LabError
 from sopslab.model.events import SeatEnded
 from sopslab.run.runner import Result
 
@@ -63,3 +64,26 @@ def test_what_was_not_seen_is_no_progress_of_nothing(
     status(monkeypatch, result(Exit.OK, WELL), result(Exit.PARTIAL, LOST))
     shown = capsys.readouterr().out
     assert "0 of 0" not in shown and "was not seen" in shown
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_look_that_cannot_begin_answers_in_json_only_where_that_was_asked_for(
+    as_json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    def run(*_: object, **__: object) -> NoReturn:
+        raise LabError("the log cannot be written", Exit.HOST)
+
+    place: Any = type("Place", (), {"lab_dir": str(tmp_path)})
+    monkeypatch.setattr(room, "run", run)
+    monkeypatch.setattr(room, "seats_or_exit", lambda *_, **__: room.Seats(place, {"ada": PLACE}))
+    with pytest.raises(SystemExit) as ended:
+        room_status.show_or_exit([], as_json=as_json)
+    assert ended.value.code == Exit.HOST
+    shown = capsys.readouterr()
+    if as_json:
+        assert json.loads(shown.out)["problems"] == ["the log cannot be written"]
+    else:
+        assert (shown.out, shown.err) == ("", "the log cannot be written\n")

@@ -176,6 +176,45 @@ def test_one_that_is_over_does_not(settings: Settings, runs: list[Data]) -> None
     assert wrong.exit_code == Exit.INPUT and "is about learner-key" in wrong.output
 
 
+def test_a_rotation_that_is_named_is_not_taken_for_one_of_others(
+    settings: Settings, runs: list[Data]
+) -> None:
+    """It would go on without them, and what leaked of theirs would still open what it did."""
+    enrol(settings, "ada", "bob")
+    key = begun(settings, "ada").incident
+    value = begun(
+        settings, "ada", cause=Cause.VALUE_EXPOSED, incident="2026-11-24-value", exposed=("a",)
+    ).incident
+    for asked, other in (
+        (("learner-key", "ada", "bob", "--incident", key), "bob"),
+        (("learner-key", "--all", "--incident", key), "bob"),
+        (("value-exposed", "--exposed", "b", "--incident", value), "b"),
+        (("value-exposed", "ada", "--value", "b/KEY", "--incident", value), "b/KEY"),
+    ):
+        refused = rotate(*asked, "--yes", stdin="x\n")
+        assert refused.exit_code == Exit.INPUT
+        assert f" is not about {other}: without --incident" in refused.stderr
+    assert runs == []
+    for goes_on in (("ada",), (), ("--value", "a/KEY")):
+        assert (
+            rotate("value-exposed", *goes_on, "--incident", value, "--yes", stdin="x\n").exit_code
+            == 0
+        )
+    assert [run["incident"] for run in runs] == [value] * 3
+
+
+def test_a_value_that_no_rotation_is_about_begins_another(
+    settings: Settings, runs: list[Data]
+) -> None:
+    enrol(settings, "ada")
+    left = {"ada": ("b/TOKEN",)}
+    known = begun(settings, "ada", cause=Cause.VALUE_EXPOSED, exposed=("a",), pending=left)
+    for value in ("a/KEY", "b/TOKEN", "b/KEY"):
+        assert rotate("value-exposed", "ada", "--value", value, "--yes", stdin="x\n").exit_code == 0
+    assert [run["incident"] == known.incident for run in runs] == [True, True, False]
+    assert runs[2]["exposed"] == ["b/KEY"]
+
+
 def test_a_second_rotation_of_a_day_has_a_number(settings: Settings, runs: list[Data]) -> None:
     rotate("learner-key", "--yes")
     begun(settings, "learner", incident=runs[0]["incident"], proven=("learner",))
@@ -198,6 +237,15 @@ def test_a_value_that_is_missing_ends_it(settings: Settings, runs: list[Data]) -
     done = rotate("value-exposed", "--value", "a/B", "--yes", stdin="")
     assert done.exit_code == Exit.INPUT and "a/B: no value was given" in done.output
     assert runs == []
+
+
+def test_a_value_that_is_no_text_is_refused_and_not_shown(
+    settings: Settings, runs: list[Data]
+) -> None:
+    asked = ["rotate", "value-exposed", "--value", "a/B", "--yes"]
+    done = CliRunner().invoke(main, asked, input=b"not-to-be-seen\xff\n")
+    assert done.exit_code == Exit.INPUT and runs == []
+    assert done.output == "a/B: standard input is not UTF-8\n"
 
 
 def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:

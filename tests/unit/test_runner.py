@@ -175,6 +175,13 @@ def test_a_deploy_that_breaks_names_the_error_and_has_its_words_in_the_log(root:
     assert "this deploy is broken" in result.log.read_text()
 
 
+def test_a_log_in_another_encoding_names_the_error_as_well(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_bytes(b"Zo\xeb\nRuntimeError: this deploy is broken\n")
+    (problem,) = runner._problems(1, [], runner._Story(), log)
+    assert "RuntimeError" in problem
+
+
 def test_what_pyinfra_writes_of_a_mistake_is_beside_the_log(root: Path) -> None:
     before = set(PROJECT.iterdir())
     result = run("tests/data/deploys/internal.py", {}, root / "log", lambda _event: None)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sopslab.cli.console import Console
 from sopslab.cli.display import Display
-from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.terminal import echo, echo_csv, echo_json
 from sopslab.model.events import Ended, Operation, Planned, Started
 from sopslab.model.steps import Step
 from sopslab.policy.printing import in_one_line, printable
@@ -98,6 +98,22 @@ def test_a_console_shows_it_harmless_in_whatever_it_is(
     assert "owned" in shown
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_step_that_failed_or_did_not_end_is_not_said_to_be_done(ended: bool) -> None:
+    out = io.StringIO()
+    done, last = Operation(Step.GIT, "Begin"), Operation(Step.FLUX, "Wait")
+    with Display(Console(file=out)) as display:
+        display.follow(Planned((done, last)))
+        display.follow(Started(done))
+        display.follow(Ended(done, False, False, 1.0))
+        display.follow(Started(last))
+        if ended:
+            display.follow(Ended(last, False, True, 1.0))
+    first, second = out.getvalue().splitlines()
+    assert first.startswith("✓ Git ") and first.endswith("nothing to do")
+    assert second.startswith("✗ Flux ") and "nothing to do" not in second
+
+
 def test_brackets_are_no_markup() -> None:
     out = io.StringIO()
     Console(file=out).print("[red]a[/red] [/nonsense] :smile:")
@@ -113,3 +129,6 @@ def test_what_is_echoed_is_harmless_and_json_stays_json(capsys: pytest.CaptureFi
     echo_json(long)
     said = capsys.readouterr()
     assert not harmful(said.out) and json.loads(said.out) == long
+    echo_csv(f'"{HOSTILE}","{"x" * 10_000}"\n')
+    said = capsys.readouterr()
+    assert not harmful(said.out) and said.out.endswith(f'","{"x" * 10_000}"\n')

@@ -25,6 +25,7 @@ from sopslab.model.results import Undecided
 if TYPE_CHECKING:
     from sopslab.cli.display import Display
     from sopslab.config.settings import Enrolled, Settings
+    from sopslab.lab.tools.age import Passphrase
     from sopslab.run.runner import Result
 
 # Sentences for each learner.
@@ -121,14 +122,32 @@ def end(code: Exit, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     sys.exit(code)
 
 
-def asked_passphrase(*, confirm: bool = False) -> str:
-    """Return the passphrase of a backup: typed at a prompt if there is a terminal, else the next
-    line of standard input."""
+def asked_secret(what: str, *, confirm: bool) -> str:
+    """Return a secret: typed at a prompt without echo if there is a terminal, else the next line of
+    standard input. Raises InputError if that is no text.
+
+    + confirm: whether it has to be typed twice
+    """
     if sys.stdin.isatty():
-        prompt = "Passphrase of the backup"
-        text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+        text: str = click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True)
         return text
-    return sys.stdin.readline().rstrip("\n")
+    try:
+        return sys.stdin.readline().rstrip("\n")
+    except UnicodeDecodeError:
+        raise InputError([f"{what}: standard input is not UTF-8"]) from None
+
+
+def asked_passphrase(*, confirm: bool = False) -> Passphrase:
+    """Return the passphrase of a backup, as `asked_secret` does. Raises InputError if it cannot be
+    one."""
+    from sopslab.checks.backups import passphrase_problem
+    from sopslab.lab.tools.age import Passphrase
+
+    text = asked_secret("Passphrase of the backup", confirm=confirm)
+    problem = passphrase_problem(text)
+    if problem is not None:
+        raise InputError([problem])
+    return Passphrase(text)
 
 
 def deploy_or_exit(
@@ -157,15 +176,13 @@ def deploy_or_exit(
 
     log_dir = Path(settings.lab_dir) / "log"
     began = datetime.now(UTC)
-    try:
+    with problems_or_exit(as_json=as_json):
         inventory = inventory or chosen_inventory()
         if as_json:
             result = run(deploy, data, log_dir, events.write, inventory, stdin)
         else:
             with _display() as display:
                 result = run(deploy, data, log_dir, display.follow, inventory, stdin)
-    except LabError as error:
-        end(error.code, str(error).splitlines(), as_json=as_json)
     if junit is not None:
         result = _reported(result, junit, began)
     if as_json:

@@ -23,7 +23,7 @@ from sopslab.cli.verbs._shared import (
     settings_or_exit,
 )
 from sopslab.config.enrolled import named_environments, read_environments
-from sopslab.errors import Exit, InputError
+from sopslab.errors import Exit
 from sopslab.lab.tools.programs import keep_to_the_lab
 from sopslab.model.incidents import Cause, check_id
 from sopslab.model.results import Undecided
@@ -308,10 +308,8 @@ def _put(
     """
     from sopslab.incidents.records import incident_file
 
-    try:
+    with problems_or_exit(as_json=as_json):
         path, text = incident_file(record)
-    except InputError as error:
-        end(error.code, error.problems, as_json=as_json)
     data = {"records": json.dumps({path: text})}
     deploy_or_exit("deploys/record.py", settings, data, as_json, told=told)
 

@@ -49,5 +49,5 @@ def pre_commit(paths: tuple[str, ...], as_json: bool) -> None:
 @_JSON
 def pre_receive(as_json: bool) -> None:
     """Check what a push adds; its refs are read from standard input as Git gives them."""
-    lines = sys.stdin.read().splitlines()
+    lines = [line.rstrip("\n") for line in sys.stdin]
     sys.exit(callers.show(callers.pre_receive(lines), as_json))

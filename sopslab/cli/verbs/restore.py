@@ -69,15 +69,10 @@ def restore(file: Path, identities: tuple[Path, ...], as_json: bool) -> None:
 def _key(source: IO[bytes], identities: Sequence[Path]) -> Sequence[Path] | Passphrase:
     """Return what opens a backup: the files with identities, or a passphrase. Raises InputError if
     there is neither."""
-    from sopslab.checks.backups import passphrase_problem
-    from sopslab.lab.tools.age import Passphrase, asks_for_passphrase
+    from sopslab.lab.tools.age import asks_for_passphrase
 
     if asks_for_passphrase(source):
-        text = asked_passphrase()
-        problem = passphrase_problem(text)
-        if problem is not None:
-            raise InputError([problem])
-        return Passphrase(text)
+        return asked_passphrase()
     if not identities:
         raise InputError(["name a file with an identity that opens the backup: --identity FILE"])
     return identities

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sopslab.cli.terminal import echo
-from sopslab.cli.verbs._shared import end, settings_or_exit
+from sopslab.cli.verbs._shared import end, problems_or_exit, settings_or_exit
 from sopslab.config.inputs import EXAMPLE_ROSTER, LOCAL
 from sopslab.errors import Exit, InputError
 from sopslab.model.words import counted
@@ -85,15 +85,13 @@ def import_(
 
     named = Named(id_from, name_from, email_from, group_from)
     target = Path(output or into or "class.yaml")
-    try:
+    with problems_or_exit(as_json=False):
         _refuse_target(target, into, force)
         known = read_roster(into) if into else []
         table = read_table(file, MOST_ROWS)
         columns = _columns(table, named, ask=not yes and on_terminal())
         proposal = propose(table, columns, known)
         text = render(proposal.learners)
-    except InputError as error:
-        end(error.code, error.problems, as_json=False)
     _show(table, columns, proposal)
     _agree_or_exit(target, len(proposal.learners), yes)
     _write_or_exit(target, text)
@@ -115,10 +113,8 @@ def check(file: str) -> None:
 
     from sopslab.config.roster import read_roster, without_machines
 
-    try:
+    with problems_or_exit(as_json=False):
         rows = read_roster(file)
-    except InputError as error:
-        end(error.code, error.problems, as_json=False)
     settings_or_exit({"seats": without_machines(rows)}, inventory=LOCAL)
     groups = Counter(row["group"] for row in rows)
     alone = groups.pop(None, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from sopslab.cli import completing
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
+    asked_secret,
     deploy_or_exit,
     json_option,
     lab_or_exit,
@@ -196,6 +196,15 @@ def _continued(
         begun = rotations.get(settings.incident)
         if begun is not None and begun.cause is not cause:
             raise InputError([f"{begun.incident} is about {begun.cause}, and not {cause}"])
+        # With instructor-key nobody is named, and learners who came later are no mistake.
+        named = () if cause is Cause.INSTRUCTOR_KEY else learners
+        if begun is not None and (others := _beyond(begun, named, exposed, settings.given)):
+            raise InputError(
+                [
+                    f"{begun.incident} is not about {', '.join(others)}: without --incident,"
+                    " another one is opened"
+                ]
+            )
     else:
         begun = next(
             (
@@ -203,8 +212,7 @@ def _continued(
                 for one in rotations.values()
                 if one.cause is cause
                 and not one.over
-                and set(learners or one.subjects) <= set(one.subjects)
-                and set(exposed) <= {*one.exposed, *settings.given}
+                and not _beyond(one, learners, exposed, settings.given)
             ),
             None,
         )
@@ -224,6 +232,19 @@ def _continued(
         raise InputError(["a value is given to one environment: name its ID"])
     incident = settings.incident or _free(rotations, cause)
     return _Asked(cause, incident, learners, exposed, settings.given)
+
+
+def _beyond(
+    rotation: Rotation, learners: Sequence[str], exposed: Sequence[str], given: Sequence[str]
+) -> list[str]:
+    """Return the learners and the values that a rotation is not about. A value that was given may
+    be one of a Secret that it is about, or one that it has left to a person."""
+    left = [name for names in rotation.pending.values() for name in names]
+    fit = {name for name in given if name in left or name.partition("/")[0] in rotation.exposed}
+    return [
+        *(one for one in learners if one not in rotation.subjects),
+        *(name for name in exposed if name not in {*rotation.exposed, *fit}),
+    ]
 
 
 def _recorded_exposures(settings: Settings) -> tuple[str, ...]:
@@ -267,14 +288,8 @@ def _rotations(settings: Settings) -> dict[str, Rotation]:
 
 
 def _values(names: Sequence[str]) -> dict[str, str]:
-    """Return the values by name: typed at prompts without echo if there is a terminal, else read
-    from standard input, a line each. Raises InputError if one is empty."""
-    values = {}
-    for name in names:
-        if sys.stdin.isatty():
-            values[name] = click.prompt(name, hide_input=True, confirmation_prompt=True, err=True)
-        else:
-            values[name] = sys.stdin.readline().rstrip("\n")
+    """Return the values by name, as `asked_secret` does. Raises InputError if one is empty."""
+    values = {name: asked_secret(name, confirm=True) for name in names}
     empty = [f"{name}: no value was given" for name, value in values.items() if not value]
     if empty:
         raise InputError(empty)

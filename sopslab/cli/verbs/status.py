@@ -13,7 +13,7 @@ import click
 from typing_extensions import override
 
 from sopslab.cli.room_verb import RoomVerb
-from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.terminal import echo_csv, echo_json
 from sopslab.cli.verbs._shared import problems_or_exit, settings_or_exit
 from sopslab.errors import Exit
 
@@ -72,7 +72,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
             answer["class"] = answers.of_class(found.rows)
         echo_json(answer)
     elif as_csv:
-        echo(answers.lines_of_class(found.rows), nl=False)
+        echo_csv(answers.lines_of_class(found.rows))
     else:
         _show(found)
     sys.exit(Exit.OK if found.up else Exit.FAILED)

@@ -17,11 +17,11 @@ from sopslab.cli.room_verb import limit_option
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import (
     deploy_or_exit,
-    end,
     format_or_exit,
     install_docker_option,
     json_option,
     planned_or_exit,
+    problems_or_exit,
     settings_or_exit,
     show_plan,
 )
@@ -152,10 +152,8 @@ def up(
         return
     # The deploy reads the settings again, and might choose another free port.
     data["git_port"] = settings.git_port
-    try:
+    with problems_or_exit(as_json=as_json):
         enrolment = enrolment_for(settings, read_enrolled(settings))
-    except LabError as error:
-        end(error.code, [str(error)], as_json=as_json)
     if not as_json:
         for sentence in takeover_plan(found):
             echo(sentence)

@@ -195,11 +195,11 @@ def test_who_asks_for_help_is_told_in_full_and_counted() -> None:
 
     _, asks = show.details(rows, NOW)
     assert asks.plain == (
-        "seat-2: asks for help since 12 min; nothing is pushed yet: main is where it began."
+        "seat-2: asked for help 12 min ago; nothing is pushed yet: main is where it began."
         "\n  → git push"
     )
     (done,) = show.details(_asking(3, 1), NOW)
-    assert done.plain == "seat-0: asks for help since 3 min."
+    assert done.plain == "seat-0: asked for help 3 min ago."
     assert show.summary(rows).plain == "1 of 3 is done; 1 needs help; 1 asks for help."
     two = [replace(row, asked=NOW) for row in _rows(2)]
     assert show.summary(two).plain == "2 of 2 are done; 2 ask for help."

@@ -189,6 +189,16 @@ def test_csv_is_for_the_class_only(up: Callable[..., Class]) -> None:
     assert [line[header.index("name")] for line in lines] == ["'=cmd|' /C calc'!A0", "Bob"]
 
 
+def test_csv_has_all_of_a_long_line(
+    up: Callable[..., Class], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner may have pushed a file whose name has thousands of characters."""
+    up("ada")
+    line = '"ada","' + "x" * 5000 + '"\n'
+    monkeypatch.setattr("sopslab.cli.answers.lines_of_class", lambda _rows: line)
+    assert _run("--csv").stdout == line
+
+
 def test_without_a_class_there_is_the_lab_only(up: Callable[..., Class]) -> None:
     _roster(up("ada")).unlink()
     text, as_json, as_csv = _run(), _run("--json"), _run("--csv")

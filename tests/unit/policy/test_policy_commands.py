@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 
 from sopslab.cli.verbs.policy import policy
 from sopslab.policy import __main__, callers
+from sopslab.policy.findings import Report
 from tests.texts import write_program
 from tests.unit.policy import policy_material
 from tests.unit.policy.conftest import Repo
@@ -47,6 +50,22 @@ def test_both_entries_answer_alike(bad: Path, capsys: pytest.CaptureFixture[str]
     (finding,) = json.loads(plain)["findings"]
     assert finding["path"] == str(bad)
     assert (finding["line"], finding["rule"]) == (4, "secret-plaintext")
+
+
+def test_both_entries_read_a_list_of_refs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a ref may have characters at which Python, but not git, ends a line."""
+    line = f"{'0' * 40} {'1' * 40} refs/heads/a\u2028b"
+    given: list[list[str]] = []
+
+    def judge(lines: Iterable[str]) -> Report:
+        given.append(list(lines))
+        return Report()
+
+    monkeypatch.setattr(callers, "pre_receive", judge)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{line}\n"))
+    assert __main__.main(["pre-receive"]) == 0
+    assert CliRunner().invoke(policy, ["pre-receive"], input=f"{line}\n").exit_code == 0
+    assert given == [[line], [line]]
 
 
 def test_clean_is_0(good: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from sopslab.layout import PROJECT
 from sopslab.model.machines import Machine
 from sopslab.room import connection as module
 from sopslab.room.client import Client, client
-from sopslab.room.connection import FIRST_S, Connection, Unreachable
+from sopslab.room.connection import FIRST_S, Connection, Late, Process, Unreachable
 from tests.sshd import Seat, public, seat
 
 Seats = Callable[..., Seat]
@@ -255,6 +255,17 @@ def test_a_machine_that_sends_without_end_is_not_called_silent(
     connection = connect(seats().machine)
     with pytest.raises(Unreachable, match="it sends more than"):
         connection.run(["python3", "-c", "while True: print('x' * 4096)"])
+
+
+def test_standard_error_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read a byte at a time here, so that there is always more of it."""
+    monkeypatch.setattr(module, "_PIECE", 1)
+    process = Process(["sh", "-c", "head -c 500000 /dev/zero >&2; echo line"])
+    try:
+        with pytest.raises(Late):
+            process.line(0.1)
+    finally:
+        process.kill()
 
 
 def test_an_account_without_a_shell_is_said(seats: Seats, connect: Connect) -> None:
