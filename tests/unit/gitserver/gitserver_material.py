@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 import bcrypt
 
 from sopslab.gitserver.server import Limits, Server
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT
 from tests.texts import write_program
 from tests.unit.gitserver import judges_at_work
@@ -78,7 +79,7 @@ def judging(root: Path, *instead: str) -> Iterator[str]:
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
         try:
-            assert eventually(Path(address).exists, 20)
+            assert wait_until(Path(address).exists, 20, 0.02)
             yield address
         finally:
             process.kill()
@@ -135,13 +136,3 @@ class Client:
     def close(self) -> None:
         """Hang up."""
         self.socket.close()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Return whether a condition becomes true within the time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.lab.tools.waiting import wait_until
 from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
 from tests.texts import replaced, write_program
@@ -645,10 +645,7 @@ def test_interrupted_leaves_the_tree_as_it_was(
         stderr=subprocess.DEVNULL,
         env=repository.environment,
     )
-    deadline = time.monotonic() + 10
-    while not marker.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert marker.exists()
+    assert wait_until(marker.exists, 10, 0.01)
     process.send_signal(sent)
 
     assert process.wait(5) == code
