@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +29,7 @@ from sopslab.run.reaping import Reaped, end_access
 from sopslab.run.runner import Result as RunResult
 from tests.commands import say_format
 from tests.fake import Applied
+from tests.processes import holding
 
 END = "2026-12-01T18:00+01:00"
 LATER = "2026-12-24T18:00+01:00"
@@ -258,17 +258,9 @@ def test_reap_leaves_a_lab_alone_that_is_down_or_where_no_time_is_over(
 
 
 def test_reap_leaves_a_class_alone_that_is_worked_on(reapable: Settings) -> None:
-    lock = Path(reapable.lab_dir, "lock")
-    lock.write_text("4711\n")
-    holder = subprocess.Popen(
-        ["flock", lock, "sh", "-c", "echo held; read -r _"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with holding(Path(reapable.lab_dir, "lock")) as holder:
         found, runs = reaped(reapable)
-        holder.communicate("\n")
-    assert (found.stays, runs) == ({"lab": "it is being worked on by process 4711"}, 0)
+    assert (found.stays, runs) == ({"lab": f"it is being worked on by process {holder.pid}"}, 0)
 
 
 def test_doctor_and_hint_name_the_end_of_an_access(
