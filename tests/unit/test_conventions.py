@@ -17,6 +17,7 @@ from pyinfra.api.arguments import all_global_arguments
 
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
+from tests.package import tracked
 from tests.sources import tree_of
 
 SOURCES = sorted([*(PROJECT / "sopslab").rglob("*.py"), *(PROJECT / "tasks").rglob("*.py")])
@@ -296,15 +297,7 @@ def test_no_shell_script_counts_on_the_date() -> None:
 
 
 def tracked_files() -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = [name for name in listing.stdout.split("\0") if name]
-    return [PROJECT / name for name in names if (PROJECT / name).is_file()]
+    return [PROJECT / name for name in tracked()]
 
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
