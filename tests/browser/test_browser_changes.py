@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from playwright.sync_api import Page, expect
 
 from sopslab.checks.board.steps import Row
+from sopslab.config.job import free_port
 from sopslab.lab.tools.waiting import wait_until
 from tests.browser.classes import asking, hundred, turned
 from tests.browser.viewing import Tabs
@@ -148,8 +149,7 @@ def killed(process: BaseProcess) -> None:
 
 
 def test_open_tabs_go_on_with_a_board_that_was_killed_and_is_back(tabs: Tabs) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     first = started(port, hundred())
     try:
         opened = [tabs.open(port), tabs.open(port, "?projector")]
