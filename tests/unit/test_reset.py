@@ -25,6 +25,7 @@ from sopslab.lab.reset import plan_reset
 from sopslab.model.trouble import Trouble
 from sopslab.provision.operations import reset
 from tests.beginnings import begin
+from tests.commands import failures
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
 from tests.repositories import begin_repository, commit, git, learner, make_identity
@@ -104,8 +105,7 @@ class Class:
         )
 
     def failures(self) -> dict[str, str]:
-        folder = Path(self.settings.class_dir) / "failed"
-        return {path.name: path.read_text() for path in folder.glob("*")}
+        return failures(self.settings)
 
 
 @pytest.fixture

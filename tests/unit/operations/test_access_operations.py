@@ -22,6 +22,7 @@ from sopslab.lab.observe.users import seat_generations
 from sopslab.model.passwords import essence
 from sopslab.provision.operations import access, git, seats
 from tests.beginnings import begin
+from tests.commands import failures
 from tests.fake import Applied
 from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
@@ -42,11 +43,6 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def cluster(settings: Settings) -> SigningCluster:
     return SigningCluster(settings)
-
-
-def failures(settings: Settings) -> dict[str, str]:
-    folder = Path(settings.class_dir) / "failed"
-    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
 
 
 def openssl(*arguments: str, stdin: bytes) -> str:
