@@ -196,7 +196,9 @@ def test_nobody_is_the_user_that_has_to_be_bound_where_access_has_ended(
         {"metadata": {"namespace": space, "name": "learner"}, "subjects": [{"name": user}]}
         for space, user in bound.items()
     ]
-    settings = answered_by(f"#!/bin/sh\ncat <<'END'\n{json.dumps({'items': items})}\nEND\n")
+    asked = "*/rolebindings?labelSelector=sops-lab/seat*metadata.name=learner"
+    said = f"cat <<'END'\n{json.dumps({'items': items})}\nEND\n"
+    settings = answered_by(f'#!/bin/sh\ncase "$*" in {asked}) {said};; *) exit 1 ;; esac\n')
     for name, generation in (("ada", "aa0000000000aa"), ("bob", "bb0000000000bb")):
         Path(settings.seat_dir(name)).mkdir(parents=True)
         Path(settings.seat_dir(name), "generation").write_text(f"{generation}\n")
