@@ -3,7 +3,6 @@ in."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from sopslab.run.runner import Result as RunResult
 from tests.commands import say_format
 from tests.fake import Applied
 from tests.processes import holding
+from tests.unit.gitserver.gitserver_material import header
 
 END = "2026-12-01T18:00+01:00"
 LATER = "2026-12-24T18:00+01:00"
@@ -123,10 +123,6 @@ def test_who_has_left_the_roster_keeps_the_time_that_it_said() -> None:
 
 
 # The Git server
-
-
-def header(user: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 @pytest.fixture

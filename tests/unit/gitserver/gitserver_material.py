@@ -36,6 +36,11 @@ def write_accounts(root: Path, *users: str, password: str = PASSWORD) -> None:
     (root / "htpasswd").write_text("".join(f"{user}:{hashed}\n" for user in users))
 
 
+def header(user: str, password: str) -> str:
+    """Return what a client sends to log in."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 def write_gate(root: Path, text: str) -> None:
     """Install a shell script in place of the gate's program."""
     write_program(root / "etc" / "gate", f"#!/bin/sh\n{text}\n")
@@ -101,8 +106,7 @@ class Client:
         """Send the head of a request."""
         lines = [f"{method} {target} HTTP/1.1", "Host: lab", *headers]
         if self.user is not None:
-            login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-            lines.append(f"Authorization: Basic {login}")
+            lines.append(f"Authorization: {header(self.user, self.password)}")
         self.send("\r\n".join([*lines, "", ""]).encode())
         return self
 
