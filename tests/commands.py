@@ -25,3 +25,8 @@ def enrol(settings: Settings, *ids: str) -> None:
     folder.mkdir(parents=True)
     seats = [{"id": seat, "name": seat, "email": f"{seat}@lab.example"} for seat in ids]
     (folder / "roster.json").write_text(json.dumps(seats))
+
+
+def failures(settings: Settings) -> dict[str, str]:
+    """Return what is on record about seats that failed in the present run, by their ids."""
+    return {path.name: path.read_text() for path in Path(settings.class_dir, "failed").glob("*")}

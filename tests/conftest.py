@@ -7,7 +7,7 @@ import os
 import runpy
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ import pytest
 from sopslab.config.inputs import CHOOSING
 from sopslab.config.settings import Settings, load_settings
 from sopslab.layout import PROJECT
+
+# The variables from which settings take their defaults.
+_TELLING = (*CHOOSING, "SOPSLAB_GIT_PASSWORD", "DOCKER_HOST")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,17 +54,21 @@ def find_tool(name: str) -> str:
 
 
 @functools.cache
-def _defaults() -> dict[str, Any]:
-    data = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
+def defaults() -> Mapping[str, Any]:
+    """Return the default of each setting, whatever the environment says."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _TELLING:
+            patch.delenv(name, raising=False)
+        data = runpy.run_path(str(PROJECT / "group_data" / "all.py"))
     return {key: value for key, value in data.items() if key in Settings.model_fields}
 
 
 @pytest.fixture
 def lab_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Return the defaults of every lab, under a root of this test, with changes."""
-    for name in (*CHOOSING, "SOPSLAB_GIT_PASSWORD", "DOCKER_HOST"):
+    for name in _TELLING:
         monkeypatch.delenv(name, raising=False)
-    return lambda **changes: {**_defaults(), "root": str(tmp_path / "root"), **changes}
+    return lambda **changes: {**defaults(), "root": str(tmp_path / "root"), **changes}
 
 
 @pytest.fixture
@@ -70,15 +77,16 @@ def lab(lab_data: Callable[..., dict[str, Any]]) -> Callable[..., Settings]:
     return lambda **changes: load_settings(lab_data(**changes))
 
 
+def link_tools(root: Path, *names: str) -> Path:
+    """Link real tools into the bin directory of a lab's root; return the directory."""
+    folder = root / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).symlink_to(find_tool(name))
+    return folder
+
+
 @pytest.fixture
 def tools(tmp_path: Path) -> Callable[..., Path]:
-    """Link real tools into the bin directory of the lab's root."""
-
-    def link(*names: str) -> Path:
-        folder = tmp_path / "root" / "bin"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (folder / name).symlink_to(find_tool(name))
-        return folder
-
-    return link
+    """Return a function that links real tools into the bin directory of the lab's root."""
+    return functools.partial(link_tools, tmp_path / "root")

@@ -118,11 +118,11 @@ def bare(settings: Settings) -> Answers:
     answers[STORE] = said(Store())
     for file in ("components", "sync"):
         path = f"{settings.manifests_dir}/{file}.yaml"
-        answers[look_text(settings, manifest_drift, path=path)] = answer([ABSENT])
+        answers[look_text(settings, manifest_drift, path=path)] = said([ABSENT])
     learner = settings.learner.id
     # One effect for all identities: the text of the command does not say which of them are made.
     facts = Facts(settings)
-    answers[facts.secrets] = answer({learner: SecretDrift.ABSENT})
+    answers[facts.secrets] = said({learner: SecretDrift.ABSENT})
     effects: dict[tuple[str, ...], dict[str, str]] = {
         ("act.identities.generate",): {
             facts.identities: identities(INSTRUCTOR, learner),
@@ -134,7 +134,7 @@ def bare(settings: Settings) -> Answers:
 
 def identities(*keys: str) -> str:
     """Return the answer of a machine about identities that are as they should be."""
-    return json.dumps({key: encode(identity(key)) for key in keys})
+    return said({key: identity(key) for key in keys})
 
 
 def identity(key: str) -> IdentityState:
@@ -179,12 +179,7 @@ def stored(
 
 def held(key: ClusterKey) -> str:
     """Return the answer of a machine about the learner's key in the cluster."""
-    return answer({"learner": key})
-
-
-def answer(value: object) -> str:
-    """Return what the lab's own program prints if this value is its answer."""
-    return json.dumps(encode(value))
+    return said({"learner": key})
 
 
 def container(settings: Settings, mark: str = "", *, running: bool = True) -> str:
@@ -316,7 +311,7 @@ def complete(settings: Settings) -> Answers:
         ),
         facts.store: identities(INSTRUCTOR, learner),
         facts.decryption: held(ClusterKey(True, {"age.agekey": frozenset({"age1learner"})})),
-        facts.begun: answer({learner: [f"age1{learner}", f"age1{INSTRUCTOR}"]}),
+        facts.begun: said({learner: [f"age1{learner}", f"age1{INSTRUCTOR}"]}),
         facts.work: said(LearnersClone((), origin)),
         facts.note: said(platform_note(settings)),
         facts.api: "true",
@@ -324,7 +319,7 @@ def complete(settings: Settings) -> Answers:
         facts.sync: "[]",
         facts.sources: "[]",
         facts.kustomizations: "[]",
-        facts.canary: answer({learner: PROVEN}),
+        facts.canary: said({learner: PROVEN}),
         facts.data: "true",
         facts.failures: "{}",
         facts.leftovers: "",

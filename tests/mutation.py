@@ -77,9 +77,13 @@ _OPERATIONS = "tests/unit/operations/test_operations.py"
 # Most parts of the policy have tests of their own. Here are the parts for which the tests of the
 # whole policy are run, too; below, the tests that take seconds, and the functions that work at
 # import.
-_WHOLE = ("cases", "kinds", "parts")
+_WHOLE = ("cases", "kinds")
 _BY_ALL = ("age", "ciphertext", "credentials", "findings", "keys")
 _SLOW = {
+    # It looks at nothing that other tests do not look at, too.
+    "cases": ("test_the_package_and_the_tests_of_the_policy_pass",),
+    "credentials": ("test_a_file_of_credentials_takes_no_quadratic_time",),
+    "passwords": ("test_blocks_of_text_without_an_end_take_no_quadratic_time",),
     # The second test nests so deeply that there is no room for mutmut's own calls.
     "regex": ("test_many_costly_searches_end_together", "test_groups_are_nested_a_hundred_times"),
 }
@@ -92,16 +96,10 @@ _AT_IMPORT = {
 def _policy(name: str, *tests: str) -> Part:
     """Return a part of the policy, for which its own tests are run unless others are named."""
     files = tests or (name, *(_WHOLE if name in _BY_ALL else ()))
-    slow = {
-        name: _SLOW.get(name, ()),
-        # These two look at nothing that other tests do not look at, too.
-        "cases": ("test_the_package_and_the_tests_of_the_policy_pass",),
-        "parts": ("test_a_file_of_credentials_takes_no_quadratic_time",),
-    }
     return Part(
         f"sopslab/policy/{name}.py",
         tuple(f"{_POLICY}{file}.py" for file in files),
-        tuple(f"{_POLICY}{file}.py::{test}" for file in files for test in slow.get(file, ())),
+        tuple(f"{_POLICY}{file}.py::{test}" for file in files for test in _SLOW.get(file, ())),
         _AT_IMPORT.get(name, ()),
     )
 

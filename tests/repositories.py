@@ -69,6 +69,22 @@ def public_key(path: Path) -> str:
     ).stdout.strip()
 
 
+def decrypt(
+    manifest: str, identity: Path, extract: str = "", *, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Have sops decrypt a manifest with one identity and without any other.
+
+    + extract: the one value that is wanted, such as `["data"]["KEY"]`
+    """
+    options = ["--extract", extract] if extract else []
+    return subprocess.run(
+        [find_tool("sops"), "decrypt", "--input-type", "yaml", "--output-type", "yaml", *options,
+         "/dev/stdin"],
+        input=manifest, check=check, capture_output=True, text=True,
+        env={"SOPS_AGE_KEY_FILE": str(identity), "HOME": "/nonexistent"},
+    )  # fmt: skip
+
+
 def overtake(tools: Path, moment: str, bare: Path, clone: Path) -> None:
     """Make a stand-in for git that brings HEAD of a clone to main once, just before git is called
     with arguments that contain `moment`."""

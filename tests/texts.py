@@ -1,4 +1,4 @@
-"""Texts that tests change before they use them, or write to files."""
+"""Texts that tests change before they use them, write to files, or read from files."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return the contents of all files in a folder, by their paths below it."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def write_program(path: Path, text: str) -> Path:

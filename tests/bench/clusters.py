@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sopslab.config.job import free_port
 from sopslab.config.naming import seat_namespace
 from sopslab.layout import PROJECT
 from tests.bench.classroom import begun, up_with
@@ -21,7 +22,7 @@ from tests.bench.up import timed
 from tests.cluster.classroom import Classroom
 from tests.cluster.hand_made import NODES, hand_made_lab
 from tests.cluster.isolation.hostile import pod
-from tests.cluster.lab import Lab, free_port, lab_name, run, wait_until
+from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.conftest import find_tool
 
 SMALL, LARGE = 100, 300

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.job import free_port
 from sopslab.config.naming import bridge_name
 from sopslab.layout import NAMESPACE
 from tests.bench.figures import spread
@@ -21,7 +22,7 @@ from tests.bench.processor import GIT_SERVER, NODE, Spent, measured, of_lab
 from tests.bench.products import Product
 from tests.bench.profile import Profile, Steps, median
 from tests.cluster.hand_made import plain_configuration
-from tests.cluster.lab import Lab, free_port, lab_name, run
+from tests.cluster.lab import Lab, lab_name, run
 
 PAIRS = 3
 SECOND_RUNS = 3

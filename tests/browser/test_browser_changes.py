@@ -13,9 +13,11 @@ from multiprocessing.process import BaseProcess
 from playwright.sync_api import Page, expect
 
 from sopslab.checks.board.steps import Row
+from sopslab.config.job import free_port
+from sopslab.lab.tools.waiting import wait_until
 from tests.browser.classes import asking, hundred, turned
 from tests.browser.viewing import Tabs
-from tests.unit.web.web_material import ALL, Board, Look, found, serving, until
+from tests.unit.web.web_material import ALL, Board, Look, found, serving
 
 SECONDS = 3
 
@@ -38,7 +40,7 @@ def viewers(board: Board) -> int:
 
 def test_a_push_turns_a_cell_within_three_seconds(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
-    until(lambda: viewers(board) == 1)
+    assert wait_until(lambda: viewers(board) == 1, 10, 0.02)
     wait_for(tab.page, "#r-learner-1.working td.n:nth-of-type(5)")
     began = become(board, turned(hundred(), "learner-1", ALL))
     wait_for(tab.page, "#r-learner-1.done td.y:nth-of-type(5)")
@@ -67,33 +69,33 @@ def test_six_tabs_of_a_browser_are_all_told(board: Board, tabs: Tabs) -> None:
     context = tabs.context()
     paths = ("", "?projector", "?group=table+1", "", "?projector", "")
     opened = [tabs.open(board, path, context) for path in paths]
-    until(lambda: viewers(board) == 3)
+    assert wait_until(lambda: viewers(board) == 3, 10, 0.02)
     become(board, turned(hundred(), "learner-4", ALL))
     for tab in opened:
         expect(tab.page.locator("#counts")).to_contain_text(re.compile("35 done|10 done"))
     opened[0].page.reload()
     opened[3].page.get_by_role("link", name="table 1").click()
     expect(opened[3].page.locator("#learners tbody tr")).to_have_count(25)
-    until(lambda: viewers(board) == 3)
+    assert wait_until(lambda: viewers(board) == 3, 10, 0.02)
 
 
 def test_a_page_that_was_not_left_after_all_goes_on(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
-    until(lambda: viewers(board) == 1)
+    assert wait_until(lambda: viewers(board) == 1, 10, 0.02)
     tab.page.evaluate("window.dispatchEvent(new Event('beforeunload'))")
-    until(lambda: viewers(board) == 0)
-    until(lambda: viewers(board) == 1, seconds=20)
+    assert wait_until(lambda: viewers(board) == 0, 10, 0.02)
+    assert wait_until(lambda: viewers(board) == 1, 20, 0.02)
 
 
 def test_a_tab_that_is_hidden_asks_for_nothing(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
-    until(lambda: viewers(board) == 1)
+    assert wait_until(lambda: viewers(board) == 1, 10, 0.02)
     # Under Playwright every page is visible at all times.
     tab.page.evaluate(
         "Object.defineProperty(document, 'hidden', {get: () => window.covered});"
         "window.covered = true; document.dispatchEvent(new Event('visibilitychange'))"
     )
-    until(lambda: viewers(board) == 0)
+    assert wait_until(lambda: viewers(board) == 0, 10, 0.02)
     become(board, turned(hundred(), "learner-1", ALL))
     tab.page.evaluate(
         "window.covered = false; document.dispatchEvent(new Event('visibilitychange'))"
@@ -103,9 +105,9 @@ def test_a_tab_that_is_hidden_asks_for_nothing(board: Board, tabs: Tabs) -> None
 
 def test_who_goes_away_and_comes_back_sees_the_class_as_it_is(board: Board, tabs: Tabs) -> None:
     tab = tabs.open(board)
-    until(lambda: viewers(board) == 1)
+    assert wait_until(lambda: viewers(board) == 1, 10, 0.02)
     tab.page.goto("about:blank")
-    until(lambda: viewers(board) == 0)
+    assert wait_until(lambda: viewers(board) == 0, 10, 0.02)
     become(board, turned(hundred(), "learner-1", ALL))
     tab.page.go_back()
     wait_for(tab.page, "#r-learner-1.done")
@@ -131,7 +133,7 @@ def started(port: int, rows: Sequence[Row]) -> BaseProcess:
     """Return a process that serves a class, once it answers."""
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(port, rows))
     process.start()
-    until(lambda: _answers(port), seconds=60)
+    assert wait_until(lambda: _answers(port), 60, 0.02)
     return process
 
 
@@ -147,8 +149,7 @@ def killed(process: BaseProcess) -> None:
 
 
 def test_open_tabs_go_on_with_a_board_that_was_killed_and_is_back(tabs: Tabs) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     first = started(port, hundred())
     try:
         opened = [tabs.open(port), tabs.open(port, "?projector")]

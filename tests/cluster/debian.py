@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sopslab.layout import PROJECT
 from tests.cluster.lab import as_root, run
+from tests.package import tracked
 
 # The packages of Docker's engine and client in each release.
 ENGINE = {"bookworm": ["docker.io"], "trixie": ["docker.io", "docker-cli"]}
@@ -57,10 +58,7 @@ class Machine:
 
     def copy_checkout(self, target: str) -> None:
         """Copy this project there, with what is not committed yet, but without what Git ignores."""
-        listing = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                      cwd=PROJECT).stdout  # fmt: skip
-        files = [file for file in listing.split("\0") if file and (PROJECT / file).exists()]
-        self.copy_in(PROJECT, target, *files)
+        self.copy_in(PROJECT, target, *tracked())
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import bcrypt
 
-from tests.cluster.lab import free_port, lab_name, run
+from sopslab.config.job import free_port
+from tests.cluster.lab import lab_name, run
 from tests.cluster.neighbour import address_of_this_machine
 
 CONFIGURATION = """

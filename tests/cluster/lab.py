@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from sopslab.config.job import free_port
 from sopslab.config.labfile import read_lab_file
 from sopslab.config.naming import bridge_name, git_server_name, network_name, node_name
 from sopslab.config.settings import Settings, load_settings
@@ -36,13 +36,6 @@ PREFIX = os.environ.get("SOPSLAB_TEST_PREFIX", "lab")
 def lab_name(purpose: str) -> str:
     """Return the name of the lab that the tests use for a purpose."""
     return f"{PREFIX}-{purpose}"
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

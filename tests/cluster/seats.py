@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 from sopslab.config.inputs import local_settings
 from tests.cluster.debian import ENGINE, Machine, machine
-from tests.cluster.lab import lab_name, run
+from tests.cluster.lab import lab_name, run, wait_until
 
 SUITE = "bookworm"
 # The packages that docs/instructors.md names.
@@ -48,10 +47,7 @@ class Seat:
             'mkdir -p /run/sshd ~/.ssh; printf "%s" "$1" >~/.ssh/authorized_keys;'
             " chmod -R go= ~/.ssh; /usr/sbin/sshd", "sh", public,
         )  # fmt: skip
-        deadline = time.monotonic() + 30
-        while not self._listens():
-            assert time.monotonic() < deadline, f"{self.learner}: no sshd after 30 s"
-            time.sleep(0.1)
+        wait_until(self._listens, f"sshd listens at the seat of {self.learner}", 30)
 
     def reboot(self) -> None:
         run(["docker", "restart", "--time", "1", self.machine.container])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -62,15 +60,6 @@ def pushing(classroom: Classroom, clone: Path) -> Iterator[list[str]]:
         thread.join(60)
 
 
-def canary(classroom: Classroom, seat: str) -> str:
-    """Return the SHA-256 of a seat's canary as the cluster has it."""
-    namespace = classroom.environment(seat).namespace
-    value = classroom.lab.kubectl(
-        "-n", namespace, "get", "secret", "lab-canary", "-o", "jsonpath={.data.value}"
-    )
-    return hashlib.sha256(base64.b64decode(value).strip()).hexdigest()
-
-
 def passwords(lab: Lab) -> dict[str, str]:
     return {
         path.parent.name: path.read_text()
@@ -91,7 +80,8 @@ def test_a_class_comes_back_with_its_work_its_logins_and_its_canaries(
     notes = Path(lab.settings.work_dir, "not-committed.md")
     notes.write_text("mine\n")
     lab.sopslab("incident", "open", "a-leak", "ada")
-    canaries = {seat: canary(here, seat) for seat in SEATS}
+    canaries = {seat: here.canary_digest(seat) for seat in SEATS}
+    assert all(canaries.values())
     before, heads = passwords(lab), {seat: here.head(seat) for seat in ("ada", "eve")}
     keys = {path.name: path.read_bytes() for path in Path(lab.settings.keys_dir).glob("*.agekey")}
     own, identity, file = lab.head(), tmp_path / "identity", tmp_path / "lab.age"
@@ -117,7 +107,7 @@ def test_a_class_comes_back_with_its_work_its_logins_and_its_canaries(
         settings = there.lab.settings
         found = {path.name: path.read_bytes() for path in Path(settings.keys_dir).glob("*.agekey")}
         assert found == keys
-        assert {seat: canary(there, seat) for seat in SEATS} == canaries
+        assert {seat: there.canary_digest(seat) for seat in SEATS} == canaries
         assert {seat: there.head(seat) for seat in heads} == heads
         assert there.head("bob") in possible
         assert there.lab.head() == own and there.lab.flux_applied(own)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.job import free_port
 from sopslab.errors import Exit
 from sopslab.layout import PROJECT
-from tests.cluster.lab import Lab, as_root, free_port, lab_name, run
+from tests.cluster.lab import Lab, as_root, lab_name, run
 from tests.marks import mostly_soak, soak
 
 KEYS_ONLY = """from sopslab.run.session import begin

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from sopslab.artifacts.catalog import load_catalog
+from sopslab.config.job import free_port
 from sopslab.errors import Exit
 from tests.cluster.interruption import held_up
-from tests.cluster.lab import Lab, free_port, lab_name, run
+from tests.cluster.lab import Lab, lab_name, run
 from tests.marks import mostly_soak
 
 

@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 from sopslab.config.inputs import CHOOSING, local_settings
+from sopslab.config.job import free_port
 from sopslab.layout import PROJECT
-from tests.cluster.lab import free_port, lab_name, wait_until
+from tests.cluster.lab import lab_name, wait_until
 from tests.sshd import Seat, make_key, seat
 
 pytestmark = pytest.mark.soak

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import runpy
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,6 +26,7 @@ from sopslab.model.store import Source, Store
 from sopslab.model.wire import encode
 from sopslab.provision.operations.artifact import PACKERS
 from tasks.artifacts import provide_artifacts
+from tests.conftest import defaults
 from tests.fake import REFUSAL, machine_look_text, recorded
 from tests.machines import MACHINE, said, stored
 
@@ -46,11 +46,9 @@ def catalog() -> Catalog:
 
 
 def settings(source: str = "auto") -> Settings:
-    defaults = runpy.run_path(str(ROOT / "group_data" / "all.py"))
-    data = {name: defaults[name] for name in Settings.model_fields}
     mirrors = {"releases": "https://releases.example", "kubernetes": "https://k.example"}
     return load_settings(
-        {**data, "root": "/srv/lab root", "artifact_source": source, "mirrors": mirrors}
+        {**defaults(), "root": "/srv/lab root", "artifact_source": source, "mirrors": mirrors}
     )
 
 

@@ -17,6 +17,7 @@ from sopslab.lab.observe.drills import drill_states
 from sopslab.lab.observe.records import recorded_documents
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
+from tests import repositories
 from tests.fake import Answers, Run, look_text
 
 STAGE, END, RECORD = (
@@ -33,10 +34,7 @@ def run(
     staged."""
     data = lab_data(learners=list(learners))
     settings = load_settings(data)
-    roster = [
-        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
-        for one in range(seats)
-    ]
+    roster = repositories.seats(seats)
     drills = look_text(settings, drill_states, environments=[solo(settings)])
     answers = {
         look_text(settings, recorded_roster): json.dumps(json.dumps(roster)) if roster else "",

@@ -18,8 +18,8 @@ from sopslab.lab.observe.faults import fault_records
 from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from sopslab.model.faults import Exercise
-from sopslab.model.wire import encode
 from tests.fake import Answers, Run, look_text
+from tests.machines import said
 
 # Ended long ago, and it stays for a while.
 OVER = {"expires": "2026-01-01T00:00:00Z", "suspended": "2026-01-01T00:00:00Z", "grace": 366}
@@ -42,7 +42,7 @@ def answers(settings: Settings, *seats: str, broken: str = "", over: str = "") -
     found = {look_text(settings, recorded_roster): json.dumps(roster) if seats else ""}
     for one in known.values():
         text = look_text(settings, exercise_on_main, environment=one, secret="backend-secrets")
-        found[text] = json.dumps(encode(Exercise(encrypted=True, listed=True)))
+        found[text] = said(Exercise(encrypted=True, listed=True))
     if broken:
         record = render_record({"suspended-kustomization": Injection(done=True)})
         everybody = list(known.values())

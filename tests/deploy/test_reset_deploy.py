@@ -16,6 +16,7 @@ from sopslab.lab.observe.roster import recorded_roster
 from sopslab.layout import PROJECT
 from sopslab.model.decryption import SecretDrift
 from sopslab.model.repositories import RepositoryState
+from tests import repositories
 from tests.fake import Answers, Run, look_text
 from tests.machines import said
 
@@ -48,9 +49,8 @@ def run(
     """
     data = lab_data(learners=list(learners), **told)
     roster: list[dict[str, Any]] = [
-        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
-        | ({**OVER, "grace": over[f"s{one}"]} if f"s{one}" in over else {})
-        for one in range(seats)
+        one | ({**OVER, "grace": over[one["id"]]} if one["id"] in over else {})
+        for one in repositories.seats(seats)
     ]
     settings = load_settings(data)
     known = [settings.learner.id, *(one["id"] for one in roster)]

@@ -22,6 +22,7 @@ from sopslab.model.identities import IdentityState
 from sopslab.model.incidents import Cause
 from sopslab.model.repositories import RepositoryState
 from sopslab.model.rotation import LiveValue
+from tests import repositories
 from tests.fake import Answers, Run, look_text
 from tests.machines import said
 
@@ -173,11 +174,7 @@ def run(
     exposed = ["backend"] if cause is Cause.VALUE_EXPOSED else []
     data = lab_data(cause=cause, incident=INCIDENT, learners=list(learners), exposed=exposed)
     settings = load_settings(data)
-    roster = [
-        {"id": f"s{one}", "name": f"Learner {one}", "email": f"s{one}@example.org"}
-        | (OVER if f"s{one}" in over else {})
-        for one in range(seats)
-    ]
+    roster = [one | (OVER if one["id"] in over else {}) for one in repositories.seats(seats)]
     known = answers(settings, cause, [one for one in learners if one != "joe"])
     known[look_text(settings, recorded_roster)] = json.dumps(json.dumps(roster))
     if record is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from sopslab.lab.tools.waiting import wait_until
 from tests.bench.profile import BRIEF, OURS, START, Look, Profile, Seen, fold, median
 from tests.bench.watching import (
     Machine,
@@ -305,10 +306,7 @@ def test_a_number_that_is_given_away_again_is_another_process(kernel: Kernel) ->
 def test_looks_are_taken_before_during_and_after_what_is_watched(kernel: Kernel) -> None:
     machine = kernel.machine()
     with watching(machine) as looks:
-        deadline = time.monotonic() + 10
-        while len(looks) < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        assert wait_until(lambda: len(looks) >= 3, 10, 0.02)
         seen = len(looks)
     assert len(looks) > seen
     assert [one.at for one in looks] == sorted(one.at for one in looks)

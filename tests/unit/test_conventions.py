@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +17,8 @@ from pyinfra.api.arguments import all_global_arguments
 
 from sopslab.layout import PROJECT
 from tests.conftest import find_tool
-from tests.sources import tree_of
+from tests.package import tracked
+from tests.sources import operations, tree_of
 
 SOURCES = sorted([*(PROJECT / "sopslab").rglob("*.py"), *(PROJECT / "tasks").rglob("*.py")])
 GLOBAL_ARGUMENTS = {name for name, _type in all_global_arguments()} | {"name"}
@@ -28,15 +29,7 @@ def module_of(path: Path) -> ModuleType:
     return importlib.import_module(".".join(parts).removesuffix(".__init__"))
 
 
-def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
-    for path in sorted((PROJECT / "sopslab" / "provision" / "operations").glob("*.py")):
-        for name, value in vars(module_of(path)).items():
-            inner = getattr(value, "_inner", None)
-            if inner is not None and inner.__module__.endswith(f".{path.stem}"):
-                yield f"{path.stem}.{name}", inner
-
-
-OPERATIONS = dict(operations())
+OPERATIONS = operations()
 
 
 def signature(name: str) -> inspect.Signature:
@@ -296,15 +289,7 @@ def test_no_shell_script_counts_on_the_date() -> None:
 
 
 def tracked_files() -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = [name for name in listing.stdout.split("\0") if name]
-    return [PROJECT / name for name in names if (PROJECT / name).is_file()]
+    return [PROJECT / name for name in tracked()]
 
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:

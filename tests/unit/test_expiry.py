@@ -3,9 +3,7 @@ in."""
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +28,8 @@ from sopslab.run.reaping import Reaped, end_access
 from sopslab.run.runner import Result as RunResult
 from tests.commands import say_format
 from tests.fake import Applied
+from tests.processes import holding
+from tests.unit.gitserver.gitserver_material import header
 
 END = "2026-12-01T18:00+01:00"
 LATER = "2026-12-24T18:00+01:00"
@@ -125,10 +125,6 @@ def test_who_has_left_the_roster_keeps_the_time_that_it_said() -> None:
 # The Git server
 
 
-def header(user: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
 @pytest.fixture
 def class_of_two(settings: Settings) -> Settings:
     """A class in which Ada and Bob have passwords."""
@@ -196,7 +192,9 @@ def test_nobody_is_the_user_that_has_to_be_bound_where_access_has_ended(
         {"metadata": {"namespace": space, "name": "learner"}, "subjects": [{"name": user}]}
         for space, user in bound.items()
     ]
-    settings = answered_by(f"#!/bin/sh\ncat <<'END'\n{json.dumps({'items': items})}\nEND\n")
+    asked = "*/rolebindings?labelSelector=sops-lab/seat*metadata.name=learner"
+    said = f"cat <<'END'\n{json.dumps({'items': items})}\nEND\n"
+    settings = answered_by(f'#!/bin/sh\ncase "$*" in {asked}) {said};; *) exit 1 ;; esac\n')
     for name, generation in (("ada", "aa0000000000aa"), ("bob", "bb0000000000bb")):
         Path(settings.seat_dir(name)).mkdir(parents=True)
         Path(settings.seat_dir(name), "generation").write_text(f"{generation}\n")
@@ -258,17 +256,9 @@ def test_reap_leaves_a_lab_alone_that_is_down_or_where_no_time_is_over(
 
 
 def test_reap_leaves_a_class_alone_that_is_worked_on(reapable: Settings) -> None:
-    lock = Path(reapable.lab_dir, "lock")
-    lock.write_text("4711\n")
-    holder = subprocess.Popen(
-        ["flock", lock, "sh", "-c", "echo held; read -r _"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with holding(Path(reapable.lab_dir, "lock")) as holder:
         found, runs = reaped(reapable)
-        holder.communicate("\n")
-    assert (found.stays, runs) == ({"lab": "it is being worked on by process 4711"}, 0)
+    assert (found.stays, runs) == ({"lab": f"it is being worked on by process {holder.pid}"}, 0)
 
 
 def test_doctor_and_hint_name_the_end_of_an_access(

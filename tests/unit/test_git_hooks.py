@@ -28,6 +28,7 @@ from sopslab.config.settings import Settings
 from sopslab.gitserver import asking
 from sopslab.gitserver.standing import Seat as Standpoint
 from sopslab.lab.tools.files import read
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT, RECEIVER_PORT
 from sopslab.model.hints import RECORD, parse_given
 from sopslab.model.mark import MARK, parse_mark, render_mark
@@ -37,7 +38,7 @@ from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
 from tests.repositories import overtake, was_overtaken
 from tests.texts import write_files
-from tests.unit.gitserver.gitserver_material import eventually, judging
+from tests.unit.gitserver.gitserver_material import judging
 from tests.unit.policy import policy_material
 
 TOKEN = "a-token-that-guards-nothing"
@@ -679,7 +680,7 @@ def test_flux_is_not_told_of_a_question(make_seat: MakeSeat, tmp_path: Path) -> 
     seat = make_seat("zoe/lab.git", tmp_path / "clone")
     server, told = seat.server, seat.server.receiver.told
     pushes = [hook("lab", "lab-zoe-sys")] * 2
-    assert eventually(lambda: told() == pushes)
+    assert wait_until(lambda: told() == pushes, 10, 0.02)
     seat.push("HEAD:help")
     seat.push("HEAD:hint")
     # Calls to Flux come in the order of the pushes.
@@ -687,7 +688,7 @@ def test_flux_is_not_told_of_a_question(make_seat: MakeSeat, tmp_path: Path) -> 
     server.commit(other, "a")
     server.git(other, "push", "--quiet", "origin", "HEAD:main")
     last = hook("lab", "lab-bob-sys")
-    assert eventually(lambda: last in told())
+    assert wait_until(lambda: last in told(), 10, 0.02)
     assert told() == [*pushes, last]
 
 

@@ -3,7 +3,6 @@ clone of it, and the platform's records."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +23,8 @@ from sopslab.layout import CANARY_PATH, TEMPLATES
 from sopslab.model.repositories import Beginning
 from sopslab.provision.operations import git as operations
 from tasks.learners import learner_variables
-from tests.conftest import find_tool
 from tests.fake import Applied
-from tests.repositories import git, public_key
+from tests.repositories import decrypt, git, public_key
 from tests.unit.gitserver.gitserver_material import serving, write_gate
 
 REPOSITORIES = ("platform", "learner/lab")
@@ -78,13 +76,9 @@ def test_the_learners_repository_begins_with_one_commit_and_a_canary_of_its_own(
     manifest = git(folder, "show", f"main:{CANARY_PATH}")
     opened = {}
     for key in ("learner", INSTRUCTOR):
-        opened[key] = subprocess.run(
-            [find_tool("sops"), "decrypt", "--input-type", "yaml", "--output-type", "yaml",
-             "/dev/stdin"],
-            input=manifest, capture_output=True, text=True, check=True,
-            env={"SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{key}.agekey", "HOME": "/"},
-        ).stdout  # fmt: skip
-        assert public_key(Path(settings.keys_dir, f"{key}.agekey")) in manifest
+        identity = Path(settings.keys_dir, f"{key}.agekey")
+        opened[key] = decrypt(manifest, identity).stdout
+        assert public_key(identity) in manifest
     assert opened["learner"] == opened[INSTRUCTOR]
     assert "namespace: develop" in opened["learner"]
     assert not list(Path(settings.lab_dir).glob(".new.*"))

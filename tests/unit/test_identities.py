@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,23 +22,11 @@ from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.keys import PublicKeys, look_at_identity, recipients_here
 from sopslab.model.identities import IdentityState
 from sopslab.provision.operations import age
-from tests.conftest import find_tool
 from tests.fake import Applied
+from tests.repositories import make_identity, public_key
 from tests.texts import write_program
 
 BACKUP = "restore it from your backup"
-
-
-def keygen(path: Path) -> str:
-    subprocess.run([find_tool("age-keygen"), "-o", path], check=True, capture_output=True)
-    return public(path)
-
-
-def public(path: Path) -> str:
-    done = subprocess.run(
-        [find_tool("age-keygen"), "-y", path], check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 def stand_in_kubectl(folder: Path, secret: object) -> None:
@@ -104,7 +91,7 @@ def test_an_identity_is_its_owners_alone_whatever_the_umask(settings: Settings, 
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "learner.agekey").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in folder.iterdir()) == ["learner.agekey", "learner.pub"]
-    assert (folder / "learner.pub").read_text().strip() == public(folder / "learner.agekey")
+    assert (folder / "learner.pub").read_text().strip() == public_key(folder / "learner.agekey")
 
 
 def test_an_identity_that_is_there_is_left_alone(settings: Settings, identity: Path) -> None:
@@ -138,7 +125,7 @@ def add_bom(path: Path) -> None:
 
 def add_second(path: Path) -> None:
     other = path.with_name("other")
-    keygen(other)
+    make_identity(other)
     path.write_text(path.read_text() + other.read_text())
     other.unlink()
 
@@ -204,7 +191,7 @@ def test_an_identity_of_somebody_else_is_refused_with_the_fix(
 
 
 def test_an_identity_that_was_lost_is_not_made_anew(settings: Settings, identity: Path) -> None:
-    recipient = public(identity)
+    recipient = public_key(identity)
     identity.unlink()
     refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
@@ -215,9 +202,9 @@ def test_an_identity_that_was_lost_is_not_made_anew(settings: Settings, identity
 def test_an_identity_that_was_exchanged_is_refused_with_both_public_keys(
     settings: Settings, identity: Path
 ) -> None:
-    recorded = public(identity)
+    recorded = public_key(identity)
     identity.unlink()
-    other = keygen(identity)
+    other = make_identity(identity)
     refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
     assert recorded in refused.stderr
@@ -228,10 +215,10 @@ def test_an_identity_that_was_exchanged_is_refused_with_both_public_keys(
 def test_what_was_noted_counts_however_its_file_ends(
     end: str, settings: Settings, identity: Path
 ) -> None:
-    recorded = public(identity)
+    recorded = public_key(identity)
     (identity.parent / "learner.pub").write_text(f"{recorded}{end}")
     identity.unlink()
-    keygen(identity)
+    make_identity(identity)
     refused = Applied(age.identities, settings=settings, keys={"learner": None})
     assert refused.failed
     assert recorded in refused.stderr
@@ -241,7 +228,7 @@ def test_without_the_tool_nothing_is_said_of_an_identity(lab: Callable[..., Sett
     settings = lab()
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True)
-    keygen(folder / "learner.agekey")
+    make_identity(folder / "learner.agekey")
     (folder / "learner.pub").write_text("age1noted\n")
     found = identity_states(settings.for_machine, keys=["learner"])["learner"]
     assert found == IdentityState(recorded="age1noted")
@@ -255,7 +242,7 @@ def test_the_identities_of_a_class_are_told_apart_whatever_is_in_their_files(
 ) -> None:
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
-    own = {name: keygen(folder / f"{name}.agekey") for name in ("ada", "bob", "eve", "zoe")}
+    own = {name: make_identity(folder / f"{name}.agekey") for name in ("ada", "bob", "eve", "zoe")}
     assert identities(settings, *own, "nobody") == {**own, "nobody": None}
     # As many identities as files, but two in one file and none in another.
     add_second(folder / "ada.agekey")
@@ -264,14 +251,14 @@ def test_the_identities_of_a_class_are_told_apart_whatever_is_in_their_files(
 
 
 def test_recipients_are_here_whose_identities_are(settings: Settings, identity: Path) -> None:
-    assert recipients_here(settings) == {public(identity): "keys/learner.agekey"}
+    assert recipients_here(settings) == {public_key(identity): "keys/learner.agekey"}
     following = identity.parent / "next" / "learner.agekey"
     following.parent.mkdir()
-    following.with_suffix(".pub").write_text(f"{keygen(following)}\nage1another\n")
+    following.with_suffix(".pub").write_text(f"{make_identity(following)}\nage1another\n")
     (identity.parent / "elsewhere.pub").write_text("age1elsewhere\n")
     assert recipients_here(settings) == {
-        public(identity): "keys/learner.agekey",
-        public(following): "keys/next/learner.agekey",
+        public_key(identity): "keys/learner.agekey",
+        public_key(following): "keys/next/learner.agekey",
         "age1another": "keys/next/learner.agekey",
     }
 
@@ -290,7 +277,7 @@ def test_post_quantum_identities_are_made_where_the_lab_has_them(
 def test_an_instructors_identity_that_is_elsewhere_is_neither_made_nor_read(
     lab: Callable[..., Settings], settings: Settings, tmp_path: Path
 ) -> None:
-    recipient = keygen(tmp_path / "elsewhere.agekey")
+    recipient = make_identity(tmp_path / "elsewhere.agekey")
     apart = lab(instructor_recipient=recipient)
     keys = {INSTRUCTOR: None, "learner": None}
     assert Applied(age.identities, settings=apart, keys=keys).changed
@@ -314,20 +301,20 @@ def test_an_instructors_identity_that_is_elsewhere_is_neither_made_nor_read(
 def test_an_identity_of_the_users_own_is_adopted(settings: Settings) -> None:
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
-    recipient = keygen(folder / "learner.agekey")
+    recipient = make_identity(folder / "learner.agekey")
     assert Applied(age.identities, settings=settings, keys={"learner": None}).changed
     assert (folder / "learner.pub").read_text().strip() == recipient
-    assert public(folder / "learner.agekey") == recipient
+    assert public_key(folder / "learner.agekey") == recipient
 
 
 def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Settings) -> None:
     # The link at the end decides, and not the look before it.
     folder = Path(settings.keys_dir)
     folder.mkdir(parents=True, mode=0o700)
-    recipient = keygen(folder / "learner.agekey")
+    recipient = make_identity(folder / "learner.agekey")
     with pytest.raises(FileExistsError):
         generate(settings.for_machine, "x25519", [str(folder / "learner")])
-    assert public(folder / "learner.agekey") == recipient
+    assert public_key(folder / "learner.agekey") == recipient
     assert not (folder / "learner.pub").exists()
     assert not list(folder.glob(".new.*"))
 
@@ -340,7 +327,7 @@ def held(settings: Settings) -> ClusterKey:
 def test_the_clusters_key_is_read_in_public(settings: Settings, identity: Path) -> None:
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity))
     found = held(settings)
-    assert found == ClusterKey(True, {"age.agekey": frozenset({public(identity)})})
+    assert found == ClusterKey(True, {"age.agekey": frozenset({public_key(identity)})})
     assert found.problem is None
 
 
@@ -363,7 +350,7 @@ def test_an_entry_of_another_name_that_flux_reads_is_as_good(
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry="other.agekey"))
     found = held(settings)
     assert found.problem is None
-    assert (found.recipients, found.kept) == (frozenset({public(identity)}), "other.agekey")
+    assert (found.recipients, found.kept) == (frozenset({public_key(identity)}), "other.agekey")
 
 
 @pytest.mark.parametrize("content", ["", "AGE-SECRET-KEY-1DAMAGED\n"])
@@ -381,7 +368,7 @@ def test_an_entry_without_a_valid_identity_is_named(
 def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(
     lab: Callable[..., Settings], settings: Settings, identity: Path, entry: str
 ) -> None:
-    recipient, content = public(identity), identity.read_bytes()
+    recipient, content = public_key(identity), identity.read_bytes()
     stand_in_kubectl(Path(settings.bin_dir), key_secret(identity, entry=entry))
     shutil.rmtree(settings.keys_dir)
     refused = Applied(age.identities, settings=settings, keys={"learner": solo(settings)})
@@ -402,28 +389,28 @@ def test_a_lost_identity_that_the_cluster_still_has_is_offered_and_recovered(
 def test_a_differing_identity_stops_the_run_and_is_kept_when_the_clusters_is_taken(
     lab: Callable[..., Settings], settings: Settings, identity: Path, tmp_path: Path
 ) -> None:
-    mine = public(identity)
-    theirs = keygen(tmp_path / "theirs")
+    mine = public_key(identity)
+    theirs = make_identity(tmp_path / "theirs")
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "theirs"))
     refused = Applied(age.identities, settings=settings, keys={"learner": solo(settings)})
     assert refused.failed
     assert f"the store has {mine}, the cluster has {theirs}" in refused.stderr
-    assert public(identity) == mine
+    assert public_key(identity) == mine
     taken = Applied(
         age.identities, settings=lab(key_from="cluster"), keys={"learner": solo(settings)}
     )
     assert taken.changed
-    assert public(identity) == theirs
+    assert public_key(identity) == theirs
     (archived,) = (identity.parent / "archive").iterdir()
-    assert public(archived) == mine
+    assert public_key(archived) == mine
 
 
 def test_a_differing_identity_stays_when_the_stores_is_right(
     lab: Callable[..., Settings], settings: Settings, identity: Path, tmp_path: Path
 ) -> None:
-    mine = public(identity)
-    keygen(tmp_path / "theirs")
+    mine = public_key(identity)
+    make_identity(tmp_path / "theirs")
     stand_in_kubectl(Path(settings.bin_dir), key_secret(tmp_path / "theirs"))
     kept = Applied(age.identities, settings=lab(key_from="store"), keys={"learner": solo(settings)})
     assert (kept.changed, kept.failed) == (False, False)
-    assert public(identity) == mine
+    assert public_key(identity) == mine

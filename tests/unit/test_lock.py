@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,50 +14,15 @@ import pytest
 
 from sopslab.errors import Exit, LabError
 from sopslab.run.lock import held_by, hold
-
-HOLD = """
-import sys
-from pathlib import Path
-from sopslab.run.lock import hold
-hold(Path(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-Holder = Callable[[Path], "subprocess.Popen[str]"]
+from tests.processes import holding
 
 
-@pytest.fixture
-def holder() -> Iterator[Holder]:
-    """Return a function that starts a process, which holds a lock until its standard input ends."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(path: Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_a_second_run_is_refused_and_told_who_holds_the_lock(
-    tmp_path: Path, holder: Holder
-) -> None:
-    process = holder(tmp_path / "lock")
-    with pytest.raises(LabError, match=rf"process {process.pid}: wait") as caught:
-        hold(tmp_path / "lock")
-    assert caught.value.code is Exit.LOCKED
-    assert held_by(tmp_path / "lock") == str(process.pid)
+def test_a_second_run_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:
+    with holding(tmp_path / "lock") as process:
+        with pytest.raises(LabError, match=rf"process {process.pid}: wait") as caught:
+            hold(tmp_path / "lock")
+        assert caught.value.code is Exit.LOCKED
+        assert held_by(tmp_path / "lock") == str(process.pid)
 
 
 @pytest.fixture
@@ -80,27 +43,27 @@ def test_who_else_looks_at_a_lock_is_not_taken_for_its_holder(tmp_path: Path) ->
     assert held_by(tmp_path / "lock") is None
 
 
-def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, holder: Holder) -> None:
-    process = holder(tmp_path / "lock")
-    process.kill()
-    process.wait()
-    hold(tmp_path / "lock")
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
+    with holding(tmp_path / "lock") as process:
+        process.kill()
+        process.wait()
+        hold(tmp_path / "lock")
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_patience_waits_for_the_other_run_to_finish(tmp_path: Path, holder: Holder) -> None:
-    process = holder(tmp_path / "lock")
-    threading.Timer(0.1, process.terminate).start()
-    hold(tmp_path / "lock", patience=20)
-    assert process.wait(20) != 0
+def test_patience_waits_for_the_other_run_to_finish(tmp_path: Path) -> None:
+    with holding(tmp_path / "lock") as process:
+        threading.Timer(0.1, process.terminate).start()
+        hold(tmp_path / "lock", patience=20)
+        assert process.wait(20) != 0
 
 
-def test_patience_has_an_end(tmp_path: Path, holder: Holder) -> None:
-    holder(tmp_path / "lock")
-    started = time.monotonic()
-    with pytest.raises(LabError):
-        hold(tmp_path / "lock", patience=0.3)
-    assert time.monotonic() - started >= 0.3
+def test_patience_has_an_end(tmp_path: Path) -> None:
+    with holding(tmp_path / "lock"):
+        started = time.monotonic()
+        with pytest.raises(LabError):
+            hold(tmp_path / "lock", patience=0.3)
+        assert time.monotonic() - started >= 0.3
 
 
 def test_one_process_may_hold_its_lock_twice(tmp_path: Path) -> None:
@@ -108,9 +71,9 @@ def test_one_process_may_hold_its_lock_twice(tmp_path: Path) -> None:
     hold(tmp_path / "lock")
 
 
-def test_two_labs_do_not_wait_for_each_other(tmp_path: Path, holder: Holder) -> None:
-    holder(tmp_path / "one" / "lock")
-    hold(tmp_path / "two" / "lock")
+def test_two_labs_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    with holding(tmp_path / "one" / "lock"):
+        hold(tmp_path / "two" / "lock")
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from sopslab.errors import Exit, LabError
 from sopslab.run import reaping
 from sopslab.run.reaping import reap
 from sopslab.run.runner import Result
+from tests.processes import holding
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -55,16 +55,9 @@ def test_only_labs_whose_lease_has_ended_are_taken_down(tmp_path: Path) -> None:
 
 def test_a_lab_that_is_worked_on_stays(tmp_path: Path) -> None:
     folder = lab(tmp_path, "ci-busy", -1)
-    (folder / "lock").write_text("4711\n")
-    holder = subprocess.Popen(
-        ["flock", folder / "lock", "sh", "-c", "echo held; read -r _"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with holding(folder / "lock") as holder:
         reaped = reap(str(tmp_path), NOW, lambda folder: pytest.fail(f"{folder} is taken down"))
-        holder.communicate("\n")
-    assert reaped.stays == {"ci-busy": "it is being worked on by process 4711"}
+    assert reaped.stays == {"ci-busy": f"it is being worked on by process {holder.pid}"}
     # The lock is free now, although its file is still there.
     assert reap(str(tmp_path), NOW, lambda _: ()).gone == ["ci-busy"]
 

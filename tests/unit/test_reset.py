@@ -25,9 +25,10 @@ from sopslab.lab.reset import plan_reset
 from sopslab.model.trouble import Trouble
 from sopslab.provision.operations import reset
 from tests.beginnings import begin
+from tests.commands import failures
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
-from tests.repositories import begin_repository, commit, git, learner, make_identity
+from tests.repositories import begin_repository, commit, decrypt, git, learner, make_identity
 from tests.texts import replaced, write_files, write_program
 
 SAVED = "saved/20270301T090000Z"
@@ -104,8 +105,7 @@ class Class:
         )
 
     def failures(self) -> dict[str, str]:
-        folder = Path(self.settings.class_dir) / "failed"
-        return {path.name: path.read_text() for path in folder.glob("*")}
+        return failures(self.settings)
 
 
 @pytest.fixture
@@ -214,14 +214,8 @@ def test_the_checkpoint_encrypted_holds_a_secret_that_only_the_seat_can_read(
 
 def _decrypted(classroom: Class, seat: str, ref: str) -> str:
     text = classroom.show(seat, f"refs/{ref}:{FOLDER}/backend-secrets.yaml")
-    return subprocess.run(
-        [
-            find_tool("sops"), "decrypt", "--input-type", "yaml", "--output-type", "yaml",
-            "--extract", '["data"]["API_TOKEN"]', "/dev/stdin",
-        ],
-        input=text, check=True, capture_output=True, text=True,
-        env={"SOPS_AGE_KEY_FILE": f"{classroom.settings.keys_dir}/{seat}.agekey"},
-    ).stdout.strip()  # fmt: skip
+    identity = Path(classroom.settings.keys_dir, f"{seat}.agekey")
+    return decrypt(text, identity, '["data"]["API_TOKEN"]').stdout.strip()
 
 
 def test_the_checkpoints_after_it_list_the_secret(classroom: Class) -> None:

@@ -37,15 +37,12 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Data]:
     """Record the file, the data and the input of each deploy instead of running it."""
     seen: list[Data] = []
 
-    def record(file: str, data: Data, stdin: str) -> RunResult:
-        lists = {key: json.loads(data[key]) for key in ("learners", "exposed", "given")}
-        seen.append({**data, **lists, "deploy": file, "stdin": stdin})
-        return RunResult(Exit.OK, 3.0, [], [], Path("log"))
-
     def deploy(
         file: str, _settings: Settings, data: Data, *_more: Any, stdin: str = ""
     ) -> RunResult:
-        return record(file, data, stdin)
+        lists = {key: json.loads(data[key]) for key in ("learners", "exposed", "given")}
+        seen.append({**data, **lists, "deploy": file, "stdin": stdin})
+        return RunResult(Exit.OK, 3.0, [], [], Path("log"))
 
     monkeypatch.setattr("sopslab.cli.verbs.rotate.deploy_or_exit", deploy)
     return seen

@@ -25,6 +25,7 @@ from sopslab.lab.rotation import plan_rotation
 from sopslab.layout import CANARY_PATH
 from sopslab.provision.command import acting
 from sopslab.provision.operations import proof, reencryption, rotation
+from tests.commands import failures
 from tests.conftest import find_tool
 from tests.fake import Applied, would_run
 from tests.interrupted import killed_before_change, killed_before_program
@@ -156,8 +157,7 @@ class World:
         return parse_rotation(str(path), path.read_text())
 
     def failures(self) -> dict[str, str]:
-        folder = Path(self.settings.class_dir) / "failed"
-        return {path.name: path.read_text() for path in folder.glob("*")}
+        return failures(self.settings)
 
     def apply(self, operation: Callable[..., Any], **more: Any) -> Applied:
         return Applied(operation, settings=self.settings, environments=self.environments, **more)

@@ -31,6 +31,7 @@ from sopslab.model.rotation import Delivered, LiveValue
 from sopslab.model.suspension import Suspended
 from sopslab.provision.operations import logins, rotation, suspension
 from sopslab.provision.operations.logins import logins_dir
+from tests.commands import failures
 from tests.conftest import find_tool
 from tests.fake import Applied
 from tests.repositories import begin_repository, commit, learner, make_identity
@@ -390,11 +391,6 @@ def replaced(leaked: Settings) -> Settings:
 
 def admit(settings: Settings, name: str, login: Path) -> None:
     (Path(settings.bin_dir) / "admitted" / name).write_bytes(login.read_bytes())
-
-
-def failures(settings: Settings) -> dict[str, str]:
-    folder = Path(settings.class_dir) / "failed"
-    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
 
 
 def test_logins_that_are_refused_are_not_kept(replaced: Settings) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from sopslab.cli.run_report import as_results
 from sopslab.errors import Exit
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT
 from sopslab.model.events import Ended, Event, GoesOn, Operation, Planned, Refused, Started
 from sopslab.model.results import Status
@@ -208,7 +209,7 @@ def waiting(
             start_new_session=True,
         )
         started.append(process)
-        until((root / "waiting").exists)
+        assert wait_until((root / "waiting").exists, 30, 0.02)
         return process
 
     yield start
@@ -216,13 +217,6 @@ def waiting(
     for process in started:
         process.kill()
         process.communicate()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within 30 s"
-        time.sleep(0.02)
 
 
 def free(lock: Path) -> bool:
@@ -268,7 +262,7 @@ def test_a_log_is_removed_by_later_runs_only_when_its_own_has_ended(
     process.kill()
     process.communicate(timeout=20)
     # pyinfra ends as well, and writes no more.
-    until(lambda: free(log))
+    assert wait_until(lambda: free(log), 30, 0.02)
     story()
     assert not log.exists()
 
@@ -291,7 +285,7 @@ def test_two_runs_do_not_work_on_one_lab_and_a_killed_one_makes_way_for_the_next
     process.kill()
     process.communicate(timeout=20)
     # pyinfra ends as well, and its lock with it.
-    until(lambda: free(root / "labs" / "lab" / "lock"))
+    assert wait_until(lambda: free(root / "labs" / "lab" / "lock"), 30, 0.02)
     third, _events = story()
     assert third.code is Exit.OK
     assert [step.changed for step in third.steps] == [0, 1, 1]

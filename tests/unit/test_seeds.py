@@ -18,8 +18,8 @@ from sopslab.layout import CANARY_PATH, TEMPLATES
 from sopslab.provision.operations import age, git, seats
 from tasks.learners import learner_variables
 from tests.beginnings import begin
-from tests.conftest import find_tool
 from tests.fake import Applied
+from tests.repositories import decrypt
 
 SEATS = ("ada", "bob")
 
@@ -65,13 +65,9 @@ def ask(settings: Settings, seat: str, *arguments: str) -> str:
 
 
 def opened(settings: Settings, seat: str, key: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [find_tool("sops"), "decrypt", "--input-type", "yaml", "--extract",
-         '["stringData"]["value"]', "/dev/stdin"],
-        input=ask(settings, seat, "show", f"main:{CANARY_PATH}"),
-        env={"SOPS_AGE_KEY_FILE": f"{settings.keys_dir}/{key}.agekey", "HOME": "/nonexistent"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    canary = ask(settings, seat, "show", f"main:{CANARY_PATH}")
+    identity = Path(settings.keys_dir, f"{key}.agekey")
+    return decrypt(canary, identity, '["stringData"]["value"]', check=False)
 
 
 def test_each_begins_with_one_commit_of_its_own_learner(classroom: Settings) -> None:

@@ -21,6 +21,12 @@ from tests.texts import write_program
 GIB = 1024**3
 BOTH = Storage(classes=("slow", "fast"), default=True)
 NAMED = Storage(classes=("slow", "fast"))
+KUBECTL = """#!/bin/sh
+case " $* " in
+*" get storageclasses,persistentvolumes --all-namespaces "*) cat "$(dirname "$0")/items" ;;
+*) exit 1 ;;
+esac
+"""
 
 
 def said(storage: Storage | None, wanted: str | None, **traits: Any) -> list[str]:
@@ -88,8 +94,8 @@ def volume(phase: str, claim: tuple[str, str] | None = None, **spec: str) -> dic
 
 @pytest.fixture
 def settings(lab: Callable[..., Settings], tools: Callable[..., Path]) -> Settings:
-    """A lab with a cluster that lists what a file holds."""
-    write_program(tools() / "kubectl", '#!/bin/sh\ncat "$(dirname "$0")/items"\n')
+    """A lab with a cluster that lists what a file holds, if it is asked for storage."""
+    write_program(tools() / "kubectl", KUBECTL)
     return lab(cluster_provider="existing", kubeconfig="/home/ada/.kube/config", context="prod")
 
 

@@ -17,7 +17,7 @@ from sopslab.provision.operations import git, host
 from sopslab.provision.operations.lab import leftovers
 from sopslab.provision.operations.tree import tree
 from tests.fake import Applied
-from tests.texts import write_program
+from tests.texts import read_files, write_program
 
 USERS = ("instructor", "flux", "learner")
 STAND_IN_IPTABLES = """#!/bin/sh
@@ -36,14 +36,6 @@ done
 """
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_passwords_are_made_once_and_for_their_owner_alone(
     lab: Callable[..., Settings], umask: int
@@ -55,7 +47,7 @@ def test_passwords_are_made_once_and_for_their_owner_alone(
         assert Applied(git.users, settings=settings, users=USERS).changed
     finally:
         os.umask(before)
-    made = files(folder)
+    made = read_files(folder)
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
     # The Git server reads these files by its group.
     assert {modes.pop("htpasswd"), modes.pop("token")} == {0o640}
@@ -68,17 +60,17 @@ def test_passwords_are_made_once_and_for_their_owner_alone(
         stored = made[f"credentials/{user}/git-credentials"].decode()
         assert stored == f"http://{user}:{password.decode()}@127.0.0.1:8418\n"
     assert not Applied(git.users, settings=settings, users=USERS).changed
-    assert files(folder) == made
+    assert read_files(folder) == made
 
 
 def test_a_lost_password_is_made_anew_and_the_others_stay(lab: Callable[..., Settings]) -> None:
     settings = lab()
     folder = Path(settings.git_dir)
     Applied(git.users, settings=settings, users=USERS)
-    before = files(folder)
+    before = read_files(folder)
     (folder / "credentials" / "flux" / "password").unlink()
     assert Applied(git.users, settings=settings, users=USERS).changed
-    after = files(folder)
+    after = read_files(folder)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {
         "htpasswd",
@@ -128,7 +120,7 @@ def test_a_tree_is_exactly_what_was_asked_for(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "old").write_text("")
     assert Applied(tree, path=str(folder), files=wanted).changed
-    assert files(folder) == {path: file.content for path, file in wanted.items()}
+    assert read_files(folder) == {path: file.content for path, file in wanted.items()}
     assert os.access(folder / "bin" / "run", os.X_OK)
     assert [path.name for path in folder.parent.iterdir()] == ["tree"]
     assert not Applied(tree, path=str(folder), files=wanted).changed

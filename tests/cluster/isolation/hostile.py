@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
@@ -212,13 +211,6 @@ def live_canary(learner: Hostile) -> str:
     return learner.lab.kubectl(
         "-n", learner.namespace, "get", "secret", "lab-canary", "-o", "jsonpath={.data.value}"
     )
-
-
-def canary(learner: Hostile) -> str:
-    """Return the SHA-256 of the canary's encoded value, which may be shown."""
-    value = live_canary(learner)
-    assert value, "the canary is empty"
-    return hashlib.sha256(value.encode()).hexdigest()
 
 
 def restarts(lab: Lab) -> dict[str, list[tuple[int, str]]]:

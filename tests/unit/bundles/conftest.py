@@ -5,7 +5,6 @@ from __future__ import annotations
 import ensurepip
 import hashlib
 import io
-import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from sopslab.config.settings import Settings
 from sopslab.lab.bundles import product, wheel
 from sopslab.lab.bundles.writing import Contents, Written, create
 from sopslab.model.store import Entry
+from tests import sshd
 from tests.unit.artifacts.conftest import entry, publish
 
 FILES: dict[str, dict[str, bytes]] = {
@@ -106,19 +106,11 @@ def made(full: Lab, tmp_path: Path) -> Create:
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """An OpenSSH key; `signers` returns the file that allows it to sign."""
-    return make_key(tmp_path / "keys" / "own")
-
-
-def make_key(path: Path) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True
-    )
-    public = path.with_suffix(".pub").read_text()
-    path.with_name(f"{path.name}.signers").write_text(f"ada@example.org {public}")
-    return path
+    return sshd.make_key(tmp_path / "keys" / "own")
 
 
 def signers(key: Path) -> Path:
-    """Return the file of allowed signers, which holds one key."""
-    return key.with_name(f"{key.name}.signers")
+    """Write the file of allowed signers, which holds one key; return its path."""
+    allowed = key.with_name(f"{key.name}.signers")
+    allowed.write_text(f"ada@example.org {sshd.public(key)}\n")
+    return allowed

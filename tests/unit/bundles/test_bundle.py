@@ -29,8 +29,9 @@ from sopslab.lab.store.members import held, packed
 from sopslab.lab.tools import files as lab_files
 from sopslab.model.store import Arch
 from tests.interrupted import killed_in_child
+from tests.sshd import make_key
 from tests.unit.artifacts.conftest import publish
-from tests.unit.bundles.conftest import ENTRIES, FILES, Create, make_key, signers
+from tests.unit.bundles.conftest import ENTRIES, FILES, Create, signers
 
 UNSIGNED = Trust(unsigned=True)
 

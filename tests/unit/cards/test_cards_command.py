@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,7 @@ from click.testing import Result
 
 from sopslab.cards import printing
 from sopslab.cards.pdf import NoPdf
-from sopslab.layout import PROJECT
+from tests.processes import holding
 
 from .conftest import Class, password_of, printed_pages
 
@@ -249,19 +246,8 @@ def test_a_damaged_ca_stops_every_card(full: Class, cards: Cards) -> None:
 
 
 def test_while_another_run_is_at_work_no_card_is_made(full: Class, cards: Cards) -> None:
-    lock = full.path("lock")
-    holder = subprocess.Popen(
-        [sys.executable, "-c",
-         "import sys; from pathlib import Path; from sopslab.run import lock;"
-         "lock.hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()",
-         str(lock)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )  # fmt: skip
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"held\n"
-    done = cards()
-    holder.communicate(timeout=10)
+    with holding(full.path("lock")) as holder:
+        done = cards()
     assert done.exit_code == 3
     assert f"process {holder.pid}" in done.stderr
     assert not full.cards.exists()

@@ -163,10 +163,7 @@ def test_without_the_key_nothing_is_opened(made: Lab) -> None:
 
 
 def test_a_stranger_s_file_is_seen_by_its_recipients(made: Lab) -> None:
-    stranger = subprocess.run(
-        [find_tool("age-keygen"), "-y"], check=True, capture_output=True, text=True,
-        input=subprocess.run([find_tool("age-keygen")], capture_output=True, text=True).stdout,
-    ).stdout.strip()  # fmt: skip
+    stranger = make_identity(made.clone.with_name("stranger"))
     made.rules(stranger)
     made.encrypt("backend-secrets")
     made.push()

@@ -28,6 +28,7 @@ from tests.fake import Applied
 from tests.repositories import (
     begin_repository,
     commit,
+    decrypt,
     git,
     make_identity,
     overtake,
@@ -132,13 +133,8 @@ def test_the_leak_is_in_the_history_reverted_and_then_encrypted_as_it_was(alone:
     assert "ENC[AES256_GCM" in encrypted and alone.value not in encrypted
     assert "- payment-api.yaml" in git(alone.bare, "show", f"main:{LISTED}")
     assert staged.digest == hashlib.sha256(alone.value.encode()).hexdigest()
-    opened = subprocess.run(
-        [find_tool("sops"), "decrypt", "--input-type", "yaml", "--extract",
-         f'["stringData"]["{KEY}"]', "/dev/stdin"],
-        input=encrypted, text=True, capture_output=True, check=True,
-        env={"SOPS_AGE_KEY_FILE": f"{alone.settings.keys_dir}/learner.agekey", "HOME": "/none"},
-    ).stdout  # fmt: skip
-    assert opened == alone.value
+    identity = Path(alone.settings.keys_dir, "learner.agekey")
+    assert decrypt(encrypted, identity, f'["stringData"]["{KEY}"]').stdout == alone.value
     assert alone.findings(alone.bare) == [PATH]
 
 

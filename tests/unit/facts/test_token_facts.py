@@ -20,6 +20,7 @@ from sopslab.lab.observe.users import seat_users
 from sopslab.model.access import Issuer
 from sopslab.provision.operations import access
 from tests.beginnings import begin
+from tests.commands import failures
 from tests.fake import Applied
 from tests.signing import SigningCluster
 
@@ -69,11 +70,6 @@ def issue(settings: Settings, *seats: str) -> Applied:
 
 def states(settings: Settings) -> dict[str, str]:
     return seat_access(settings.for_machine, seats=SEATS)
-
-
-def failures(settings: Settings) -> dict[str, str]:
-    folder = Path(settings.class_dir) / "failed"
-    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
 
 
 def test_a_cluster_that_signs_is_asked_once(settings: Settings) -> None:

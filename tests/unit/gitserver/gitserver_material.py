@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 import bcrypt
 
 from sopslab.gitserver.server import Limits, Server
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import PROJECT
 from tests.texts import write_program
 from tests.unit.gitserver import judges_at_work
@@ -33,6 +34,11 @@ def write_accounts(root: Path, *users: str, password: str = PASSWORD) -> None:
     """Give all users the same password."""
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
     (root / "htpasswd").write_text("".join(f"{user}:{hashed}\n" for user in users))
+
+
+def header(user: str, password: str) -> str:
+    """Return what a client sends to log in."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def write_gate(root: Path, text: str) -> None:
@@ -78,7 +84,7 @@ def judging(root: Path, *instead: str) -> Iterator[str]:
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
         try:
-            assert eventually(Path(address).exists, 20)
+            assert wait_until(Path(address).exists, 20, 0.02)
             yield address
         finally:
             process.kill()
@@ -100,8 +106,7 @@ class Client:
         """Send the head of a request."""
         lines = [f"{method} {target} HTTP/1.1", "Host: lab", *headers]
         if self.user is not None:
-            login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-            lines.append(f"Authorization: Basic {login}")
+            lines.append(f"Authorization: {header(self.user, self.password)}")
         self.send("\r\n".join([*lines, "", ""]).encode())
         return self
 
@@ -135,13 +140,3 @@ class Client:
     def close(self) -> None:
         """Hang up."""
         self.socket.close()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Return whether a condition becomes true within the time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

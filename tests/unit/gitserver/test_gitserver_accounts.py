@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from pathlib import Path
 
@@ -10,11 +9,7 @@ import pytest
 
 from sopslab.gitserver import accounts
 from sopslab.gitserver.accounts import Accounts
-from tests.unit.gitserver.gitserver_material import PASSWORD, write_accounts
-
-
-def header(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+from tests.unit.gitserver.gitserver_material import PASSWORD, header, write_accounts
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from typing_extensions import override
 from sopslab.gitserver import pages
 from sopslab.gitserver.pages import PLACE
 from sopslab.gitserver.server import Limits
+from sopslab.lab.tools.waiting import wait_until
 from tests.unit.gitserver.gitserver_material import (
     Client,
-    eventually,
     serving,
     write_accounts,
     write_gate,
@@ -228,7 +228,7 @@ def test_no_user_asks_more_often_at_once_than_the_limit(root: Path) -> None:
     write_gate(root, f"touch {root}/begun; sleep 30")
     with serving(root, Limits(of_a_user=1, waiting=1)) as port:
         first = Client(port).begin("GET", "/ada/lab.git/info/refs")
-        assert eventually((root / "begun").exists)
+        assert wait_until((root / "begun").exists, 10, 0.02)
         assert Client(port).begin("GET", "/~/").status() == 503
         assert Client(port, "bob").begin("GET", "/~/").status() == 200
         first.close()

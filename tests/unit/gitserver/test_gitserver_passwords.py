@@ -15,7 +15,7 @@ from sopslab.gitserver.accounts import Accounts
 from sopslab.lab.act.accounts import Account, new_account
 from sopslab.model.passwords import ALPHABET, essence, new_password
 from tests.kept_labs import FOLDER
-from tests.unit.gitserver.test_gitserver_accounts import header
+from tests.unit.gitserver.gitserver_material import header
 
 # Characters that people confuse on paper, in upper or lower case.
 ALIKE = ("0oOQD", "1iIlL", "2zZ", "5sS", "6bG", "8B", "9gq", "uUvV")

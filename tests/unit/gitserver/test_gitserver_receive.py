@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from sopslab.gitserver import receive
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.layout import TEMPLATES
 from tests.processes import runs
 from tests.unit.gitserver import judges_at_work
-from tests.unit.gitserver.gitserver_material import eventually, judging
+from tests.unit.gitserver.gitserver_material import judging
 
 HOOK = TEMPLATES / "git" / "hooks" / "pre-receive"
 Judges = Callable[..., str]
@@ -70,9 +71,9 @@ def test_what_takes_too_long_is_refused_and_leaves_nothing_behind(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_hook(judges: Judges, tmp_path: Path, number: signal.Signals) -> None:
     hook = ask(judges(judges_at_work.hangs), tmp_path / "pid")
-    assert eventually(lambda: is_at_work(tmp_path / "pid"), 20)
+    assert wait_until(lambda: is_at_work(tmp_path / "pid"), 20, 0.02)
     hook.send_signal(number)
-    assert eventually(lambda: not is_at_work(tmp_path / "pid"), 20)
+    assert wait_until(lambda: not is_at_work(tmp_path / "pid"), 20, 0.02)
     hook.communicate(timeout=20)
 
 
@@ -125,7 +126,7 @@ def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) ->
         assert "refused: nobody has judged this push" in hook.communicate(timeout=30)[0]
         assert hook.returncode
     # The worker lost its parent. If it went on, nothing would limit its time.
-    assert eventually(lambda: not is_at_work(tmp_path / "pid"))
+    assert wait_until(lambda: not is_at_work(tmp_path / "pid"), 10, 0.02)
 
 
 def test_a_push_for_which_there_is_no_process_is_refused_and_the_next_is_judged(

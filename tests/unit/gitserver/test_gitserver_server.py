@@ -12,6 +12,7 @@ import pytest
 from sopslab.gitserver import backend, server, uploads
 from sopslab.gitserver.niceness import LONG_BYTES, WAY
 from sopslab.gitserver.server import Limits
+from sopslab.lab.tools.waiting import wait_until
 from tests.processes import runs
 from tests.texts import write_program
 from tests.unit.gitserver.gitserver_material import (
@@ -19,7 +20,6 @@ from tests.unit.gitserver.gitserver_material import (
     PASSWORD,
     PUSH,
     Client,
-    eventually,
     serving,
     write_accounts,
     write_gate,
@@ -101,7 +101,7 @@ def test_uploads_of_one_learner_hold_nobody_else_up(root: Path) -> None:
             Client(port).begin("POST", PUSH, f"Content-Length: {16 * MIB}") for _ in range(10)
         ]
         uploads[0].send(b"x" * LONG_BYTES)
-        assert eventually((root / "begun").exists)
+        assert wait_until((root / "begun").exists, 10, 0.02)
         started = time.monotonic()
         assert Client(port, "bob").begin("GET", FETCH).status() == 200
         assert time.monotonic() - started < 1
@@ -164,7 +164,7 @@ def test_long_pushes_hold_up_no_short_one(root: Path) -> None:
         ]
         for client in slow:
             client.send(b"x" * LONG_BYTES)
-        assert eventually(lambda: count(root / "begun") == 2)
+        assert wait_until(lambda: count(root / "begun") == 2, 10, 0.02)
         short = Client(port, "eve").begin("POST", "/eve/lab.git/git-receive-pack", LENGTH)
         short.send(b"hello")
         assert short.status() == 200
@@ -191,7 +191,7 @@ def test_flux_and_the_instructor_have_places_that_no_learner_takes(
             for user in ("ada", "spare-1")
             for method, path in kinds
         ]
-        assert eventually(lambda: count(root / "begun") == len(busy))
+        assert wait_until(lambda: count(root / "begun") == len(busy), 10, 0.02)
         assert Client(port, "bob").begin("GET", "/bob/lab.git/info/refs").status() == 503
         for user in ("flux", "instructor"):
             for method, path in kinds:
@@ -206,7 +206,7 @@ def test_pages_wait_for_no_place_among_the_requests_to_repositories(root: Path) 
     write_gate(root, f"echo >>{root}/begun; sleep 30")
     with serving(root, Limits(questions=1, fetches=1)) as port:
         busy = [Client(port).begin(method, FETCH) for method in ("GET", "POST")]
-        assert eventually(lambda: count(root / "begun") == 2)
+        assert wait_until(lambda: count(root / "begun") == 2, 10, 0.02)
         # Nothing was written for her.
         assert Client(port, "eve").begin("GET", "/~/").status() == 404
         for client in busy:
@@ -225,8 +225,8 @@ def test_a_client_that_does_not_read_its_answer_is_hung_up_on(
     write_gate(root, rf"printf 'Content-Type: a/b\r\n\r\n'; echo $$ >{root}/pids; exec yes")
     with serving(root) as port:
         client = Client(port).begin("GET", FETCH)
-        assert eventually(lambda: len(pids(root)) == 1)
-        assert eventually(lambda: not any(map(runs, pids(root))))
+        assert wait_until(lambda: len(pids(root)) == 1, 10, 0.02)
+        assert wait_until(lambda: not any(map(runs, pids(root))), 10, 0.02)
         client.close()
 
 
@@ -246,7 +246,7 @@ def test_whoever_has_no_turn_is_told_so(root: Path, monkeypatch: pytest.MonkeyPa
     with serving(root) as port:
         first = Client(port).begin("POST", PUSH, LENGTH)
         first.send(b"hello")
-        assert eventually((root / "begun").exists)
+        assert wait_until((root / "begun").exists, 10, 0.02)
         second = Client(port).begin("POST", PUSH, LENGTH)
         second.send(b"hello")
         said = second.answer()
@@ -259,7 +259,7 @@ def test_no_user_has_more_requests_than_the_limit(root: Path) -> None:
     limits = Limits(of_a_user=2, waiting=3)
     with serving(root, limits) as port:
         clients = [Client(port).begin("GET", FETCH) for _ in range(3)]
-        assert eventually(lambda: len(list(root.glob("*.begun"))) == 2)
+        assert wait_until(lambda: len(list(root.glob("*.begun"))) == 2, 10, 0.02)
         assert Client(port).begin("GET", FETCH).status() == 503
         for client in clients:
             client.close()
@@ -273,8 +273,8 @@ def test_a_user_has_four_requests_at_once(root: Path) -> None:
 
     with serving(root) as port:
         clients = [Client(port).begin("GET", FETCH) for _ in range(6)]
-        assert eventually(lambda: begun() == 4)
-        assert not eventually(lambda: begun() > 4, 0.5)
+        assert wait_until(lambda: begun() == 4, 10, 0.02)
+        assert not wait_until(lambda: begun() > 4, 0.5, 0.02)
         for client in clients:
             client.close()
 
@@ -292,7 +292,7 @@ def test_a_request_ends_with_its_children_when_its_time_is_over(
         said = client.answer()
         assert "\3refused: this took longer than" in said
         assert said.endswith("0\r\n\r\n")
-        assert eventually(lambda: not any(map(runs, pids(root))))
+        assert wait_until(lambda: not any(map(runs, pids(root))), 10, 0.02)
 
 
 def test_a_request_ends_with_its_children_when_its_client_leaves(root: Path) -> None:
@@ -301,9 +301,9 @@ def test_a_request_ends_with_its_children_when_its_client_leaves(root: Path) -> 
     with serving(root) as port:
         client = Client(port).begin("POST", PUSH, LENGTH)
         client.send(b"hello")
-        assert eventually(lambda: len(pids(root)) == 2)
+        assert wait_until(lambda: len(pids(root)) == 2, 10, 0.02)
         client.close()
-        assert eventually(lambda: not any(map(runs, pids(root))))
+        assert wait_until(lambda: not any(map(runs, pids(root))), 10, 0.02)
 
 
 def pids(root: Path) -> list[int]:
@@ -354,7 +354,7 @@ def test_requests_that_are_at_work_lose_their_connection_to_nobody(root: Path) -
         at_work = [Client(port, user).begin("POST", path, LENGTH) for user, path in asked]
         for client in at_work:
             client.send(b"hello")
-        assert eventually(lambda: (root / "ada").exists() and (root / "bob").exists())
+        assert wait_until(lambda: (root / "ada").exists() and (root / "bob").exists(), 10, 0.02)
         silent = [Client(port) for _ in range(20)]
         assert silent[0].answer() == ""
         (root / "go").touch()

@@ -22,7 +22,9 @@ import pytest
 from sopslab.checks.causes import for_shell
 from sopslab.course.quiz import QUIZ_FILE, load_quiz, template_variable
 from sopslab.files.render import render_tree
+from tests.conftest import find_tool
 from tests.marks import soak
+from tests.repositories import make_identity
 from tests.texts import write_program
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
@@ -130,22 +132,6 @@ class Repository:
         }
 
 
-def real_tool(name: str) -> str:
-    """The path of a real tool, past any stand-in."""
-    for directory in SYSTEM_PATH.split(":"):
-        if (Path(directory) / name).is_file():
-            return str(Path(directory) / name)
-    raise AssertionError(f"{name} is not on PATH; SOPSLAB_TOOLS should name its directory")
-
-
-def make_key(path: Path) -> Key:
-    """Make an age key the way a learner would."""
-    keygen = real_tool("age-keygen")
-    subprocess.run([keygen, "-o", str(path)], check=True, capture_output=True)
-    public = subprocess.run([keygen, "-y", str(path)], check=True, capture_output=True, text=True)
-    return Key(path, public.stdout.strip())
-
-
 def course_variables(learner: str, instructor: str) -> Mapping[str, object]:
     """The template variables of a lab for one learner."""
     return {
@@ -208,20 +194,20 @@ BY_ITSELF = Shell((), SYSTEM_PATH)
 def _busybox(folder: Path) -> Shell:
     """BusyBox's sh, with BusyBox's own tools and those that the card tells the learner to
     install."""
-    subprocess.run([real_tool("busybox"), "--install", "-s", str(folder)], check=True)
+    subprocess.run([find_tool("busybox"), "--install", "-s", str(folder)], check=True)
     for name in ("age-keygen", "git", "kubectl", "sops"):
-        (folder / name).symlink_to(real_tool(name))
+        (folder / name).symlink_to(find_tool(name))
     return Shell((str(folder / "sh"),), str(folder))
 
 
 def _bash(folder: Path) -> Shell:
     """Bash as sh, with the awk of a Mac, which is not Debian's."""
-    (folder / "awk").symlink_to(real_tool("original-awk"))
-    return Shell((real_tool("bash"), "--posix"), f"{folder}:{SYSTEM_PATH}")
+    (folder / "awk").symlink_to(find_tool("original-awk"))
+    return Shell((find_tool("bash"), "--posix"), f"{folder}:{SYSTEM_PATH}")
 
 
 def _zsh(_folder: Path) -> Shell:
-    return Shell((real_tool("zsh"), "--emulate", "sh"), SYSTEM_PATH)
+    return Shell((find_tool("zsh"), "--emulate", "sh"), SYSTEM_PATH)
 
 
 # Other systems that run the scripts: a small Linux, a Mac, and a Mac whose sh is zsh.
@@ -268,10 +254,11 @@ def _make(folder: Path, variables: Variables) -> None:
     keys = folder / "keys"
     keys.mkdir(mode=0o700)
     (folder / "home").mkdir()
-    made = [make_key(keys / owner) for owner in ("learner", "instructor")]
-    for key in made:
-        (folder / f"{key.path.name}.pub").write_text(key.public)
-    write_tree(TEMPLATES / "learner", folder / ROOT, variables(*(key.public for key in made)))
+    owners = ("learner", "instructor")
+    publics = [make_identity(keys / owner) for owner in owners]
+    for owner, public in zip(owners, publics, strict=True):
+        (folder / f"{owner}.pub").write_text(public)
+    write_tree(TEMPLATES / "learner", folder / ROOT, variables(*publics))
     subprocess.run(["git", "init", "--quiet", str(folder / ROOT)], check=True)
 
 
@@ -322,4 +309,5 @@ def seat(tmp_path: Path, a_seat: Path, shell: Shell) -> Iterator[Repository]:
 @pytest.fixture
 def other_key(tmp_path: Path) -> Callable[[str], Key]:
     """Return a function that makes keys unknown to the repository."""
-    return lambda name: make_key(tmp_path / "keys" / name)
+    keys = tmp_path / "keys"
+    return lambda name: Key(keys / name, make_identity(keys / name))

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from sopslab.lab.tools.waiting import wait_until
+from tests.conftest import find_tool
 from tests.marks import mostly_soak, soak
 from tests.texts import replaced, write_program
 
-from .conftest import ENCRYPT, Repository, real_tool
+from .conftest import ENCRYPT, Repository
 from .terminal import CTRL_BACKSLASH, CTRL_C, CTRL_Z, Terminal, interruptible
 
 pytestmark = pytest.mark.shells
@@ -410,7 +411,7 @@ def test_what_the_prompt_would_take_in_part_is_refused(
 @pytest.mark.shells(usual=True)
 def test_a_value_is_not_shown_after_ctrl_z(repository: Repository) -> None:
     """A shell with job control, as a learner has, is needed for Ctrl-Z to stop anything."""
-    shell = (real_tool("bash"), "-m", "-c", '"$@"; exit', "bash")
+    shell = (find_tool("bash"), "-m", "-c", '"$@"; exit', "bash")
     terminal = Terminal(repository, *CREATE, through=shell)
     terminal.answer("Key (empty to finish): ", "password")
     terminal.expect("Value of password (not shown): ")
@@ -601,7 +602,7 @@ def test_a_result_that_one_s_own_key_cannot_open_is_refused(repository: Reposito
 @pytest.mark.shells(usual=True)
 def test_a_missing_sops_is_said_plainly(repository: Repository) -> None:
     for name in ("awk", "basename", "dirname"):
-        (repository.stand_ins / name).symlink_to(real_tool(name))
+        (repository.stand_ins / name).symlink_to(find_tool(name))
 
     result = repository.run(*CREATE, *literal("k", SECRET), PATH=str(repository.stand_ins))
 
@@ -611,7 +612,7 @@ def test_a_missing_sops_is_said_plainly(repository: Repository) -> None:
 
 def test_a_shell_that_would_show_values_as_arguments_is_refused(repository: Repository) -> None:
     """In mksh, printf is a program."""
-    repository.shell = replace(repository.shell, words=(real_tool("mksh"),))
+    repository.shell = replace(repository.shell, words=(find_tool("mksh"),))
 
     result = repository.run(*CREATE, stdin=f"k={SECRET}\n")
 
@@ -635,7 +636,7 @@ def test_interrupted_leaves_the_tree_as_it_was(
     naptime = 30 if verb == "encrypt" else 1  # decrypting is not waited for in the background
     repository.stand_in(
         "sops",
-        f"#!/bin/sh\n[ $1 = {verb} ] || exec '{real_tool('sops')}' \"$@\"\n"
+        f"#!/bin/sh\n[ $1 = {verb} ] || exec '{find_tool('sops')}' \"$@\"\n"
         f"touch '{marker}'; exec sleep {naptime}\n",
     )
     process = subprocess.Popen(
@@ -644,10 +645,7 @@ def test_interrupted_leaves_the_tree_as_it_was(
         stderr=subprocess.DEVNULL,
         env=repository.environment,
     )
-    deadline = time.monotonic() + 10
-    while not marker.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert marker.exists()
+    assert wait_until(marker.exists, 10, 0.01)
     process.send_signal(sent)
 
     assert process.wait(5) == code
@@ -688,7 +686,7 @@ def record_every_command(repository: Repository) -> Path:
         repository.stand_in(
             name,
             f"#!/bin/bash\n{{ printf '%s\\n' {name} \"$@\"; declare -x; }} >>'{record}'\n"
-            f"exec '{real_tool(name)}' \"$@\"\n",
+            f"exec '{find_tool(name)}' \"$@\"\n",
         )
     return record
 
@@ -1009,7 +1007,7 @@ def test_after_the_editor_signals_end_the_script_again(
     change = editor(repository, f'sed -i \'s/"one"/"{SECRET}"/\' "$1"')
     repository.stand_in(
         "sops",
-        f"#!/bin/sh\n[ $1 = encrypt ] || exec '{real_tool('sops')}' \"$@\"\n"
+        f"#!/bin/sh\n[ $1 = encrypt ] || exec '{find_tool('sops')}' \"$@\"\n"
         f"kill -{sent} $PPID; exec sleep 30\n",
     )
 
@@ -1028,7 +1026,7 @@ def test_after_the_editor_signals_end_the_script_again(
 @pytest.mark.parametrize("sent", ["HUP", "INT", "QUIT", "TERM"])
 def test_a_second_signal_does_not_end_the_cleaning_up(repository: Repository, sent: str) -> None:
     create(repository, k=SECRET)
-    repository.stand_in("rm", f"#!/bin/sh\nkill -{sent} $$\nexec '{real_tool('rm')}' \"$@\"\n")
+    repository.stand_in("rm", f"#!/bin/sh\nkill -{sent} $$\nexec '{find_tool('rm')}' \"$@\"\n")
 
     result = repository.run(*CREATE, "--edit", EDITOR=editor(repository, "kill -TERM $PPID"))
 
@@ -1071,7 +1069,7 @@ def test_what_an_editor_keeps_is_wiped(repository: Repository) -> None:
         "rm",
         "#!/bin/sh\nfor last; do :; done\n"
         f'[ ! -d "$last" ] || cp -R "$last" \'{overwritten}\'\n'
-        f"exec '{real_tool('rm')}' \"$@\"\n",
+        f"exec '{find_tool('rm')}' \"$@\"\n",
     )
 
     result = repository.run(*CREATE, "--edit", EDITOR=change)

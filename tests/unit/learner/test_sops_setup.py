@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import find_tool
 from tests.marks import mostly_soak
 from tests.texts import replaced
 
-from .conftest import SETUP, Key, Repository, real_tool
+from .conftest import SETUP, Key, Repository
 from .terminal import CTRL_BACKSLASH, CTRL_C, Terminal
 
 pytestmark = pytest.mark.shells
@@ -97,7 +98,7 @@ def cluster(repository: Repository, tmp_path: Path) -> Cluster:
     state.mkdir()
     repository.stand_in(
         "kubectl",
-        STAND_IN.format(python=sys.executable, state=str(state), kubectl=real_tool("kubectl")),
+        STAND_IN.format(python=sys.executable, state=str(state), kubectl=find_tool("kubectl")),
     )
     return Cluster(state)
 
@@ -219,7 +220,7 @@ def test_a_recipient_in_a_comment_does_not_count(
 
 def test_a_post_quantum_key_works_as_well(repository: Repository, cluster: Cluster) -> None:
     path = repository.learner.path.with_name("pq")
-    subprocess.run([real_tool("age-keygen"), "-pq", "-o", path], check=True, capture_output=True)
+    subprocess.run([find_tool("age-keygen"), "-pq", "-o", path], check=True, capture_output=True)
     public = repository.tool("age-keygen", "-y", str(path)).decode().strip()
     config = repository.root / ".sops.yaml"
     config.write_text(replaced(config.read_text(), repository.learner.public, public))
@@ -613,7 +614,7 @@ def test_help_documents_the_exit_codes(repository: Repository) -> None:
 
 def test_a_missing_tool_is_said_plainly(repository: Repository) -> None:
     for name in ("awk", "dirname", "sed", "tr"):
-        (repository.stand_ins / name).symlink_to(real_tool(name))
+        (repository.stand_ins / name).symlink_to(find_tool(name))
 
     result = repository.run(SETUP, "--check", PATH=str(repository.stand_ins))
 

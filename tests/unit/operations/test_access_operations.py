@@ -22,10 +22,11 @@ from sopslab.lab.observe.users import seat_generations
 from sopslab.model.passwords import essence
 from sopslab.provision.operations import access, git, seats
 from tests.beginnings import begin
+from tests.commands import failures
 from tests.fake import Applied
 from tests.marks import mostly_soak, soak
 from tests.signing import SigningCluster
-from tests.texts import write_program
+from tests.texts import read_files, write_program
 
 CLASS = tuple(
     Seat(id=seat, name=seat.title(), email=f"{seat}@lab.example", group=None)
@@ -42,19 +43,6 @@ def settings(lab: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def cluster(settings: Settings) -> SigningCluster:
     return SigningCluster(settings)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def failures(settings: Settings) -> dict[str, str]:
-    folder = Path(settings.class_dir) / "failed"
-    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else {}
 
 
 def openssl(*arguments: str, stdin: bytes) -> str:
@@ -157,17 +145,17 @@ def test_every_call_is_pinned_to_the_labs_own_context(
 
 
 def test_a_second_run_changes_nothing(classroom: Settings) -> None:
-    made = files(Path(classroom.class_dir))
+    made = read_files(Path(classroom.class_dir))
     again = issue(classroom)
     assert (again.changed, again.failed) == (False, False)
-    assert files(Path(classroom.class_dir)) == made
+    assert read_files(Path(classroom.class_dir)) == made
 
 
 def test_only_what_is_stale_is_made_anew(classroom: Settings) -> None:
     (Path(classroom.seat_dir("bob")) / "client.key").chmod(0o644)
-    made = files(Path(classroom.class_dir))
+    made = read_files(Path(classroom.class_dir))
     assert issue(classroom).changed
-    after = files(Path(classroom.class_dir))
+    after = read_files(Path(classroom.class_dir))
     assert {name for name in made if made[name] != after[name]} == {
         "seats/bob/client.crt", "seats/bob/client.key", "seats/bob/kubeconfig",
     }  # fmt: skip
@@ -273,7 +261,7 @@ def replace(settings: Settings, *ids: str) -> Applied:
 def test_replaced_access_has_another_password_and_another_user(
     classroom: Settings, cluster: SigningCluster
 ) -> None:
-    made, before = files(Path(classroom.lab_dir)), generations(classroom)
+    made, before = read_files(Path(classroom.lab_dir)), generations(classroom)
     assert replace(classroom, "bob").changed
     after_it = generations(classroom)
     assert {seat for seat in IDS if after_it[seat] != before[seat]} == {"bob"}
@@ -284,7 +272,7 @@ def test_replaced_access_has_another_password_and_another_user(
         "007": "current",
     }
     assert issue(classroom).changed
-    after = files(Path(classroom.lab_dir))
+    after = read_files(Path(classroom.lab_dir))
     changed = {name for name in made if made[name] != after[name]}
     assert changed == {
         "class/seats/bob/client.crt", "class/seats/bob/client.key", "class/seats/bob/generation",
@@ -310,12 +298,12 @@ def test_what_was_replaced_is_kept_for_the_proof_and_for_nobody_else(classroom: 
     replace(classroom, "bob")
     first = generations(classroom)["bob"]
     folder = Path(classroom.class_dir) / "retired" / "bob" / f"before-{first}"
-    assert files(folder) == old
+    assert read_files(folder) == old
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     # Replaced a second time, as after a killed run: what the first replacement kept is still there.
     replace(classroom, "bob")
-    assert files(folder) == old
+    assert read_files(folder) == old
     second = generations(classroom)["bob"]
     assert second != first
     assert (folder.parent / f"before-{second}" / "git-credentials").exists()
@@ -363,9 +351,9 @@ def test_on_another_git_server_only_the_certificate_is_replaced(
     lab: Callable[..., Settings], classroom: Settings
 ) -> None:
     elsewhere = lab(git_url="https://git.example", git_username="a", git_password="b")
-    made = files(Path(classroom.git_dir))
+    made = read_files(Path(classroom.git_dir))
     assert replace(elsewhere, "ada").changed
-    assert files(Path(classroom.git_dir)) == made
+    assert read_files(Path(classroom.git_dir)) == made
     (kept,) = (Path(classroom.class_dir) / "retired" / "ada").iterdir()
     assert [path.name for path in kept.iterdir()] == ["kubeconfig"]
 
@@ -424,11 +412,11 @@ def prove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Applied:
 def test_what_is_proven_worthless_is_not_kept(
     replaced: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = files(Path(replaced.git_dir))
+    before = read_files(Path(replaced.git_dir))
     done = prove(replaced, monkeypatch)
     assert (done.changed, done.failed) == (True, False), done.stderr
     assert not (Path(replaced.class_dir) / "retired" / "bob").exists()
-    assert files(Path(replaced.git_dir)) == before
+    assert read_files(Path(replaced.git_dir)) == before
     assert not prove(replaced, monkeypatch).changed
 
 

@@ -46,7 +46,7 @@ from sopslab.files.archive import Tree, digest, pack
 from sopslab.files.render import RenderedFile
 from sopslab.incidents.records import Incident, parse_incident
 from sopslab.lab.__main__ import find
-from sopslab.layout import PROJECT, TEMPLATES
+from sopslab.layout import TEMPLATES
 from sopslab.model.certificates import TlsState
 from sopslab.model.engine import EngineState
 from sopslab.model.incidents import incident_path
@@ -57,6 +57,7 @@ from sopslab.provision.command import refusal
 from sopslab.provision.look import Look
 from sopslab.provision.operations import access, builds, docker, git, suspension
 from tests.fake import arguments_of, order_of, text_of
+from tests.sources import operations
 
 FOLDER = Path(__file__).parent
 CASES = sorted(FOLDER.glob("*.*/*.yaml"))
@@ -364,18 +365,6 @@ def named(value: Any) -> Any:
     return [named(each) for each in value] if isinstance(value, list) else value
 
 
-def operations() -> set[str]:
-    """Return all operations of the project as `<module>.<operation>`."""
-    found = set()
-    for path in (PROJECT / "sopslab" / "provision" / "operations").glob("*.py"):
-        module = importlib.import_module(f"sopslab.provision.operations.{path.stem}")
-        for name, value in vars(module).items():
-            inner = getattr(value, "_inner", None)
-            if inner is not None and inner.__module__ == module.__name__:
-                found.add(f"{path.stem}.{name}")
-    return found
-
-
 def incomplete(folder: Path) -> bool:
     """Return whether a folder lacks a case for doing nothing, or one for doing something."""
     noops = ["noop" in yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
@@ -389,4 +378,4 @@ def test_every_operation_has_cases_for_doing_nothing_and_for_doing_something() -
 
 
 def test_every_folder_of_cases_belongs_to_an_operation() -> None:
-    assert {folder.name for folder in FOLDER.glob("*.*/")} <= operations()
+    assert {folder.name for folder in FOLDER.glob("*.*/")} <= operations().keys()

@@ -3,7 +3,6 @@ learner."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from sopslab.lab.observe.users import retired_access
 from sopslab.provision.operations import age, flux, git, seats
 from tests.fake import Applied
 from tests.repositories import make_identity
+from tests.unit.gitserver.gitserver_material import header
 
 ADA, ADA_2, BOB = (
     Enrolled(id=one, name=f"Learner {one}", email=f"{one}@example.org")
@@ -123,8 +123,7 @@ def test_who_comes_later_with_an_id_that_was_pruned_is_let_in(settings: Settings
     assert not Applied(git.locks, settings=settings, users=[]).changed
     assert Applied(git.users, settings=settings, users=["ada", "bob"]).changed
     password = Path(settings.account_dir("ada"), "password").read_text().strip()
-    login = base64.b64encode(f"ada:{password}".encode()).decode()
-    assert Accounts(Path(settings.git_dir, "htpasswd")).user(f"Basic {login}") == "ada"
+    assert Accounts(Path(settings.git_dir, "htpasswd")).user(header("ada", password)) == "ada"
 
 
 def test_whoever_is_pruned_is_handed_nothing_any_more_and_others_are(settings: Settings) -> None:

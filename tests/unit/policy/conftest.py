@@ -1,32 +1,17 @@
-"""The tools of the policy's tests, from SOPSLAB_TOOLS or PATH; a test fails if one is missing."""
+"""What the tests of the policy share: gitleaks, and repositories whose hook is the policy."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import find_tool
 from tests.texts import write_program
-
-
-def find_tool(name: str) -> str:
-    """Return the path of a program that the tests need."""
-    places = os.pathsep.join(filter(None, (os.environ.get("SOPSLAB_TOOLS"), os.environ["PATH"])))
-    found = shutil.which(name, path=places)
-    if not found:
-        pytest.fail(f"{name} is needed: put it into PATH or set SOPSLAB_TOOLS to its directory")
-    return found
-
-
-@pytest.fixture(scope="session")
-def tool() -> Callable[[str], str]:
-    """Find a program by its name."""
-    return find_tool
 
 
 @pytest.fixture(scope="session")

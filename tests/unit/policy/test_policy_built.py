@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import base64
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sopslab.policy import built
 from sopslab.policy.findings import Undecidable
+from tests.conftest import find_tool
 from tests.unit.policy import policy_material
 
 ENCODED = base64.b64encode(b"hunter2").decode()
@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_undecided() -> None:
         check("kind: [Secret\n")
 
 
-def test_the_mask_of_the_builder_hides_nothing(tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_the_mask_of_the_builder_hides_nothing(tmp_path: Path) -> None:
     files = {
         "kustomization.yaml": "resources: [db.css, web.css]\n"
         "secretGenerator:\n- {name: env, envs: [app.env]}\n- {name: whole, files: [a.json]}\n"
@@ -96,7 +96,7 @@ def test_the_mask_of_the_builder_hides_nothing(tmp_path: Path, tool: Callable[[s
         "  sourceRef: {kind: GitRepository, name: a}}\n"
     )
     done = subprocess.run(
-        [tool("flux"), "build", "kustomization", "a", "--namespace=lab", "--dry-run",
+        [find_tool("flux"), "build", "kustomization", "a", "--namespace=lab", "--dry-run",
          f"--path={tmp_path}", f"--kustomization-file={wanted}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from sopslab.policy import credentials
@@ -141,3 +143,19 @@ def test_in_an_example_more_stands_in() -> None:
     assert scan(".netrc", text)
     assert scan(".netrc", text, is_example=True) == []
     assert scan(".netrc", f"machine a password {PW}\n", is_example=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        (".git-credentials", "://a:"),
+        ("chap-secrets", "a"),
+        ("configuration.php", "$a["),
+        ("settings.py", "\n"),
+        ("wpa_supplicant.conf", "\n"),
+    ],
+)
+def test_a_file_of_credentials_takes_no_quadratic_time(path: str, part: str) -> None:
+    start = time.process_time()
+    assert scan(path, part * (100_000 // len(part))) == []
+    assert time.process_time() - start < 1

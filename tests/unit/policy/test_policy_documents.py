@@ -173,6 +173,14 @@ def test_an_error_that_go_meets_too_is_met(text: str, line: int) -> None:
     assert documents.parse(text).error_line == line
 
 
+def test_only_what_is_quoted_is_read_as_go_reads_it() -> None:
+    """A quotation mark in a comment must not shift what counts as a quoted text."""
+    text = "# \"\na: \\'\nkind: Secret\nz: x'\nname: &a \"it\\'s\"\nother: &a y\n"
+    found = documents.fields(only(text))
+    assert documents.text_of(found["kind"]) == "Secret"
+    assert documents.text_of(found["name"]) == "it's"
+
+
 def test_reading_again_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     text = 'a: "\\\'"\nb: "\\\'"\n'
     monkeypatch.setattr(documents, "_MAX_REREAD", len(text) - 1)

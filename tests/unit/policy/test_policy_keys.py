@@ -112,6 +112,11 @@ NONE = {
     "putty-public": f"{PUTTY}: ssh-rsa\nPublic-Lines: 8\n",
     "encoded-too-often": coded(IDENTITY, 4),
     "hex-of-nothing": "41" * 80,
+    "pem-of-dots": pem("...", end=False),
+    "pem-of-a-mark": pem("<your key>", "RSA PRIVATE KEY", end=False),
+    "age-of-dots": "AGE-SECRET-KEY-1...",
+    "plugin-named": "the AGE-PLUGIN-YUBIKEY-1 prefix",
+    "name-like-age": "age-secret-key-handling-in-tests",
 }
 
 
@@ -139,6 +144,17 @@ def test_what_is_encoded_is_decoded_to_its_last_letter(last: str) -> None:
     text = IDENTITY[:65] + last
     assert found(coded(text))
     assert not found(coded(text[:-1]))
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_encoded_is_found_at_any_offset(prefix: str, times: int) -> None:
+    hits = found(f"x: {coded(prefix + IDENTITY, times)}")
+    assert [rule for _, rule, _ in hits] == ["key-age"]
+
+
+def test_a_key_is_found_within_what_is_binary() -> None:
+    assert found(b"\x7fELF\0\0\1" + IDENTITY.encode() + b"\0\1\2\xff") == [(1, "key-age", AGE)]
 
 
 def test_a_key_is_found_beside_whatever_only_begins_like_one() -> None:

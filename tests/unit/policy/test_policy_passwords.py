@@ -4,6 +4,7 @@ passwords."""
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -38,7 +39,8 @@ def told(hits: Iterable[Hit]) -> list[tuple[int, str]]:
         ("existingPassword", True), ("existingToken", False), ("db_existing_secret", False),
         ("generatePassword", False), ("has_token", False), ("requires-password", False),
         ("regenerate_password", True), ("passwordKey", False), ("passwords", False),
-        ("tokens", False), ("tokenTtl", False), ("compass", False), ("name", False), ("", False),
+        ("tokens", False), ("tokenTtl", False), ("tokenTTL", False), ("compass", False),
+        ("name", False), ("", False),
     ],
 )  # fmt: skip
 def test_a_key_names_a_password_in_any_spelling(key: str, expected: bool) -> None:
@@ -55,6 +57,10 @@ def test_a_key_names_a_password_in_any_spelling(key: str, expected: bool) -> Non
         ((PW * 40)[:513], False),
         ("quincela", True),
         ("quincel", False),
+        ("string", False),
+        ("supersecretpw", True),
+        ("Passwort", False),
+        ("/run/secrets/db", False),
         ("Quincela", False),
         ("QUINCELA", False),
         ("QUINCE77", True),
@@ -398,6 +404,12 @@ def test_an_expression_has_text_in_quotes_or_in_blocks(
     text: str, expected: list[tuple[int, str]]
 ) -> None:
     assert told(passwords.in_expressions(text)) == expected
+
+
+def test_blocks_of_text_without_an_end_take_no_quadratic_time() -> None:
+    start = time.process_time()
+    list(passwords.in_expressions("<<a\n" * 25_000))
+    assert time.process_time() - start < 1
 
 
 def test_two_apostrophes_open_a_block_in_nix_alone() -> None:

@@ -200,7 +200,7 @@ def test_a_tag_makes_a_name_of_what_follows(tag: str, expected: bool) -> None:
         "@Microsoft.KeyVault(SecretUri=x)", "request.auth.claims[0]", "random_password.a.result",
         "file:a/b", "env:DB_PASS", "&quot;", "$__file{/a/b}", "changeme", "CHANGE_ME", "xxx-yyy-1",
         "...more1", "redacted-1", "your-key-1", "insert1a", "fake-abc1", "put-it-here",
-        "to-be-done-1", "not-real-1", "test-abc1", "none",
+        "to-be-done-1", "not-real-1", "test-abc1", "none", "REDACTED", "***",
     ],
 )  # fmt: skip
 def test_a_filler_stands_for_a_value(value: str) -> None:

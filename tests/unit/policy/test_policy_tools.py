@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sopslab.policy import callers
+from tests.conftest import find_tool
 from tests.texts import replaced
 
 SECRET = (
@@ -17,14 +17,14 @@ SECRET = (
     "data:\n  blob: aHVudGVyMg==\n"
 )
 REGEX = "--encrypted-regex=^(data|stringData)$"
-Tool = Callable[[str], str]
 
 
 class Lab:
     """A folder with age identities of both kinds, and sops."""
 
-    def __init__(self, folder: Path, tool: Tool) -> None:
-        self.folder, self._sops, self._keygen = folder, tool("sops"), tool("age-keygen")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._sops, self._keygen = find_tool("sops"), find_tool("age-keygen")
         self.identity, self.recipient = self._key()
         self.identity_pq, self.recipient_pq = self._key("-pq")
 
@@ -52,9 +52,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, tool: Tool, gitleaks: str) -> Lab:
+def lab(tmp_path: Path, gitleaks: str) -> Lab:
     """A new folder with identities."""
-    return Lab(tmp_path, tool)
+    return Lab(tmp_path)
 
 
 def rules_of(path: Path) -> set[str]:

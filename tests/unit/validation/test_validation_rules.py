@@ -15,6 +15,7 @@ from tests.marks import partly_soak
 from tests.unit.validation.test_validation_flux import FOUND as OF_FLUX
 from tests.unit.validation.validation_material import (
     cipher,
+    config,
     encrypted,
     listing,
     one_of_each_rule,
@@ -29,14 +30,7 @@ LISTS = f"{ENV}/kustomization.yaml"
 SECRET = f"{ENV}/backend-secrets.yaml"
 GOOD = {LISTS: listing("backend-secrets.yaml"), SECRET: encrypted()}
 APP = "apps/kustomization.yaml"
-CONFIG = """\
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: settings
-data:
-  colour: blue
-"""
+CONFIG = config()
 
 
 def flux(spec: str, name: str = "secrets-develop") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.config.job import free_port
 from sopslab.config.places import Places
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
@@ -63,8 +64,7 @@ def test_a_new_link_has_a_new_token(settings: Settings, claims: Callable[..., Li
 def test_the_port_that_is_asked_for_is_remembered(
     settings: Settings, claims: Callable[..., Link]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     assert claims(settings, port).port == port
     assert claims(settings).port == port
 

@@ -19,6 +19,7 @@ from sopslab.errors import LabError
 from sopslab.gitserver.server import tls_context
 from sopslab.lab.act.certificates import certify_server, make_ca
 from sopslab.lab.observe.certificates import server_file
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.progress import Change
 from sopslab.model.results import Undecided
 from sopslab.web import hub, server, watcher
@@ -36,7 +37,6 @@ from tests.unit.web.web_material import (
     row,
     seat,
     serving,
-    until,
 )
 
 # The counts have an element of this class, too.
@@ -140,7 +140,7 @@ def test_who_vanishes_is_watched_for_no_more(board: Board) -> None:
     for stream in streams:
         stream.close()
 
-    until(lambda: board.server.hub._viewers == 0)
+    assert wait_until(lambda: board.server.hub._viewers == 0, 10, 0.02)
 
 
 def test_nobody_is_looked_for_as_often_as_somebody(
@@ -150,9 +150,9 @@ def test_nobody_is_looked_for_as_often_as_somebody(
     monkeypatch.setattr(watcher, "_PAUSE_S", 0.01)
     before = board.look.times
     stream = board.stream()
-    until(lambda: board.look.times > before + 5)
+    assert wait_until(lambda: board.look.times > before + 5, 10, 0.02)
     stream.close()
-    until(lambda: board.server.hub._viewers == 0)
+    assert wait_until(lambda: board.server.hub._viewers == 0, 10, 0.02)
     # Two more looks are allowed: the one under way, and the one before the longer pause.
     most = board.look.times + 2
     time.sleep(0.5)
@@ -176,7 +176,7 @@ def test_a_page_that_is_asked_for_again_and_again_is_watched_too(
     monkeypatch.setattr(watcher, "_PAUSE_S", 0.01)
     before = board.look.times
     board.ask()
-    until(lambda: board.look.times > before + 5)
+    assert wait_until(lambda: board.look.times > before + 5, 10, 0.02)
 
 
 def test_what_changes_can_be_asked_for_without_a_stream(board: Board) -> None:
@@ -186,7 +186,7 @@ def test_what_changes_can_be_asked_for_without_a_stream(board: Board) -> None:
     assert body == board.server.pages.main(board.server.hub.state, Variant())
     assert board.ask(path, mark=headers["etag"])[::2] == (304, "")
     board.look.now = found(row(ALL, seat("ada")))
-    until(lambda: board.ask(path, mark=headers["etag"])[0] == 200)
+    assert wait_until(lambda: board.ask(path, mark=headers["etag"])[0] == 200, 10, 0.02)
 
 
 # What cannot be seen
@@ -219,7 +219,7 @@ def test_a_look_that_fails_is_said_beside_what_was_seen_last(
 
 def test_a_board_that_has_seen_nothing_yet_says_so() -> None:
     with serving(Look(failure=LabError("there is no lab"))) as board:
-        until(lambda: board.server.hub.state.trouble)
+        assert wait_until(lambda: bool(board.server.hub.state.trouble), 10, 0.02)
         _, _, page = board.ask()
 
     assert "there is no lab" in page
@@ -241,7 +241,7 @@ def test_a_full_disk_is_said_and_the_page_goes_on(board: Board) -> None:
 
 
 def test_what_changes_is_recorded_and_each_row_is_published(board: Board) -> None:
-    until(lambda: board.records.rows)
+    assert wait_until(lambda: bool(board.records.rows), 10, 0.02)
     stream = board.stream()
     stream.event()
     board.look.now = found(row(STUCK, seat("ada")))
@@ -265,7 +265,7 @@ def test_since_when_survives_the_end_of_a_board() -> None:
 def test_rows_are_withdrawn_when_the_board_ends() -> None:
     records = Memory()
     with serving(records=records):
-        until(lambda: records.rows)
+        assert wait_until(lambda: bool(records.rows), 10, 0.02)
 
     assert records.rows is None
 
@@ -379,7 +379,7 @@ def test_who_has_asked_once_has_to_ask_again(
     with socket.create_connection(("127.0.0.1", board.port), timeout=20) as slow:
         slow.sendall(head + body + b"\r\n")
         assert slow.recv(12) == b"HTTP/1.1 200"
-        until(lambda: _has_ended(slow), 5)
+        assert wait_until(lambda: _has_ended(slow), 5, 0.02)
 
 
 def _has_ended(slow: socket.socket) -> bool:
@@ -428,7 +428,7 @@ def test_no_more_connections_than_the_limit_are_answered(monkeypatch: pytest.Mon
             stream.event()
         assert board.ask()[0] == 503
         streams.pop().close()
-        until(lambda: board.ask()[0] == 200)
+        assert wait_until(lambda: board.ask()[0] == 200, 10, 0.02)
         for stream in streams:
             stream.close()
 

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +18,7 @@ from sopslab.checks.board.steps import Progress, Row, Step
 from sopslab.config.settings import Seat
 from sopslab.lab.board import Found
 from sopslab.lab.parts import Part
+from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.progress import Change
 from sopslab.web.address import Address
 from sopslab.web.records import Records
@@ -178,15 +179,6 @@ class Stream:
         self._connection.close()
 
 
-def until(so: Callable[[], object], seconds: float = 10) -> None:
-    """Return as soon as a condition is true. Raises AssertionError."""
-    deadline = time.monotonic() + seconds
-    while not so():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it did not become so within {seconds} s")
-        time.sleep(0.02)
-
-
 @contextmanager
 def serving(
     look: Look | None = None,
@@ -206,7 +198,9 @@ def serving(
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         try:
-            until(lambda: (server.started and server.hub.state.found) or look.failure)
+            assert wait_until(
+                lambda: bool((server.started and server.hub.state.found) or look.failure), 10, 0.02
+            )
             yield Board(server, port, look, records, client_tls)
         finally:
             server.should_exit = True
