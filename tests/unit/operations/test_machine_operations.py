@@ -234,6 +234,22 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
     assert not record.exists()
 
 
+def test_a_record_of_a_limit_that_was_left_empty_is_written_before_the_limit_is_raised(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path
+) -> None:
+    record = tmp_path / "limit"
+    record.touch()
+    remember, _ = commands(
+        "host.sysctl", lab(),
+        arguments={
+            "key": "fs.inotify.max_user_watches", "at_least": 300, "record": str(record),
+        },
+        facts={"machine_state": {"inotify_watches": 100}, "sudo_state": ['"ok"']},
+    )  # fmt: skip
+    carry_out(remember, standins)
+    assert record.read_text() == "100\n"
+
+
 @pytest.fixture
 def engine(lab: Callable[..., Settings], standins: Path, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that installs our runtime where `daemon.json` has this text and dockerd is
