@@ -191,6 +191,11 @@ def test_the_labs_own_containers_may_hold_its_ports() -> None:
     assert find_taken_ports({8418: "lab-git", 6443: "lab-control-plane"}, PORTS) == []
 
 
+def test_another_container_may_have_the_port_at_an_address_beside_the_labs_own() -> None:
+    assert find_taken_ports({8418: "web lab-git"}, PORTS) == []
+    assert len(find_taken_ports({8418: "web other-git"}, PORTS)) == 1
+
+
 def test_the_labs_own_containers_may_not_hold_each_others_ports() -> None:
     assert len(find_taken_ports({8418: "lab-control-plane"}, PORTS)) == 1
 
