@@ -30,14 +30,13 @@ from sopslab.lab.observe.suspension import left_by_a_rotation
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.incidents import Cause
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.known import incidents, rotation_of
+from sopslab.provision.known import identities, incidents, rotation_of
 from sopslab.provision.look import forget, look
 from sopslab.provision.operations import flux
 from sopslab.provision.operations.age import generate, record, unrecorded
 from sopslab.provision.operations.incidents import incident_record
 from sopslab.provision.operations.rotating import (
     change_of,
-    identities,
     keys_of,
     outcomes_of,
     remember,
