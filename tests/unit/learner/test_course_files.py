@@ -152,6 +152,8 @@ def test_sops_yaml_has_one_rule_for_both_recipients(repository: Repository) -> N
         ("flux/secrets/develop/backend-secrets.yaml", True),
         ("flux/secrets/develop/lab-canary.yaml", True),
         ("flux/secrets/develop/kube-token.yml", True),
+        ("flux/secrets/develop/k.yaml", True),
+        ("flux/secrets/develop/ku.yaml", True),
         ("flux/secrets/develop/nested/keys.yaml", True),
         ("flux/secrets/develop/kustomization.yaml", False),
         ("flux/secrets/develop/nested/kustomization.yml", False),
