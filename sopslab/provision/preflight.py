@@ -209,4 +209,5 @@ def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> 
 
 
 def _gib(kib: int) -> str:
-    return f"{kib / _GIB:.1f} GiB"
+    # Rounded down: what is too little must not look like enough.
+    return f"{kib * 10 // _GIB / 10} GiB"

@@ -77,6 +77,7 @@ def test_a_machine_that_is_just_large_enough_passes(problems: Callable[..., list
     [
         (replace(LARGE, cpus=1), "1 CPU found, 2 needed"),
         (replace(LARGE, memory_kib=3 * GIB - 200_000), "2.8 GiB memory free, 3.0 GiB needed"),
+        (replace(LARGE, memory_kib=3 * GIB - 1), "2.9 GiB memory free, 3.0 GiB needed"),
         (replace(LARGE, disk_kib=GIB // 2), "0.5 GiB disk free, 4.0 GiB needed"),
     ],
 )
