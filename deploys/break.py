@@ -1,6 +1,6 @@
 """Break an environment to practise on, with the faults that are named or those that an exam draws.
 
-pyinfra inventories/local.py deploys/break.py --data 'learners=["ada"]' \\
+pyinfra inventories/local.py deploys/break.py --data 'learners=["ada"]' \
     --data 'faults=["wrong-key"]'
 """
 

@@ -1,6 +1,6 @@
 """Put records into the platform repository: incidents, and the list of credentials.
 
-pyinfra inventories/local.py deploys/record.py \\
+pyinfra inventories/local.py deploys/record.py \
     --data 'records={"docs/credentials.yaml": "credentials: []"}'
 """
 

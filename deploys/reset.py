@@ -4,7 +4,7 @@ pyinfra inventories/local.py deploys/reset.py --data 'learners=["ada"]' --data c
 """
 
 from sopslab.run.session import begin
-from tasks.reset import prove_reset, report_reset, reset_environments, reset_repositories
+from tasks.reset import prove_reset, report_environments, reset_environments, reset_repositories
 from tasks.takeover import refuse_other
 
 settings = begin()
@@ -13,4 +13,4 @@ refuse_other(settings)
 reset_repositories(settings)
 reset_environments(settings)
 prove_reset(settings)
-report_reset(settings)
+report_environments(settings)

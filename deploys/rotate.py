@@ -5,6 +5,7 @@ pyinfra inventories/local.py deploys/rotate.py --data cause=learner-key \
 """
 
 from sopslab.run.session import begin, given_values
+from tasks.reset import report_environments
 from tasks.rotate import (
     accept_both,
     conclude,
@@ -12,7 +13,6 @@ from tasks.rotate import (
     prove,
     replace_content,
     replace_logins,
-    report_rotation,
     report_values,
     retire_old,
     take_inventory,
@@ -30,5 +30,5 @@ retire_old(settings)
 replace_logins(settings)
 prove(settings)
 conclude(settings)
-report_rotation(settings)
+report_environments(settings)
 report_values(settings)

@@ -6,7 +6,7 @@ from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
 from sopslab.files.archive import Tree
 from sopslab.files.render import render_tree
-from sopslab.incidents.leak import CLONE, KEY, LOG, PATH, SECRET, leak_dir
+from sopslab.incidents.leak import KEY, PATH
 from sopslab.layout import ENVIRONMENT, TEMPLATES
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
@@ -54,11 +54,7 @@ def drill_text(settings: Settings, environment: Environment) -> Tree:
             "classroom": environment.is_seat,
             "environment": ENVIRONMENT,
             "repository_url": f"{settings.git_base_url}/{environment.repository}.git",
-            "folder": leak_dir(settings, environment.id),
             "path": PATH,
-            "secret": SECRET,
             "key": KEY,
-            "log": LOG,
-            "clone": CLONE,
         },
     )

@@ -68,7 +68,7 @@ def _published(settings: Settings) -> dict[int, str]:
         return {}
     embedded = settings.git_embedded
     ports = {settings.git_port: git_server_name(settings.lab)} if embedded else {}
-    if settings.api_port is not None:
+    if settings.cluster_provider == "kind" and settings.api_port is not None:
         ports[settings.api_port] = node_name(settings.lab)
     return ports
 

@@ -109,8 +109,8 @@ def prove_reset(settings: Settings) -> None:
 
 
 @step(Step.CLASS)
-def report_reset(settings: Settings) -> None:
-    """Name the environments that could not be put back."""
+def report_environments(settings: Settings) -> None:
+    """Name the chosen environments that have failed."""
     seats.report(
         name="Report the environments",
         settings=settings,

@@ -9,7 +9,7 @@ from sopslab.incidents.rotation.phases import Phase, replaces_keys, touches_file
 from sopslab.model.incidents import Cause
 from sopslab.model.steps import Step
 from sopslab.provision.deploys import step
-from sopslab.provision.operations import logins, proof, reencryption, rotation, seats
+from sopslab.provision.operations import logins, proof, reencryption, rotation
 from tasks.flux import give_secrets
 from tasks.git import run_in_cluster
 from tasks.keys import trust_recipients
@@ -139,13 +139,6 @@ def conclude(settings: Settings) -> None:
         given=settings.given,
     )
     rotation.incident(name="Put the incident on record", settings=settings)
-
-
-@step(Step.CLASS)
-def report_rotation(settings: Settings) -> None:
-    """Name the environments that could not be finished."""
-    ids = [environment.id for environment in chosen(settings)]
-    seats.report(name="Report the environments", settings=settings, seats=ids)
 
 
 @step(Step.VALUES)

@@ -42,7 +42,7 @@ def enrolled_in(path: Path, record: str | bytes) -> tuple[Enrolled, ...]:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the list"
         reason = f"{place}: {first['msg']}"
-    except ValueError:
+    except (ValueError, RecursionError):
         reason = "it is not JSON"
     raise _unreadable(path, reason)
 

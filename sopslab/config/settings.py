@@ -569,6 +569,7 @@ _PARTS: Mapping[str, type[_Part]] = {
     "learner": Learner,
     "machine": SeatMachine,
     "mirrors": Mirrors,
+    "seats": Seat,
 }
 
 
@@ -587,8 +588,7 @@ def _sentence(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"]) or "the lab"
     match problem["type"]:
         case "extra_forbidden":
-            part = _PARTS.get(problem["loc"][0]) if len(problem["loc"]) > 1 else Settings
-            known = ", ".join((part or Settings).model_fields)
+            known = ", ".join(_PARTS.get(problem["loc"][0], Settings).model_fields)
             return f"{place}: there is no such setting; known are {known}"
         case "missing":
             return f"{place}: is missing"

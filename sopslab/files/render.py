@@ -36,9 +36,6 @@ class RenderError(LabError):
 
     def __init__(self, path: Path, line: int | None, reason: str) -> None:
         super().__init__(f"{path}: {reason}" if line is None else f"{path}:{line}: {reason}")
-        self.path = path
-        self.line = line
-        self.reason = reason
 
 
 def template_environment(source: Path, *, escaping: bool) -> Environment:

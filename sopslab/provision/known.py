@@ -41,6 +41,8 @@ def identities(settings: Settings, keys: Iterable[str]) -> dict[str, IdentitySta
     """Return the state of identities and of their successors, as seen since the last change of one
     of them."""
     asked = list(dict.fromkeys(keys))
+    if not asked:
+        return {}
     return recall(settings, identity_states, keys=[*asked, *map(next_key, asked)])
 
 

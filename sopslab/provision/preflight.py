@@ -197,15 +197,17 @@ def find_consents(machine: MachineState, engine: EngineState) -> list[str]:
 def find_taken_ports(listeners: Mapping[int, str], ports: Mapping[int, str]) -> list[str]:
     """Return a sentence for each port that something else has taken.
 
-    + listeners: what listens on each port that is in use
+    + listeners: what listens on each port that is in use: a program, or containers, whose names
+        have blanks between them. They have the same port at different addresses
     + ports: the ports that are needed, and the container of the lab that may hold each
     """
     return [
         f"port {port} is taken by {holder}: stop it, or choose another port for the lab"
         for port, holder in sorted(listeners.items())
-        if holder != ports[port]
+        if ports[port] not in holder.split()
     ]
 
 
 def _gib(kib: int) -> str:
-    return f"{kib / _GIB:.1f} GiB"
+    # Rounded down: what is too little must not look like enough.
+    return f"{kib * 10 // _GIB / 10} GiB"

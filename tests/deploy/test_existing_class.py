@@ -73,6 +73,15 @@ def test_it_has_the_steps_of_any_class(data: dict[str, Any], answers: Answers) -
     assert not [command for command in run.commands if ".kind." in command]
 
 
+def test_the_port_of_an_api_server_that_is_not_the_labs_may_be_taken(
+    data: dict[str, Any], answers: Answers
+) -> None:
+    run = Run(DEPLOY, {**data, "api_port": 6443}, answers)
+    assert not run.failed
+    (asked,) = {command for command in run.commands if ".machine.listeners " in command}
+    assert "8418" in asked and "6443" not in asked
+
+
 def test_a_git_server_in_the_cluster_refuses_who_is_pruned_before_anything_is_archived(
     lab_data: Data, data: dict[str, Any]
 ) -> None:

@@ -107,6 +107,20 @@ def test_a_seat_has_names_of_its_own_and_the_learner_alone_those_of_the_chapter(
     assert str(seat["repository_url"]).endswith("/s0/lab.git")
 
 
+@pytest.mark.parametrize("learner", ["007", "true"])
+def test_the_learner_alone_is_called_by_text_whatever_yaml_would_read_in_it(
+    lab: Callable[..., Settings], learner: str
+) -> None:
+    settings = lab(learner={"id": learner, "name": "Ada", "email": "ada@example.org"})
+    laid_out = platform_files(settings, (), ApiServers(ports=(API_PORT,)))
+    objects = {one["kind"]: one for one in yaml.safe_load_all(laid_out[DEVELOP].content)}
+    (receiver, *_) = yaml.safe_load_all(laid_out[f"{OWN}receiver.yaml"].content)
+    assert objects["Namespace"]["metadata"]["labels"]["toolkit.fluxcd.io/tenant"] == learner
+    assert objects["GitRepository"]["metadata"]["name"] == learner
+    assert objects["Kustomization"]["spec"]["sourceRef"]["name"] == learner
+    assert receiver["spec"]["resources"][1]["name"] == learner
+
+
 # On an existing cluster
 
 

@@ -77,6 +77,7 @@ def test_a_machine_that_is_just_large_enough_passes(problems: Callable[..., list
     [
         (replace(LARGE, cpus=1), "1 CPU found, 2 needed"),
         (replace(LARGE, memory_kib=3 * GIB - 200_000), "2.8 GiB memory free, 3.0 GiB needed"),
+        (replace(LARGE, memory_kib=3 * GIB - 1), "2.9 GiB memory free, 3.0 GiB needed"),
         (replace(LARGE, disk_kib=GIB // 2), "0.5 GiB disk free, 4.0 GiB needed"),
     ],
 )
@@ -189,6 +190,11 @@ def test_whoever_holds_a_port_is_named() -> None:
 
 def test_the_labs_own_containers_may_hold_its_ports() -> None:
     assert find_taken_ports({8418: "lab-git", 6443: "lab-control-plane"}, PORTS) == []
+
+
+def test_another_container_may_have_the_port_at_an_address_beside_the_labs_own() -> None:
+    assert find_taken_ports({8418: "web lab-git"}, PORTS) == []
+    assert len(find_taken_ports({8418: "web other-git"}, PORTS)) == 1
 
 
 def test_the_labs_own_containers_may_not_hold_each_others_ports() -> None:

@@ -82,9 +82,9 @@ def test_an_undefined_name_is_an_error_with_file_and_line(tmp_path: Path, expres
     with pytest.raises(RenderError) as caught:
         render_tree(tmp_path, {"learner": {"name": "x"}})
 
-    assert (caught.value.path, caught.value.line) == (path, 3)
-    assert str(caught.value).startswith(f"{path}:3: ")
-    assert "missing" in caught.value.reason
+    place, _, reason = str(caught.value).partition(": ")
+    assert place == f"{path}:3"
+    assert "missing" in reason
 
 
 def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(RenderError) as caught:
         render_tree(tmp_path, {})
 
-    assert (caught.value.path, caught.value.line) == (path, 2)
+    assert str(caught.value).startswith(f"{path}:2: ")
 
 
 def test_two_sources_of_one_file_are_refused(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyinfra.context import ctx_host
 
 from sopslab.config.enrolled import enrolled_in, record_of
 from sopslab.config.settings import Enrolled, Settings
+from sopslab.errors import LabError
 from tasks.roster import enrolment_of
 
 ADA, BOB = (
@@ -35,6 +37,14 @@ def test_an_unchanged_record_is_validated_once_and_a_changed_one_anew() -> None:
     assert enrolled_in(path, record) is enrolled_in(path, record_of([ADA, BOB]))
     assert enrolled_in(path, record_of([ADA])) == (ADA,)
     assert enrolled_in(path, record) == (ADA, BOB)
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[{", "[" * 100_000, b"\xff"], ids=["empty", "cut", "deep", "bytes"]
+)
+def test_a_record_that_is_no_json_is_refused_in_a_sentence(record: str | bytes) -> None:
+    with pytest.raises(LabError, match=r"roster\.json cannot be read \(it is not JSON\)"):
+        enrolled_in(Path("roster.json"), record)
 
 
 def test_a_run_decides_once_for_each_record_what_it_does_with_the_seats(

@@ -221,11 +221,11 @@ def network(network: str, bridge: str, owner: str, present: bool = True) -> Comm
         host.noop(f"the network {network} is {'there' if present else 'gone'}")
         return
     if not present:
-        yield script('docker network rm "$1" >/dev/null', network)
+        yield script('timeout 60 docker network rm "$1" >/dev/null', network)
         return
     yield script(
         """
-        docker network create --driver bridge --label "$3=$4" \\
+        timeout 60 docker network create --driver bridge --label "$3=$4" \\
             --opt "com.docker.network.bridge.name=$2" "$1" >/dev/null
         """,
         network,
@@ -247,4 +247,4 @@ def removal(container: str, network: str) -> Commands:
     if found is None or network not in found.networks:
         host.noop(f"there is no container {container} of this lab")
         return
-    yield script('docker rm -fv "$1" >/dev/null', container)
+    yield script('timeout 60 docker rm -fv "$1" >/dev/null', container)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pyinfra import host
-from pyinfra.api import operation
+from pyinfra.api import StringCommand, operation
 
 from sopslab.artifacts.catalog import Catalog
 from sopslab.checks.ownership import shared_flux
@@ -120,10 +120,7 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
         host.noop("Flux has every Secret that it needs")
         return
     if SecretDrift.LACKING in drift.values():
-        yield refusal(
-            f"the key, the login or the token of Flux is not in {settings.lab_dir}:"
-            " `sopslab up` makes them, or says what is to be restored"
-        )
+        yield lacking(settings)
         return
     # On a lab without a class, such a conflict was refused before anything was touched.
     conflicts = [
@@ -143,6 +140,14 @@ def secrets(settings: Settings, environments: Sequence[Environment]) -> Commands
                 note(f"{who}: sops-age was unusable: {state.problem}")
     if given:
         yield acting(settings, host_secrets.give, environments=given)
+
+
+def lacking(settings: Settings) -> StringCommand:
+    """Return the refusal to give Flux Secrets that this machine has not all parts of."""
+    return refusal(
+        f"the key, the login or the token of Flux is not in {settings.lab_dir}:"
+        " `sopslab up` makes them, or says what is to be restored"
+    )
 
 
 @operation()

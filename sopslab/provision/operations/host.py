@@ -94,7 +94,8 @@ def sysctl(key: str, at_least: int, record: str) -> Commands:
         return
     sudo = through_sudo()
     note(f"{key} was {found}")
-    yield script('mkdir -p "$(dirname "$1")"; [ -e "$1" ] || echo "$2" >"$1"', record, str(found))
+    # A full disk or a killed run may have left an empty record.
+    yield script('mkdir -p "$(dirname "$1")"; [ -s "$1" ] || echo "$2" >"$1"', record, str(found))
     yield script('echo "$1" >"$2"', str(at_least), _file_of(key), sudo=sudo)
 
 

@@ -32,8 +32,7 @@ timeout 60 docker exec "$1" sh -euc '
 """
 
 _SET_SHARE = (
-    'timeout 60 docker exec "$1" systemctl set-property system.slice "CPUQuota=$(($2 * $(nproc)))%"'
-    " >/dev/null"
+    'timeout 60 docker exec "$1" systemctl set-property system.slice "CPUQuota=$2%" >/dev/null'
 )
 
 
@@ -200,4 +199,6 @@ def limits(settings: Settings, share: int | None) -> Commands:
         yield script(_LIMIT_PIDS, node_name(settings.lab), str(wanted.pids))
     if found.share != wanted.share:
         note(f"starting pods might take {found.share or 100} % of all processors")
-        yield script(_SET_SHARE, node_name(settings.lab), str(wanted.share))
+        # Not by `nproc`, whose answer OMP_NUM_THREADS changes.
+        machine = look_at_machine(machine_state, root=settings.root, commands=[])
+        yield script(_SET_SHARE, node_name(settings.lab), str(wanted.share * machine.cpus))

@@ -40,7 +40,6 @@ from sopslab.provision.known import rotation_of
 from sopslab.provision.look import forget, look, recall
 from sopslab.provision.operations.rotating import (
     change_of,
-    identities,
     keys_of,
     remember,
     repositories,
@@ -70,7 +69,7 @@ def files(
         host.noop("nothing is to be re-encrypted")
         return
     found = repositories(settings, concerned)
-    states = identities(settings, keys_of(rotation, concerned))
+    states = known.identities(settings, keys_of(rotation, concerned))
     versions = _versions(settings, concerned, found)
     problems: dict[str, str] = {}
     orders: list[Order] = []

@@ -15,11 +15,11 @@ from sopslab.incidents.rotation.plan import Version, rotated_files
 from sopslab.incidents.rotation.record import Rotation, key_of, render_rotation
 from sopslab.lab.observe.checkpoints import repository_states
 from sopslab.lab.observe.encrypted import encrypted_versions
-from sopslab.lab.observe.identities import identity_states
 from sopslab.lab.observe.leaked import record_file
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.repositories import RepositoryState
 from sopslab.provision.command import Commands, script
+from sopslab.provision.known import identities
 from sopslab.provision.look import look
 from sopslab.provision.operations.reset import UNSEEN, standing
 
@@ -56,16 +56,6 @@ def keys_of(rotation: Rotation, environments: Sequence[Environment]) -> list[str
     if not replaces_keys(rotation.cause):
         return []
     return list(dict.fromkeys(key_of(rotation, one) for one in environments))
-
-
-def identities(settings: Settings, keys: Sequence[str]) -> dict[str, IdentityState]:
-    """Return the state of identities and their successors."""
-    if not keys:
-        return {}
-    found: dict[str, IdentityState] = look(
-        settings, identity_states, keys=[*keys, *(next_key(key) for key in keys)]
-    )
-    return found
 
 
 def change_of(

@@ -30,14 +30,13 @@ from sopslab.lab.observe.suspension import left_by_a_rotation
 from sopslab.model.identities import IdentityState, recipient_of
 from sopslab.model.incidents import Cause
 from sopslab.provision.command import Commands, acting, refusal
-from sopslab.provision.known import incidents, rotation_of
+from sopslab.provision.known import identities, incidents, rotation_of
 from sopslab.provision.look import forget, look
 from sopslab.provision.operations import flux
 from sopslab.provision.operations.age import generate, record, unrecorded
 from sopslab.provision.operations.incidents import incident_record
 from sopslab.provision.operations.rotating import (
     change_of,
-    identities,
     keys_of,
     outcomes_of,
     remember,
@@ -144,6 +143,10 @@ def handover(settings: Settings, environments: Sequence[Environment]) -> Command
     + environments: the environments of the rotation
     """
     given = list(flux.secrets._inner(settings=settings, environments=environments))
+    if given == [flux.lacking(settings)]:
+        # With nothing suspended, Flux goes on with the identities that it has.
+        yield from given
+        return
     # A run that was killed in between has left the Kustomizations suspended.
     if not given and not look(settings, left_by_a_rotation, environments=list(environments)):
         return

@@ -152,6 +152,8 @@ def test_sops_yaml_has_one_rule_for_both_recipients(repository: Repository) -> N
         ("flux/secrets/develop/backend-secrets.yaml", True),
         ("flux/secrets/develop/lab-canary.yaml", True),
         ("flux/secrets/develop/kube-token.yml", True),
+        ("flux/secrets/develop/k.yaml", True),
+        ("flux/secrets/develop/ku.yaml", True),
         ("flux/secrets/develop/nested/keys.yaml", True),
         ("flux/secrets/develop/kustomization.yaml", False),
         ("flux/secrets/develop/nested/kustomization.yml", False),
@@ -196,7 +198,7 @@ def test_the_hooks_are_local_and_always_run(repository: Repository) -> None:
 @pytest.mark.parametrize(
     "path",
     ["age.agekey", "keys.txt", ".env", "id_ed25519", "flux/secrets/develop/.new.AbC", "core",
-     "scripts/core.7", "core.sh.4711", "sh.core"],
+     "scripts/core.7", "core.sh.4711", "sh.core", "kubeconfig.yaml", "flux/kubeconfig"],
 )  # fmt: skip
 def test_git_overlooks_keys_and_leftovers(repository: Repository, path: str) -> None:
     repository.tool("git", "check-ignore", "--quiet", path)
@@ -204,8 +206,9 @@ def test_git_overlooks_keys_and_leftovers(repository: Repository, path: str) -> 
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted(MADE_LATER), *COURSE, "flux/secrets/develop/core.yaml", "flux/secrets/core/a.yaml"],
-)
+    [*sorted(MADE_LATER), *COURSE, "flux/secrets/develop/core.yaml", "flux/secrets/core/a.yaml",
+     "flux/secrets/develop/kubeconfig.yaml", "flux/secrets/develop/kubeconfig-prod.yaml"],
+)  # fmt: skip
 def test_git_keeps_what_belongs_to_the_lab(repository: Repository, path: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as kept:
         repository.tool("git", "check-ignore", "--quiet", path)

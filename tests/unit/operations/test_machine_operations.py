@@ -26,7 +26,7 @@ from sopslab.lab.tools.programs import Answer
 from sopslab.model.packages import MANAGERS, PACKAGES
 from sopslab.provision.operations import docker
 from sopslab.provision.operations.artifact import PACKERS
-from sopslab.provision.operations.docker import CLIENT, ENGINE
+from sopslab.provision.operations.docker import CLIENT, ENGINE, OWNER_LABEL
 from tasks.host import COMMANDS
 from tests.texts import replaced, write_program
 from tests.unit.operations.test_operations import run
@@ -232,6 +232,45 @@ def test_a_limit_that_was_raised_twice_goes_back_to_what_it_was_at_first(
     carry_out(forget, standins)
     assert (tmp_path / "limit").read_text() == "100\n"
     assert not record.exists()
+
+
+def test_a_record_of_a_limit_that_was_left_empty_is_written_before_the_limit_is_raised(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path
+) -> None:
+    record = tmp_path / "limit"
+    record.touch()
+    remember, _ = commands(
+        "host.sysctl", lab(),
+        arguments={
+            "key": "fs.inotify.max_user_watches", "at_least": 300, "record": str(record),
+        },
+        facts={"machine_state": {"inotify_watches": 100}, "sudo_state": ['"ok"']},
+    )  # fmt: skip
+    carry_out(remember, standins)
+    assert record.read_text() == "100\n"
+
+
+def test_no_engine_is_waited_for_for_ever(lab: Callable[..., Settings], standins: Path) -> None:
+    stand_in(standins, "timeout")
+    network: dict[str, Any] = {"network": "net", "bridge": "br", "owner": "/srv/lab"}
+    container = {"running": True, "networks": ["net"], "labels": {}}
+    cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("network", network, {"network": []}),
+        (
+            "network",
+            network | {"present": False},
+            {"network": {"labels": {OWNER_LABEL: "/srv/lab"}}},
+        ),
+        ("removal", {"container": "git", "network": "net"}, {"container": container}),
+    ]
+    for operation, arguments, facts in cases:
+        (command,) = commands(f"docker.{operation}", lab(), arguments=arguments, facts=facts)
+        carry_out(command, standins)
+    assert [call.split()[:4] for call in calls(standins)] == [
+        ["timeout", "60", "docker", "network"],
+        ["timeout", "60", "docker", "network"],
+        ["timeout", "60", "docker", "rm"],
+    ]
 
 
 @pytest.fixture
