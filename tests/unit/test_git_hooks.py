@@ -406,6 +406,14 @@ def test_what_is_no_checkpoint_changes_nothing(seat: Seat, checkpoint: str) -> N
     assert seat.server.branches(seat.bare) == {"main": seat.head}
 
 
+@pytest.mark.parametrize("kind", ["heads", "tags"])
+def test_nothing_that_is_pushed_passes_for_a_checkpoint(seat: Seat, kind: str) -> None:
+    seat.push(f"{seat.start}:refs/{kind}/refs/lab/mine")
+    said = seat.push("HEAD:reset/mine").stderr
+    assert "There is no checkpoint 'mine' here yet, so nothing was reset." in said
+    assert seat.server.at(seat.bare, "refs/heads/main") == seat.head
+
+
 def test_deleting_a_branch_reset_asks_for_nothing(seat: Seat) -> None:
     seat.server.git(seat.bare, "update-ref", "refs/heads/reset", seat.head)
     seat.push("--delete", "reset")
