@@ -322,8 +322,9 @@ def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     guarded: Server, seat: Seat
 ) -> None:
     new = guarded.commit(seat.clone, "three")
-    names = ("HEAD", "packed-refs", "refs/heads/main", "refs/heads/topic")
+    names = ("HEAD", "packed-refs", "gc.pid", "refs/heads/main", "refs/heads/topic")
     locks = [seat.bare / f"{name}.lock" for name in names]
+    locks.append(seat.bare / "gc.pid")
     # Git keeps what it receives from being cleared by one of these.
     locks.append(seat.bare / "objects/pack/pack-1.keep")
     for lock in locks:
@@ -336,6 +337,20 @@ def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     seat.push("HEAD:main", "HEAD:topic")
     assert guarded.branches(seat.bare) == {"main": new, "topic": new}
     assert not any(lock.exists() for lock in locks)
+
+
+def test_a_list_of_refs_that_a_killed_git_began_keeps_no_branch_for_ever(
+    guarded: Server, seat: Seat
+) -> None:
+    seat.push("HEAD:topic")
+    guarded.git(seat.bare, "pack-refs", "--all")
+    begun = seat.bare / "packed-refs.new"
+    begun.touch()
+    assert seat.push("--delete", "topic", check=False).returncode
+    os.utime(begun, (0, 0))
+    seat.push("--delete", "topic")
+    assert guarded.branches(seat.bare) == {"main": seat.head}
+    assert not begun.exists()
 
 
 def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
