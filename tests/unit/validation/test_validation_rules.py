@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.policy import documents
 from sopslab.policy.findings import Report
 from sopslab.validation.engine import validate
 from sopslab.validation.findings import FIXES
+from sopslab.validation.objects import plain
 from sopslab.validation.tree import read_tree
 from tests.marks import partly_soak
 from tests.unit.validation.test_validation_flux import FOUND as OF_FLUX
@@ -536,6 +538,14 @@ def test_credential_in_a_url_is_not_shown(judge: Judge) -> None:
 def test_deep_nesting_is_not_decided(judge: Judge) -> None:
     deep = CONFIG + "  a: " + "[" * 900 + "]" * 900 + "\n"
     assert judge({APP: listing("a.yaml"), "apps/a.yaml": deep}).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["!!int abc", "!!int ''", "!!float abc", "!!bool abc", "0x_", "0b_"]
+)
+def test_what_is_not_of_its_type_is_text(text: str) -> None:
+    (document,) = documents.parse(f"a: {text}\nb: 1\n").documents
+    assert plain(document) == {"a": text.split()[-1].strip("'"), "b": 1}
 
 
 def test_value_in_a_broken_patch_is_not_shown(judge: Judge) -> None:
