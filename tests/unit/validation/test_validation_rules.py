@@ -509,6 +509,23 @@ def test_definition_in_the_tree_counts(judge: Judge) -> None:
     assert shown(judge(files).findings) == [("apps/a.yaml", 6, "schema")]
 
 
+def test_definition_that_is_none_is_told(judge: Judge) -> None:
+    files = {APP: listing("crd.yaml"), "apps/crd.yaml": DEFINITION.split("  versions:")[0]}
+    report = judge(files)
+    assert {(one.path, one.rule) for one in report.findings} == {("apps/crd.yaml", "schema")}
+    assert report.undecided == []
+
+
+@pytest.mark.parametrize("old", ["group: example.org", "kind: Cup"])
+def test_definition_writes_no_schema_elsewhere(judge: Judge, tmp_path: Path, old: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    key, _, _ = old.partition(" ")
+    crd = DEFINITION.replace(old, f"{key} '{elsewhere}/x'")
+    judge({APP: listing("crd.yaml"), "apps/crd.yaml": crd})
+    assert list(elsewhere.iterdir()) == []
+
+
 @pytest.mark.parametrize("target", ["backend-secrets.yaml", "/etc/hosts"])
 def test_link_never_reaches_the_cluster(target: str, write: Write, schema_dir: Path) -> None:
     root = write({**GOOD, LISTS: listing("backend-secrets.yaml", "link.yaml")})
