@@ -157,9 +157,10 @@ def test_a_source_is_judged_when_it_comes_after_what_names_it(repo: Repo, server
     assert "generator-plaintext-source" in pushed.stderr
 
 
-def test_a_source_in_a_later_commit_of_the_same_push_is_judged(repo: Repo) -> None:
-    repo.commit("apps/kustomization.yaml", GENERATOR)
-    repo.commit("apps/note.txt", "hunter2 is it\n")
+@pytest.mark.parametrize("name", ["note.txt", "a note.txt"])
+def test_a_source_in_a_later_commit_of_the_same_push_is_judged(repo: Repo, name: str) -> None:
+    repo.commit("apps/kustomization.yaml", GENERATOR.replace("note.txt", f"note={name}"))
+    repo.commit(f"apps/{name}", "hunter2 is it\n")
     assert judged(repo) == {"generator-plaintext-source"}
 
 
