@@ -46,7 +46,7 @@ _FLAT_ID = re.compile(
     r"__list_(\d+)__map_(\w+)"
 )
 _FLAT_LIST = re.compile(r"(?:key_groups__list_\d+__map_)?([a-z_]+?)__list_\d+")
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([^=\s#;\[][^=]*?)\s*=\s*(.*?)\s*")
+_ASSIGNED = re.compile(r"(?:export\s+)?([^\s#;\[].*)")
 
 
 def is_encrypted(value: str) -> bool:
@@ -347,9 +347,10 @@ def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:
         if section:
             prefix = "sops_" if section[1].strip() == "sops" else ""
             continue
-        match = _ASSIGNMENT.fullmatch(line)
+        key, equals, value = line.partition("=")
+        match = _ASSIGNED.fullmatch(key.strip()) if equals else None
         if match:
-            yield number, prefix + match[1], match[2]
+            yield number, prefix + match[1], value.strip()
 
 
 def flat_plaintext(text: str, found: Metadata | None = None) -> Iterator[tuple[int, str, str]]:

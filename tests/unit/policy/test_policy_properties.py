@@ -173,6 +173,7 @@ def test_deep_nesting_is_bounded(depth: int, piece: str) -> None:
 HOSTILE = {
     "blank lines": "secret\n" + "\n" * 50_000,
     "blanks and lines": "\n \n" * 20_000,
+    "long blanks": f"AB{' ' * 50_000}x\nAB={' ' * 50_000}x\n",
     "open templates": "{{" * 30_000,
     "open variables": "${" * 30_000,
     "half an identity": policy_material.AGE + "1" + "q " * 30_000,
