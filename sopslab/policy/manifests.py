@@ -46,17 +46,18 @@ def check(document: Node, place: Place, depth: int = 0) -> Iterator[Hit]:
 
 def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
     """Yield the findings in the mappings and strings of *document*."""
-    held: list[Node] = []
+    # The ids of nodes that are Secrets by where they are.
+    held: set[int] = set()
     block = sops.metadata(document)
     for node in documents.walk(document):
         if isinstance(node, Mapping):
             found = documents.fields(node)
-            if secrets.is_secret(found) or any(node is item for item in held):
+            if secrets.is_secret(found) or id(node) in held:
                 yield from secrets.check(node, block, place)
             else:
                 yield from _strays(found, block, place)
             if documents.text_of(found.get("kind")).lower() == "secretlist":
-                held.extend(_items(found.get("items")))
+                held.update(map(id, _items(found.get("items"))))
             if "encryptedData" in found:
                 # What a SealedSecret holds is encrypted, but looks like a token.
                 sealed = (
