@@ -244,6 +244,11 @@ def children(node: Node) -> list[Node]:
     """Return the keys and values, or the items, of *node*."""
     if isinstance(node, Mapping):
         return [part for pair in node.value for part in pair]
+    return items(node)
+
+
+def items(node: Node | None) -> list[Node]:
+    """Return the items of a list. Anything but a list has none."""
     return list(node.value) if isinstance(node, Sequence) else []
 
 

@@ -261,8 +261,7 @@ def _foreign(groups: Iterable[Group], kinds: set[str]) -> frozenset[str]:
 def _groups(block: Node) -> Iterator[Group]:
     """Yield the recipients outside of any group, then those of each group."""
     yield tuple(_recipients(block))
-    groups = documents.get(block, "key_groups")
-    for group in groups.value if isinstance(groups, Sequence) else ():
+    for group in documents.items(documents.get(block, "key_groups")):
         yield tuple(_recipients(group))
 
 
@@ -280,8 +279,7 @@ def _lists(block: Node) -> set[str]:
 
 def _recipients(block: Node) -> Iterator[Recipient]:
     for kind in _LISTS:
-        members = documents.get(block, kind)
-        for member in members.value if isinstance(members, Sequence) else ():
+        for member in documents.items(documents.get(block, kind)):
             parts = {key: documents.text_of(value) for key, _, value in documents.entries(member)}
             yield from _recipient(kind, parts)
 
