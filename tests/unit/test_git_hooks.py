@@ -318,6 +318,29 @@ def test_a_push_to_main_after_the_hook_has_looked_is_not_overwritten(
     assert seat.server.branches(seat.bare) == {"main": late}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("reset", "Somebody else pushed at the same time, so nothing was reset."),
+        ("reset/none", "There is no checkpoint 'none' here yet, so nothing was reset."),
+    ],
+)
+def test_a_branch_that_is_gone_when_the_hook_looks_is_no_error(
+    seat: Seat, name: str, said: str
+) -> None:
+    done = subprocess.run(
+        [seat.server.folder / "etc/hooks/post-receive"],
+        cwd=seat.bare,
+        env=seat.server.environment,
+        input=f"{'0' * 40} {seat.head} refs/heads/{name}\n",
+        capture_output=True,
+        text=True,
+    )
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 0
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
 def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     guarded: Server, seat: Seat
 ) -> None:
