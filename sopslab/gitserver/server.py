@@ -194,8 +194,8 @@ async def _hold(places: AsyncExitStack, slots: Slots, name: str) -> None:
     except Busy:
         raise Refused(
             "503 Service Unavailable",
-            "refused: too many requests at once, so this one had no turn within"
-            f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
+            "refused: too many requests at once, so this one had no turn. Wait until others are"
+            " done, then try again",
         ) from None
 
 
