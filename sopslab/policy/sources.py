@@ -303,7 +303,8 @@ class Staged:
         entries = list(_entries(self._git.records("diff", "--cached", *options)))
         yield from self._git.blobs(entries)
         changed = {entry.path: "" for entry in entries}
-        for blob in self._git.kustomizations(self._git.run("ls-files", "-s", "-z"), changed):
+        listed = self._git.run("ls-files", "-s", "-z", "--full-name", "--", ":/")
+        for blob in self._git.kustomizations(listed, changed):
             if blob.path not in changed:
                 yield blob
 

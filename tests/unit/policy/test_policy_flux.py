@@ -146,10 +146,11 @@ def test_a_source_is_judged_when_it_comes_after_what_names_it(repo: Repo, server
     repo.write(f"{FOLDER}/note.txt", "hunter2 is it\n")
     repo.write("apps/kustomization.yaml", GENERATOR)
     repo.git("add", "--all")
-    local = repo.policy("pre-commit", "--json").stdout
-    assert ("generator-plaintext-source", f"{FOLDER}/kustomization.yaml") in {
-        (finding["rule"], finding["path"]) for finding in json.loads(local)["findings"]
-    }
+    for below in (".", "apps"):
+        local = repo.policy("pre-commit", "--json", below=below).stdout
+        assert ("generator-plaintext-source", f"{FOLDER}/kustomization.yaml") in {
+            (finding["rule"], finding["path"]) for finding in json.loads(local)["findings"]
+        }
     repo.git("commit", "-q", "--no-verify", "-m", "c")
     pushed = repo.git("push", "origin", "main", check=False)
     assert pushed.returncode != 0
