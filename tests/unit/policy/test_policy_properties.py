@@ -181,6 +181,7 @@ HOSTILE = {
     "almost URLs": "http://a:bbb" * 5_000,
     "many Secrets": "kind: Secret\ndata: {" * 3_000,
     "many sections": "kind: Secret\n" + "data:\n" * 10_000,
+    "many entries": "kind: Secret\ndata:\n" + "  a: b\n" * 15_000,
     "many items": "kind: SecretList\nitems:\n" + "- {}\n" * 20_000,
     "many passwords": f"password: {policy_material.PASSWORD}\n" * 5_000,
     "base64": "LS0tLS1CRUdJTiB" * 4_000,
