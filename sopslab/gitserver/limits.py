@@ -162,12 +162,19 @@ def wrong_refs(asked: Sequence[Update]) -> str | None:
         )
     if any(not update.ref.startswith(_PUSHABLE) for update in asked):
         return "refused: only branches (refs/heads/…) and tags (refs/tags/…) can be pushed here"
-    if any(not update.ref.isprintable() for update in asked if not update.deletes):
+    names = [update.ref.split("/", 2)[2] for update in asked if not update.deletes]
+    if not all(map(str.isprintable, names)):
         return (
             "refused: the name of a branch or tag holds what cannot be seen, or is no UTF-8. Choose"
             " letters, digits, `-` and `/`"
         )
-    if any(_too_long(update.ref) for update in asked if not update.deletes):
+    # Where there is no ref `refs/lab/x`, git takes the branch `refs/lab/x` for it.
+    if any(name.startswith("refs/") for name in names):
+        return (
+            "refused: the name of a branch or tag begins with `refs/`, so that it could pass for"
+            " another one. Choose another name"
+        )
+    if any(map(_too_long, names)):
         return (
             f"refused: the name of a branch or tag has more than {MAX_NAME} bytes, or more than"
             f" {MAX_PARTS} parts with `/` between them. Choose a shorter one"
@@ -175,8 +182,7 @@ def wrong_refs(asked: Sequence[Update]) -> str | None:
     return None
 
 
-def _too_long(ref: str) -> bool:
-    name = ref.split("/", 2)[2]
+def _too_long(name: str) -> bool:
     return len(os.fsencode(name)) > MAX_NAME or name.count("/") >= MAX_PARTS
 
 

@@ -20,7 +20,7 @@ from typing import NoReturn
 from sopslab.gitserver import limits, stale
 from sopslab.gitserver.niceness import LONG_SECONDS, make_way
 from sopslab.policy import gitleaks, pushes, report
-from sopslab.policy.confine import PDEATHSIG, prctl
+from sopslab.policy.confine import PDEATHSIG, die_first, prctl
 from sopslab.policy.processes import descendants, kill_all
 from sopslab.policy.sources import SourceError
 
@@ -118,7 +118,13 @@ def _awaited(child: int, seconds: float, asker: socket.socket) -> int:
     if ended not in dict(happened):
         return 1
     _, status = os.waitpid(child, 0)
-    return abs(os.waitstatus_to_exitcode(status))
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGKILL:
+        print(
+            "refused: this push needs more memory than there is to judge it. Push less at a time",
+            file=sys.stderr,
+        )
+    return abs(code)
 
 
 def _work(work: Callable[[], int], supervisor: int) -> NoReturn:
@@ -127,6 +133,8 @@ def _work(work: Callable[[], int], supervisor: int) -> NoReturn:
     try:
         # Without its supervisor nothing bounds it.
         prctl(PDEATHSIG, signal.SIGKILL)
+        # What takes up the memory of all is ended, and not the server, or the build of another.
+        die_first()
         judged = work() if os.getppid() == supervisor else code
         sys.stdout.flush()
         sys.stderr.flush()

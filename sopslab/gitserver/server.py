@@ -80,7 +80,7 @@ class Server:
         self._strangers = Strangers(self._limits.strangers)
         many = self._limits.connections
         self._users = Slots(self._limits.of_a_user, self._limits.waiting, _WAIT_SECONDS)
-        # Two pushes to one repository at a time would only do the same work twice.
+        # Two pushes of one user to one repository at a time would only do the same work twice.
         self._repositories = Slots(1, many, _WAIT_SECONDS)
         self._pushes = Slots(self._limits.pushes, many, _WAIT_SECONDS)
         self._long_pushes = Slots(self._limits.long_pushes, many, _WAIT_SECONDS)
@@ -179,8 +179,9 @@ class Server:
             return
         is_all = await upload.begin(LONG_BYTES)
         # The repository's own place comes first: then ten pushes to one repository hold only one of
-        # the places for all pushes.
-        await _hold(places, self._repositories, request.path)
+        # the places for all pushes. Others may not push there, which the gate has yet to tell them:
+        # meanwhile they take no place from who may.
+        await _hold(places, self._repositories, f"{user} {request.path}")
         if not is_all:
             await _hold(places, self._long_pushes, whose)
         await _hold(places, self._pushes, whose)
@@ -193,8 +194,8 @@ async def _hold(places: AsyncExitStack, slots: Slots, name: str) -> None:
     except Busy:
         raise Refused(
             "503 Service Unavailable",
-            "refused: too many requests at once, so this one had no turn within"
-            f" {_WAIT_SECONDS:.0f} s. Wait until your others are done, then try again",
+            "refused: too many requests at once, so this one had no turn. Wait until others are"
+            " done, then try again",
         ) from None
 
 

@@ -18,11 +18,14 @@ OLD_S = 180.0
 def remove_locks(repository: Path, refs: Iterable[str]) -> None:
     """Remove old locks of *refs*, of main, of the files that are locked with them, and of packs.
 
-    A push to another branch may change main, too.
+    A push to another branch may change main, too. A `packed-refs.new` that is there keeps git from
+    writing `packed-refs`, and the `gc.pid` of another host, which each container is, from clearing
+    the repository for half a day.
     """
     now = time.time()
-    names = ("HEAD", "packed-refs", "refs/heads/main", *refs)
+    names = ("HEAD", "packed-refs", "gc.pid", "refs/heads/main", *refs)
     locks = [repository / f"{name}.lock" for name in names]
+    locks += [repository / "packed-refs.new", repository / "gc.pid"]
     for lock in (*locks, *(repository / "objects" / "pack").glob("*.keep")):
         with suppress(OSError):
             if now - lock.lstat().st_mtime > OLD_S:

@@ -72,11 +72,16 @@ def confine(seconds: int, size: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    # If the container runs out of memory, the kernel kills this process before any other.
-    Path("/proc/self/oom_score_adj").write_text("1000")
+    die_first()
     prctl(PDEATHSIG, signal.SIGKILL)
     prctl(_NO_NEW_PRIVILEGES, 1)
     prctl(_SECCOMP, _MODE_FILTER, ctypes.addressof(program))
+
+
+def die_first() -> None:
+    """Have the kernel kill this process, and what it will start, before all others if the container
+    runs out of memory: of several such processes the largest. Raises OSError."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def prctl(option: int, value: int, pointer: int = 0) -> None:

@@ -66,9 +66,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     (
         r"\.?(?:esmtprc|msmtprc|fetchmailrc|mbsyncrc|isyncrc|offlineimaprc|getmailrc|muttrc|mailrc|"
         r"neomuttrc|lftprc|wgetrc|curlrc|ncftprc|sendmailrc)",
-        _assigned(
-            *_PASS, "imap_pass", "smtp_pass", "remotepass", "ftp-?password", "user", "proxy-user"
-        ).replace("|user|", "|"),
+        _assigned(*_PASS, "imap_pass", "smtp_pass", "remotepass", "ftp-?password", "proxy-user"),
         "a password of a mail or file client",
     ),
     (

@@ -83,6 +83,7 @@ _MAX_REREAD = 16 * 1024 * 1024
 """How many characters, in all, are read again for a text that only go-yaml accepts."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _APOSTROPHE = re.compile(r"(\\\\)|\\'")
+_FILLED = re.compile(r"\S")
 
 
 def _compose(text: str, repeats: bool = False) -> tuple[list[Node], Exception | None]:
@@ -179,14 +180,13 @@ def _parse_json(text: str) -> list[Node]:
     JSON that is not YAML (tabs as indentation, ``\\/``, surrogate pairs) comes here.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_Pairs, strict=False)
+    lines = _Lines(text)
     documents: list[Node] = []
-    position = len(text) - len(text.lstrip())
+    position = 0
     try:
-        while position < len(text):
-            value, end = decoder.raw_decode(text, position)
-            documents.append(_Lines(text, position).node(value))
-            rest = text[end:]
-            position = end + len(rest) - len(rest.lstrip())
+        while start := _FILLED.search(text, position):
+            value, position = decoder.raw_decode(text, start.start())
+            documents.append(lines.document(value, start.start()))
     except ValueError:
         return []
     except RecursionError:
@@ -201,16 +201,25 @@ class _Pairs(list[tuple[str, Any]]):
 class _Lines:
     """Turns JSON values into nodes; a member's line is where its key occurs next in the text."""
 
-    def __init__(self, text: str, position: int) -> None:
-        self._text, self._position = text, position
-        self._counted, self._line = position, text.count("\n", 0, position)
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = self._line = 0
+
+    def document(self, value: Any, position: int) -> Node:
+        """Return *value*, which begins at *position*, as a node."""
+        self._go(position)
+        return self.node(value)
 
     def _advance(self, key: str) -> None:
         found = self._text.find(json.dumps(key, ensure_ascii=False), self._position)
         if found >= 0:
-            self._position = found + 1
-        self._line += self._text.count("\n", self._counted, self._position)
-        self._counted = self._position
+            self._go(found + 1)
+
+    def _go(self, position: int) -> None:
+        first, last = sorted((self._position, position))
+        breaks = self._text.count("\n", first, last)
+        self._line += breaks if position == last else -breaks
+        self._position = position
 
     def node(self, value: Any) -> Node:
         """Return *value* as a node."""
@@ -235,6 +244,11 @@ def children(node: Node) -> list[Node]:
     """Return the keys and values, or the items, of *node*."""
     if isinstance(node, Mapping):
         return [part for pair in node.value for part in pair]
+    return items(node)
+
+
+def items(node: Node | None) -> list[Node]:
+    """Return the items of a list. Anything but a list has none."""
     return list(node.value) if isinstance(node, Sequence) else []
 
 

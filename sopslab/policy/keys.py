@@ -136,8 +136,9 @@ def _direct(data: bytes, is_docs: bool) -> Iterator[tuple[int, str, str]]:
     for match in _AGE.finditer(data):
         if _is_varied(match[1]):
             yield lines.at(match.start()), "key-age", "an age identity (private key)"
-    for start, rule, message in _split(data):
-        yield lines.at(start), rule, message
+    for match in _AGE_SPLIT.finditer(data):
+        if _is_varied(re.sub(rb"[^A-Za-z0-9]", b"", match[0])[15:]):
+            yield lines.at(match.start()), "key-age", "an age identity (private key)"
     for match in _AGE_PLUGIN.finditer(data):
         if _is_varied(match[1]):
             yield lines.at(match.start()), "key-age", "an age plugin identity"
@@ -153,12 +154,6 @@ def _direct(data: bytes, is_docs: bool) -> Iterator[tuple[int, str, str]]:
             yield lines.at(match.start()), "key-private", "an OpenSSH private key"
     for match in _PUTTY.finditer(data):
         yield lines.at(match.start()), "key-private", "a PuTTY private key"
-
-
-def _split(data: bytes) -> Iterator[tuple[int, str, str]]:
-    for match in _AGE_SPLIT.finditer(data):
-        if _is_varied(re.sub(rb"[^A-Za-z0-9]", b"", match[0])[15:]):
-            yield match.start(), "key-age", "an age identity (private key)"
 
 
 def _is_varied(body: bytes) -> bool:

@@ -46,17 +46,18 @@ def check(document: Node, place: Place, depth: int = 0) -> Iterator[Hit]:
 
 def _parts(document: Node, place: Place, depth: int) -> Iterator[Hit]:
     """Yield the findings in the mappings and strings of *document*."""
-    held: list[Node] = []
+    # The ids of nodes that are Secrets by where they are.
+    held: set[int] = set()
     block = sops.metadata(document)
     for node in documents.walk(document):
         if isinstance(node, Mapping):
             found = documents.fields(node)
-            if secrets.is_secret(found) or any(node is item for item in held):
+            if secrets.is_secret(found) or id(node) in held:
                 yield from secrets.check(node, block, place)
             else:
                 yield from _strays(found, block, place)
             if documents.text_of(found.get("kind")).lower() == "secretlist":
-                held.extend(_items(found.get("items")))
+                held.update(map(id, documents.items(found.get("items"))))
             if "encryptedData" in found:
                 # What a SealedSecret holds is encrypted, but looks like a token.
                 sealed = (
@@ -138,7 +139,7 @@ def _strays(found: dict[str, Node], block: sops.Metadata | None, place: Place) -
             yield from _values(content, place, name, suffix)
     if _OTHER_SECRET.fullmatch(documents.text_of(found.get("kind"))) and "data" in found:
         yield from _values(found["data"], place, "data")
-    for template in _items(found.get("secretTemplates")):
+    for template in documents.items(found.get("secretTemplates")):
         for name, _, content in documents.entries(template):
             if name == "data":
                 yield from _values(content, place, name)
@@ -156,25 +157,21 @@ def _values(content: Node, place: Place, section: str, suffix: str = "") -> Iter
             yield from secrets.leaf((section, *path), leaf, place)
 
 
-def _items(node: Node | None) -> list[Node]:
-    return list(node.value) if isinstance(node, Sequence) else []
-
-
 def _generators(found: dict[str, Node], place: Place) -> Iterator[Hit]:
     # kustomize ignores the case of a field's name.
     folded = {key.casefold(): node for key, node in found.items()}
-    generators = _items(folded.get("secretgenerator"))
+    generators = documents.items(folded.get("secretgenerator"))
     if documents.text_of(found.get("kind")) == "SecretGenerator":
         generators.append(Mapping("", [(Scalar("", key), node) for key, node in found.items()]))
     for generator in generators:
         fields = {key.casefold(): node for key, _, node in documents.entries(generator)}
-        for literal in _items(fields.get("literals")):
+        for literal in documents.items(fields.get("literals")):
             key, _, value = documents.text_of(literal).partition("=")
             value = value.strip("\"'")
             if value and not sops.is_encrypted(value) and not _is_replaced(value, place):
                 text = f"the literal {key_path(key)} of a secretGenerator is in plain text"
                 yield Hit(documents.line_of(literal), "generator-literal", text)
-        sources = [*_items(fields.get("files")), *_items(fields.get("envs"))]
+        sources = [*documents.items(fields.get("files")), *documents.items(fields.get("envs"))]
         for source in [*sources, *([fields["env"]] if "env" in fields else [])]:
             yield from _generator_source(source, place)
 
@@ -201,7 +198,7 @@ def _generator_source(source: Node, place: Place) -> Iterator[Hit]:
 
 
 def _kubeconfig(found: dict[str, Node]) -> Iterator[Hit]:
-    for entry in _items(found.get("users")):
+    for entry in documents.items(found.get("users")):
         user = documents.get(entry, "user")
         for key, _, value in documents.entries(user):
             text = documents.text_of(value)

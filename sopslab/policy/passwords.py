@@ -210,8 +210,7 @@ def is_real(key: str, value: str, *, in_shell: bool = False) -> bool:
         return kind == "password" and _is_passphrase(key, value)
     if value.lower() == key.lower() or "://" in value or value.startswith("projects/"):
         return False
-    varied = bool(re.search(r"[0-9]", value)) + bool(re.search(r"[a-z]", value))
-    varied += bool(re.search(r"[A-Z]", value)) + bool(re.search(r"[^A-Za-z0-9]", value))
+    varied = _classes(value)
     if kind == "token":
         long_enough = len(value) >= 16 and placeholders.entropy(value) >= 3.2
         return long_enough and varied >= 2 and not _is_object_name(value)
@@ -373,6 +372,7 @@ def _is_only_named(match: re.Match[str], text: str) -> bool:
 
 
 def _classes(value: str) -> int:
+    """Return how many kinds of characters there are: small and large letters, digits, others."""
     forms = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]")
     return sum(bool(re.search(form, value)) for form in forms)
 
@@ -510,9 +510,7 @@ def in_source(text: str) -> Iterator[Hit]:
     """Yield passwords in quotes in source code that have too little entropy for gitleaks."""
     lines = Lines(text)
     for match in _ASSIGNED.finditer(text):
-        classes = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]")
-        varied = sum(bool(re.search(pattern, match[2])) for pattern in classes)
-        if varied >= 3 and is_real("password", match[2]):
+        if _classes(match[2]) >= 3 and is_real("password", match[2]):
             yield _hit(lines.at(match.start(1)), match[1])
 
 

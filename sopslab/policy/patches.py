@@ -22,19 +22,15 @@ def check(found: dict[str, Node], place: Place) -> Iterator[Hit]:
     """Yield the findings of one mapping with the fields *found*, wherever in a document it is."""
     fields = {key.casefold(): node for key, node in found.items()}
     for name in ("patches", "patchesjson6902"):
-        for patch in _items(fields.get(name)):
+        for patch in documents.items(fields.get(name)):
             yield from _patch(patch, place)
-    for replacement in _items(fields.get("replacements")):
+    for replacement in documents.items(fields.get("replacements")):
         yield from _replacement(replacement)
     if isinstance(fields.get("targets"), Sequence) and fields.keys() & {"source", "sourcevalue"}:
         # Replacements in a file of their own.
         yield from _targets(fields["targets"])
     if place.for_flux and "op" not in fields and fields.keys() & _FIELD_SPEC:
         yield from _field(fields.get("path"), fields.get("kind"))
-
-
-def _items(node: Node | None) -> list[Node]:
-    return list(node.value) if isinstance(node, Sequence) else []
 
 
 def _folded(node: Node | None) -> dict[str, Node]:
@@ -116,11 +112,11 @@ def _replacement(replacement: Node) -> Iterator[Hit]:
 
 
 def _targets(targets: Node) -> Iterator[Hit]:
-    for target in _items(targets):
+    for target in documents.items(targets):
         fields = _folded(target)
         if not _may_be_secret(_folded(fields.get("select")).get("kind")):
             continue
-        for path in _items(fields.get("fieldpaths")):
+        for path in documents.items(fields.get("fieldpaths")):
             yield from _field(path, None)
 
 

@@ -198,8 +198,7 @@ def creation_rule(config: Node | None, relative: str) -> Node | None:
 
 
 def _creation_rules(config: Node | None) -> list[Node]:
-    rules = documents.get(config, "creation_rules")
-    return list(rules.value) if isinstance(rules, Sequence) else []
+    return documents.items(documents.get(config, "creation_rules"))
 
 
 def _options(rule: Node) -> dict[str, str]:
@@ -229,6 +228,5 @@ def _named(rule: Node) -> Iterator[str]:
                 if single.strip():
                     yield sops.normal_recipient(single.partition("+")[0])
     for nested in ("key_groups", "merge"):
-        groups = documents.get(rule, nested)
-        for group in groups.value if isinstance(groups, Sequence) else ():
+        for group in documents.items(documents.get(rule, nested)):
             yield from _named(group)

@@ -503,7 +503,10 @@ class _Program:
             for _ in range(node.most - node.least):
                 then = self._add(_Fork((self._emit(node.inner, then), after)))
         for _ in range(node.least):
-            then = self._emit(node.inner, then)
+            after, then = then, self._emit(node.inner, then)
+            if then == after:
+                # It takes nothing, however often: nested a few times, that would have no end.
+                break
         return then
 
     def search(self, text: str) -> bool:

@@ -64,7 +64,8 @@ class Gitleaks:
             thread.start()
 
     def feed(self, text: str) -> int:
-        """Add *text* to the stream and return its number."""
+        """Add *text* to the stream and return its number. Raises ScannerError if gitleaks does not
+        read on."""
         text = sops.VALUE.sub("ENC", text.replace("\r\n", "\n"))
         text = _RECIPIENT.sub("age1", text)
         if "-----BEGIN" in text:
@@ -80,7 +81,7 @@ class Gitleaks:
     def finish(self) -> list[Leak]:
         """Return all leaks. Raises ScannerError if gitleaks did not end as it should."""
         self._flush()
-        self._queue.put(None)
+        self._put(None)
         try:
             code = self._process.wait(_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -105,8 +106,15 @@ class Gitleaks:
         return Leak(number, max(start, first) - first + 1, str(finding["RuleID"]))
 
     def _flush(self) -> None:
-        self._queue.put("".join(self._pending).encode("utf-8", "replace"))
+        self._put("".join(self._pending).encode("utf-8", "replace"))
         self._pending, self._size = [], 0
+
+    def _put(self, batch: bytes | None) -> None:
+        try:
+            self._queue.put(batch, timeout=_TIMEOUT_S)
+        except queue.Full:
+            self._process.kill()
+            raise ScannerError(f"gitleaks has read nothing for {_TIMEOUT_S} s") from None
 
     def _write(self) -> None:
         stdin = self._process.stdin

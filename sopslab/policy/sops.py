@@ -46,7 +46,7 @@ _FLAT_ID = re.compile(
     r"__list_(\d+)__map_(\w+)"
 )
 _FLAT_LIST = re.compile(r"(?:key_groups__list_\d+__map_)?([a-z_]+?)__list_\d+")
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([^=\s#;\[][^=]*?)\s*=\s*(.*?)\s*")
+_ASSIGNED = re.compile(r"(?:export\s+)?([^\s#;\[].*)")
 
 
 def is_encrypted(value: str) -> bool:
@@ -261,8 +261,7 @@ def _foreign(groups: Iterable[Group], kinds: set[str]) -> frozenset[str]:
 def _groups(block: Node) -> Iterator[Group]:
     """Yield the recipients outside of any group, then those of each group."""
     yield tuple(_recipients(block))
-    groups = documents.get(block, "key_groups")
-    for group in groups.value if isinstance(groups, Sequence) else ():
+    for group in documents.items(documents.get(block, "key_groups")):
         yield tuple(_recipients(group))
 
 
@@ -280,8 +279,7 @@ def _lists(block: Node) -> set[str]:
 
 def _recipients(block: Node) -> Iterator[Recipient]:
     for kind in _LISTS:
-        members = documents.get(block, kind)
-        for member in members.value if isinstance(members, Sequence) else ():
+        for member in documents.items(documents.get(block, kind)):
             parts = {key: documents.text_of(value) for key, _, value in documents.entries(member)}
             yield from _recipient(kind, parts)
 
@@ -347,9 +345,10 @@ def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:
         if section:
             prefix = "sops_" if section[1].strip() == "sops" else ""
             continue
-        match = _ASSIGNMENT.fullmatch(line)
+        key, equals, value = line.partition("=")
+        match = _ASSIGNED.fullmatch(key.strip()) if equals else None
         if match:
-            yield number, prefix + match[1], match[2]
+            yield number, prefix + match[1], value.strip()
 
 
 def flat_plaintext(text: str, found: Metadata | None = None) -> Iterator[tuple[int, str, str]]:

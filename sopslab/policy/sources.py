@@ -190,7 +190,7 @@ class Repository:
         yield from self.blobs(entries)
 
     def kustomizations(self, tree: bytes, changed: Mapping[str, str]) -> Iterator[Blob]:
-        """Yield the kustomizations of a tree that name a changed file.
+        """Yield the kustomizations of a tree that name a changed file, or may name one.
 
         *tree* is what ``git ls-tree -r -z`` or ``git ls-files -s -z`` lists; *changed* has the
         commit of each changed path.
@@ -201,8 +201,10 @@ class Repository:
             if posixpath.basename(entry.path) in KUSTOMIZATION_NAMES and entry.mode != SUBMODULE
         ]
         names = {os.fsencode(posixpath.basename(path)) for path in changed}
+        # A name that is no word, such as one with a blank, is not looked for.
+        may_name = not all(map(_WORD.fullmatch, names))
         for blob in self.blobs(entries):
-            if not names.isdisjoint(_WORD.findall(blob.data)):
+            if may_name or not names.isdisjoint(_WORD.findall(blob.data)):
                 yield blob
 
     def read(self, revision: str, path: str) -> bytes | None:
@@ -301,7 +303,8 @@ class Staged:
         entries = list(_entries(self._git.records("diff", "--cached", *options)))
         yield from self._git.blobs(entries)
         changed = {entry.path: "" for entry in entries}
-        for blob in self._git.kustomizations(self._git.run("ls-files", "-s", "-z"), changed):
+        listed = self._git.run("ls-files", "-s", "-z", "--full-name", "--", ":/")
+        for blob in self._git.kustomizations(listed, changed):
             if blob.path not in changed:
                 yield blob
 

@@ -52,8 +52,11 @@ def plaintext_secrets(
         end = separator.start() if separator else len(text)
         part = text[start:end]
         if _KIND.search(part):
+            shown = part.split("\n")
             for hit in _part(part):
-                value = _value_in(part, hit.line)
+                # Lines of a block end at other characters, too, and so there may be more of them.
+                at = shown[hit.line - 1] if hit.line <= len(shown) else ""
+                value = at.partition(":")[2].strip().strip("\"'")
                 if in_shell and _EXAMPLE.fullmatch(value):
                     continue
                 if not for_flux and placeholders.is_stored(value):
@@ -73,10 +76,6 @@ def commented_secrets(text: str) -> Iterator[Hit]:
     ]
     for hit in plaintext_secrets("\n".join(lines)):
         yield Hit(hit.line, hit.rule, f"{hit.message}, in a comment")
-
-
-def _value_in(text: str, line: int) -> str:
-    return text.split("\n")[line - 1].partition(":")[2].strip().strip("\"'")
 
 
 def _part(text: str) -> Iterator[Hit]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ from sopslab.validation.variables import Variables, may_be_patched
 # A kustomization with one of these fields may complete objects that are written only in part.
 _COMPLETING = ("patches", "patchesStrategicMerge", "patchesJson6902", "components", "replacements")
 _CRD_GROUP, _CRD_KIND = "apiextensions.k8s.io", "CustomResourceDefinition"
+_SCHEMA_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9-]+_[a-z0-9-]+\.json")
 _MAX_ROOTS = 1000
 _ASK = 'eval "$(sopslab env)"'
 
@@ -371,7 +374,7 @@ class _Run:
                 for one in made
                 if one.kind == _CRD_KIND and group_of(one.api_version) == _CRD_GROUP
             ]
-            schema_store.write(schemas.from_crds(crds), Path(own))
+            schema_store.write(_defined(crds), Path(own))
             known: list[_Made] = []
             foreign: dict[str, int] = {}
             for one in made:
@@ -467,6 +470,19 @@ def _patches_decryption(written: Object) -> bool:
     if patches is None:
         return False
     return any("decryption" in str(leaf.value) for _, leaf in documents.leaves(patches))
+
+
+def _defined(crds: Iterable[Manifest]) -> schemas.Schemas:
+    """Return the schemas of the definitions in a tree, by the names of their files.
+
+    What no API server would take is left out. It has no schema, or the name, which becomes a path,
+    could lead anywhere.
+    """
+    found: schemas.Schemas = {}
+    for crd in crds:
+        with suppress(AttributeError, LookupError, TypeError, ValueError):
+            found |= schemas.from_crds([crd])
+    return {name: schema for name, schema in found.items() if _SCHEMA_FILE.fullmatch(name)}
 
 
 def _keys(one: _Made) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sopslab.policy import documents
-from sopslab.policy.documents import Node, Scalar, Sequence
+from sopslab.policy.documents import Node, Scalar
 from sopslab.policy.findings import Undecidable
 
 LISTS = ("resources", "bases", "components")
@@ -75,21 +75,17 @@ def references(kustomization: Node, folder: str) -> Iterator[Reference]:
         if not _is_inline(reference.text):
             yield Reference("patchesStrategicMerge", reference.text, reference.line, folder)
     for name in ("patches", "patchesJson6902", "replacements"):
-        for item in _items(documents.get(kustomization, name)):
+        for item in documents.items(documents.get(kustomization, name)):
             yield from _texts(documents.get(item, "path"), name, folder)
     yield from _texts(documents.get(kustomization, "openapi", "path"), "openapi", folder)
     for name in ("configMapGenerator", "secretGenerator"):
-        for item in _items(documents.get(kustomization, name)):
+        for item in documents.items(documents.get(kustomization, name)):
             yield from _sources(item, name, folder)
-
-
-def _items(node: Node | None) -> list[Node]:
-    return list(node.value) if isinstance(node, Sequence) else []
 
 
 def _texts(node: Node | None, name: str, folder: str) -> Iterator[Reference]:
     """Yield a reference for a text, or for each text of a list."""
-    for item in [node] if isinstance(node, Scalar) else _items(node):
+    for item in [node] if isinstance(node, Scalar) else documents.items(node):
         text = documents.text_of(item).strip()
         if text:
             yield Reference(name, text, documents.line_of(item), folder)

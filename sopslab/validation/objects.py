@@ -95,13 +95,20 @@ class Object:
 
 
 def plain(node: Node) -> Any:
-    """Return the value of a node; a type that only YAML knows, such as a time, becomes text."""
+    """Return the value of a node.
+
+    A type that only YAML knows, such as a time, becomes text, and so does what is none of its type.
+    """
     if isinstance(node, documents.Mapping):
         return {key: plain(value) for key, _, value in documents.entries(node)}
     if isinstance(node, documents.Sequence):
         return [plain(item) for item in node.value]
-    known = node.tag in _KNOWN and ":" not in node.value
-    return yaml.constructor.SafeConstructor().construct_object(node) if known else node.value
+    if node.tag not in _KNOWN or ":" in node.value:
+        return node.value
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node)
+    except (LookupError, ValueError):
+        return node.value
 
 
 def at(manifest: Any, *keys: str) -> Any:

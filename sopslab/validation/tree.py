@@ -153,6 +153,13 @@ def _from_git(root: Path, committing: bool) -> Tree:
     special, filters = _special(root, files)
     # To compare files, Git would run the filters, which are programs that the repository's
     # configuration names.
+    for name in filters:
+        if "=" in name:
+            # In an option, the name would end there.
+            raise _GitError(
+                f"the filter {name!r} of .gitattributes cannot be switched off: give it a name"
+                " without `=`"
+            )
     off = [f"filter.{name}.{key}=" for name in filters for key in ("clean", "process")]
     off += [f"filter.{name}.required=false" for name in filters]
     options = [part for one in sorted(off) for part in ("-c", one)]

@@ -319,12 +319,36 @@ def test_a_push_to_main_after_the_hook_has_looked_is_not_overwritten(
     assert seat.server.branches(seat.bare) == {"main": late}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("reset", "Somebody else pushed at the same time, so nothing was reset."),
+        ("reset/none", "There is no checkpoint 'none' here yet, so nothing was reset."),
+    ],
+)
+def test_a_branch_that_is_gone_when_the_hook_looks_is_no_error(
+    seat: Seat, name: str, said: str
+) -> None:
+    done = subprocess.run(
+        [seat.server.folder / "etc/hooks/post-receive"],
+        cwd=seat.bare,
+        env=seat.server.environment,
+        input=f"{'0' * 40} {seat.head} refs/heads/{name}\n",
+        capture_output=True,
+        text=True,
+    )
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 0
+    assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
 def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     guarded: Server, seat: Seat
 ) -> None:
     new = guarded.commit(seat.clone, "three")
-    names = ("HEAD", "packed-refs", "refs/heads/main", "refs/heads/topic")
+    names = ("HEAD", "packed-refs", "gc.pid", "refs/heads/main", "refs/heads/topic")
     locks = [seat.bare / f"{name}.lock" for name in names]
+    locks.append(seat.bare / "gc.pid")
     # Git keeps what it receives from being cleared by one of these.
     locks.append(seat.bare / "objects/pack/pack-1.keep")
     for lock in locks:
@@ -337,6 +361,20 @@ def test_a_lock_that_a_killed_git_left_does_not_refuse_pushes_for_ever(
     seat.push("HEAD:main", "HEAD:topic")
     assert guarded.branches(seat.bare) == {"main": new, "topic": new}
     assert not any(lock.exists() for lock in locks)
+
+
+def test_a_list_of_refs_that_a_killed_git_began_keeps_no_branch_for_ever(
+    guarded: Server, seat: Seat
+) -> None:
+    seat.push("HEAD:topic")
+    guarded.git(seat.bare, "pack-refs", "--all")
+    begun = seat.bare / "packed-refs.new"
+    begun.touch()
+    assert seat.push("--delete", "topic", check=False).returncode
+    os.utime(begun, (0, 0))
+    seat.push("--delete", "topic")
+    assert guarded.branches(seat.bare) == {"main": seat.head}
+    assert not begun.exists()
 
 
 def test_two_histories_are_kept_on_two_branches(seat: Seat) -> None:
@@ -405,6 +443,14 @@ def test_what_is_no_checkpoint_changes_nothing(seat: Seat, checkpoint: str) -> N
     assert "nothing was reset" in said
     assert "Traceback" not in said
     assert seat.server.branches(seat.bare) == {"main": seat.head}
+
+
+@pytest.mark.parametrize("kind", ["heads", "tags"])
+def test_nothing_that_is_pushed_passes_for_a_checkpoint(seat: Seat, kind: str) -> None:
+    seat.push(f"{seat.start}:refs/{kind}/refs/lab/mine")
+    said = seat.push("HEAD:reset/mine").stderr
+    assert "There is no checkpoint 'mine' here yet, so nothing was reset." in said
+    assert seat.server.at(seat.bare, "refs/heads/main") == seat.head
 
 
 def test_deleting_a_branch_reset_asks_for_nothing(seat: Seat) -> None:

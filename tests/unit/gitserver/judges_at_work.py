@@ -76,6 +76,14 @@ def makes_way(_: str) -> bool:
     return True
 
 
+def takes_too_much(_: str) -> int:
+    """Return 3 if the kernel would not end it first where memory runs out, else end as then."""
+    if Path("/proc/self/oom_score_adj").read_text() != "1000\n":
+        return 3
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
 def has_no_process_at_first(_: str) -> int:
     """Accept the push. For the first one no process could be started."""
     return 0
@@ -84,7 +92,8 @@ def has_no_process_at_first(_: str) -> int:
 WORKS: dict[str, Callable[[str], int | None]] = {
     work.__name__: work
     for work in (
-        hangs, answers, repeats, is_bound, is_left_alone, says, makes_way, has_no_process_at_first,
+        hangs, answers, repeats, is_bound, is_left_alone, says, makes_way, takes_too_much,
+        has_no_process_at_first,
     )
 }  # fmt: skip
 

@@ -148,6 +148,17 @@ def test_a_name_can_be_seen_and_stays_in_its_line(bare: Bare, name: str) -> None
     assert bare.refusal(branch(ZERO, name, old=new), brings=False) is None
 
 
+@pytest.mark.parametrize("kind", ["heads", "tags"])
+def test_a_name_does_not_pass_for_another_ref(bare: Bare, kind: str) -> None:
+    new = bare.commit("a", push=False)
+    bare.git("update-ref", f"refs/{kind}/refs/lab/done", new)
+    assert bare.git("rev-parse", "refs/lab/done") == new
+    said = bare.refusal(Update(ZERO, new, f"refs/{kind}/refs/lab/wired"))
+    assert said is not None and "begins with `refs/`" in said
+    assert bare.refusal(Update(ZERO, new, f"refs/{kind}/refs")) is None
+    assert bare.refusal(Update(new, ZERO, f"refs/{kind}/refs/lab/done"), brings=False) is None
+
+
 def test_refs_are_counted_as_they_would_be_after_the_push(
     bare: Bare, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,13 @@ def test_what_judges_a_push_is_not_bounded_as_git_is(judges: Judges) -> None:
     assert hook.returncode == 0, said
 
 
+def test_a_push_that_takes_up_all_memory_is_refused_with_the_reason(judges: Judges) -> None:
+    hook = ask(judges(judges_at_work.takes_too_much))
+    said = hook.communicate(timeout=30)[0]
+    assert "refused: this push needs more memory than there is to judge it" in said
+    assert hook.returncode == signal.SIGKILL
+
+
 def test_a_push_that_nobody_judges_is_refused(judges: Judges, tmp_path: Path) -> None:
     for address in (str(tmp_path / "nobody"), judges(judges_at_work.is_left_alone)):
         hook = ask(address, tmp_path / "pid")

@@ -174,6 +174,27 @@ def test_long_pushes_hold_up_no_short_one(root: Path) -> None:
             client.close()
 
 
+def test_pushes_to_somebody_elses_repository_hold_up_none_of_theirs(root: Path) -> None:
+    write_accounts(root, "ada", "bob", "eve")
+    write_gate(root, f"echo >>{root}/begun; cat >/dev/null; {HELLO}")
+    with serving(root, Limits(long_pushes=1)) as port:
+        length = f"Content-Length: {2 * LONG_BYTES}"
+        first, second = (
+            Client(port, user).begin("POST", f"/{whose}/lab.git/git-receive-pack", length)
+            for user, whose in (("ada", "ada"), ("bob", "eve"))
+        )
+        first.send(b"x" * LONG_BYTES)
+        assert eventually(lambda: count(root / "begun") == 1)
+        # The place for long pushes is taken, and so this one waits.
+        second.send(b"x" * LONG_BYTES)
+        assert not eventually(lambda: count(root / "begun") > 1, 0.5)
+        short = Client(port, "eve").begin("POST", "/eve/lab.git/git-receive-pack", LENGTH)
+        short.send(b"hello")
+        assert short.status() == 200
+        first.close()
+        second.close()
+
+
 def test_flux_and_the_instructor_have_places_that_no_learner_takes(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 import yaml
@@ -222,6 +223,13 @@ def test_a_key_of_json_is_looked_for_as_it_is_written() -> None:
     ]
     assert isinstance(first, Mapping)
     assert [documents.line_of(key) for key, _ in first.value] == [1, 2, 2, 4]
+
+
+def test_lines_of_json_are_read_in_linear_time_and_each_has_its_own() -> None:
+    started = time.process_time()
+    parsed = documents.parse('{"a": "\\/"}\n' * 150_000)
+    assert time.process_time() - started < 10
+    assert [documents.line_of(one) for one in parsed.documents] == [*range(1, 150_001)]
 
 
 @pytest.mark.parametrize("after", ["x", "}", '{"a": 1,}', "'b'"])

@@ -146,10 +146,11 @@ def test_a_source_is_judged_when_it_comes_after_what_names_it(repo: Repo, server
     repo.write(f"{FOLDER}/note.txt", "hunter2 is it\n")
     repo.write("apps/kustomization.yaml", GENERATOR)
     repo.git("add", "--all")
-    local = repo.policy("pre-commit", "--json").stdout
-    assert ("generator-plaintext-source", f"{FOLDER}/kustomization.yaml") in {
-        (finding["rule"], finding["path"]) for finding in json.loads(local)["findings"]
-    }
+    for below in (".", "apps"):
+        local = repo.policy("pre-commit", "--json", below=below).stdout
+        assert ("generator-plaintext-source", f"{FOLDER}/kustomization.yaml") in {
+            (finding["rule"], finding["path"]) for finding in json.loads(local)["findings"]
+        }
     repo.git("commit", "-q", "--no-verify", "-m", "c")
     pushed = repo.git("push", "origin", "main", check=False)
     assert pushed.returncode != 0
@@ -157,9 +158,10 @@ def test_a_source_is_judged_when_it_comes_after_what_names_it(repo: Repo, server
     assert "generator-plaintext-source" in pushed.stderr
 
 
-def test_a_source_in_a_later_commit_of_the_same_push_is_judged(repo: Repo) -> None:
-    repo.commit("apps/kustomization.yaml", GENERATOR)
-    repo.commit("apps/note.txt", "hunter2 is it\n")
+@pytest.mark.parametrize("name", ["note.txt", "a note.txt"])
+def test_a_source_in_a_later_commit_of_the_same_push_is_judged(repo: Repo, name: str) -> None:
+    repo.commit("apps/kustomization.yaml", GENERATOR.replace("note.txt", f"note={name}"))
+    repo.commit(f"apps/{name}", "hunter2 is it\n")
     assert judged(repo) == {"generator-plaintext-source"}
 
 

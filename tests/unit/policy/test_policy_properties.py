@@ -173,6 +173,7 @@ def test_deep_nesting_is_bounded(depth: int, piece: str) -> None:
 HOSTILE = {
     "blank lines": "secret\n" + "\n" * 50_000,
     "blanks and lines": "\n \n" * 20_000,
+    "long blanks": f"AB{' ' * 50_000}x\nAB={' ' * 50_000}x\n",
     "open templates": "{{" * 30_000,
     "open variables": "${" * 30_000,
     "half an identity": policy_material.AGE + "1" + "q " * 30_000,
@@ -180,6 +181,8 @@ HOSTILE = {
     "almost URLs": "http://a:bbb" * 5_000,
     "many Secrets": "kind: Secret\ndata: {" * 3_000,
     "many sections": "kind: Secret\n" + "data:\n" * 10_000,
+    "many entries": "kind: Secret\ndata:\n" + "  a: b\n" * 15_000,
+    "many items": "kind: SecretList\nitems:\n" + "- {}\n" * 20_000,
     "many passwords": f"password: {policy_material.PASSWORD}\n" * 5_000,
     "base64": "LS0tLS1CRUdJTiB" * 4_000,
     "words": "password" * 8_000,

@@ -223,6 +223,13 @@ def test_takes_what_is_just_small_enough(pattern: str) -> None:
     regex.check(pattern)
 
 
+@pytest.mark.parametrize("nothing", ["()", "(|){0}", "(?:a{0}){1}", r"\Q\E()"])
+def test_a_repetition_of_nothing_costs_nothing_however_often_it_is_nested(nothing: str) -> None:
+    # Go refuses it: its inner part would be repeated more than 1000 times.
+    pattern = "^" + "(?:" * 20 + nothing + "){1000}" * 20 + "a$"
+    assert regex.search(pattern, "a") and not regex.search(pattern, "aa")
+
+
 def test_groups_are_nested_a_hundred_times() -> None:
     for group in ("(", "(?:"):
         regex.check(group * 100 + ")" * 100)

@@ -139,6 +139,18 @@ def test_what_does_not_end_is_ended() -> None:
     assert process.killed
 
 
+def test_who_does_not_read_on_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sopslab.policy.scanner._TIMEOUT_S", 0.2)
+    process, read = Process(), threading.Event()
+    monkeypatch.setattr(process.stdin, "write", lambda _: read.wait(10))
+    scanner = Gitleaks(process.begun)
+    with pytest.raises(ScannerError, match=r"^gitleaks has read nothing for 0\.2 s$"):
+        for _ in range(99):
+            scanner.feed("a" * 70_000)
+    assert process.killed
+    read.set()
+
+
 def test_whoever_stops_reading_is_given_nothing_more() -> None:
     process = Process(code=1, breaks=True)
     scanner = Gitleaks(process.begun)

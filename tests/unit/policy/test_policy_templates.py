@@ -46,6 +46,10 @@ def test_a_kind_counts_up_to_the_next_document(between: str) -> None:
     assert found(f"{secret}{between}\n{secret}") == [(3, "data.b"), (line + 1, "data.b")]
 
 
+def test_a_value_is_found_where_lines_have_other_ends() -> None:
+    assert found("kind: Secret\x0cdata:\x0c  a: hunter2") == [(3, "data.a")]
+
+
 @pytest.mark.parametrize("between", ["----", "-- -", "EOFX", "x ---"])
 def test_other_lines_end_no_document(between: str) -> None:
     assert found(f"data:\n  a: hunter2\n{between}\nkind: Secret\n") == [(2, "data.a")]

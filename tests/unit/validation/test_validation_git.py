@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.errors import LabError
 from sopslab.policy.findings import Report
 from sopslab.validation.engine import validate
 from sopslab.validation.tree import read_tree
@@ -152,4 +153,15 @@ def test_program_of_the_configuration_is_not_run(
         git(root, "config", name, f"touch {tmp_path}/ran")
     (root / "apps/a.yaml").write_text(config(more="  b: c\n"))
     check(root)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_filter_that_cannot_be_switched_off_is_not_run(
+    repository: Callable[..., Path], check: Check, tmp_path: Path
+) -> None:
+    root = repository({**FILES, ".gitattributes": "*.yaml filter=own=x\n"})
+    git(root, "config", "filter.own=x.clean", f"touch {tmp_path}/ran")
+    (root / "apps/a.yaml").write_text(config(more="  b: c\n"))
+    with pytest.raises(LabError, match=r"filter 'own=x' of \.gitattributes cannot be"):
+        check(root)
     assert not (tmp_path / "ran").exists()

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sopslab.policy import documents
 from sopslab.policy.findings import Report
 from sopslab.validation.engine import validate
 from sopslab.validation.findings import FIXES
+from sopslab.validation.objects import plain
 from sopslab.validation.tree import read_tree
 from tests.marks import partly_soak
 from tests.unit.validation.test_validation_flux import FOUND as OF_FLUX
@@ -501,6 +503,23 @@ def test_definition_in_the_tree_counts(judge: Judge) -> None:
     assert shown(judge(files).findings) == [("apps/a.yaml", 6, "schema")]
 
 
+def test_definition_that_is_none_is_told(judge: Judge) -> None:
+    files = {APP: listing("crd.yaml"), "apps/crd.yaml": DEFINITION.split("  versions:")[0]}
+    report = judge(files)
+    assert {(one.path, one.rule) for one in report.findings} == {("apps/crd.yaml", "schema")}
+    assert report.undecided == []
+
+
+@pytest.mark.parametrize("old", ["group: example.org", "kind: Cup"])
+def test_definition_writes_no_schema_elsewhere(judge: Judge, tmp_path: Path, old: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    key, _, _ = old.partition(" ")
+    crd = DEFINITION.replace(old, f"{key} '{elsewhere}/x'")
+    judge({APP: listing("crd.yaml"), "apps/crd.yaml": crd})
+    assert list(elsewhere.iterdir()) == []
+
+
 @pytest.mark.parametrize("target", ["backend-secrets.yaml", "/etc/hosts"])
 def test_link_never_reaches_the_cluster(target: str, write: Write, schema_dir: Path) -> None:
     root = write({**GOOD, LISTS: listing("backend-secrets.yaml", "link.yaml")})
@@ -530,6 +549,14 @@ def test_credential_in_a_url_is_not_shown(judge: Judge) -> None:
 def test_deep_nesting_is_not_decided(judge: Judge) -> None:
     deep = CONFIG + "  a: " + "[" * 900 + "]" * 900 + "\n"
     assert judge({APP: listing("a.yaml"), "apps/a.yaml": deep}).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["!!int abc", "!!int ''", "!!float abc", "!!bool abc", "0x_", "0b_"]
+)
+def test_what_is_not_of_its_type_is_text(text: str) -> None:
+    (document,) = documents.parse(f"a: {text}\nb: 1\n").documents
+    assert plain(document) == {"a": text.split()[-1].strip("'"), "b": 1}
 
 
 def test_value_in_a_broken_patch_is_not_shown(judge: Judge) -> None:
