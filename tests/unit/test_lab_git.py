@@ -49,6 +49,15 @@ def test_files_are_read_by_their_names_however_odd_those_are(
     assert bare.blobs([]) == {}
 
 
+def test_a_branch_passes_for_no_ref_that_is_missing(repository: tuple[Settings, Git, str]) -> None:
+    _, bare, start = repository
+    for ref in (MAIN, "refs/lab/start"):
+        git(bare.folder, "update-ref", f"refs/heads/{ref}", start)
+        assert (bare.ref(ref), bare.commit(ref)) == (None, None)
+        git(bare.folder, "update-ref", ref, start)
+        assert (bare.ref(ref), bare.commit(ref)) == (start, start)
+
+
 def test_a_file_keeps_its_mode_where_that_is_said(repository: tuple[Settings, Git, str]) -> None:
     _, bare, start = repository
     commit = bare.durable().commit_files(

@@ -822,8 +822,8 @@ def test_a_lock_that_a_killed_git_left_holds_up_nobody(world: Callable[..., Worl
     found = world("learner-key")
     found.take_inventory()
     found.apply(rotation.successors)
-    names = ("HEAD", "refs/heads/main", "packed-refs")
-    locks = [found.bare("learner") / f"{name}.lock" for name in names]
+    names = ("HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", "packed-refs.new")
+    locks = [found.bare("learner") / name for name in names]
     for lock in locks:
         lock.touch()
     found.reencrypt()

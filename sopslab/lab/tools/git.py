@@ -161,13 +161,23 @@ class Git:
         return self.ask("rev-parse", "--git-dir").code == 0
 
     def ref(self, name: str) -> str | None:
-        """Return what a ref points at, None if it is not there."""
-        answer = self.ask("rev-parse", "--verify", "--quiet", name)
-        return answer.text if answer.code == 0 and answer.text else None
+        """Return what a ref points at, None if it is not there.
+
+        + name: the whole name, such as `refs/heads/main`
+        """
+        # `rev-parse` would take the branch `refs/lab/x`, which a learner may push to another Git
+        # server, for a missing ref of that name.
+        return self._told("show-ref", "--verify", "--hash", name)
 
     def commit(self, name: str) -> str | None:
         """Return the commit that a name stands for, None if there is none."""
-        return self.ref(f"{name}^{{commit}}")
+        if name.startswith("refs/"):
+            return self.ref(name)
+        return self._told("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+
+    def _told(self, *arguments: str) -> str | None:
+        answer = self.ask(*arguments)
+        return answer.text if answer.code == 0 and answer.text else None
 
     @property
     def branch(self) -> str | None:
@@ -311,6 +321,7 @@ class Git:
     def unlock(self, refs: Iterable[str]) -> None:
         """Remove the locks that a killed git has left in a bare repository: they do not go by
         themselves, and would keep refs from being changed for ever."""
+        _take_away(self.folder / "packed-refs.new")
         for name in ("HEAD", "packed-refs", *refs):
             _take_away(self.folder / f"{name}.lock")
 
