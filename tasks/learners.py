@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
 from pathlib import Path
 
@@ -89,8 +90,8 @@ def commit_hook(settings: Settings) -> str:
     files = render_tree(
         TEMPLATES / "hooks",
         {
-            "path": f"{settings.bin_dir}:{Path(sys.executable).parent}",
-            "home": f"{settings.lab_dir}/pre-commit",
+            "path": shlex.quote(f"{settings.bin_dir}:{Path(sys.executable).parent}"),
+            "home": shlex.quote(f"{settings.lab_dir}/pre-commit"),
         },
     )
     return files["pre-commit"].content.decode()

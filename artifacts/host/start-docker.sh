@@ -6,7 +6,8 @@ PATH="$PATH:/usr/sbin:/sbin"
 seconds() { cut -d. -f1 /proc/uptime; }
 
 if [ -d /run/systemd/system ]; then
-	systemctl start docker
+	# Docker's unit has no limit for its start. What takes longer may still answer below.
+	timeout 60 systemctl start docker || [ $? -eq 124 ]
 else
 	# A group of its own, so that no signal meant for the run reaches it.
 	setsid dockerd </dev/null >/var/log/dockerd.log 2>&1 &

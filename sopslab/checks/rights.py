@@ -9,7 +9,7 @@ from sopslab.model.rights import Right
 
 
 def lacking(rights: Iterable[Right], rules: Sequence[Object]) -> list[Right]:
-    """Return the rights that no rule gives.
+    """Return the rights that no rule gives by name or with `*`. The cluster may know more forms.
 
     + rules: the user's rules for the whole cluster, in the form of a ClusterRole or of a
         SelfSubjectRulesReview

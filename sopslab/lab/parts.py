@@ -161,6 +161,7 @@ def _flux_part(kind: str, name: str, found: Object | None) -> Part:
         state = "not there" if found is None else f"ready, at {in_words(revision)}"
         return _part(kind, name, up=late is None, state=state)
     state = {
+        Why.DELETED: "being deleted",
         Why.SUSPENDED: "suspended",
         Why.UNSEEN: "its present form has not been looked at yet",
     }.get(late.why) or meaning(found["kind"], condition(found, "Ready"), name, NAMESPACE)

@@ -45,7 +45,7 @@ class EngineState:
     `configured` is whether somebody other than a lab has configured the engine.
     """
 
-    answers: bool
+    answers: bool = False
     reason: str = ""
     default_runtime: str = ""
     traits: EngineTraits = EngineTraits()

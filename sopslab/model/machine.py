@@ -14,22 +14,22 @@ class MachineState:
     commands that it lacks.
     """
 
-    uid: int
-    gid: int
-    user: str
-    machine: str
-    cpus: int
-    memory_kib: int
-    disk_kib: int
-    store_entries: int
-    writable: bool
-    cgroup: int
-    bounding: int
-    last_capability: int
-    inotify_instances: int
-    inotify_watches: int
-    manager: str
-    missing: tuple[str, ...]
+    uid: int = 0
+    gid: int = 0
+    user: str = ""
+    machine: str = ""
+    cpus: int = 0
+    memory_kib: int = 0
+    disk_kib: int = 0
+    store_entries: int = 0
+    writable: bool = False
+    cgroup: int = 0
+    bounding: int = 0
+    last_capability: int = 0
+    inotify_instances: int = 0
+    inotify_watches: int = 0
+    manager: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def restricted(self) -> bool:

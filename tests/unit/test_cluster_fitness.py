@@ -407,18 +407,17 @@ def test_before_there_is_a_kubectl_it_is_not_asked(answering: Settings) -> None:
 
 def test_rights_that_the_user_has_not_are_named(answering: Settings) -> None:
     has_rights(answering, *(one for one in RIGHTS if one != RIGHTS[3]))
+    answers(answering, "false")
     assert look(answering).denied == (RIGHTS[3],)
     has_rights(answering)
+    answers(answering, *("false" for _ in RIGHTS))
     assert look(answering).denied == RIGHTS
 
 
-def test_what_is_not_listed_is_asked_for_where_the_list_is_not_complete(
-    answering: Settings,
-) -> None:
+def test_what_is_not_listed_is_asked_for(answering: Settings) -> None:
     lacks = [one for one in CLASS_RIGHTS if "/" in one.resource or one.name]
-    has_rights(answering, *({*RIGHTS, *CLASS_RIGHTS} - set(lacks)), complete=False)
-    answers = [*("true" for _ in lacks[1:]), "false"]
-    Path(answering.bin_dir, "allowed").write_text("\n".join(answers))
+    has_rights(answering, *({*RIGHTS, *CLASS_RIGHTS} - set(lacks)))
+    answers(answering, *("true" for _ in lacks[1:]), "false")
     assert look(answering, "ada").denied == (lacks[-1],)
     reviews = json.loads(Path(answering.bin_dir, "reviews").read_text())["items"]
     asked = [one["spec"]["resourceAttributes"] for one in reviews]
@@ -429,10 +428,21 @@ def test_what_is_not_listed_is_asked_for_where_the_list_is_not_complete(
     assert "approval" in [one.get("subresource") for one in asked]
 
 
-@pytest.mark.parametrize("answer", ["true\n", ""])
-def test_an_answer_to_only_some_of_the_rights_is_none(answering: Settings, answer: str) -> None:
-    has_rights(answering, complete=False)
-    Path(answering.bin_dir, "allowed").write_text(answer)
+def test_a_right_that_only_the_cluster_finds_in_its_rules_is_none_that_lacks(
+    answering: Settings,
+) -> None:
+    log = Right("get", "", "pods/log")
+    has_rights(answering, *{*RIGHTS, replace(log, resource="*/log")} - {log})
+    answers(answering, "true")
+    assert look(answering).denied == ()
+
+
+@pytest.mark.parametrize("answer", [["true"], []])
+def test_an_answer_to_only_some_of_the_rights_is_none(
+    answering: Settings, answer: list[str]
+) -> None:
+    has_rights(answering)
+    answers(answering, *answer)
     assert look(answering).denied is None
 
 
@@ -441,7 +451,12 @@ def test_a_cluster_that_does_not_list_rights_says_nothing_of_them(answering: Set
     assert look(answering).denied is None
 
 
-def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> None:
+def answers(settings: Settings, *answers: str) -> None:
+    """Make the cluster answer this about single rights of the user."""
+    Path(settings.bin_dir, "allowed").write_text("".join(f"{one}\n" for one in answers))
+
+
+def has_rights(settings: Settings, *rights: Right) -> None:
     """Make the cluster list these rights of the user."""
     rules = [
         {
@@ -452,7 +467,7 @@ def has_rights(settings: Settings, *rights: Right, complete: bool = True) -> Non
         }
         for one in rights
     ]
-    status = {"resourceRules": rules, "incomplete": not complete}
+    status = {"resourceRules": rules, "incomplete": False}
     Path(settings.bin_dir, "rules").write_text(json.dumps({"status": status}))
 
 
@@ -682,6 +697,7 @@ def test_namespaces_of_seats_that_are_somebody_elses_are_not_taken_over(
 
 def test_only_a_class_asks_for_every_right_and_for_policies(answering: Settings) -> None:
     has_rights(answering, *RIGHTS)
+    answers(answering, *("false" for _ in CLASS_RIGHTS))
     admission = Path(answering.bin_dir, "admission")
     admission.write_text(json.dumps({"resources": [{"name": "mutatingwebhookconfigurations"}]}))
     seen = look(answering, "ada")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,20 @@ def commit(work: Path) -> tuple[bool, str]:
     went = git(work, "rev-parse", "HEAD").stdout != before
     assert went == (done.returncode == 0)
     return went, done.stdout + done.stderr
+
+
+def test_the_tools_are_found_whatever_their_folder_is_called(
+    lab: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / 'of $HOME, `id` and "it\'s"'
+    folder.mkdir()
+    write_program(folder / "pre-commit", '#!/bin/sh\nprintf %s "$*"\n')
+    monkeypatch.setattr(sys, "executable", str(folder / "python3"))
+    hook = write_program(tmp_path / "hook", commit_hook(lab()))
+    done = subprocess.run(
+        [hook], env={"PATH": "/usr/bin:/bin"}, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "run --hook-stage pre-commit"
 
 
 def test_a_secret_in_plain_text_is_not_committed(work: Path) -> None:

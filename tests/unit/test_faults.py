@@ -20,6 +20,7 @@ from sopslab.lab.observe.exercise import exercise_on_main
 from sopslab.lab.observe.faults import fault_records
 from sopslab.provision.operations import faults
 from tests.beginnings import begin
+from tests.commands import failures
 from tests.fake import Applied
 from tests.marks import mostly_soak
 from tests.repositories import git, learner
@@ -318,8 +319,10 @@ def test_a_record_that_is_none_is_said(classroom: Class) -> None:
     record(classroom).write_text("nonsense")
     with pytest.raises(ValueError, match="not a record of faults"):
         parse_record(record(classroom).read_text())
-    for done in (inject(classroom, "wrong-path"), undo(classroom)):
-        assert done.failed and "`sopslab reset ada`, then remove it" in done.stderr
+    done = inject(classroom, "wrong-path")
+    assert done.failed and "`sopslab reset ada`, then remove it" in done.stderr
+    assert not undo(classroom).failed
+    assert "`sopslab reset ada`, then remove it" in failures(classroom.settings)["ada"]
 
 
 def test_records_of_all_are_read_in_one_look(classroom: Class) -> None:

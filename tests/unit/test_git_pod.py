@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,14 @@ def test_the_manifests_are_written_once_and_are_nobody_elses(filled: Settings) -
     assert pod_state(place, shape(size="6Gi")).other_claim == "5Gi of the default storage class"
     Path(place.git_dir, "htpasswd").write_text("ada:$2b$05$another")
     assert not pod_state(place, shape()).laid_out
+
+
+def test_a_name_that_is_a_number_in_gos_yaml_is_written_as_text(filled: Settings) -> None:
+    Path(filled.id_file).write_text("1e34567890123456")
+    place = replace(filled.for_machine, lab="1e3")
+    Path(place.lab_dir).symlink_to(filled.lab_dir)
+    text = (manifests(place, shape()) or b"").decode()
+    assert '"sops-lab-git": "1e3"\n' in text and '"sops-lab/id": "1e34567890123456"\n' in text
 
 
 def test_without_what_the_server_reads_there_are_no_manifests(filled: Settings) -> None:

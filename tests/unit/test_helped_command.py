@@ -15,6 +15,7 @@ from sopslab.cli.main import main
 from sopslab.config.environment import at_seat, bare_repository
 from sopslab.config.settings import Learner, Settings
 from sopslab.lab.observe.asking import asked
+from sopslab.lab.tools import files
 from sopslab.model.mark import MARK, parse_mark, render_mark
 from tests.commands import enrol, say_format
 
@@ -91,6 +92,22 @@ def test_a_mark_that_cannot_be_read_goes_as_well(settings: Settings, marks: Mark
     (repository(settings, "ada") / MARK).write_text("{")
     assert helped("ada").exit_code == 0
     assert asking(settings) == []
+
+
+def test_a_mark_that_is_set_while_others_are_removed_stays(
+    settings: Settings, marks: Marks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks(ada=1, eve=1)
+    remove = files.remove
+
+    def late(path: str | Path) -> None:
+        (repository(settings, "eve") / MARK).write_text(render_mark(time.time()))
+        remove(path)
+
+    monkeypatch.setattr(files, "remove", late)
+    told = json.loads(helped("--all", "--json").stdout)
+    assert list(told["helped"]) == ["ada", "eve"]
+    assert asking(settings) == ["eve"]
 
 
 @pytest.mark.parametrize(

@@ -235,11 +235,14 @@ def test_a_secret_with_more_than_ours_is_replaced_and_no_other(
         assert sent(settings, "replaced") == [token]
 
 
-def test_a_seat_is_told_from_one_whose_name_ends_like_it() -> None:
+def test_a_seat_is_told_from_one_whose_name_ends_or_begins_like_it() -> None:
     lines = ["in lab-ada-sys", "in my-lab-ada-sys", "in xlab-bob-sys", "(lab-bob-sys)"]
-    assert refused_by_seat(lines, ["ada", "bob", "eve"]) == {
-        "ada": ["in lab-ada-sys"], "bob": ["(lab-bob-sys)"],
-    }  # fmt: skip
+    lines.append('"lab-ada-sys-sys" not found')
+    assert refused_by_seat(lines, ["ada", "ada-sys", "bob", "eve"]) == {
+        "ada": ["in lab-ada-sys"],
+        "ada-sys": ['"lab-ada-sys-sys" not found'],
+        "bob": ["(lab-bob-sys)"],
+    }
 
 
 def test_alone_on_a_lab_the_secrets_are_beside_fluxs_own(settings: Settings) -> None:

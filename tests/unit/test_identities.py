@@ -319,6 +319,22 @@ def test_an_identity_that_appears_meanwhile_is_not_overwritten(settings: Setting
     assert not list(folder.glob(".new.*"))
 
 
+def test_new_identities_are_on_the_disk_before_anything_is_encrypted_to_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush, flushed = os.fsync, []
+
+    def noticed(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noticed)
+    folder = Path(settings.keys_dir, "next")
+    generate(settings.for_machine, "x25519", [f"{folder}/ada", f"{folder}/bob"])
+    parts = (folder / "ada.agekey", folder / "bob.agekey", folder, folder.parent)
+    assert flushed == [part.stat().st_ino for part in parts]
+
+
 def held(settings: Settings) -> ClusterKey:
     (found,) = held_keys(settings.for_machine, [solo(settings)]).values()
     return found

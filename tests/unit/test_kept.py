@@ -7,6 +7,10 @@ from typing import Any
 
 from pyinfra.context import ctx_host
 
+from sopslab.lab.observe.engine import engine_state
+from sopslab.lab.observe.machine import machine_state
+from sopslab.model.engine import EngineState
+from sopslab.model.machine import MachineState
 from sopslab.provision.look import forget, look_at_machine, recall_of_machine
 
 
@@ -21,6 +25,21 @@ class Host:
     def get_fact(self, fact: Any, **arguments: Any) -> str:
         self.looks += 1
         return json.dumps(self.looks)
+
+
+class Silent:
+    """A host that has failed, or is part of a test."""
+
+    connector = None
+
+    def get_fact(self, fact: Any, **arguments: Any) -> None:
+        return None
+
+
+def test_a_machine_that_gives_no_answer_has_nothing() -> None:
+    with ctx_host.use(Silent()):
+        assert look_at_machine(machine_state, root="/", commands=[]) == MachineState()
+        assert look_at_machine(engine_state) == EngineState()
 
 
 def one() -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from sopslab.config.settings import Settings
 from sopslab.lab.act.removal import purge, purge_own
+from sopslab.lab.store.members import using
 from tests.interrupted import killed_in_removal
 from tests.texts import write_program
 
@@ -69,6 +70,14 @@ def test_another_lab_of_the_root_keeps_what_they_share(settings: Settings, docke
     assert not Path(settings.lab_dir).exists()
     assert other.is_dir()
     assert Path(settings.root, "store").is_dir()
+    assert not docker.with_name("docker.calls").exists()
+
+
+def test_what_a_room_is_given_just_now_stays(settings: Settings, docker: Path) -> None:
+    with using(settings.for_machine, ""):
+        purge(settings.for_machine)
+        assert not Path(settings.lab_dir).exists()
+        assert Path(settings.root, "store").is_dir()
     assert not docker.with_name("docker.calls").exists()
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
@@ -124,6 +125,8 @@ def open_(
     settings = lab_or_exit(as_json=as_json)
     keep_to_the_lab(settings)
     day = today()
+    source = click.get_current_context().get_parameter_source("cause")
+    is_told = source is not ParameterSource.DEFAULT
     try:
         identifier = check_id(f"{day}-{words}")
     except ValueError as error:
@@ -131,13 +134,16 @@ def open_(
     found: list[Exposure] = []
     unsearched: dict[str, str] = {}
     with problems_or_exit(as_json=as_json):
-        everybody = cause == Cause.INSTRUCTOR_KEY and not ids
-        environments = [] if everybody else named_environments(settings, ids)
         known = read_incidents(settings)
         before = known.get(identifier)
         if before is not None and before.closed is not None:
             end(Exit.INPUT, [f"{identifier} is closed: choose other words"], as_json=as_json)
+        if before is not None and is_told and cause != before.cause:
+            sentence = f"{identifier} is open with the cause {before.cause}: choose other words"
+            end(Exit.INPUT, [sentence], as_json=as_json)
         leaked = Cause(cause) if before is None else before.cause
+        everybody = leaked is Cause.INSTRUCTOR_KEY and not ids
+        environments = [] if everybody else named_environments(settings, ids)
         if leaked is Cause.VALUE_EXPOSED:
             found, unsearched = _searched(settings, environments)
     learners = tuple(one.id for one in environments if one.id not in unsearched)

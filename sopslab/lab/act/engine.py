@@ -15,7 +15,8 @@ from pathlib import Path
 from sopslab.errors import LabError
 from sopslab.lab.tools import files
 from sopslab.lab.tools.docker import try_docker
-from sopslab.lab.tools.programs import run
+from sopslab.lab.tools.log import log
+from sopslab.lab.tools.programs import Failed, run
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.engine import GROUP
 
@@ -99,21 +100,24 @@ def _answers(patience: float = _PATIENCE_S) -> bool:
 
 def admit(user: str, uid: int, socket: str, join: bool) -> None:
     """Let a user talk to the engine from now on, by an entry in the access control list of its
-    socket, which is gone when the engine makes the socket anew. Raises LabError if that fails, and
-    Failed if the user cannot join the group.
+    socket, which is gone when the engine makes the socket anew. Raises LabError if that fails. If
+    the user cannot join the group, only the log says so: the entry suffices for this login.
 
     + uid: the user's number
     + socket: where the engine listens
     + join: add the user to the engine's group, too, which counts from the next login on
     """
     if join:
-        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-        run(["usermod", "-aG", GROUP, user], {**os.environ, "PATH": path})
+        try:
+            # Unlike usermod, it takes users who are not in /etc/passwd, such as those of LDAP.
+            run(["gpasswd", "-a", user, GROUP], os.environ)
+        except Failed as failure:
+            log(failure.words)
     try:
         files.admit(socket, uid)
     except OSError:
         raise LabError(
-            f"{user} could not be given access to {socket}: run `sudo usermod -aG {GROUP} {user}`,"
+            f"{user} could not be given access to {socket}: run `sudo gpasswd -a {user} {GROUP}`,"
             " log in again, and run this again"
         ) from None
 

@@ -65,7 +65,7 @@ def refused_by_seat(lines: list[str], seats: list[str]) -> dict[str, list[str]]:
     """Return, for each seat that kubectl names in its output, the lines that name it."""
     found = {}
     for seat in seats:
-        named = re.compile(rf"(^|[^a-z0-9-]){seat_system_namespace(seat)}")
+        named = re.compile(rf"(?<![a-z0-9-]){seat_system_namespace(seat)}(?![a-z0-9-])")
         if about := [line for line in lines if named.search(line)]:
             found[seat] = about
     return found

@@ -21,7 +21,8 @@ _IDENTITY, _RECIPIENT = ".agekey", ".pub"
 
 
 def generate(lab: Lab, kind: str, paths: list[str]) -> None:
-    """Make a new identity at each of the paths, which are in one folder.
+    """Make a new identity at each of the paths, which are in one folder. The identities are on the
+    disk when this returns.
 
     + kind: `x25519` or `pq`
     """
@@ -34,12 +35,16 @@ def generate(lab: Lab, kind: str, paths: list[str]) -> None:
     with files.new_folder(paths[0]) as new:
         for name, identity, recipient in zip(names, made, recipients, strict=True):
             files.write(new / f"{name}{_IDENTITY}", identity)
+            files.sync(new / f"{name}{_IDENTITY}")
             files.write(new / f"{name}{_RECIPIENT}", f"{recipient}\n")
         # A hard link is made only where no file is: no identity is ever overwritten.
         for name in names:
             (folder / f"{name}{_IDENTITY}").hardlink_to(new / f"{name}{_IDENTITY}")
         for name in names:
             (new / f"{name}{_RECIPIENT}").rename(folder / f"{name}{_RECIPIENT}")
+    # The cluster gets it and secrets are encrypted to it, which a loss of power does not undo.
+    for changed in (folder, folder.parent):
+        files.sync(changed)
 
 
 def _new_identity(lab: Lab, kind: str, path: str) -> bytes:

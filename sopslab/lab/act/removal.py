@@ -10,6 +10,7 @@ from sopslab.lab.observe.store import BUILDS
 from sopslab.lab.store.bench import removal, turn
 from sopslab.lab.tools import files
 from sopslab.lab.tools.docker import docker
+from sopslab.lab.tools.log import log
 from sopslab.lab.tools.programs import Failed
 
 _SHARED = (
@@ -44,7 +45,11 @@ def purge_own(lab: Lab) -> None:
 
 
 def purge(lab: Lab) -> None:
-    """Remove a lab; with the last lab of a root, also remove what the labs of this root share."""
+    """Remove a lab; with the last lab of a root, also remove what the labs of this root share,
+    unless machines of a room are just given that."""
+    # Each deploy imports this module, and the one that packs takes longer.
+    from sopslab.lab.store.members import unused
+
     root = Path(lab.root)
     purge_own(lab)
     try:
@@ -56,6 +61,9 @@ def purge(lab: Lab) -> None:
             held.enter_context(turn(lab, BUILDS))
             # If another process is still removing the caches, this waits for it.
             held.enter_context(removal(lab))
+        if not held.enter_context(unused(lab)):
+            log(b"the store stays, because another run is delivering it\n")
+            return
         for name in _SHARED:
             files.remove_all(root / name)
         for link in (root / "bin").glob("*"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sopslab.config.environment import Environment, bare_repository
 from sopslab.incidents.exposures import exposures
 from sopslab.incidents.records import Exposure
-from sopslab.lab.observe.copies import bring
+from sopslab.lab.observe.checkpoints import unfetched
 from sopslab.lab.tools.programs import git_environment
 from sopslab.model.results import Undecided
 from sopslab.policy import callers
@@ -24,7 +24,7 @@ def find_exposures(settings: Settings, environment: Environment) -> tuple[Exposu
 
     Raises Undecided where a history could not be searched.
     """
-    if problem := bring(settings, [environment]).get(environment.id):
+    if problem := unfetched(settings.for_machine, environment):
         raise Undecided(f"the history of {environment.repository} could not be searched: {problem}")
     found: set[Exposure] = set()
     for folder in _places(settings, environment):

@@ -21,8 +21,8 @@ from sopslab.incidents.closing import Use
 from sopslab.incidents.exposures import named_values
 from sopslab.incidents.records import Exposure
 from sopslab.lab.incidents.derived import MOST
+from sopslab.lab.observe.checkpoints import unfetched
 from sopslab.lab.observe.cluster import secrets_in
-from sopslab.lab.observe.copies import bring
 from sopslab.lab.observe.keys import key_file
 from sopslab.lab.observe.secret_files import digest_manifest
 from sopslab.lab.tools import sops
@@ -60,15 +60,16 @@ def gather(
     unknown = [one for one in exposures if one.repository not in repositories]
     for environment in environments:
         exposed: set[str] = set()
-        for one in exposures:
-            if one.repository != environment.repository:
-                continue
+        own = [one for one in exposures if one.repository == environment.repository]
+        if own:
+            _fetch(settings, environment)
+        for one in own:
             found = exposed_digests(settings, environment, one)
             exposed |= found
             if not found:
                 unknown.append(one)
         if exposed:
-            files = secrets_on_main(settings, environment)
+            files = _secrets_of_main(settings, environment)
             uses += uses_on_main(settings, environment, files, exposed)
             live = secrets_in(Kubectl(settings), environment.namespace)
             uses += uses_in_cluster(environment, live, exposed)
@@ -106,8 +107,16 @@ def uses_on_main(
 
 def secrets_on_main(settings: Settings, environment: Environment) -> dict[str, bytes]:
     """Return the encrypted files on main, by path. Raises Undecided where main cannot be read."""
-    if problem := bring(settings, [environment]).get(environment.id):
+    _fetch(settings, environment)
+    return _secrets_of_main(settings, environment)
+
+
+def _fetch(settings: Settings, environment: Environment) -> None:
+    if problem := unfetched(settings.for_machine, environment):
         raise Undecided(f"main of {environment.repository} cannot be read: {problem}", UP)
+
+
+def _secrets_of_main(settings: Settings, environment: Environment) -> dict[str, bytes]:
     git = Repository(bare_repository(settings, environment), git_environment())
     try:
         blobs = list(git.tree(MAIN, SECRETS, most=MOST))

@@ -78,15 +78,27 @@ class Repository:
         if the first commit cannot be determined, and Failed."""
         return self.git.run("cat-file", "blob", f"{self.begun()}:{CONFIG}")
 
-    def problem(self) -> str | None:
-        """Return why the repository cannot be examined, None if it can be."""
+    def unfetched(self) -> str | None:
+        """Do the same as `refresh`, and return in a clause why that failed."""
         try:
             self.refresh()
         except Failed:
             return f"the Git server does not answer at {self.url}"
-        if not self.git.is_there():
-            return f"the repository {self.git.folder} is gone: `sopslab up` makes it anew"
         return None
+
+    def problem(self) -> str | None:
+        """Return why the repository cannot be examined, None if it can be."""
+        problem = self.unfetched()
+        if problem is None and not self.git.is_there():
+            return f"the repository {self.git.folder} is gone: `sopslab up` makes it anew"
+        return problem
+
+
+def unfetched(lab: Lab, environment: Environment) -> str | None:
+    """Bring the copy of an environment's repository up to date if its Git server is elsewhere: in
+    the cluster, or not the lab's own. Return in a clause why that failed."""
+    problem = bring(lab, [environment]).get(environment.id)
+    return problem or Repository(lab, environment).unfetched()
 
 
 def free_name(git: Git, saved: str) -> str:

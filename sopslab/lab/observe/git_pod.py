@@ -74,7 +74,20 @@ def manifests(lab: Lab, shape: PodShape) -> bytes | None:
         secrets=given,
     )
     # The way through JSON copies shared values, so that YAML writes no anchors and aliases.
-    return yaml.safe_dump_all(json.loads(json.dumps(made)), sort_keys=False).encode()
+    plain = json.loads(json.dumps(made))
+    return yaml.dump_all(plain, Dumper=_Dumper, sort_keys=False, encoding="utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """A SafeDumper that writes every text in quotes: to kubectl, some texts are numbers that are
+    none to PyYAML, such as `1e3`."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 def server_trouble(lab: Lab) -> str | None:

@@ -25,10 +25,9 @@ def denied_rights(kubectl: Kubectl, rights: Sequence[Right]) -> tuple[Right, ...
     try:
         rules = _rules(kubectl)
         missing = lacking(rights, [*rules.get("resourceRules", ())])
-        # An authorizer other than RBAC may not list any rules, but it answers about single rights.
-        if not missing or not rules.get("incomplete"):
-            return tuple(missing)
-        return _denied(kubectl, missing)
+        # An authorizer may list no rules, or rules in a form of its own, such as RBAC's `*/log`.
+        # Each answers about single rights.
+        return _denied(kubectl, missing) if missing else ()
     except (Failed, Undecided):
         return None
 

@@ -16,7 +16,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, cast
 
@@ -40,6 +40,7 @@ _LEVEL = 10
 _WINDOW = 1 << 25
 _PIECE = 1 << 20
 _TURN_S = 900
+_PACKING, _USE = "packing.lock", "use.lock"
 # No entry has a thousand files, and none of them a name that is half as long.
 _MOST_FILES = 10_000
 _LONGEST_NAME = 500
@@ -108,9 +109,7 @@ def using(lab: Lab, product: str) -> Iterator[None]:
     + product: the digest of the product that is going to be used
     """
     with packing_turn(lab):
-        descriptor = os.open(
-            kept_in(lab) / "use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
-        )
+        descriptor = os.open(kept_in(lab) / _USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _clean(lab, product)
@@ -120,6 +119,21 @@ def using(lab: Lab, product: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def unused(lab: Lab) -> Iterator[bool]:
+    """Keep others from packing, and from using what was packed, in the block; yield whether that is
+    possible, or others do so now."""
+    free = True
+    with ExitStack() as locks:
+        if kept_in(lab).is_dir():
+            try:
+                for name in (_PACKING, _USE):
+                    locks.enter_context(locked(kept_in(lab) / name, 0, "it is in use"))
+            except LabError:
+                free = False
+        yield free
 
 
 def _clean(lab: Lab, product: str) -> None:
@@ -373,7 +387,7 @@ def kept_in(lab: Lab) -> Path:
 def packing_turn(lab: Lab) -> Iterator[None]:
     kept_in(lab).mkdir(parents=True, exist_ok=True)
     with locked(
-        kept_in(lab) / "packing.lock",
+        kept_in(lab) / _PACKING,
         _TURN_S,
         f"another run has been packing for {_TURN_S / 60:.0f} minutes: end it, then run again",
         "waiting for another run that is packing",

@@ -166,7 +166,7 @@ def engine(install_docker: bool, patience: int) -> Commands:
         case "forbidden" if host.name not in _installed:
             yield refusal(
                 f"Docker is running, but {machine.user} may not use it: run"
-                f" `sudo usermod -aG docker {machine.user}` and log in again"
+                f" `sudo gpasswd -a {machine.user} docker` and log in again"
             )
             return
     sudo = through_sudo()
@@ -193,7 +193,7 @@ def _what_is_given(user: str, *, member: bool, join: bool) -> str:
     until = f"{user} may use Docker until it is restarted"
     if member:
         return f"{until}, and from the next login on by the group {GROUP}"
-    return f"{until}; to stay so: `sudo usermod -aG {GROUP} {user}`"
+    return f"{until}; to stay so: `sudo gpasswd -a {user} {GROUP}`"
 
 
 @operation()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pyinfra import host
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import operation
 
 from sopslab.config.environment import Environment
 from sopslab.config.settings import Settings
@@ -16,12 +16,17 @@ from sopslab.files.events import note
 from sopslab.lab.act import faults as lab_faults
 from sopslab.lab.act import mistakes
 from sopslab.lab.observe.exercise import exercise_on_main
+from sopslab.lab.observe.failures import seat_failures
 from sopslab.lab.observe.faults import record_file
 from sopslab.model.faults import Mistake
 from sopslab.provision.command import Commands, acting, refusal, script
 from sopslab.provision.known import enrolled, injections
 from sopslab.provision.look import look
 from sopslab.provision.operations import flux, kubernetes, reset
+from sopslab.provision.operations.seats import failing
+
+# What Flux gets from the store again. If the cluster refuses it for a seat, that seat has failed.
+_FROM_STORE = {Part.KEY, Part.LOGIN}
 
 
 @operation()
@@ -44,7 +49,7 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
     records = injections(settings, [environment])
     known = records.get(learner, {})
     if known is None:
-        yield _damaged(settings, environment)
+        yield refusal(_damaged(settings, environment))
         return
     missing = [fault for fault in faults if fault not in known or not known[fault].done]
     if not missing:
@@ -76,7 +81,8 @@ def injection(settings: Settings, environment: Environment, faults: Sequence[str
 @operation()
 def removal(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Undo the faults that were injected into environments, whatever has changed there since then.
+    Undo the faults that were injected into environments, whatever has changed there since then. An
+    environment whose record is damaged fails, and the others go on.
 
     + settings: the lab's settings
     + environments: the environments to repair
@@ -86,27 +92,31 @@ def removal(settings: Settings, environments: Sequence[Environment]) -> Commands
     if not broken:
         host.noop("nothing is injected")
         return
+    damaged = [one for one in broken if records[one.id] is None]
+    yield from failing(settings, {one.id: _damaged(settings, one) for one in damaged})
     for environment in broken:
         record = records[environment.id]
-        if record is None:
-            yield _damaged(settings, environment)
-            return
-        note(f"{environment.id}: {', '.join(record)}")
-        yield from _undo(settings, environment, record)
+        if record is not None:
+            note(f"{environment.id}: {', '.join(record)}")
+            yield from _undo(settings, environment, record)
 
 
-def _damaged(settings: Settings, environment: Environment) -> StringCommand:
-    learner = environment.id
-    return refusal(
+def _damaged(settings: Settings, environment: Environment) -> str:
+    return (
         f"{record_file(settings, environment)} is damaged, and does not say what is broken: put"
-        f" everything back with `sopslab reset {learner}`, then remove it"
+        f" everything back with `sopslab reset {environment.id}`, then remove it"
     )
+
+
+def _parts(record: Mapping[str, Injection]) -> set[Part]:
+    """Return what the faults of a record change."""
+    return {BY_ID[fault].part for fault in record}
 
 
 def _undo(
     settings: Settings, environment: Environment, record: Mapping[str, Injection]
 ) -> Commands:
-    parts = {BY_ID[fault].part for fault in record}
+    parts = _parts(record)
     committed = [
         Mistake(injection.commit, BY_ID[fault].exposes)
         # The last commit is taken back first, because it may build on the others.
@@ -115,7 +125,7 @@ def _undo(
     ]
     if committed:
         yield acting(settings, mistakes.take_back, environment=environment, mistakes=committed)
-    if parts & {Part.KEY, Part.LOGIN}:
+    if parts & _FROM_STORE:
         # The store has the right key, whatever the fault has put into the cluster.
         stored = settings.model_copy(update={"key_from": "store"})
         yield from flux.secrets._inner(settings=stored, environments=[environment])
@@ -140,10 +150,10 @@ def reconciliation(settings: Settings, environments: Sequence[Environment]) -> C
     + environments: the environments to wait for
     """
     records = injections(settings, environments)
-    if not records:
+    mended = [one for one in environments if records.get(one.id) is not None]
+    if not mended:
         host.noop("nothing was injected")
         return
-    mended = [one for one in environments if one.id in records]
     yield from reset.reconciliation._inner(
         settings=settings, environments=mended, checkpoint="start"
     )
@@ -152,14 +162,24 @@ def reconciliation(settings: Settings, environments: Sequence[Environment]) -> C
 @operation()
 def records(settings: Settings, environments: Sequence[Environment]) -> Commands:
     """
-    Remove the records of faults that were undone.
+    Remove the records of faults that were undone. A record stays if it is damaged, or if the seat
+    did not get its key or login back: the next `fix` goes on from it.
 
     + settings: the lab's settings
-    + environments: the environments whose faults were undone
+    + environments: the environments whose faults were to be undone
     """
     records = injections(settings, environments)
     if not records:
         host.noop("nothing is written down")
         return
-    known = [one for one in environments if one.id in records]
-    yield script('rm -f "$@"', *(record_file(settings, one) for one in known))
+    failed = look(settings, seat_failures)
+    undone = [
+        one
+        for one in environments
+        if (record := records.get(one.id)) is not None
+        and not (one.id in failed and _parts(record) & _FROM_STORE)
+    ]
+    if not undone:
+        host.noop("what is written down was not undone")
+        return
+    yield script('rm -f "$@"', *(record_file(settings, one) for one in undone))

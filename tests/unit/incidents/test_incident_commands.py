@@ -136,6 +136,17 @@ def test_opened_again_on_the_same_day_it_takes_in_what_is_new(seen: Lab) -> None
     assert seen.record() == record
 
 
+def test_opened_again_with_another_cause_it_is_refused(seen: Lab) -> None:
+    seen.incidents = [Incident("2026-11-25-leak", Cause.LEARNER_KEY, ("learner",), DAY)]
+    done = run("incident", "open", "leak", "--cause", "cluster-key")
+    assert done.exit_code == Exit.INPUT
+    assert "2026-11-25-leak is open with the cause learner-key" in done.stderr
+    assert seen.written == {}
+    for told in ((), ("--cause", "learner-key")):
+        assert run("incident", "open", "leak", *told).exit_code == 0
+        assert seen.record().cause is Cause.LEARNER_KEY
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -136,6 +136,30 @@ def test_exposures_are_found_on_the_server_and_in_the_clone(
     assert {one.repository for one in found} == {"learner/lab"}
 
 
+@pytest.mark.usefixtures("settings")
+def test_another_git_server_is_asked_before_its_repository_is_judged(
+    lab: Callable[..., Settings], tmp_path: Path
+) -> None:
+    elsewhere = lab(
+        git_url="http://git.example/course", git_username="ada", git_password="not-a-secret"
+    )
+    environment, url = solo(elsewhere), "http://git.example/course/"
+    copy = Path(bare_repository(elsewhere, environment))
+    repositories.git(tmp_path, "init", "--quiet", "--bare", str(copy))
+    here = f"url.file://{tmp_path}/course/.insteadOf"
+    repositories.git(copy, "config", here, url)
+    head = commit(tmp_path / "work", {"a.yaml": PLAIN}, tmp_path / "course" / "learner" / "lab.git")
+    (found,) = find_exposures(elsewhere, environment)
+    assert (found.commit, found.path, found.keys) == (head, "a.yaml", ("API_KEY",))
+
+    repositories.git(copy, "config", "--unset", here)
+    repositories.git(copy, "config", "url.file:///nowhere/.insteadOf", url)
+    with pytest.raises(Undecided, match="the Git server does not answer"):
+        find_exposures(elsewhere, environment)
+    with pytest.raises(Undecided, match="the Git server does not answer"):
+        gather(elsewhere, [environment], [found])
+
+
 def test_nothing_in_a_name_is_run_where_the_command_is_pasted() -> None:
     said = replace_value("flux/secrets/develop/a$(touch x);b.yaml", "k `id`")
     command = said.removesuffix(", then push")

@@ -20,6 +20,7 @@ from pyinfra.api import StringCommand
 from sopslab.config.settings import Settings
 from sopslab.errors import LabError
 from sopslab.lab.act import packages
+from sopslab.lab.act.engine import admit as admit_user
 from sopslab.lab.act.engine import await_answer, check_use
 from sopslab.lab.observe.engine import has_group, is_member, runtime_body
 from sopslab.lab.tools.programs import Answer
@@ -374,7 +375,7 @@ def test_an_engine_is_started_with_or_without_systemd(
 def test_whoever_runs_the_lab_may_use_the_engine_from_now_on(
     lab: Callable[..., Settings], standins: Path, tmp_path: Path
 ) -> None:
-    stand_in(standins, "usermod")
+    stand_in(standins, "gpasswd")
     socket = tmp_path / "docker.sock"
     socket.touch()
     socket.chmod(0o660)
@@ -421,11 +422,23 @@ def test_whoever_runs_the_lab_joins_the_group_with_leave_or_if_the_run_installs_
     facts = {**STOPPED["facts"], "engine_state": {"reason": then}}
     arguments = {"patience": 0, "install_docker": install_docker}
     _, admit, _ = commands("docker.engine", lab(), arguments=arguments, facts=facts)
-    stand_in(standins, "usermod")
+    stand_in(standins, "gpasswd")
     (tmp_path / "docker.sock").touch()
     done = carry_out(admit, standins, {"/var/run/docker.sock": str(tmp_path / "docker.sock")})
     assert done.returncode == 0, done.stderr
-    assert calls(standins) == ["usermod -aG docker ada"]
+    assert calls(standins) == ["gpasswd -a ada docker"]
+
+
+def test_who_cannot_join_the_group_may_use_the_engine_for_this_login(
+    standins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(standins, "gpasswd", doing="exit 1")
+    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    socket = tmp_path / "docker.sock"
+    socket.touch()
+    admit_user("ada", 1000, str(socket), join=True)
+    listed = os.getxattr(socket, "system.posix_acl_access")[4:]
+    assert (0x02, 6, 1000) in struct.iter_unpack("<HHI", listed)
 
 
 def test_who_is_in_the_engines_group_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -472,6 +485,23 @@ def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
     stand_in(standins, "docker", doing="exit 1")
     done = start_engine(lab(), standins, tmp_path, {"+ 30))": "+ 1))"})
     assert done.returncode == 1 and "Docker is unavailable" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("doing", "told"),
+    [("sleep 60", "Docker is unavailable"), ("exit 1", "")],
+    ids=["hangs", "fails"],
+)
+def test_nor_is_systemd_when_it_starts_the_engine(
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path, doing: str, told: str
+) -> None:
+    stand_in(standins, "systemctl", doing=doing)
+    stand_in(standins, "docker", doing="exit 1")
+    (tmp_path / "systemd").mkdir()
+    short = {"timeout 60": "timeout 0.1", "+ 30))": "+ 1))"}
+    done = start_engine(lab(), standins, tmp_path, short)
+    assert done.returncode == 1
+    assert told in done.stderr and bool(told) is bool(done.stderr)
 
 
 def start_engine(
