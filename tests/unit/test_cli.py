@@ -442,7 +442,7 @@ def test_a_purge_that_was_confirmed_leaves_nothing(
     read_only.chmod(0o555)
     done = sopslab("down", "--purge", *options, stdin=answer, SOPSLAB_LAB="purged")
     assert done.exit_code == 0, done.output
-    assert "The lab purged is down (1 changes)" in done.stdout
+    assert "The lab purged is down (1 change)" in done.stdout
     assert not root.exists()
 
 
