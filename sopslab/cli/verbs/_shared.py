@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 # Sentences for each learner.
 Plan = Mapping[str, Sequence[str]]
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 install_docker_option = click.option(
     "--install-docker",
