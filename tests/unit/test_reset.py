@@ -18,7 +18,7 @@ from sopslab.checks.namespaces import InTheWay
 from sopslab.checks.reset import environment_plan
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.checkpoints import clone_state, repository_states
+from sopslab.lab.observe.checkpoints import Repository, clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
 from sopslab.lab.reset import plan_reset
@@ -713,6 +713,15 @@ def test_a_plan_asks_for_each_object_once(cluster: Callable[..., Settings]) -> N
     assert "kustomizations" in everywhere and "--all-namespaces" in everywhere
     assert "configmaps,pods" in inside and "--namespace ada-develop" in inside
     assert len(calls) == 3
+
+
+def test_a_plan_asks_the_git_server_once(
+    cluster: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Repository] = []
+    monkeypatch.setattr(Repository, "refresh", lambda one: asked.append(one))
+    plan_reset(cluster(*SEAT), [at_seat(learner("ada"))], "done")
+    assert len(asked) == 1
 
 
 def test_an_environment_that_cannot_be_cleared_fails_alone(
