@@ -18,6 +18,7 @@ from sopslab.checks.namespaces import InTheWay
 from sopslab.checks.reset import environment_plan
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
+from sopslab.lab.act.clones import follow
 from sopslab.lab.observe.checkpoints import Repository, clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
@@ -448,6 +449,14 @@ def test_a_copy_whose_remote_and_branches_are_gone_is_put_back(alone: Class) -> 
     assert put_copy_back(alone).changed
     assert git(work, "symbolic-ref", "HEAD") == "refs/heads/main"
     assert git(work, "show", "saved-20270301T090000Z:new") == "untracked"
+
+
+def test_a_branch_that_is_gone_is_not_in_the_way_of_another_one(alone: Class) -> None:
+    work, head = work_of(alone), alone.commit("learner", "one")
+    git(work, "update-ref", "refs/remotes/origin/saved", "HEAD")
+    git(alone.bare("learner"), "update-ref", "refs/heads/saved/one", head)
+    follow(alone.settings.for_machine, alone.seats["learner"])
+    assert git(work, "rev-parse", "HEAD", "refs/remotes/origin/saved/one") == f"{head}\n{head}"
 
 
 def test_a_copy_is_told_apart_from_the_checkpoint_without_touching_it(alone: Class) -> None:
