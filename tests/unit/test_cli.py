@@ -50,7 +50,7 @@ def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sops
     for name in os.environ:
         if name.startswith("SOPSLAB_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
     monkeypatch.setenv("SOPSLAB_ROOT", str(root))
     monkeypatch.chdir(tmp_path)
 
