@@ -24,6 +24,7 @@ from sopslab.config.seats import chosen
 from sopslab.errors import STOPPED, Exit, InputError, LabError
 from sopslab.files.privatefile import write_private
 from sopslab.model.events import SeatEnded
+from sopslab.model.words import counted
 from sopslab.room.answers import plan_in
 from sopslab.room.machines import as_file, known_machines
 from sopslab.run.runner import Result, run
@@ -103,7 +104,8 @@ def ask(seats: Seats, words: Sequence[str]) -> None:
     """Ask once whether to run a verb at all the seats, and end the command if the answer is no."""
     verb = " ".join(word for word in words if word != "--yes")
     click.confirm(
-        f"This runs `sopslab {verb}` at {len(seats.ids)} seats: {', '.join(seats.ids)}. Go on?",
+        f"This runs `sopslab {verb}` at {counted(len(seats.ids), 'seat')}:"
+        f" {', '.join(seats.ids)}. Go on?",
         abort=True,
         # Only the JSON goes to standard output.
         err=True,

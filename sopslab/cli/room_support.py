@@ -13,7 +13,7 @@ from sopslab.config.seats import SEAT_ROOT
 from sopslab.errors import STOPPED, Exit, LabError
 from sopslab.lab.support.archive import write
 from sopslab.room.reaching import connection_to
-from sopslab.room.seat import bring
+from sopslab.room.seat import bring, lacking
 from sopslab.run.runner import Result
 
 _THERE = f"{SEAT_ROOT[2:]}/support.tar.gz"
@@ -34,6 +34,8 @@ def bring_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
                 files[name] = _brought(seats, name)
             except LabError as error:
                 problems[name] = str(error)
+            except OSError as error:
+                problems[name] = str(lacking(error))
     except KeyboardInterrupt:
         done = {name: result.seats[name] for name in (*files, *problems)}
         result = replace(result, code=Exit.INTERRUPTED, problems=["stopped"], seats=done)

@@ -101,7 +101,7 @@ class RoomVerb(click.Command):
         # Without `--yes`, the verb would ask at the seats, where nobody answers.
         if "yes" in params:
             words = [*words, "--yes"]
-            if not params["yes"]:
+            if not (params["yes"] or params.get("dry_run")):
                 room.ask(seats, words)
         room.tell_or_exit(seats, room.at_seats(room.RUN, seats, words, as_json=as_json), as_json)
 

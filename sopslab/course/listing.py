@@ -6,12 +6,14 @@ from functools import lru_cache
 
 import yaml
 
+from sopslab.model.yaml_loader import LOADER
+
 
 @lru_cache
 def read_list(kustomization: str | bytes) -> tuple[str, ...] | None:
     """Return the resources of a kustomization, None if it cannot be read."""
     try:
-        parsed = yaml.safe_load(kustomization)
+        parsed = yaml.load(kustomization, LOADER)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return None
     if not isinstance(parsed, dict):

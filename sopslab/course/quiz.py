@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import whitespace
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import (
@@ -25,10 +25,9 @@ from pydantic import (
 
 from sopslab.errors import LabError
 from sopslab.layout import PROJECT
+from sopslab.model.yaml_loader import LOADER
 
 QUIZ_FILE = PROJECT / "templates" / "quiz.yaml"
-# Every `up` reads the quiz, and libyaml's loader does the same ten times as fast.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _ANSWER = re.compile(r"\s*([0-9]{1,3})\s*[:.)]\s*(\S.*)")
 
@@ -70,7 +69,7 @@ def load_quiz(path: Path) -> tuple[Question, ...]:
     """Return the questions of a quiz file. Raises QuizError with everything that is wrong with
     it."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+        raw = yaml.load(path.read_text(encoding="utf-8"), LOADER)
         questions = TypeAdapter(tuple[Question, ...]).validate_python(raw)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise QuizError(f"{path}: {error}") from error

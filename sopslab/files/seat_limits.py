@@ -7,6 +7,7 @@ import yaml
 from sopslab.layout import PLATFORM
 from sopslab.model.clusters import SeatLimits, Share
 from sopslab.model.quantities import quantity
+from sopslab.model.yaml_loader import LOADER
 
 _FILE = PLATFORM / "tenants" / "base" / "limits.yaml"
 _MIB = 1024 * 1024
@@ -14,7 +15,7 @@ _MIB = 1024 * 1024
 
 def seat_limits() -> SeatLimits:
     """Return what a seat may use up, and what each of its pods requests by default."""
-    found = {one["kind"]: one["spec"] for one in yaml.safe_load_all(_FILE.read_text())}
+    found = {one["kind"]: one["spec"] for one in yaml.load_all(_FILE.read_text(), LOADER)}
     quota = found["ResourceQuota"]["hard"]
     (container,) = found["LimitRange"]["limits"]
     return SeatLimits(

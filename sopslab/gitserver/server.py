@@ -19,6 +19,7 @@ from sopslab.config.naming import NO_SEATS, SPARE
 from sopslab.gitserver import pages
 from sopslab.gitserver.accounts import Accounts
 from sopslab.gitserver.backend import MAX_PUSH, MAX_QUESTION, Backend, Gone, environment
+from sopslab.gitserver.handshakes import Handshake
 from sopslab.gitserver.niceness import LONG_BYTES
 from sopslab.gitserver.protocol import (
     MAX_HEAD,
@@ -77,8 +78,8 @@ class Server:
         self._limits = limits or Limits()
         self._accounts = Accounts(root / "htpasswd")
         self._connections = 0
-        self._strangers = Strangers(self._limits.strangers)
         many = self._limits.connections
+        self._strangers = Strangers(self._limits.strangers, many)
         self._users = Slots(self._limits.of_a_user, self._limits.waiting, _WAIT_SECONDS)
         # Two pushes of one user to one repository at a time would only do the same work twice.
         self._repositories = Slots(1, many, _WAIT_SECONDS)
@@ -98,10 +99,18 @@ class Server:
         self, port: int, context: ssl.SSLContext | None = None, address: str | None = None
     ) -> asyncio.Server:
         """Return a server that listens on *port*, at *address* or at all addresses."""
-        handshake = {} if context is None else {"ssl_handshake_timeout": _HEAD_SECONDS}
-        return await asyncio.start_server(
-            self._connection, address, port, ssl=context, limit=MAX_HEAD, backlog=512, **handshake
-        )
+        loop = asyncio.get_running_loop()
+
+        def stream() -> asyncio.Protocol:
+            reader = asyncio.StreamReader(MAX_HEAD, loop)
+            return asyncio.StreamReaderProtocol(reader, self._connection, loop)
+
+        def accepted() -> asyncio.Protocol:
+            if context is None:
+                return stream()
+            return Handshake(stream, context, self._strangers, _HEAD_SECONDS)
+
+        return await loop.create_server(accepted, address, port, backlog=512)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = str((writer.get_extra_info("peername") or ("?",))[0])

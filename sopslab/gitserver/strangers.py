@@ -15,8 +15,12 @@ class Strangers:
     longest is ended.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, in_all: int) -> None:
+        """
+        + most: of one address
+        + in_all: of all addresses
+        """
+        self._most, self._in_all = most, in_all
         self._known: dict[str, dict[asyncio.WriteTransport, None]] = {}
 
     @contextmanager
@@ -26,6 +30,8 @@ class Strangers:
         known[connection] = None
         if len(known) > self._most:
             self._end_oldest(address)
+        elif sum(map(len, self._known.values())) > self._in_all:
+            self.make_room()
         try:
             yield
         finally:

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sopslab.checks.delivery import pending
+from sopslab.checks.delivery import Wanted, pending
 from sopslab.checks.namespaces import in_the_way
 from sopslab.checks.reset import Standing, awaited_secrets, reset_plan, saved_branch
 from sopslab.config.environment import Environment
 from sopslab.incidents.leak import kept_dir, leak_dir
 from sopslab.lab.observe.checkpoints import clone_state, repository_states
-from sopslab.lab.observe.delivery import wanted
 from sopslab.lab.observe.environments import look_into
 from sopslab.model.results import Undecided
 
@@ -33,11 +32,13 @@ def plan_reset(
     lab, asked = settings.for_machine, list(environments)
     saved = saved_branch(datetime.now(UTC))
     stored = repository_states(lab, asked, checkpoint, saved)
-    goal = wanted(lab, asked, awaited_secrets(checkpoint))
+    secrets = frozenset(awaited_secrets(checkpoint))
     try:
         seen = look_into(lab, asked)
         found = {who: in_the_way(one) for who, one in seen.items()}
-        late = {who: tuple(pending(one, goal[who])) for who, one in seen.items()}
+        late = {
+            who: tuple(pending(one, Wanted(stored[who].main, secrets))) for who, one in seen.items()
+        }
     except Undecided:
         found, late = {}, {}
     return {

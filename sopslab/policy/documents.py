@@ -17,14 +17,13 @@ from typing import Any
 
 import yaml
 
+from sopslab.model.yaml_loader import LOADER
 from sopslab.policy.findings import Undecidable
 
 MAX_TEXT = 5 * 1024 * 1024
 """Flux decrypts no larger file (kustomize-controller, maxEncryptedFileSize)."""
 MAX_EXPANDED = 1_000_000
 """Nodes a document may have once its aliases are expanded."""
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Node = yaml.nodes.Node
 Mapping = yaml.nodes.MappingNode
@@ -97,7 +96,7 @@ def _compose(text: str, repeats: bool = False) -> tuple[list[Node], Exception | 
                 if node is not None:
                     documents.append(node)
         else:
-            documents.extend(yaml.compose_all(text, Loader=_Loader))
+            documents.extend(yaml.compose_all(text, Loader=LOADER))
     except RecursionError:
         raise Undecidable("is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -139,7 +138,7 @@ class _Events:
     """
 
     def __init__(self, text: str) -> None:
-        self._loader = _Loader(text)
+        self._loader = LOADER(text)
         self._latest: dict[str, str]
         self._last: Any = None
 

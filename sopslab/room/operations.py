@@ -81,7 +81,7 @@ def _at_seat(
     except LabError as error:
         outcome = seat.refused(error)
     except OSError as error:
-        outcome = seat.refused(_lacking(error))
+        outcome = seat.refused(seat.lacking(error))
     if outcome is None:
         return False
     seconds = round(time.monotonic() - began, 3)
@@ -89,17 +89,6 @@ def _at_seat(
     for problem in outcome.problems:
         logger.error("%s%s", host.print_prefix, printable(problem))
     return outcome.code == Exit.OK
-
-
-def _lacking(error: OSError) -> LabError:
-    """Return why the controller could not do its part."""
-    what = error.strerror or type(error).__name__
-    where = f" ({error.filename})" if error.filename else ""
-    return LabError(
-        f"the machine that makes the room could not go on: {what}{where}; put that"
-        " right here, and run the same again",
-        Exit.HOST,
-    )
 
 
 def _give(

@@ -160,6 +160,17 @@ def refused(error: LabError) -> Outcome:
     return Outcome(int(error.code), 0, bounded(str(error).splitlines()))
 
 
+def lacking(error: OSError) -> LabError:
+    """Return why the controller could not do its part."""
+    what = error.strerror or type(error).__name__
+    where = f" ({error.filename})" if error.filename else ""
+    return LabError(
+        f"the machine that makes the room could not go on: {what}{where}; put that"
+        " right here, and run the same again",
+        Exit.HOST,
+    )
+
+
 def _wait_in(words: Sequence[str]) -> int:
     """Return how many seconds a verb was told to wait; it may print nothing meanwhile."""
     return max((int(found[1]) for word in words if (found := _WAIT.fullmatch(word))), default=0)

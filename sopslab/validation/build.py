@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from sopslab.model.yaml_loader import LOADER
 from sopslab.policy import documents
 from sopslab.validation import confined
 from sopslab.validation.marks import Marks
@@ -25,7 +26,6 @@ from sopslab.validation.roots import Root
 
 Manifest = dict[str, Any]
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAME = "sopslab-validate"
 _OWNER = "kustomize.toolkit.fluxcd.io"
 _KEPT = (
@@ -188,7 +188,7 @@ def _failed(root: Root, answer: str) -> tuple[str, str]:
 
 def _load(text: str) -> Iterator[Manifest]:
     """Yield the objects of a stream of YAML documents, without the owner's labels of Flux."""
-    for node in yaml.compose_all(text, Loader=_Loader):
+    for node in yaml.compose_all(text, Loader=LOADER):
         if isinstance(node, documents.Mapping):
             manifest = plain(node)
             if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":

@@ -14,6 +14,7 @@ import yaml
 
 from sopslab.artifacts.versions import read_versions
 from sopslab.errors import Exit, LabError
+from sopslab.model.yaml_loader import LOADER
 from sopslab.validation import schemas
 
 if TYPE_CHECKING:
@@ -102,7 +103,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> Iterator[dict[str, Any]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for document in yaml.load_all(path.read_text(encoding="utf-8"), Loader=loader):
+    for document in yaml.load_all(path.read_text(encoding="utf-8"), Loader=LOADER):
         if document:
             yield document

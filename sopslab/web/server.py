@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from sopslab.gitserver.handshakes import Handshake
 from sopslab.gitserver.strangers import Strangers
 from sopslab.lab.board import Found
 from sopslab.web.address import Address
@@ -20,10 +23,11 @@ from sopslab.web.pages import Pages
 from sopslab.web.records import Records
 from sopslab.web.watcher import Watcher
 
-_HEAD_S = 10.0  # for the head of a request
+_HEAD_S = 10.0  # for the TLS handshake, and for the head of a request
 _GRACE_S = 1  # for answers that are under way when the board ends
 _CONNECTIONS = 256
-_STRANGERS = 64  # connections of one address that have not asked for anything yet
+# Connections that have not asked for anything yet, of one address and of all.
+_STRANGERS, _STRANGERS_IN_ALL = 64, 128
 
 
 class BoardServer(uvicorn.Server):
@@ -43,12 +47,13 @@ class BoardServer(uvicorn.Server):
         self.watcher = Watcher(look, records, lambda state: self.hub.tell(state))
         self.hub = Hub(self.watcher)
         self.pages = Pages(lab)
-        tls = address.tls
+        strangers = Strangers(_STRANGERS, _STRANGERS_IN_ALL)
+        prompt = _prompt(strangers)
         super().__init__(
             uvicorn.Config(
                 application(self.hub, self.pages, Door(token, address.hosts)),
                 loop="asyncio",
-                http=_prompt(Strangers(_STRANGERS)),
+                http=prompt if address.tls is None else _secured(prompt, address.tls, strangers),
                 ws="none",
                 lifespan="off",
                 # A log of requests would hold the token.
@@ -59,7 +64,6 @@ class BoardServer(uvicorn.Server):
                 server_header=False,
                 limit_concurrency=_CONNECTIONS,
                 timeout_graceful_shutdown=_GRACE_S,
-                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
 
@@ -76,10 +80,22 @@ class BoardServer(uvicorn.Server):
         await asyncio.to_thread(self.watcher.stop)
 
 
+def _secured(
+    prompt: type[H11Protocol], tls: ssl.SSLContext, strangers: Strangers
+) -> type[asyncio.Protocol]:
+    """Return a class of connections that are those of the class `prompt` after a TLS handshake."""
+
+    class Secured(Handshake):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(lambda: prompt(**given), tls, strangers, _HEAD_S)
+
+    return Secured
+
+
 def _prompt(strangers: Strangers) -> type[H11Protocol]:
     """Return a class of connections. Each has to send its first request in time, and another one
-    in time after each answer, or is closed. If too many connections of one address have sent no
-    request yet, the oldest of them is closed at once."""
+    in time after each answer, or is closed. If too many connections, of one address or of all, have
+    sent no request yet, the oldest of them is closed at once."""
 
     class Prompt(H11Protocol):
         @override

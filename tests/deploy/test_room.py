@@ -144,12 +144,12 @@ def test_seats_are_chosen_and_told_the_rest(room: Room) -> None:
     assert room.seats["zoe"].logins == 0
 
 
-def test_what_a_dry_run_would_do_is_said_of_each_seat(room: Room) -> None:
+def test_what_a_dry_run_would_do_is_said_of_each_seat_without_a_question(room: Room) -> None:
     plans = {"ada": ["main goes back", "Flux is resumed\u009b2J"], "bob": []}
     for learner, plan in plans.items():
         answer = json.dumps({"ok": True, "changed": 0, "plan": {"learner": plan}})
         room.program(learner, f"cat <<'END'\n{answer}\nEND")
-    done = room.sopslab("reset", "ada", "bob", "--dry-run", "--yes")
+    done = room.sopslab("reset", "ada", "bob", "--dry-run")
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[-2:] == ["ada: main goes back", "ada: Flux is resumed\\x9b2J"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sopslab.config.settings import Settings
+from sopslab.gitserver.server import tls_context
+from sopslab.lab.act.certificates import certify_server, make_ca
+from sopslab.lab.observe.certificates import server_file
 from tests.texts import write_program
 
 
@@ -24,6 +29,17 @@ def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> S
     found = lab()
     monkeypatch.setenv("SOPSLAB_ROOT", found.root)
     return found
+
+
+@pytest.fixture
+def contexts(lab: Callable[..., Settings]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The TLS contexts of a lab's server and of a client that trusts the lab's CA."""
+    settings = lab(git_bind="127.0.0.2", git_port=8443)
+    places = replace(settings.for_machine, git_bind="192.0.2.10")
+    make_ca(places)
+    certify_server(places)
+    trusting = ssl.create_default_context(cafile=f"{places.tls_dir}/ca.crt")
+    return tls_context(Path(server_file(places))), trusting
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def sopslab(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Sops
     for name in os.environ:
         if name.startswith("SOPSLAB_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
     monkeypatch.setenv("SOPSLAB_ROOT", str(root))
     monkeypatch.chdir(tmp_path)
 
@@ -442,7 +442,7 @@ def test_a_purge_that_was_confirmed_leaves_nothing(
     read_only.chmod(0o555)
     done = sopslab("down", "--purge", *options, stdin=answer, SOPSLAB_LAB="purged")
     assert done.exit_code == 0, done.output
-    assert "The lab purged is down (1 changes)" in done.stdout
+    assert "The lab purged is down (1 change)" in done.stdout
     assert not root.exists()
 
 

@@ -77,6 +77,15 @@ def test_no_code_relies_on_assert() -> None:
     assert asserts == []
 
 
+def test_yaml_is_read_by_the_fast_loader_or_the_strict_one() -> None:
+    slow = {
+        str(path.relative_to(PROJECT))
+        for path in SOURCES
+        if re.search(r"safe_load|SafeLoader", path.read_text(encoding="utf-8"))
+    }
+    assert slow == {"sopslab/config/inputfile.py", "sopslab/model/yaml_loader.py"}
+
+
 # The policy, the hooks and the first program on a machine have only Python, and answer a person.
 MAY_PRINT = {
     "sopslab/lab/beginning.py",

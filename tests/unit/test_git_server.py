@@ -33,7 +33,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '[ "$1" != logs ] || { echo out; echo err >&2; }\n'
         '[ ! -e "$0.fails.$1" ]\n',
     )
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
     return program
 
 

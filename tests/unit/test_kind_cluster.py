@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shlex
 import subprocess
 import tomllib
@@ -90,7 +89,7 @@ def settings(lab: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> S
     for name, text in (("docker", _DOCKER), ("kind", _KIND), ("kubectl", _KUBECTL)):
         write_program(folder / name, text)
     Path(found.lab_dir).mkdir(parents=True)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
     monkeypatch.setenv("NODE", json.dumps([container()]))
     return found
 

@@ -158,7 +158,7 @@ def test_a_sudo_that_asks_for_a_password_is_said_instead_of_asked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     write_program(tmp_path / "sudo", ASKING % 1)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(PyinfraError):
         through_sudo()
@@ -175,7 +175,7 @@ def test_roots_rights_come_through_sudo_unless_root_runs_the_lab(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_program(tmp_path / "sudo", ASKING % 0)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(os, "geteuid", lambda: user)
     assert through_sudo() is sudo
     assert not on_this_machine.failed_hosts
@@ -414,7 +414,7 @@ esac
 """,
     )
     (tmp_path / "config.json").write_text(config)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     found = engine_state().traits
     assert found.podman == expected.podman
@@ -455,7 +455,7 @@ def test_the_context_that_the_client_uses_is_seen_unless_docker_host_names_the_e
     write_program(tmp_path / "docker", CONTEXTS)
     (tmp_path / "config.json").write_text('{"currentContext": "used"}')
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -472,7 +472,7 @@ def test_a_client_of_a_snap_is_known_by_where_its_link_leads(
 ) -> None:
     write_program(tmp_path / "snap", f"#!/bin/sh\necho '{INFO_OF_DOCKER}'\n")
     (tmp_path / "docker").symlink_to("snap")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert engine_state().traits.snap
 
 
@@ -488,7 +488,7 @@ home             docker:home             :home              -
 removable-media  docker:removable-media  {slot}"""
     answer = f"[ $1 = connections ] && [ $2 = docker ] && echo '{listed}'"
     write_program(tmp_path / "snap", f"#!/bin/sh\n{answer}\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert engine_state().traits.media is seen
 
 
@@ -496,7 +496,7 @@ def test_an_engine_answers_only_where_its_client_does_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_program(tmp_path / "docker", f"#!/bin/sh\necho '{INFO_OF_DOCKER}'; exit 1\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert not engine_state().answers
 
 
@@ -519,7 +519,7 @@ def test_whether_an_engine_answers_is_asked_once(
     write_program(
         tmp_path / "docker", f"#!/bin/sh\n[ $1 = info ] && [ -n '{info}' ] && echo '{info}'\n"
     )
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("DOCKER_HOST", address)
     found = engine_state()
     assert (found.answers, found.reason, found.default_runtime) == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '#!/bin/sh\nprintf \'%s\\n\' "$*" >>"$0.calls"\n'
         "[ \"$2\" = ls ] || exit 1\nprintf 'sops-lab/git:1\\nsops-lab/node:2\\n'\n",
     )
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     return program
 
 

@@ -18,7 +18,8 @@ from sopslab.checks.namespaces import InTheWay
 from sopslab.checks.reset import environment_plan
 from sopslab.config.environment import Environment, at_seat, solo
 from sopslab.config.settings import Settings
-from sopslab.lab.observe.checkpoints import clone_state, repository_states
+from sopslab.lab.act.clones import follow
+from sopslab.lab.observe.checkpoints import Repository, clone_state, repository_states
 from sopslab.lab.observe.delivery import deliveries
 from sopslab.lab.observe.namespaces import obstacles
 from sopslab.lab.reset import plan_reset
@@ -450,6 +451,14 @@ def test_a_copy_whose_remote_and_branches_are_gone_is_put_back(alone: Class) -> 
     assert git(work, "show", "saved-20270301T090000Z:new") == "untracked"
 
 
+def test_a_branch_that_is_gone_is_not_in_the_way_of_another_one(alone: Class) -> None:
+    work, head = work_of(alone), alone.commit("learner", "one")
+    git(work, "update-ref", "refs/remotes/origin/saved", "HEAD")
+    git(alone.bare("learner"), "update-ref", "refs/heads/saved/one", head)
+    follow(alone.settings.for_machine, alone.seats["learner"])
+    assert git(work, "rev-parse", "HEAD", "refs/remotes/origin/saved/one") == f"{head}\n{head}"
+
+
 def test_a_copy_is_told_apart_from_the_checkpoint_without_touching_it(alone: Class) -> None:
     work = work_of(alone)
 
@@ -713,6 +722,15 @@ def test_a_plan_asks_for_each_object_once(cluster: Callable[..., Settings]) -> N
     assert "kustomizations" in everywhere and "--all-namespaces" in everywhere
     assert "configmaps,pods" in inside and "--namespace ada-develop" in inside
     assert len(calls) == 3
+
+
+def test_a_plan_asks_the_git_server_once(
+    cluster: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Repository] = []
+    monkeypatch.setattr(Repository, "refresh", lambda one: asked.append(one))
+    plan_reset(cluster(*SEAT), [at_seat(learner("ada"))], "done")
+    assert len(asked) == 1
 
 
 def test_an_environment_that_cannot_be_cleared_fails_alone(

@@ -1,7 +1,8 @@
-"""A verb of a room that is stopped says so, and begins nothing more."""
+"""A verb of a room that is stopped says so, and begins nothing more; what it lacks here is told."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -79,3 +80,24 @@ def test_what_was_brought_before_is_named(
     shown = capsys.readouterr()
     assert shown.out == "support-ada.tar.gz\n"
     assert shown.err.splitlines()[:2] == ["stopped", "1 of 2 seats are done; not: bob"]
+
+
+def test_a_full_disk_of_this_machine_is_told_of_each_seat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bring(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device", "ssh/config")
+
+    well = dict.fromkeys(SEATS.ids, WELL)
+    made = Result(Exit.OK, 1.0, [], [], Path("log"), seats=well)
+    monkeypatch.setattr(room, "seats_or_exit", lambda *_, **__: SEATS)
+    monkeypatch.setattr(room, "at_seats", lambda *_, **__: made)
+    monkeypatch.setattr(room_support, "_brought", bring)
+    with pytest.raises(SystemExit) as ended:
+        room_support.bring_or_exit([], as_json=True)
+    assert ended.value.code == Exit.PARTIAL
+    told = json.loads(capsys.readouterr().out)
+    assert told["files"] == {}
+    for name, problem in zip(SEATS.ids, told["problems"], strict=True):
+        assert problem.startswith(f"{name}: the machine that makes the room could not go on")
+        assert "No space left on device (ssh/config)" in problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from datetime import date
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sopslab.cli.main import main
+from sopslab.cli.verbs._shared import asked_secret
 from sopslab.config.settings import Settings
 from sopslab.errors import Exit
 from sopslab.incidents.rotation.record import Rotation, render_rotation
@@ -243,6 +245,14 @@ def test_a_value_that_is_no_text_is_refused_and_not_shown(
     done = CliRunner().invoke(main, asked, input=b"not-to-be-seen\xff\n")
     assert done.exit_code == Exit.INPUT and runs == []
     assert done.output == "a/B: standard input is not UTF-8\n"
+
+
+def test_the_end_of_a_line_is_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Python opens standard input, and not as click's runner does.
+    lines = io.TextIOWrapper(io.BytesIO(b"of Windows\r\nof Linux\nwithout an end"), newline="\n")
+    monkeypatch.setattr("sys.stdin", lines)
+    asked = [asked_secret("value", confirm=True) for _ in range(3)]
+    assert asked == ["of Windows", "of Linux", "without an end"]
 
 
 def test_it_asks_before_it_begins(settings: Settings, runs: list[Data]) -> None:

@@ -45,7 +45,8 @@ def word(number: int) -> str:
         f"has {SYSTEM_SHARE} % of the node's processors",
         f"a connection without a request for {board._HEAD_S:g} s is closed",
         f"more than {board._STRANGERS} that have not asked",
-        f"there are {board._CONNECTIONS} at most",
+        f"or all have more than {board._STRANGERS_IN_ALL}, the oldest is closed",
+        f"of those that have asked there are {board._CONNECTIONS} at most",
     ],
 )
 def test_the_figures_of_the_security_page_are_those_of_the_code(sentence: str) -> None:

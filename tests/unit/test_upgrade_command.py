@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +38,7 @@ Sopslab = Callable[..., Result]
 def sopslab(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sopslab:
     """Return a function that runs the command on the lab of this test, without Docker."""
     docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\nexit 1\n")
-    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
     return lambda *arguments: CliRunner().invoke(main, arguments)
 
 

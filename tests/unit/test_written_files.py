@@ -164,7 +164,7 @@ def test_firewall_rules_come_in_order_and_go_without_those_of_others(
     others = "-N DOCKER-USER\n-A DOCKER-USER -i sl-b -p udp -j RETURN\n-A DOCKER-USER -j RETURN\n"
     # What an older version left, in another order.
     rules.write_text(f"{others}-A DOCKER-USER -i {bridge} ! -o {bridge} -j REJECT\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert Applied(host.firewall, bridge=bridge).changed
     ours = [line for line in rules.read_text().splitlines() if bridge in line]
     assert [line.split()[-1] for line in ours if "53 " not in line] == [

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 # Sentences for each learner.
 Plan = Mapping[str, Sequence[str]]
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object instead of a display."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 install_docker_option = click.option(
     "--install-docker",
@@ -132,7 +130,8 @@ def asked_secret(what: str, *, confirm: bool) -> str:
         text: str = click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True)
         return text
     try:
-        return sys.stdin.readline().rstrip("\n")
+        # Python leaves the end of a line as it is on standard input, and Windows ends lines so.
+        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise InputError([f"{what}: standard input is not UTF-8"]) from None
 

@@ -23,6 +23,7 @@ from sopslab.cli.verbs._shared import (
     settings_or_exit,
 )
 from sopslab.errors import Exit, InputError, LabError
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Seat, Settings
@@ -173,9 +174,10 @@ def _tell(file: Path, head: BackupHead, written: Written, seconds: float, as_jso
         echo_json(answer)
         return
     echo(
-        f"{file}: the lab {head.lab} with {head.seats} seats, {written.repositories} repositories"
-        f" ({written.commits} commits) and {written.files} files; {written.size / 1e6:.1f} MB in"
-        f" {seconds:.1f} s"
+        f"{file}: the lab {head.lab} with {counted(head.seats, 'seat')},"
+        f" {written.repositories} repositories"
+        f" ({counted(written.commits, 'commit')}) and {counted(written.files, 'file')};"
+        f" {written.size / 1e6:.1f} MB in {seconds:.1f} s"
     )
     for path in written.left_out:
         echo(f"  not in it, because it is no file: {path}")

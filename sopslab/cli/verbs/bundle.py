@@ -15,6 +15,7 @@ from sopslab.cli.verbs._shared import json_option, problems_or_exit, settings_or
 from sopslab.config.inputs import LOCAL
 from sopslab.errors import Exit, LabError
 from sopslab.model.store import Arch
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -185,7 +186,8 @@ def load(file: Path, signers: Path | None, unsigned: bool, as_json: bool) -> Non
     if not loaded.entries:
         echo(f"The store {settings.store} has all that is in it: nothing to do")
         return
-    echo(f"The store {settings.store} has it ({len(loaded.entries)} changes). Next: sopslab up")
+    changes = counted(len(loaded.entries), "change")
+    echo(f"The store {settings.store} has it ({changes}). Next: sopslab up")
 
 
 def _told(found: BundleManifest) -> dict[str, object]:

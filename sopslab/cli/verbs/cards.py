@@ -14,6 +14,7 @@ from sopslab.cli import completing
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import any_ids_argument, json_option, lab_or_exit, problems_or_exit
 from sopslab.errors import Exit, LabError
+from sopslab.model.words import counted
 from sopslab.run import lock
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def _pdf(made: _Made, name: str) -> str | None:
 def _say(made: _Made) -> None:
     first, *others = made.seats
     more = ", …" if others else ""
-    echo(f"{len(made.seats)} cards are in {made.folder} ({len(made.changed)} changes)")
+    cards = "1 card is" if len(made.seats) == 1 else f"{len(made.seats)} cards are"
+    echo(f"{cards} in {made.folder} ({counted(len(made.changed), 'change')})")
     kinds = ("html",) if made.no_pdf else ("html", "pdf")
     each = ", ".join(f"{first}.{kind}" for kind in kinds)
     whole = ", ".join(f"all.{kind}" for kind in kinds)

@@ -11,7 +11,13 @@ import click
 
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo_json
-from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end, ended_among, own_learner_argument
+from sopslab.cli.verbs._shared import (
+    LOOKS_AT_A_TIME,
+    end,
+    ended_among,
+    json_option,
+    own_learner_argument,
+)
 from sopslab.config.enrolled import named_environments, read_enrolled
 from sopslab.config.inputs import local_settings
 from sopslab.errors import Exit, LabError
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=RoomVerb)
 @own_learner_argument
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@json_option
 def doctor(learner: str | None, as_json: bool) -> None:
     """Name what keeps the secrets of the learner ID from arriving.
 

@@ -7,6 +7,7 @@ import click
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo
 from sopslab.cli.verbs._shared import deploy_or_exit, json_option, settings_or_exit
+from sopslab.model.words import counted
 
 
 @click.command(cls=RoomVerb)
@@ -30,4 +31,4 @@ def down(purge: bool, yes: bool, as_json: bool) -> None:
         )
     data = {"purge": True} if purge else {}
     result = deploy_or_exit("deploys/teardown.py", settings, data, as_json)
-    echo(f"The lab {settings.lab} is down ({result.changed} changes)")
+    echo(f"The lab {settings.lab} is down ({counted(result.changed, 'change')})")

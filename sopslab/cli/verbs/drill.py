@@ -75,7 +75,7 @@ def end_(ids: tuple[str, ...], as_json: bool) -> None:
 
 @drill.command(cls=RoomVerb)
 @own_id_argument
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def status(ids: tuple[str, ...], as_json: bool) -> None:
     """Show the learner ID's progress with the leak, step by step, and what stays exposed.
 

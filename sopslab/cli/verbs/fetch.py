@@ -14,6 +14,7 @@ from sopslab.cli.verbs._shared import (
     settings_or_exit,
 )
 from sopslab.config.inputs import LOCAL
+from sopslab.model.words import counted
 
 
 @click.command()
@@ -37,4 +38,4 @@ def fetch(key: bool, as_json: bool, install_docker: bool) -> None:
             echo(load_catalog(settings.catalog).digest)
         return
     result = deploy_or_exit("deploys/fetch.py", settings, data, as_json, inventory)
-    echo(f"The store {settings.store} is full ({result.changed} changes)")
+    echo(f"The store {settings.store} is full ({counted(result.changed, 'change')})")

@@ -17,6 +17,7 @@ from sopslab.cli.verbs._shared import (
     say_who_has_ended,
 )
 from sopslab.config.enrolled import named_environments
+from sopslab.model.words import counted
 
 
 @click.command(cls=RoomVerb)
@@ -35,5 +36,6 @@ def fix(ids: tuple[str, ...], as_json: bool) -> None:
         environments = named_environments(settings, ids) if ids else []
     learners = [one.id for one in environments]
     result = deploy_or_exit("deploys/fix.py", settings, {"learners": json.dumps(learners)}, as_json)
-    echo(f"\nnothing is injected any more ({result.changed} changes, {result.seconds:.1f} s)")
+    changes = counted(result.changed, "change")
+    echo(f"\nnothing is injected any more ({changes}, {result.seconds:.1f} s)")
     say_who_has_ended(settings, learners)

@@ -14,6 +14,7 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.inputs import LOCAL
 from sopslab.errors import Exit
+from sopslab.model.words import counted
 
 
 @click.group()
@@ -37,4 +38,4 @@ def push(as_json: bool, install_docker: bool) -> None:
         problem = "registry: is missing: name one that the cluster pulls from in the lab file"
         end(Exit.INPUT, [problem], as_json=as_json)
     result = deploy_or_exit("deploys/push.py", settings, data, as_json, LOCAL)
-    echo(f"{settings.registry} has the Git server's image ({result.changed} changes)")
+    echo(f"{settings.registry} has the Git server's image ({counted(result.changed, 'change')})")

@@ -6,10 +6,9 @@ import sys
 
 import click
 
+from sopslab.cli.verbs._shared import json_option
 from sopslab.config.tools import find_tools
 from sopslab.policy import callers
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
 
 @click.group()
@@ -23,7 +22,7 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", help="Files and folders.")
-@_JSON
+@json_option
 def check(paths: tuple[str, ...], as_json: bool) -> None:
     """Check files and trees on disk; no Git is needed."""
     sys.exit(callers.show(callers.check(paths), as_json))
@@ -31,7 +30,7 @@ def check(paths: tuple[str, ...], as_json: bool) -> None:
 
 @policy.command()
 @click.argument("repository", default=".", metavar="[REPO]", help="The repository.")
-@_JSON
+@json_option
 def history(repository: str, as_json: bool) -> None:
     """Check every file version in the history of a repository."""
     sys.exit(callers.show(callers.history(repository), as_json))
@@ -39,14 +38,14 @@ def history(repository: str, as_json: bool) -> None:
 
 @policy.command("pre-commit")
 @click.argument("paths", nargs=-1, metavar="[PATH...]", help="Not looked at.")
-@_JSON
+@json_option
 def pre_commit(paths: tuple[str, ...], as_json: bool) -> None:
     """Check what is staged, whatever PATHs the caller appends."""
     sys.exit(callers.show(callers.pre_commit(), as_json))
 
 
 @policy.command("pre-receive")
-@_JSON
+@json_option
 def pre_receive(as_json: bool) -> None:
     """Check what a push adds; its refs are read from standard input as Git gives them."""
     lines = [line.rstrip("\n") for line in sys.stdin]

@@ -22,6 +22,7 @@ from sopslab.cli.verbs._shared import (
 )
 from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.errors import InputError
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -88,7 +89,7 @@ def reset(
     say_who_has_ended(settings, learners)
     echo(
         f"\n{_counted(learners)} at the checkpoint {checkpoint}, {CHECKPOINTS[checkpoint]}"
-        f" ({result.changed} changes, {result.seconds:.1f} s)"
+        f" ({counted(result.changed, 'change')}, {result.seconds:.1f} s)"
     )
 
 

@@ -16,6 +16,7 @@ from sopslab.cli.verbs._shared import (
     settings_or_exit,
 )
 from sopslab.errors import InputError
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -103,8 +104,9 @@ def _tell(settings: Settings, found: Restored, differing: dict[str, Any], as_jso
         echo_json(answer)
         return
     echo(
-        f"The lab {head.lab} is as it was at {head.made}: {head.seats} seats,"
-        f" {len(head.repositories)} repositories ({found.commits} commits), {found.files} files"
+        f"The lab {head.lab} is as it was at {head.made}: {counted(head.seats, 'seat')},"
+        f" {len(head.repositories)} repositories ({counted(found.commits, 'commit')}),"
+        f" {counted(found.files, 'file')}"
     )
     if kept is not None:
         echo(

@@ -29,6 +29,7 @@ from sopslab.config.enrolled import named_environments, read_enrolled, strangers
 from sopslab.errors import InputError, LabError
 from sopslab.incidents.rotation.given import render_values
 from sopslab.model.incidents import Cause, incident_path
+from sopslab.model.words import counted
 
 if TYPE_CHECKING:
     from sopslab.config.settings import Settings
@@ -139,7 +140,7 @@ def rotate(
     )
     say_who_has_ended(settings, asked.learners)
     echo(
-        f"\nWhat leaked is worth nothing any more ({result.changed} changes,"
+        f"\nWhat leaked is worth nothing any more ({counted(result.changed, 'change')},"
         f" {result.seconds:.1f} s): docs/incidents/{asked.incident}.yaml of the platform"
         " repository says what was done, and what stays exposed for ever.\n"
         "Other clones, and one here that has changes of its own, follow with: git pull --rebase",

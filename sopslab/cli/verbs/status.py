@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo_csv, echo_json
-from sopslab.cli.verbs._shared import problems_or_exit, settings_or_exit
+from sopslab.cli.verbs._shared import json_option, problems_or_exit, settings_or_exit
 from sopslab.errors import Exit
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class _Status(RoomVerb):
 
 
 @click.command(cls=_Status)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line per learner of a class.")
 @click.option("--watch", is_flag=True, help="Look again every few seconds, until Ctrl-C.")
 def status(as_json: bool, as_csv: bool, watch: bool) -> None:

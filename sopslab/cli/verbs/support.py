@@ -13,6 +13,7 @@ from typing_extensions import override
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
 from sopslab.cli.verbs._shared import json_option, problems_or_exit, settings_or_exit
+from sopslab.model.words import counted
 
 
 class _Support(RoomVerb):
@@ -57,6 +58,6 @@ def support(output: Path | None, as_json: bool) -> None:
         }  # fmt: skip
         echo_json(answer)
         return
-    echo(f"{made.path}: {made.redacted} places are redacted")
+    echo(f"{made.path}: redacted in {counted(made.redacted, 'place')}")
     for sentence in made.missing:
         echo(f"  not in it: {sentence}")

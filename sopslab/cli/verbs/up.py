@@ -172,7 +172,7 @@ def up(
 def _counted(enrolment: Enrolment) -> str:
     """Return how many seats there are: `30 seats`, or `30 seats, and 2 spares`."""
     spares = sum(seat.free for seat in enrolment.seats)
-    taken = f"{len(enrolment.seats) - spares} seats"
+    taken = counted(len(enrolment.seats) - spares, "seat")
     if not spares:
         return taken
     return f"{taken}, and {counted(spares, 'spare')}"
@@ -188,9 +188,9 @@ def _up_at_seats(limit: Sequence[str], data: Mapping[str, object], as_json: bool
     result = room.at_seats(room.MAKE, seats, ["up", *words], as_json=as_json)
     room.tell_or_exit(seats, result, as_json)
     echo(
-        f"\nThe room is up: {len(seats.ids)} seats ({result.changed} changes,"
-        f" {result.seconds:.1f} s). `sopslab status` shows how far they are, where {INVENTORY} is"
-        f" {SEATS}."
+        f"\nThe room is up: {counted(len(seats.ids), 'seat')}"
+        f" ({counted(result.changed, 'change')}, {result.seconds:.1f} s)."
+        f" `sopslab status` shows how far they are, where {INVENTORY} is {SEATS}."
     )
 
 
@@ -226,7 +226,7 @@ def _known(inventory: str | None) -> str:
 def _say_what_is_up(settings: Settings, result: Result) -> None:
     echo(
         f"""
-The lab {settings.lab} is up ({result.changed} changes, {result.seconds:.1f} s)
+The lab {settings.lab} is up ({counted(result.changed, "change")}, {result.seconds:.1f} s)
 
   cluster       {settings.lab_context}, kubeconfig {settings.lab_kubeconfig}
   repository    {settings.git_base_url}/{settings.learner_repository}.git

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sopslab.cli.terminal import echo, echo_json
+from sopslab.cli.verbs._shared import json_option
 from sopslab.config.inputs import local_settings
 from sopslab.config.tools import find_tools
 from sopslab.errors import LabError
@@ -25,7 +26,7 @@ _COMMITTING = "PRE_COMMIT"
     metavar="[PATH]",
     help="The top of the repository; without it, of the Git repository you are in.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@json_option
 def validate(path: Path | None, as_json: bool) -> None:
     """Build every overlay of a repository as Flux would, and check the result.
 

@@ -15,7 +15,7 @@ import click
 from sopslab.cli.junit import junit_option, write_junit
 from sopslab.cli.room_verb import RoomVerb
 from sopslab.cli.terminal import echo, echo_json
-from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end
+from sopslab.cli.verbs._shared import LOOKS_AT_A_TIME, end, json_option
 from sopslab.config.environment import solo
 from sopslab.config.inputs import local_settings
 from sopslab.config.naming import check_label
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=RoomVerb)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@json_option
 @junit_option
 @click.option(
     "--wait",

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.chapter import MANIFEST_PATH, SECRET
 from sopslab.errors import LabError
+from sopslab.lab.act.clones import fetched
 from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.failures import attempt
 from sopslab.lab.act.secrets import new_secret
@@ -89,11 +90,7 @@ def _listed(kustomization: bytes) -> bytes:
 def put_clone_back(lab: Lab, environment: Environment, saved: str) -> None:
     """Put the learner's clone on the main of the repository. What was never pushed is kept on a
     branch of the clone, and not pushed now, because it may hold a value in plain text."""
-    work = Git(lab, lab.work_dir, work=True)
-    work.run(
-        "fetch", "--quiet", "--prune", bare_repository(lab, environment),
-        "+refs/heads/*:refs/remotes/origin/*",
-    )  # fmt: skip
+    work = fetched(lab, environment)
     tip = _everything(work)
     if int(work.text("rev-list", "--count", tip, "--not", "--remotes=origin")):
         work.run("update-ref", f"refs/heads/{free_name(work, saved)}", tip, "")

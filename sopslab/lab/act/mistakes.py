@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sopslab.config.environment import Environment, bare_repository
+from sopslab.config.environment import Environment
 from sopslab.config.places import Lab
 from sopslab.course.chapter import MANIFEST_PATH, SECRET
 from sopslab.course.mistakes import edited, unlisted, with_slip
 from sopslab.errors import LabError
 from sopslab.lab.act.branches import move
+from sopslab.lab.act.clones import fetched
 from sopslab.lab.act.copies import worked_on
 from sopslab.lab.act.secrets import new_secret
 from sopslab.lab.observe.checkpoints import Repository
@@ -197,11 +198,7 @@ def _follow(lab: Lab, environment: Environment, before: str) -> None:
     """Move the learner's clone to main, if the clone has nothing of its own."""
     if not Path(lab.work_dir, ".git").is_dir():
         return
-    work = Git(lab, lab.work_dir, work=True)
-    head = work.commit("HEAD")
-    work.run(
-        "fetch", "--quiet", "--prune", bare_repository(lab, environment),
-        "+refs/heads/*:refs/remotes/origin/*",
-    )  # fmt: skip
-    if head == before and work.branch == MAIN and not work.text("status", "--porcelain"):
+    work = fetched(lab, environment)
+    here = work.commit("HEAD") == before and work.branch == MAIN
+    if here and not work.text("status", "--porcelain"):
         work.run("reset", "--quiet", "--hard", "refs/remotes/origin/main")

@@ -28,6 +28,7 @@ from sopslab.model.clusters import FormerCluster
 from sopslab.model.objects import Object, label
 from sopslab.model.results import Undecided
 from sopslab.model.trouble import Trouble
+from sopslab.model.yaml_loader import LOADER
 
 NAMESPACES = "namespaces"
 # In the order of their removal. The namespaces of seats are removed before these, while policies
@@ -72,7 +73,7 @@ def left_behind(lab: Lab, kubeconfig: str) -> FormerCluster | None:
     address = address_in(own)
     if own is None or address is None or not _leads_elsewhere(lab, kubeconfig, address):
         return None
-    there = Kubectl(lab, context=str(yaml.safe_load(own).get("current-context")))
+    there = Kubectl(lab, context=str(yaml.load(own, LOADER).get("current-context")))
     found = _brought(lab, there)
     if isinstance(found, Trouble):
         return FormerCluster(address, refuses=True)

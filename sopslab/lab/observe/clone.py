@@ -22,6 +22,7 @@ from sopslab.lab.tools.programs import Answer, ask, git_environment
 from sopslab.layout import SECRETS, TEMPLATES
 from sopslab.model.repositories import CommitHook
 from sopslab.model.results import Undecided
+from sopslab.model.yaml_loader import LOADER
 from sopslab.policy import callers
 from sopslab.policy.recipients import CONFIG
 
@@ -211,7 +212,7 @@ def _hooks(text: str | None) -> dict[str, dict[str, Any]] | None:
     """Return the local hooks in the text of a pre-commit configuration, by id; None if the text is
     not such a configuration."""
     try:
-        repos = yaml.safe_load(text or "")["repos"]
+        repos = yaml.load(text or "", LOADER)["repos"]
         return {
             str(hook["id"]): hook
             for repo in repos

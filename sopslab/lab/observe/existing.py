@@ -50,6 +50,7 @@ from sopslab.model.results import Undecided
 from sopslab.model.rights import CLASS_RIGHTS, GIT_RIGHTS, RIGHTS
 from sopslab.model.trouble import Trouble
 from sopslab.model.wire import decoded
+from sopslab.model.yaml_loader import LOADER
 
 DEFINITIONS = "customresourcedefinitions"
 # How the names of Flux's kinds end.
@@ -103,7 +104,7 @@ def address_in(kubeconfig: bytes | None) -> str | None:
     """Return the address of the API server in a kubeconfig with one context, None if it names
     none."""
     try:
-        return str(yaml.safe_load(kubeconfig or b"")["clusters"][0]["cluster"]["server"])
+        return str(yaml.load(kubeconfig or b"", LOADER)["clusters"][0]["cluster"]["server"])
     except (yaml.YAMLError, LookupError, TypeError):
         return None
 

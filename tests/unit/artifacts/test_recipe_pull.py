@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         docker = tmp_path / "docker"
         text = DOCKER.replace("KNOWN", str(known)).replace("PULLED", str(pulled))
         write_program(docker, text.replace("OPTIONS", option))
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
         return Path(f"{docker}.calls")
 
     return write

@@ -156,7 +156,7 @@ def test_the_whole_state_is_read(
         f"#!/bin/sh\nprintf '%s\\t%s\\n' '[\"a:1\",\"b:2\"]' '{labelled}' '[\"plain:1\"]' null\n"
         "echo\nexit 1\n",
     )
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     found = store_state(settings.for_machine, images=["a:1", "plain:1", "none:1"])
     assert found == Store(
         found.arch,
@@ -267,7 +267,7 @@ def test_the_version_of_go_is_read(
     says: str, version: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_program(tmp_path / "go", f'#!/bin/sh\n[ "$*" = "env GOVERSION" ] && echo "{says}"\n')
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert go_version() == version
 
 

@@ -77,7 +77,7 @@ def up(
         (folder / "kubectl.part").write_text(json.dumps({"items": _READY}))
         Path(made.settings.lab_kubeconfig).write_text("a: kubeconfig\n")
         docker = write_program(tmp_path / "stand-ins" / "docker", "#!/bin/sh\necho running\n")
-        monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
         monkeypatch.setenv("SOPSLAB_ROOT", made.settings.root)
         return made
 

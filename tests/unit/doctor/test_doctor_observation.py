@@ -268,7 +268,7 @@ def test_a_copy_stays_as_it_was_while_another_git_server_says_nothing(
     copy = Path(bare_repository(settings, solo(settings)))
     copy.mkdir(parents=True)
     write_program(tmp_path / "stand-ins" / "git", "#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'stand-ins'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path / "stand-ins"), prepend=":")
     monkeypatch.setattr(trees, "_FETCH_S", 0.2)
     assert trees.bare(settings, solo(settings)) is not None
 

@@ -88,7 +88,7 @@ def test_the_container_that_publishes_a_port_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_program(tmp_path / "docker", "#!/bin/sh\nprintf 'lab-git\\nother\\n'\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         assert listeners([port]) == {str(port): "lab-git other"}
@@ -294,7 +294,7 @@ def test_what_docker_says_of_an_object_is_told_and_nothing_of_one_that_is_not_th
     docker = write_program(tmp_path / "docker", DOCKER)
     for kind, said in INSPECTED.items():
         (tmp_path / f"{kind}.json").write_text(json.dumps([said]))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert container("a") == Container(running=True, networks=("bridge", "kind"), labels={})
     assert network("a") == Network({"sops-lab.root": "/srv"})
     assert image_labels("a") == {"sops-lab.cni": "static"}

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -47,10 +48,12 @@ def write_gate(root: Path, text: str) -> None:
 
 
 @contextmanager
-def serving(root: Path, limits: Limits | None = None) -> Iterator[int]:
+def serving(
+    root: Path, limits: Limits | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Serve the data below `root` and yield the port."""
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(Server(root, limits).listen(0, address="127.0.0.1"))
+    server = loop.run_until_complete(Server(root, limits).listen(0, tls, "127.0.0.1"))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.unit.gitserver.gitserver_material import (
     PASSWORD,
     PUSH,
     Client,
+    header,
     serving,
     write_accounts,
     write_gate,
@@ -28,6 +31,7 @@ from tests.unit.gitserver.gitserver_material import (
 HELLO = r"printf 'Content-Type: text/plain\r\n\r\nhello %s' $REMOTE_USER"
 DISCARD = f"cat >/dev/null; {HELLO}"
 LENGTH = "Content-Length: 5"
+ASKED = f"GET {FETCH} HTTP/1.1\r\nAuthorization: {header('ada', PASSWORD)}\r\n\r\n".encode()
 MIB = 1024 * 1024
 
 
@@ -365,6 +369,66 @@ def test_silent_connections_keep_nobody_out(root: Path, limits: Limits) -> None:
         assert silent[0].answer() == ""
         for client in silent:
             client.close()
+
+
+def test_connections_without_a_handshake_keep_nobody_out(
+    root: Path, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    write_gate(root, HELLO)
+    serves, trusting = contexts
+    with serving(root, Limits(strangers=5), serves) as port:
+        silent = [Client(port) for _ in range(20)]
+        # Their own time for the handshake is over only after ten seconds.
+        silent[0].socket.settimeout(5)
+        with trusting.wrap_socket(Client(port).socket, server_hostname="127.0.0.1") as client:
+            client.sendall(ASKED)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert silent[0].answer() == ""
+        for one in silent:
+            one.close()
+
+
+def test_who_does_not_finish_the_handshake_is_hung_up_on(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.3)
+    with serving(root, tls=contexts[0]) as port:
+        assert Client(port).answer() == ""
+
+
+def test_a_request_may_come_together_with_the_end_of_the_handshake(
+    root: Path, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    write_gate(root, HELLO)
+    serves, trusting = contexts
+    received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(received, to_send, server_hostname="127.0.0.1")
+    with serving(root, tls=serves) as port, Client(port).socket as connection:
+        finished = False
+        while not finished:
+            try:
+                client.do_handshake()
+                finished = True
+            except ssl.SSLWantReadError:
+                receive(connection, received, to_send)
+        client.write(ASKED)
+        answer = b""
+        while not answer:
+            try:
+                answer = client.read(12)
+            except ssl.SSLWantReadError:
+                receive(connection, received, to_send)
+    assert answer == b"HTTP/1.1 200"
+
+
+def receive(connection: socket.socket, received: ssl.MemoryBIO, to_send: ssl.MemoryBIO) -> None:
+    """Send what a client of TLS has to send, and have it receive what comes then."""
+    connection.sendall(to_send.read())
+    data = connection.recv(65536)
+    assert data
+    received.write(data)
 
 
 def test_requests_that_are_at_work_lose_their_connection_to_nobody(root: Path) -> None:

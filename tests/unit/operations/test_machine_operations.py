@@ -343,7 +343,7 @@ def test_an_engine_elsewhere_that_is_still_starting_is_asked_again(
     standins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(standins, "docker", doing='[ "$(wc -l <"$(dirname "$0")/calls")" -ge 3 ]')
-    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(standins), prepend=":")
     await_answer(60)
     assert len(calls(standins)) == 3
 
@@ -352,7 +352,7 @@ def test_an_engine_elsewhere_is_not_waited_for_forever(
     standins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(standins, "docker", doing="exit 1")
-    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(standins), prepend=":")
     with pytest.raises(LabError, match="nothing answers at DOCKER_HOST"):
         await_answer(0)
 
@@ -469,7 +469,7 @@ def test_an_engine_that_runs_and_does_not_answer_the_user_is_a_failure(
     code: int, standins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(standins, "docker", doing=f"exit {code}")
-    monkeypatch.setenv("PATH", f"{standins}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(standins), prepend=":")
     if code == 0:
         check_use("ada")
     else:

@@ -29,7 +29,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the tools of the lab in front of the PATH."""
     folder = os.environ.get("SOPSLAB_TOOLS")
     if folder:
-        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
 
 
 @pytest.fixture(scope="session")

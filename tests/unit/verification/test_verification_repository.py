@@ -523,7 +523,7 @@ def test_one_command_has_git_run_the_hook_wherever_git_is_told_to_look(
     where: str, own: str | None, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in = write_program(tmp_path / "stand-ins" / "pre-commit", PRE_COMMIT)
-    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=":")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     hooks = desk.work / ".git" / "hooks"

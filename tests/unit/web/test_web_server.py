@@ -8,17 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from sopslab.config.settings import Settings
 from sopslab.errors import LabError
-from sopslab.gitserver.server import tls_context
-from sopslab.lab.act.certificates import certify_server, make_ca
-from sopslab.lab.observe.certificates import server_file
 from sopslab.lab.tools.waiting import wait_until
 from sopslab.model.progress import Change
 from sopslab.model.results import Undecided
@@ -446,19 +441,62 @@ def test_a_stream_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch, board: Boar
 # TLS
 
 
-def test_over_the_network_the_board_has_the_labs_certificate(lab: Callable[..., Settings]) -> None:
-    settings = lab(git_bind="127.0.0.2", git_port=8443)
-    places = replace(settings.for_machine, git_bind="192.0.2.10")
-    make_ca(places)
-    certify_server(places)
-    trusted = ssl.create_default_context(cafile=f"{places.tls_dir}/ca.crt")
-    with serving(tls=tls_context(Path(server_file(places))), client_tls=trusted) as board:
+def test_over_the_network_the_board_has_the_labs_certificate(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    serves, trusting = contexts
+    with serving(tls=serves, client_tls=trusting) as board:
         status, _, page = board.ask()
         assert status == 200
         assert "Ada" in page
         with socket.create_connection(("127.0.0.1", board.port), timeout=20) as plain:
             plain.sendall(f"GET /{TOKEN}/ HTTP/1.0\r\n\r\n".encode())
             assert b"Ada" not in plain.makefile("rb").read()
+
+
+def test_who_does_not_finish_the_handshake_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    monkeypatch.setattr(server, "_HEAD_S", 0.2)
+    with (
+        serving(tls=contexts[0]) as board,
+        socket.create_connection(("127.0.0.1", board.port), timeout=5) as silent,
+    ):
+        assert silent.recv(1) == b""
+
+
+def test_connections_without_a_handshake_keep_nobody_out(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    serves, trusting = contexts
+    with serving(tls=serves, client_tls=trusting) as board, ExitStack() as clients:
+        where = ("127.0.0.1", board.port)
+        # Their own time for the handshake is over only after ten seconds.
+        silent = [
+            clients.enter_context(socket.create_connection(where, timeout=5)) for _ in range(70)
+        ]
+        assert board.ask()[0] == 200
+        assert silent[0].recv(1) == b""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_silent_connections_of_many_machines_leave_room_for_others(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    monkeypatch.setattr(server, "_STRANGERS_IN_ALL", 4)
+    serves, trusting = contexts if tls else (None, None)
+    with serving(tls=serves, client_tls=trusting) as board, ExitStack() as clients:
+        # Each address of loopback stands for a machine.
+        silent = [
+            clients.enter_context(
+                socket.create_connection(
+                    ("127.0.0.1", board.port), timeout=5, source_address=(f"127.0.0.{last}", 0)
+                )
+            )
+            for last in range(2, 9)
+        ]
+        assert board.ask()[0] == 200
+        assert silent[0].recv(1) == b""
 
 
 # How it ends
