@@ -26,7 +26,8 @@ def find_problems(machine: MachineState, settings: Settings, *, running: bool) -
 
     + machine: what the machine has
     + settings: the lab's settings; `force` accepts a machine that is only too small
-    + running: whether the lab's cluster is up, so that it already uses the memory that it needs
+    + running: whether the lab's cluster is there, so that the lab already uses the memory and the
+        disk that it needs
     """
     problems = []
     if not machine.writable:
@@ -40,7 +41,8 @@ def find_problems(machine: MachineState, settings: Settings, *, running: bool) -
         small.append(f"{_gib(machine.memory_kib)} memory free, {_gib(_MEMORY_KIB)} needed")
     # With `auto`, it is known later whether anything is built.
     building = settings.artifact_source == "modules" and not machine.store_entries
-    small += _lacks_of_disk(machine, _DISK_TO_BUILD_KIB if building else _DISK_KIB)
+    if building or not running:
+        small += _lacks_of_disk(machine, _DISK_TO_BUILD_KIB if building else _DISK_KIB)
     return problems + _too_small(small, settings)
 
 

@@ -113,10 +113,19 @@ def test_everything_that_is_too_small_is_told_in_one_sentence(
     assert problem.count("needed") == 3
 
 
-def test_the_memory_that_the_labs_own_cluster_takes_is_not_missed(
+@pytest.mark.parametrize("machine", [replace(LARGE, memory_kib=GIB), replace(LARGE, disk_kib=GIB)])
+def test_what_the_lab_itself_takes_is_not_missed(
+    machine: MachineState, problems: Callable[..., list[str]]
+) -> None:
+    assert problems(machine, running=True) == []
+
+
+def test_a_store_that_is_gone_is_built_anew_beside_a_cluster(
     problems: Callable[..., list[str]],
 ) -> None:
-    assert problems(replace(LARGE, memory_kib=GIB), running=True) == []
+    machine = replace(LARGE, store_entries=0)
+    (problem,) = problems(machine, running=True, artifact_source="modules")
+    assert "4.0 GiB disk free, 20.0 GiB needed" in problem
 
 
 def test_force_lets_a_small_machine_pass(

@@ -75,8 +75,8 @@ def import_(
     is meant, the command asks.
 
     What will be written is shown, and you are asked to confirm it. With --into, people in FILE who
-    are not on the roster are added to it: they are recognised by address or, without one, by login
-    and name. Comments in the roster are lost.
+    are not on the roster are added to it; those who are on it are recognised by address or, without
+    one, by login or name. Comments in the roster are lost.
     """
     from sopslab.config.column_choice import Named
     from sopslab.config.roster import read_roster

@@ -108,7 +108,7 @@ def rotate(
     learner-key      the identity of an environment, from a machine: a new one, and new values
     cluster-key      the same identity, from sops-age in the cluster: the same
     instructor-key   the instructor's identity: a new one, and every file and value of everybody
-    git-credential   a password of the Git server: a new one, and another for Flux
+    git-credential   a learner's password of the Git server: a new one, and another for Flux
 
     Flux can decrypt at any moment during it. After an interruption, run it again: it goes on where
     it was. A leak cannot be undone: old values stay readable in the history of Git.

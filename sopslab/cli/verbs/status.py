@@ -43,7 +43,7 @@ def status(as_json: bool, as_csv: bool, watch: bool) -> None:
     A class has one line per learner: the steps that are done (✓), not done (✗) and not known (–),
     and what comes next. They are read on the Git server and in the cluster, so what a learner has
     not pushed does not show. Who asks for help (`git push origin HEAD:help`) is shown with the
-    minutes since then.
+    time since then.
 
     Exits 0 if the lab is up; 1 if a part of it is not, or a seat lacks what the lab owes it:
     access, key or source. A learner's progress makes no difference.

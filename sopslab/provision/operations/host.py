@@ -35,7 +35,7 @@ def preflight(settings: Settings) -> Commands:
     machine = look_at_machine(machine_state, root=settings.root, commands=[])
     problems = find_problems(machine, settings, running=False)
     if problems and look_at_machine(container, name=node_name(settings.lab)) is not None:
-        # The lab's cluster is there, and already has its memory.
+        # The lab's cluster is there, and the lab already has its memory and its disk.
         problems = find_problems(machine, settings, running=True)
     if settings.firewalled and machine.uid != 0:
         problems += find_sudo_problems(recall_of_machine(sudo_state))

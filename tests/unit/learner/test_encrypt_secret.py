@@ -226,6 +226,10 @@ def test_works_without_a_private_key(repository: Repository) -> None:
     assert result.returncode == 0, result.stderr
     assert repository.value("backend-secrets", "k") == SECRET.encode()
 
+    again = repository.run(*CREATE, "--force", *literal("k", "another"), SOPS_AGE_KEY_FILE="")
+    assert again.returncode == 0, again.stderr
+    assert "all but --force need your key" in repository.run(ENCRYPT, "--help").stdout
+
 
 def test_the_key_file_may_be_named_relative_to_where_one_is(repository: Repository) -> None:
     relative = f"keys/{repository.learner.path.name}"

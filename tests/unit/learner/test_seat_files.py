@@ -256,9 +256,13 @@ def test_keys_are_the_instructor_s(seat: Repository, asked: Callable[[], str], o
 
 def test_a_learner_encrypts_and_replaces_without_a_private_key(seat: Repository) -> None:
     first = seat.run(ENCRYPT, "develop", "backend-secrets", stdin="API_TOKEN=made-up\n")
+    kept = seat.run(ENCRYPT, "develop", "backend-secrets", stdin="API_TOKEN=other\n")
     again = seat.run(ENCRYPT, "develop", "backend-secrets", "--force", stdin="API_TOKEN=other\n")
 
-    assert (first.returncode, again.returncode) == (0, 0)
+    assert (first.returncode, kept.returncode, again.returncode) == (0, 1, 0)
+    # The other ways to change a file need the private key.
+    assert "--force" in kept.stderr
+    assert "--edit" not in kept.stderr
     text = (seat.secrets / "backend-secrets.yaml").read_text()
     assert f"namespace: {NAMESPACE}" in text
     assert seat.learner.public in text

@@ -14,6 +14,12 @@ def test_a_hit_becomes_a_finding_with_what_to_do_about_it() -> None:
         )
 
 
+def test_advice_that_needs_the_private_key_is_never_the_only_one() -> None:
+    fixes = [fix for fix in FIXES.values() if "updatekeys" in fix]
+    assert [fix for fix in fixes if not fix.endswith("or encrypt it again")] == []
+    assert len(fixes) == 2
+
+
 def test_what_gitleaks_found_counts_as_leaked() -> None:
     found = Hit(1, "gitleaks:github-pat", "what").at("a.yaml", "")
     assert (found.rule, found.fix) == ("gitleaks:github-pat", FIXES["key-age"])
