@@ -6,8 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
+from sopslab.checks.causes import told
 from sopslab.layout import PROJECT
-from tests.texts import write_program
+from tests.texts import replaced, write_program
 
 SCRIPTS = PROJECT / "artifacts" / "host"
 
@@ -42,3 +43,24 @@ def test_rules_that_cannot_be_listed_are_not_taken_for_none(tmp_path: Path) -> N
     done = run(SCRIPTS / "firewall.sh", tmp_path, "sl-a")
     assert done.returncode == 4
     assert not (tmp_path / "given").exists()
+
+
+def test_an_engine_that_systemd_cannot_start_is_told_in_a_sentence_of_ours(tmp_path: Path) -> None:
+    script = tmp_path / "start-docker.sh"
+    # Also on a machine without systemd.
+    script.write_text(
+        replaced((SCRIPTS / script.name).read_text(), "/run/systemd/system", str(tmp_path))
+    )
+    write_program(
+        tmp_path / "systemctl", "#!/bin/sh\necho 'Failed to start docker.service.' >&2\nexit 1\n"
+    )
+    write_program(tmp_path / "docker", "#!/bin/sh\nexit 1\n")
+    # The clock goes half a minute from one look to the next.
+    write_program(
+        tmp_path / "cut",
+        '#!/bin/sh\necho . >>"$BENCH/looks"\nexpr 30 \\* "$(wc -l <"$BENCH/looks")"\n',
+    )
+    done = run(script, tmp_path)
+    assert done.returncode == 1
+    (sentence,) = told(done.stderr.splitlines())
+    assert sentence.startswith("Docker is unavailable: it did not answer within 30 s")
