@@ -490,6 +490,21 @@ def test_a_check_shows_the_cluster_s_wrong_key(
     assert_no_key_shown(result, stranger, repository.learner)
 
 
+def test_a_check_blames_sops_yaml_alone_if_the_cluster_has_the_key(
+    repository: Repository, cluster: Cluster, other_key: Callable[[str], Key]
+) -> None:
+    repository.run(SETUP, "--create-secret")
+    config = repository.root / ".sops.yaml"
+    stranger = other_key("stranger").public
+    config.write_text(replaced(config.read_text(), repository.learner.public, stranger))
+
+    result = repository.run(SETUP, "--check")
+
+    assert result.returncode == 1
+    assert "✗ .sops.yaml" in result.stdout
+    assert "✓ cluster" in result.stdout
+
+
 def test_a_check_accepts_two_keys_during_a_change(
     repository: Repository, cluster: Cluster, other_key: Callable[[str], Key]
 ) -> None:
