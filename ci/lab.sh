@@ -48,10 +48,11 @@ main() {
 		trap 'stop 129' HUP
 		trap 'stop 130' INT
 		trap 'stop 143' TERM
-		provide await || exit
-		mkdir -p "$reports" && rm -f "$unbegun" || exit 1
+		mkdir -p "$reports" || exit 1
 		is_about_this_lab "$begun" && earlier=yes
-		printf '%s\n' "$meant" >"$begun" || exit 1
+		[ "$earlier" ] || printf '%s\n' "$meant" >"$unbegun" || exit 1
+		provide await || exit
+		printf '%s\n' "$meant" >"$begun" && rm -f "$unbegun" || exit 1
 		trap 'finish $?' EXIT
 		await sopslab up --junit "$reports/up.xml" || give_up $?
 		sopslab env >"$reports/env" || exit

@@ -396,6 +396,9 @@ def test_a_job_that_is_cancelled_while_sops_lab_is_installed_leaves_nothing_at_w
     process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert bench.calls == ["make was told to stop"]
+    # Nor is it installed for a teardown of nothing.
+    assert bench.lab("down") == 0
+    assert bench.calls == ["make was told to stop"]
 
 
 def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Bench) -> None:
