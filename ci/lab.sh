@@ -45,14 +45,15 @@ ended=
 main() {
 	case ${1-} in
 	run | up)
-		provide || exit
-		mkdir -p "$reports" && rm -f "$unbegun" || exit 1
-		is_about_this_lab "$begun" && earlier=yes
-		printf '%s\n' "$meant" >"$begun" || exit 1
-		trap 'finish $?' EXIT
 		trap 'stop 129' HUP
 		trap 'stop 130' INT
 		trap 'stop 143' TERM
+		mkdir -p "$reports" || exit 1
+		is_about_this_lab "$begun" && earlier=yes
+		[ "$earlier" ] || printf '%s\n' "$meant" >"$unbegun" || exit 1
+		provide await || exit
+		printf '%s\n' "$meant" >"$begun" && rm -f "$unbegun" || exit 1
+		trap 'finish $?' EXIT
 		await sopslab up --junit "$reports/up.xml" || give_up $?
 		sopslab env >"$reports/env" || exit
 		;;
@@ -89,7 +90,7 @@ main() {
 
 # Have this project's own command, whatever else is installed, in an environment of its own. One that
 # was made on another machine, or of a Python that is gone, does not start, and is made anew. What is
-# no environment is not removed, whatever SOPSLAB_VENV names.
+# no environment is not removed, whatever SOPSLAB_VENV names. With `await`, a signal ends it.
 provide() {
 	case $venv in
 	/*) environment=$venv ;;
@@ -99,7 +100,7 @@ provide() {
 	if ! "$environment/bin/pip" --version >/dev/null 2>&1 && [ -e "$environment/pyvenv.cfg" ]; then
 		rm -rf "$environment"
 	fi
-	make --silent --directory "$project" "$venv/.runtime" >&2
+	"$@" make --silent --directory "$project" "$venv/.runtime" >&2
 }
 
 # Say whether a file of an earlier call is there and about the lab that is meant now.

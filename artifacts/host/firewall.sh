@@ -4,9 +4,11 @@
 # and will be after.
 PATH="$PATH:/usr/sbin:/sbin" bridge=$1
 shift
+# Not in the pipe, where it would fail unseen: no rule would be taken out.
+present=$(iptables -w 10 -S DOCKER-USER)
 {
 	echo '*filter'
-	iptables -w 10 -S DOCKER-USER | sed -n "s/^-A \(.* $bridge .*\)/-D \1/p"
+	printf '%s\n' "$present" | sed -n "s/^-A \(.* $bridge .*\)/-D \1/p"
 	for rule; do
 		echo "-I DOCKER-USER $rule"
 	done

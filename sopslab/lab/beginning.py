@@ -27,7 +27,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -250,15 +250,19 @@ def check_signature(text: bytes, signature: bytes, signers: Path) -> None:
 def _ask(command: list[str], stdin: bytes, patience: float = _QUESTION_S) -> bytes | None:
     """Return what a program says, None where it fails or does not end within `patience`, in
     seconds."""
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, timeout=patience, check=False
-        )
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
     except FileNotFoundError:
         raise Refused(f"{command[0]} is missing on this machine") from None
+    try:
+        out, _ = process.communicate(stdin, patience)
     except subprocess.TimeoutExpired:
+        # `subprocess.run` would wait for sudo, which is root's and cannot be killed.
+        with suppress(PermissionError):
+            process.kill()
         return None
-    return done.stdout if done.returncode == 0 else None
+    return out if process.returncode == 0 else None
 
 
 def _whole(archive: Archive, name: str, most: int) -> bytes:

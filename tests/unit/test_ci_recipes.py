@@ -354,22 +354,51 @@ def test_a_command_of_the_job_runs_on_the_lab_and_its_code_counts(bench: Bench) 
     assert bench.calls == [*UP, SUPPORT, DOWN]
 
 
-@pytest.mark.parametrize("where", ["lab.sh run", "lab.sh up", "up.js"])
+# What makes a lab, and is cancelled.
+MAKERS = {
+    "lab.sh run": ["sh", "ci/lab.sh", "run"],
+    "lab.sh up": ["sh", "ci/lab.sh", "up"],
+    "up.js": ["node", "ci/action/up.js"],
+}
+
+
+@pytest.mark.parametrize("where", MAKERS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_job_that_is_cancelled_stops_what_runs_and_takes_the_lab_down_once(
     number: signal.Signals, where: str, bench: Bench
 ) -> None:
-    command = {
-        "lab.sh run": ["sh", "ci/lab.sh", "run"],
-        "lab.sh up": ["sh", "ci/lab.sh", "up"],
-        "up.js": ["node", "ci/action/up.js"],
-    }[where]
-    process = bench.start(*command, WAITS="up")
+    process = bench.start(*MAKERS[where], WAITS="up")
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert bench.calls == [UP[0], "up was told to stop", DOWN]
+
+
+# Installs for a minute, unless it is told to stop.
+SLOW_MAKE = """#!/bin/sh
+/bin/sleep 60 &
+trap 'kill $!; echo "make was told to stop" >>"$BENCH/calls"; exit 2' TERM
+echo waiting
+wait
+"""
+
+
+@pytest.mark.parametrize("where", MAKERS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_is_cancelled_while_sops_lab_is_installed_leaves_nothing_at_work(
+    number: signal.Signals, where: str, bench: Bench
+) -> None:
+    write_program(bench.folder / "bin" / "make", SLOW_MAKE)
+    process = bench.start(*MAKERS[where])
+    assert process.stderr is not None and process.stderr.readline() == "waiting\n"
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert bench.calls == ["make was told to stop"]
+    # Nor is it installed for a teardown of nothing.
+    assert bench.lab("down") == 0
+    assert bench.calls == ["make was told to stop"]
 
 
 def test_a_terminal_that_interrupts_everything_interrupts_no_teardown(bench: Bench) -> None:

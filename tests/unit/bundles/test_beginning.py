@@ -124,6 +124,15 @@ def test_whether_root_s_rights_can_be_had(
     assert beginning.state(tmp_path, "")["sudo"] == said
 
 
+def test_a_sudo_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(_process: object) -> None:
+        raise PermissionError
+
+    # As of a process that is root's.
+    monkeypatch.setattr(subprocess.Popen, "kill", kill)
+    assert beginning._ask(["sleep", "2"], b"", 0.1) is None
+
+
 def test_the_product_of_a_bundle_is_installed_once_it_is_trusted(
     made: Create, key: Path, root: Path
 ) -> None:

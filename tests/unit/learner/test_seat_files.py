@@ -199,6 +199,8 @@ def test_a_check_finds_a_stranger_in_sops_yaml(
     assert result.returncode == 1
     assert "✗ .sops.yaml" in result.stdout
     assert stranger.public in result.stdout
+    # Nobody is told to encrypt what is right to the stranger.
+    assert "✗ files       not compared, because .sops.yaml has to be right first" in result.stdout
     assert "✓ cluster" in result.stdout
 
 
