@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from sopslab.layout import PROJECT
 from tests.cluster.classroom import SEATS, Classroom
-from tests.cluster.lab import Lab, lab_name, wait_until
+from tests.cluster.lab import Lab, lab_name, run, wait_until
+from tests.cluster.test_elsewhere import another_root
 
 pytestmark = pytest.mark.soak
 
@@ -43,12 +45,19 @@ def handed_out(classroom: Classroom) -> set[str]:
 
 @pytest.fixture(scope="module")
 def aged(older: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
-    """A class that the older product made."""
-    classroom = Classroom(Lab(lab_name("aged"), tmp_path_factory.mktemp("aged"), {}))
+    """A class that the older product made, in a root of its own: in the store, it replaces what was
+    made by other recipes than its own, and labs of other tests need that."""
+    folder = tmp_path_factory.mktemp("aged")
+    plain = Path(Lab(lab_name("plain"), folder, {}).settings.root)
+    root = another_root(plain, folder / "root")
+    classroom = Classroom(Lab(lab_name("aged"), folder, {}, root=str(root)))
     classroom.lab.remove()
     try:
         classroom.up(PYTHONPATH=str(older))
         assert not handed_out(classroom), "this was the present version"
+        # The present version finds what it has made itself, which takes minutes.
+        shutil.rmtree(root / "store")
+        run(["cp", "-al", str(plain / "store"), str(root)])
         yield classroom
     finally:
         classroom.lab.remove()
