@@ -141,7 +141,7 @@ def test_a_tool_that_cannot_be_run_is_replaced_and_a_wrong_link_too(elsewhere: L
 
 def test_purge_asks_first(elsewhere: Lab) -> None:
     done = elsewhere.sopslab("down", "--purge", check=False)
-    assert done.returncode == 1 and "Go on?" in done.stdout
+    assert done.returncode == 1 and "Go on?" in done.stderr
     assert Path(elsewhere.settings.keys_dir).is_dir()
     running = run(["docker", "ps", "--format", "{{.Names}}"]).stdout.split()
     assert elsewhere.node in running

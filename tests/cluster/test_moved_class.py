@@ -24,7 +24,7 @@ from tests.cluster.hand_made import enforce_policies, users_kubectl
 from tests.cluster.isolation.hostile import Hostile
 from tests.cluster.lab import Lab, lab_name, run, wait_until
 from tests.cluster.learner import SECRET, Learner
-from tests.cluster.test_backup import canary, passwords
+from tests.cluster.test_backup import passwords
 from tests.cluster.test_existing_class import told
 from tests.cluster.test_git_in_cluster_class import fetched
 from tests.cluster.test_nodes import (
@@ -88,7 +88,7 @@ def kept(classroom: Classroom) -> Kept:
         {(path, name): said(path, name) for path in REPOSITORIES for name in (MARK, RECORD)},
         {
             SECRET: hashlib.sha256(secret.encode()).hexdigest(),
-            **{seat: canary(classroom, seat) for seat in SEATS},
+            **{seat: classroom.canary_digest(seat) for seat in SEATS},
         },
     )
 

@@ -188,10 +188,10 @@ def test_pushes_to_somebody_elses_repository_hold_up_none_of_theirs(root: Path) 
             for user, whose in (("ada", "ada"), ("bob", "eve"))
         )
         first.send(b"x" * LONG_BYTES)
-        assert eventually(lambda: count(root / "begun") == 1)
+        assert wait_until(lambda: count(root / "begun") == 1, 10, 0.02)
         # The place for long pushes is taken, and so this one waits.
         second.send(b"x" * LONG_BYTES)
-        assert not eventually(lambda: count(root / "begun") > 1, 0.5)
+        assert not wait_until(lambda: count(root / "begun") > 1, 0.5, 0.02)
         short = Client(port, "eve").begin("POST", "/eve/lab.git/git-receive-pack", LENGTH)
         short.send(b"hello")
         assert short.status() == 200

@@ -85,7 +85,7 @@ def test_lines_that_assign_have_values_too(text: str, key: str, value: str) -> N
 
 def test_lines_are_counted_as_the_policy_counts_them() -> None:
     (named,) = named_values("a\fb\u2028c\r\nKEY=v\r\n".encode())
-    assert (named.line, named.digests) == (2, {sha("v")})
+    assert (named.line, sha("v") in named.digests) == (2, True)
 
 
 def test_spaces_in_a_line_take_no_quadratic_time() -> None:
