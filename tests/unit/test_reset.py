@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -750,7 +751,9 @@ def test_an_environment_that_cannot_be_cleared_fails_alone(
     assert not again.changed
 
 
-HEAD = "4f1c0000000000000000000000000000000000aa"
+_PERSON = "a <a@example.org> 0 +0000"
+COMMIT = f"tree {'0' * 40}\nauthor {_PERSON}\ncommitter {_PERSON}\n\nBegin\n"
+HEAD = hashlib.sha1(f"commit {len(COMMIT)}\0{COMMIT}".encode()).hexdigest()
 TRUE = [{"type": "Ready", "status": "True", "message": "fine"}]
 
 
@@ -805,8 +808,8 @@ SECRETIVE = [
     ("changes", "said"),
     [
         ({}, "arrived"),
-        ({"own": {"status": {"lastAppliedRevision": "x"}}}, "Flux has not applied 4f1c000 yet"),
-        ({"source": {"status": {"artifact": None}}}, "Flux has not read 4f1c000 yet"),
+        ({"own": {"status": {"lastAppliedRevision": "x"}}}, f"Flux has not applied {HEAD[:7]} yet"),
+        ({"source": {"status": {"artifact": None}}}, f"Flux has not read {HEAD[:7]} yet"),
         ({"own": {"spec": {"suspend": True}}}, "secrets-develop is suspended"),
         (
             {"tenant": {"status": {"conditions": BROKEN}}},
@@ -832,7 +835,9 @@ def test_what_flux_has_not_done_yet_is_told(
     bare = Path(settings.git_dir) / "repositories/ada/lab.git"
     bare.mkdir(parents=True)
     git(bare, "init", "--quiet", "--bare")
-    (bare / "refs/heads/main").write_text(f"{HEAD}\n")
+    (bare / "commit").write_text(COMMIT)
+    git(bare, "hash-object", "-w", "-t", "commit", "commit")
+    git(bare, "update-ref", "refs/heads/main", HEAD)
     seat = at_seat(learner("ada"))
     found = deliveries(settings.for_machine, [seat], [])
     sentences = [one.said for one in found["ada"]] or ["arrived"]

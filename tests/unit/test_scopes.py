@@ -49,7 +49,7 @@ def kustomization(seat: str) -> dict[str, Any]:
 
 @pytest.fixture(params=["existing", "kind"])
 def settings(request: pytest.FixtureRequest, answered_by: Callable[..., Settings]) -> Settings:
-    found = answered_by(KUBECTL, **(ELSEWHERE if request.param == "existing" else {}))
+    found = answered_by(KUBECTL, "age-keygen", **(ELSEWHERE if request.param == "existing" else {}))
     names = ("team-a", "kube-system", "flux-system", "develop")
     Path(found.bin_dir, "others").write_text("".join(f"namespace/{one}\n" for one in names))
     answer = json.dumps({"items": [kustomization("ada"), kustomization("bob")]})

@@ -38,7 +38,7 @@ def examine_branches(seen: Snapshot) -> Iterator[Cause]:
     if branches.empty:
         yield cause(
             "empty-repository",
-            "The learner's repository is empty, so Flux has nothing to read.",
+            "The learner's repository has no branch, so Flux finds nothing new to read there.",
             what,
             "has no branch",
             to_main,

@@ -81,7 +81,7 @@ def cluster(settings: Settings) -> Path:
 
 
 def objects(path: Path) -> dict[str, Any]:
-    found = [json.loads(line) for line in path.read_text().splitlines()]
+    found = json.loads(path.read_text())["items"]
     return {item["metadata"]["name"]: item["subjects"] for item in found}
 
 

@@ -487,21 +487,15 @@ def test_an_engine_that_does_not_come_up_is_not_waited_for_forever(
     assert done.returncode == 1 and "Docker is unavailable" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("doing", "told"),
-    [("sleep 60", "Docker is unavailable"), ("exit 1", "")],
-    ids=["hangs", "fails"],
-)
 def test_nor_is_systemd_when_it_starts_the_engine(
-    lab: Callable[..., Settings], standins: Path, tmp_path: Path, doing: str, told: str
+    lab: Callable[..., Settings], standins: Path, tmp_path: Path
 ) -> None:
-    stand_in(standins, "systemctl", doing=doing)
+    stand_in(standins, "systemctl", doing="sleep 60")
     stand_in(standins, "docker", doing="exit 1")
     (tmp_path / "systemd").mkdir()
     short = {"timeout 60": "timeout 0.1", "+ 30))": "+ 1))"}
     done = start_engine(lab(), standins, tmp_path, short)
-    assert done.returncode == 1
-    assert told in done.stderr and bool(told) is bool(done.stderr)
+    assert done.returncode == 1 and "Docker is unavailable" in done.stderr
 
 
 def start_engine(
