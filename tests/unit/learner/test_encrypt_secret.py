@@ -991,9 +991,10 @@ def test_the_keys_of_an_interruption_belong_to_the_editor(repository: Repository
     )
     terminal = Terminal(repository, *CREATE, "--edit")
     terminal.expect("ready")
-    terminal.press(CTRL_C)
+    # A signal that comes just before `read` is heard after the line that `read` waits for.
+    terminal.press(CTRL_C + b"\n")
     terminal.expect("heard C")
-    terminal.press(CTRL_BACKSLASH)
+    terminal.press(CTRL_BACKSLASH + b"\n")
     terminal.expect("heard backslash")
     terminal.press(b"go\n")
     terminal.expect("git push")
