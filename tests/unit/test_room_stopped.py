@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,6 +62,21 @@ def test_support_brings_nothing_once_it_is_stopped(
     assert "stopped" in capsys.readouterr().err
 
 
+def bring_all(
+    monkeypatch: pytest.MonkeyPatch, bring: Callable[..., str], *, as_json: bool
+) -> object:
+    """Have reports of seats, which all have made one, brought by a function, and return the exit
+    code."""
+    well = dict.fromkeys(SEATS.ids, WELL)
+    made = Result(Exit.OK, 1.0, [], [], Path("log"), seats=well)
+    monkeypatch.setattr(room, "seats_or_exit", lambda *_, **__: SEATS)
+    monkeypatch.setattr(room, "at_seats", lambda *_, **__: made)
+    monkeypatch.setattr(room_support, "_brought", bring)
+    with pytest.raises(SystemExit) as ended:
+        room_support.bring_or_exit([], as_json=as_json)
+    return ended.value.code
+
+
 def test_what_was_brought_before_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,14 +85,7 @@ def test_what_was_brought_before_is_named(
             raise KeyboardInterrupt
         return f"support-{name}.tar.gz"
 
-    well = dict.fromkeys(SEATS.ids, WELL)
-    made = Result(Exit.OK, 1.0, [], [], Path("log"), seats=well)
-    monkeypatch.setattr(room, "seats_or_exit", lambda *_, **__: SEATS)
-    monkeypatch.setattr(room, "at_seats", lambda *_, **__: made)
-    monkeypatch.setattr(room_support, "_brought", bring)
-    with pytest.raises(SystemExit) as ended:
-        room_support.bring_or_exit([], as_json=False)
-    assert ended.value.code == Exit.INTERRUPTED
+    assert bring_all(monkeypatch, bring, as_json=False) == Exit.INTERRUPTED
     shown = capsys.readouterr()
     assert shown.out == "support-ada.tar.gz\n"
     assert shown.err.splitlines()[:2] == ["stopped", "1 of 2 seats are done; not: bob"]
@@ -88,14 +97,7 @@ def test_a_full_disk_of_this_machine_is_told_of_each_seat(
     def bring(*_: object) -> NoReturn:
         raise OSError(28, "No space left on device", "ssh/config")
 
-    well = dict.fromkeys(SEATS.ids, WELL)
-    made = Result(Exit.OK, 1.0, [], [], Path("log"), seats=well)
-    monkeypatch.setattr(room, "seats_or_exit", lambda *_, **__: SEATS)
-    monkeypatch.setattr(room, "at_seats", lambda *_, **__: made)
-    monkeypatch.setattr(room_support, "_brought", bring)
-    with pytest.raises(SystemExit) as ended:
-        room_support.bring_or_exit([], as_json=True)
-    assert ended.value.code == Exit.PARTIAL
+    assert bring_all(monkeypatch, bring, as_json=True) == Exit.PARTIAL
     told = json.loads(capsys.readouterr().out)
     assert told["files"] == {}
     for name, problem in zip(SEATS.ids, told["problems"], strict=True):

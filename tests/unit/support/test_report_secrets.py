@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Callable
@@ -94,9 +95,7 @@ def test_where_a_secret_cannot_be_read_there_is_no_report(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", denied)
-    with pytest.raises(LabError, match=r"learner\.agekey cannot be read \(Permission denied\)"):
-        make_report(settings, tmp_path / "report.tar.gz", datetime.now(UTC))
-    assert not (tmp_path / "report.tar.gz").exists()
+    assert_refused(settings, tmp_path, "learner.agekey cannot be read (Permission denied)")
 
 
 def test_where_a_folder_cannot_be_read_there_is_no_report(
@@ -112,9 +111,14 @@ def test_where_a_folder_cannot_be_read_there_is_no_report(
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", denied)
-    with pytest.raises(LabError, match=r"/keys cannot be read \(Permission denied\)"):
-        make_report(settings, tmp_path / "report.tar.gz", datetime.now(UTC))
-    assert not (tmp_path / "report.tar.gz").exists()
+    assert_refused(settings, tmp_path, "/keys cannot be read (Permission denied)")
+
+
+def assert_refused(settings: Settings, folder: Path, reason: str) -> None:
+    """Assert that a report is refused for a reason, and none is made."""
+    with pytest.raises(LabError, match=re.escape(reason)):
+        make_report(settings, folder / "report.tar.gz", datetime.now(UTC))
+    assert not (folder / "report.tar.gz").exists()
 
 
 def test_a_file_that_is_replaced_meanwhile_does_not_keep_the_report_back(
