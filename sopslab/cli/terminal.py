@@ -10,9 +10,7 @@ import json
 
 import click
 
-from sopslab.policy.printing import printable
-
-_PIECE = 1000  # characters: `printable` cuts off lines of more than 4,000
+from sopslab.policy.printing import escaped, printable
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
@@ -23,8 +21,7 @@ def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
 def echo_csv(table: str) -> None:
     """Print a table whose lines may have any length: a line that is cut off would take the next
     lines with it, because its last cell has no end."""
-    pieces = (table[first : first + _PIECE] for first in range(0, len(table), _PIECE))
-    click.echo("".join(map(printable, pieces)), nl=False)
+    click.echo(escaped(table), nl=False)
 
 
 def echo_json(answer: object) -> None:

@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return "\n".join(_shown(line) for line in text.split("\n"))
 
 
+def escaped(text: str) -> str:
+    """Return *text* with characters that cannot be seen escaped, and lines of any length whole."""
+    return "".join(map(_escaped, text))
+
+
 def in_one_line(text: str) -> str:
     """Return `printable` text that stays in one line: line feeds and tabs are escaped, too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
@@ -30,7 +35,7 @@ def in_one_line(text: str) -> str:
 
 def _shown(line: str) -> str:
     more = len(line) - _LONGEST
-    shown = "".join(map(_escaped, line[:_LONGEST]))
+    shown = escaped(line[:_LONGEST])
     return shown if more <= 0 else f"{shown} … ({more} more characters)"
 
 
