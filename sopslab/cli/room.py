@@ -121,7 +121,7 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
         sys.exit(code)
     for name in seats.ids:
         if name in result.seats:
-            for sentence in plan_in(json.loads(result.seats[name].answer or "{}")):
+            for sentence in plan_in(answer_of(result.seats[name])):
                 echo(f"{name}: {sentence}")
     if code is Exit.OK and not missing:
         return
@@ -135,6 +135,12 @@ def tell_or_exit(seats: Seats, result: Result, as_json: bool) -> None:
     echo(f"{done} of {len(seats.ids)} seats are done; not: {', '.join(failed)}", err=True)
     echo(f"The log is {result.log}", err=True)
     sys.exit(code or Exit.FAILED)
+
+
+def answer_of(seat: SeatEnded) -> Mapping[str, Any]:
+    """Return what a verb answered at a seat in JSON; empty if it answered nothing."""
+    found: Mapping[str, Any] = json.loads(seat.answer) if seat.answer else {}
+    return found
 
 
 def as_dict(seats: Seats, result: Result) -> dict[str, Any]:

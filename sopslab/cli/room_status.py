@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -34,7 +32,7 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
     if up and code not in STOPPED:
         some = room.Seats(seats.room, {name: seats.settings[name] for name in up})
         last = room.at_seats(room.RUN, some, ["verify"], as_json=as_json, silent=True)
-        answers = {name: _answer(seat) for name, seat in last.seats.items()}
+        answers = {name: room.answer_of(seat) for name, seat in last.seats.items()}
         found = {name: exercise_in(answer) for name, answer in answers.items() if answer}
         code = last.code if last.code in STOPPED else code
     if as_json:
@@ -51,11 +49,6 @@ def show_or_exit(wanted: Sequence[str], *, as_json: bool) -> None:
                 console.print(Text(problem, "red"), soft_wrap=True)
         console.print(f"{len(up)} of {len(seats.ids)} seats are up.", soft_wrap=True)
     sys.exit(code)
-
-
-def _answer(seat: SeatEnded) -> Mapping[str, Any]:
-    found: dict[str, Any] = json.loads(seat.answer) if seat.answer else {}
-    return found
 
 
 def _table(
